@@ -1,0 +1,72 @@
+"""Scores of one session's cross-section, with the contributions that make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Composite scores of ``N`` names at the close of ``as_of``; higher is better, NaN = no opinion.
+
+    Parameters
+    ----------
+    value
+        ``(N,)`` composite score.
+    rank
+        ``(N,)`` int, 1 = best, 0 = no score; ties in symbol order.
+    percentile
+        ``(N,)`` share of scored names that are not better, in (0, 1]; NaN = no score.
+    factors
+        ``(F,)`` names of the factors used.
+    raw, normalised, contribution
+        ``(N, F)`` factor values, normalised and directed values, and weighted shares; contributions sum to ``value``.
+    coverage
+        ``(N,)`` share of the weights the name has values for.
+    exclusion
+        ``(N,)`` why a name is not considered at all, "" where it is.
+    missing
+        Factors of the configuration that have no source, with the reason.
+    """
+
+    as_of: date
+    symbols: tuple[str, ...]
+    value: NDArray[np.float64]
+    rank: NDArray[np.int64]
+    percentile: NDArray[np.float64]
+    factors: tuple[str, ...]
+    raw: NDArray[np.float64]
+    normalised: NDArray[np.float64]
+    contribution: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    exclusion: tuple[str, ...]
+    missing: tuple[tuple[str, str], ...] = ()
+
+    def frame(self) -> pl.DataFrame:
+        """Ranked table: rank, symbol, composite_score, percentile, coverage, one column per factor's contribution."""
+        import polars as pl
+
+        scored = np.flatnonzero(self.rank > 0)
+        order = scored[np.argsort(self.rank[scored], kind="stable")]
+        columns: dict[str, Any] = {
+            "rank": self.rank[order],
+            "symbol": [self.symbols[i] for i in order],
+            "composite_score": self.value[order],
+            "percentile": self.percentile[order],
+            "coverage": self.coverage[order],
+        }
+        for j, name in enumerate(self.factors):
+            columns[name] = self.contribution[order, j]
+        return pl.DataFrame(columns)
+
+    def _repr_html_(self) -> str:
+        html: str = self.frame().head(20)._repr_html_()
+        return f"<p>Scores as of {self.as_of}</p>{html}"

@@ -1,0 +1,57 @@
+"""What risk says of a plan: values, not exceptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mech_exo.domain.targets import TargetPosition
+
+
+class RiskState(StrEnum):
+    """What risk allows. Cancels and reductions always pass. Names equal ``kernels.records.RiskState`` (tested)."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class BreachCode(StrEnum):
+    """Why a target was cut or denied. One rule of ``risk/rules.py`` each; names equal its ``Rule`` codes (tested)."""
+
+    NONE = "none"
+    UNKNOWN_PRICE = "unknown_price"
+    UNKNOWN_NAV = "unknown_nav"
+    UNKNOWN_SECTOR = "unknown_sector"
+    UNKNOWN_VOLATILITY = "unknown_volatility"
+    DRAWDOWN = "max_drawdown"
+    HALTED = "halted"
+    TRADE_RISK = "max_single_trade_risk"
+    POSITION = "max_position"
+    SECTOR = "max_sector_exposure"
+    GROSS = "max_gross_exposure"
+    LEVERAGE = "max_leverage"
+    NET = "max_net_exposure"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A limit that bound: ``value`` was asked where ``limit`` is allowed. ``symbol`` None = the whole portfolio."""
+
+    code: BreachCode
+    symbol: str | None
+    limit: float
+    value: float
+
+    def __str__(self) -> str:
+        who = f"{self.symbol}: " if self.symbol else ""
+        return f"{who}{self.code} {self.value:.4g} > {self.limit:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class RiskDecision:
+    """Approved targets, the breaches that shaped them and the state."""
+
+    approved: tuple[TargetPosition, ...]
+    breaches: tuple[Breach, ...]
+    state: RiskState

@@ -1,0 +1,58 @@
+"""Compiled arithmetic: arrays and scalars in, arrays and scalars out. Nothing here knows a date, a file or a symbol's name.
+
+:func:`njit` is the only way this package compiles anything. Numba's disk cache does not notice a changed *callee* in
+another file, so the cache folder is named by a hash of all package sources: an edited rule compiles anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+PACKAGE = Path(__file__).resolve().parents[1]
+KEPT_VERSIONS = 4
+
+
+@functools.cache
+def code_version() -> str:
+    """Hash of every source file of the package (64 bits, hex): names the compile cache and stands on each decision."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Folder of this code version's compiled functions, under ``$XDG_CACHE_HOME/mech_exo``; older versions are dropped."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mech_exo"
+    folder = root / code_version()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    others = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
+    for stale in others[KEPT_VERSIONS:]:
+        shutil.rmtree(stale, ignore_errors=True)
+    return folder
+
+
+def njit(function: Function) -> Function:
+    """Compile ``function`` with Numba, cached on disk under :func:`cache_folder`, releasing the GIL.
+
+    Division follows IEEE (1/0 is inf, no exception); no fast-math, so results are the same on every run.
+    """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled

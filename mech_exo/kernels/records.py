@@ -1,0 +1,153 @@
+"""The record layouts that compiled functions and their drivers share.
+
+One record per symbol, event or session keeps everything a rule touches on one cache line and makes a whole account one
+argument. Units: USD, shares (float64 that holds whole numbers), fractions; indices are -1 and levels NaN where absent.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BOOK = np.dtype(
+    [
+        ("shares", np.float64),  # signed whole shares held
+        ("mark", np.float64),  # last close seen, USD
+        ("missing", np.int64),  # sessions since the last bar
+        ("entry", np.float64),  # fill price that opened the position, slippage included
+        ("best", np.float64),  # highest high (long) or lowest low (short) since entry
+        ("age", np.int64),  # sessions since entry; 0 in the session of entry
+        ("atr", np.float64),  # ATR when the entry was decided
+        ("stop", np.float64),  # resting stop level for the next bar
+        ("target", np.float64),  # resting profit-target level for the next bar
+        ("stop_reason", np.int64),  # Reason of the stop that binds
+        ("order", np.float64),  # signed shares to trade at the next open; 0 = none
+        ("order_reason", np.int64),
+        ("order_stop", np.float64),  # levels attached to an entry order
+        ("order_target", np.float64),
+        ("order_stop_reason", np.int64),
+        ("order_atr", np.float64),
+    ]
+)
+"""Per symbol ``(N,)``: what is held, its levels, and the order for the next open."""
+
+ACCOUNT = np.dtype(
+    [
+        ("cash", np.float64),
+        ("nav", np.float64),
+        ("live", np.int64),  # symbols held or with an order: entries of the ``live`` index array
+        ("events", np.int64),  # events written so far
+    ]
+)
+"""One record: the account's scalars."""
+
+DAY = np.dtype(
+    [
+        ("nav", np.float64),  # at the close
+        ("cash", np.float64),
+        ("long_value", np.float64),
+        ("short_value", np.float64),  # negative or 0
+        ("flow", np.float64),  # deposits less withdrawals, at the open
+        ("price_pnl", np.float64),  # change of marks, before costs
+        ("dividends", np.float64),
+        ("interest", np.float64),
+        ("borrow", np.float64),  # paid for shorts, positive
+        ("commission", np.float64),
+        ("slippage", np.float64),  # USD paid beyond the reference price (open or level)
+        ("traded", np.float64),  # USD bought plus sold
+        ("state", np.int64),  # RiskState after this close
+    ]
+)
+"""Per session ``(T,)``. NAV change = flow + price_pnl + dividends + interest - borrow - commission - slippage."""
+
+EVENT = np.dtype(
+    [
+        ("row", np.int64),  # session
+        ("symbol", np.int64),
+        ("kind", np.int64),  # EventKind
+        ("outcome", np.int64),  # Outcome
+        ("reason", np.int64),  # Reason
+        ("shares", np.float64),  # signed
+        ("price", np.float64),  # fill price, slippage included; NaN if not filled
+        ("reference", np.float64),  # open or level the slippage is measured from
+        ("commission", np.float64),
+        ("cash", np.float64),  # change of cash it caused
+    ]
+)
+"""What happened, in order: orders filled or not, stops, dividends, splits, delistings."""
+
+
+class EventKind(IntEnum):
+    """What an event is."""
+
+    ORDER = 0
+    STOP = 1
+    TARGET = 2
+    SPLIT = 3
+    DIVIDEND = 4
+    DELISTING = 5
+    STALE_CLOSE = 6
+
+
+class Outcome(IntEnum):
+    """What became of an order."""
+
+    FILLED = 0
+    NO_BAR = 1
+
+
+class Reason(IntEnum):
+    """Why an order or exit exists."""
+
+    NONE = 0
+    REBALANCE = 1
+    HARD_STOP = 2
+    TRAILING_STOP = 3
+    VOLATILITY_STOP = 4
+    PROFIT_TARGET = 5
+    TIME_STOP = 6
+    DELISTED = 7
+    NO_BARS = 8
+    CORPORATE_ACTION = 9
+
+
+class RiskState(IntEnum):
+    """What risk allows."""
+
+    ACTIVE = 0
+    REDUCING = 1
+    HALTED = 2
+
+
+class Bars(NamedTuple):
+    """The panel's arrays as the kernels take them; see :class:`mech_exo.domain.panel.BarPanel`."""
+
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    split_ratio: Floats
+    dividend: Floats
+    delisted: Ints
+    delisting_value: Floats
+
+
+class CostParams(NamedTuple):
+    """A :class:`mech_exo.utils.settings.CostModel` as numbers."""
+
+    per_share: float
+    min_order: float
+    max_fraction: float
+    slippage: float  # fraction
+    impact: float
+    impact_window: int
+    cash_rate: float
+    margin_rate: float
+    borrow_rate: float

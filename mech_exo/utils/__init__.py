@@ -1,0 +1,1 @@
+"""Calendar, configuration, logging, retries and parallel maps: what every room may use."""
