@@ -41,6 +41,8 @@ ACCOUNT = np.dtype(
     [
         ("cash", np.float64),
         ("nav", np.float64),
+        ("value", np.float64),  # of all positions at the last close, signed
+        ("index", np.float64),  # time-weighted growth of 1, flows taken out
         ("live", np.int64),  # symbols held or with an order: entries of the ``live`` index array
         ("events", np.int64),  # events written so far
     ]
@@ -50,6 +52,7 @@ ACCOUNT = np.dtype(
 DAY = np.dtype(
     [
         ("nav", np.float64),  # at the close
+        ("index", np.float64),  # time-weighted growth of 1 since the start, flows taken out
         ("cash", np.float64),
         ("long_value", np.float64),
         ("short_value", np.float64),  # negative or 0

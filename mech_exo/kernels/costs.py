@@ -1,0 +1,77 @@
+"""What one fill, one night of cash and one night of shorts cost."""
+
+from __future__ import annotations
+
+import math
+
+from mech_exo.kernels import njit
+from mech_exo.kernels.records import Bars, CostParams
+
+SESSIONS_PER_YEAR = 252.0
+UNKNOWN_LIQUIDITY_SLIPPAGE = 0.10  # an exit must trade even where its impact cannot be estimated: charged harshly
+MAX_SLIPPAGE = 0.5
+
+
+@njit
+def commission(shares: float, price: float, costs: CostParams) -> float:
+    """USD for an order of ``shares`` (unsigned) at ``price``.
+
+    max(minimum, per share × shares), at most ``max_fraction`` of the value; where the cap is below the minimum the cap
+    is charged (Interactive Brokers, fixed and tiered pricing, "maximum per order").
+    """
+    fee = max(costs.min_order, costs.per_share * shares)
+    return min(fee, costs.max_fraction * shares * price)
+
+
+@njit
+def square_root_impact(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> float:
+    """Impact as a fraction of price: impact × σ × sqrt(shares / ADV), from the sessions before ``t`` only.
+
+    σ is the standard deviation of daily returns and ADV the mean daily volume (in shares of session ``t``) over
+    ``impact_window`` sessions. NaN where fewer than half of them traded. Almgren, Thum, Hauptmann & Li (2005).
+    """
+    count, volume, total, squares = 0, 0.0, 0.0, 0.0
+    ratio = bars.split_ratio[t, s]
+    later = math.nan
+    first = max(0, t - costs.impact_window)
+    for u in range(t - 1, first - 1, -1):
+        close = bars.close[u, s]
+        if not math.isnan(close):
+            volume += bars.volume[u, s] * ratio
+            if not math.isnan(later):
+                change = later / close - 1.0
+                total += change
+                squares += change * change
+            count += 1
+            later = close
+        ratio *= bars.split_ratio[u, s]
+        later /= bars.split_ratio[u, s]
+    returns = count - 1
+    if count * 2 < costs.impact_window or returns < 2 or not volume > 0.0:
+        return math.nan
+    variance = max(0.0, (squares - total * total / returns) / (returns - 1))
+    return costs.impact * math.sqrt(variance) * math.sqrt(shares / (volume / count))
+
+
+@njit
+def slippage(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> float:
+    """Fraction of the reference price that a market fill of ``shares`` (unsigned) gives away."""
+    if costs.impact == 0.0:
+        return costs.slippage
+    impact = square_root_impact(t, s, shares, bars, costs)
+    if math.isnan(impact):
+        return costs.slippage + UNKNOWN_LIQUIDITY_SLIPPAGE
+    return min(costs.slippage + impact, MAX_SLIPPAGE)
+
+
+@njit
+def cash_interest(cash: float, costs: CostParams) -> float:
+    """USD earned (or paid) on one session's closing cash: annual rate / 252."""
+    rate = costs.cash_rate if cash > 0.0 else costs.margin_rate
+    return cash * rate / SESSIONS_PER_YEAR
+
+
+@njit
+def borrow_fee(short_value: float, costs: CostParams) -> float:
+    """USD paid for one session of ``short_value`` (negative USD) held short."""
+    return -short_value * costs.borrow_rate / SESSIONS_PER_YEAR
