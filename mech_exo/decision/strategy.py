@@ -1,0 +1,159 @@
+"""A strategy as the decision takes it: the configuration turned into numbers, and what it must know at each decision."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mech_exo.decision.rows import Features, Night, Rules, SizingParams
+from mech_exo.domain.errors import InputError
+from mech_exo.domain.panel import BarPanel, MarketView, Universe
+from mech_exo.domain.portfolio import Portfolio
+from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
+from mech_exo.risk.rules import BREACH, PLAN, LimitParams
+from mech_exo.risk.stops import StopParams
+from mech_exo.utils.settings import Config, CostModel, FactorsConfig, RiskLimits, SizingMethod, StrategyConfig
+
+if TYPE_CHECKING:
+    from mech_exo.scoring.scorer import ScoreTable
+
+
+class Shares(dict[str, float]):
+    """Targets in signed whole shares; see :func:`shares`."""
+
+
+def shares(targets: Mapping[str, float]) -> Shares:
+    """Mark a callable's answer as whole-share targets rather than weights: ``return shares({"AAPL": 100})``."""
+    return Shares(targets)
+
+
+Answer = Mapping[str, float] | None
+StrategyFunction = Callable[[MarketView, Portfolio], Answer]
+"""``(view, portfolio) -> {symbol: weight of NAV}``, ``shares({...})`` or None = leave everything; an absent symbol is sold."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """The configured factor strategy.
+
+    ``Strategy.of(config)`` takes it from a workspace's configuration; the parts may also be given directly.
+    """
+
+    factors: FactorsConfig
+    settings: StrategyConfig = StrategyConfig()
+    limits: RiskLimits = RiskLimits()
+
+    @classmethod
+    def of(cls, config: Config) -> Strategy:
+        """The strategy of a whole configuration."""
+        return cls(config.factors, config.strategy, config.risk)
+
+    @property
+    def name(self) -> str:
+        """Name of the strategy: part of every order's id."""
+        return self.settings.name
+
+    @functools.cached_property
+    def rules(self) -> Rules:
+        """Its sizing, stops and limits as the compiled functions take them."""
+        return Rules(SizingParams.of(self.settings, self.limits), StopParams.of(self.limits.stops), LimitParams.of(self.limits))
+
+    def decision_rows(self, panel: BarPanel, first: int, last: int) -> Ints:
+        """Rows in ``[first, last)`` at whose close the book is decided: every n-th session since the anchor."""
+        schedule = self.settings.schedule
+        anchor = schedule.anchor or self.settings.history_start
+        start = int(np.searchsorted(panel.sessions, np.datetime64(anchor, "D")))
+        rows = np.arange(start, last, schedule.every_sessions, dtype=np.int64)
+        return rows[rows >= first]
+
+    def features(self, panel: BarPanel, universe: Universe, rows: Ints) -> tuple[Features, ScoreTable]:
+        """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at."""
+        from mech_exo.scoring.scorer import score_rows
+
+        table = score_rows(panel, universe, rows, self.factors, self.settings.universe)
+        return self._features(panel, universe, rows, table), table
+
+    def _features(self, panel: BarPanel, universe: Universe, rows: Ints, table: ScoreTable) -> Features:
+        from mech_exo.kernels.rolling import atr_rows, volatility_rows
+        from mech_exo.scoring.inputs import FactorInputs
+
+        inputs = FactorInputs(panel)
+        sizing = self.settings.sizing
+        none = np.empty((len(rows), 0))
+        volatility, atr = none, none
+        if sizing.method is SizingMethod.VOLATILITY_BASED:
+            volatility = volatility_rows(inputs.total_return, rows, sizing.volatility_window)
+        if sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None:
+            atr = atr_rows(inputs.high, inputs.low, inputs.close, rows, sizing.atr_window)
+            if panel.has_actions:
+                atr = atr * (panel.close[rows] / inputs.close[rows])
+        return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]))
+
+    def warmup(self, panel: BarPanel, universe: Universe, first: int) -> tuple[str, ...]:
+        """Warnings about what the strategy cannot see: missing factors, price levels on adjusted prices."""
+        said = []
+        if panel.price_basis != "as_traded" and self.settings.universe.min_price > 0:
+            said.append(
+                "prices are split-adjusted: rules on price levels (minimum price, share counts, commissions per share) are approximate"
+            )
+        if universe.backfilled:
+            said.append("sectors or members are backfilled: they came without dates and are taken as known always")
+        return tuple(said)
+
+
+def night_buffers(symbols: int) -> Night:
+    """Scratch for one decision over ``symbols`` names."""
+    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH))
+
+
+def bars_of(panel: BarPanel) -> Bars:
+    """The panel's arrays as the kernels take them."""
+    return Bars(
+        panel.open, panel.high, panel.low, panel.close, panel.volume,
+        panel.split_ratio, panel.dividend, panel.delisted, panel.delisting_value,
+    )
+
+
+def cost_params(costs: CostModel) -> CostParams:
+    """A cost model as the kernels take it."""
+    per_share, min_order, max_fraction = costs.schedule()
+    return CostParams(
+        per_share, min_order, max_fraction, costs.slippage_bps / 10_000, costs.impact, costs.impact_window,
+        costs.cash_rate, costs.margin_rate, costs.borrow_rate,
+    )
+
+
+def wanted_shares(answer: Mapping[str, float], view: MarketView, nav: float) -> tuple[Ints, Floats]:
+    """A callable's answer as columns ``(M,)`` ascending and signed whole shares ``(M,)``.
+
+    Weights become floor(|weight| × NAV / close) shares. Raises InputError for an unknown symbol, a weight that is not
+    finite, fractional shares, or a weight on a name without a bar today.
+    """
+    columns, wanted = [], []
+    whole = isinstance(answer, Shares)
+    for symbol, value in answer.items():
+        column = view.panel.column_of(symbol)
+        number = float(value)
+        if not np.isfinite(number):
+            raise InputError(f"a strategy's targets must be finite; {symbol} has {value} on {view.as_of}")
+        if whole and number != int(number):
+            raise InputError(f"shares must be whole; {symbol} has {value} on {view.as_of}")
+        if not whole and number != 0.0:
+            price = float(view.price[column])
+            if not price > 0.0:
+                raise InputError(f"a weight needs a price; {symbol} did not trade on {view.as_of}", remedy="leave it out or use shares({...})")
+            number = float(np.copysign(np.floor(abs(number) * nav / price), number))
+        columns.append(column)
+        wanted.append(number)
+    order = np.argsort(np.array(columns, np.int64), kind="stable")
+    return np.array(columns, np.int64)[order], np.array(wanted, np.float64)[order]
+
+
+def history_start(config: Config) -> date:
+    """First session that factors may read."""
+    return config.strategy.history_start

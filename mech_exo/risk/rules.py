@@ -1,0 +1,299 @@
+"""The limits. Each is one rule; together they cut a wanted book down to an approved one, never up.
+
+Every limit finds by itself how much of the *wanted* size it allows, and the strictest binds. So the order of the rules
+does not matter, tightening any limit never enlarges any position, and approving twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from mech_exo.kernels import njit
+from mech_exo.kernels.records import Ints, RiskState
+from mech_exo.utils.settings import RiskLimits
+
+PLAN = np.dtype(
+    [
+        ("wanted", np.float64),  # signed whole shares before risk
+        ("target", np.float64),  # signed whole shares after risk
+        ("binding", np.int64),  # Rule that cut it, 0 = none
+        ("stop", np.float64),  # level an entry would carry, USD
+        ("profit", np.float64),
+        ("stop_reason", np.int64),
+        ("atr", np.float64),
+    ]
+)
+"""Per symbol ``(N,)``: one night's plan."""
+
+BREACH = np.dtype([("rule", np.int64), ("symbol", np.int64), ("limit", np.float64), ("value", np.float64)])
+"""A limit that bound; symbol -1 is the whole portfolio, ``FIRST_SECTOR - k`` the sector ``k``."""
+FIRST_SECTOR = -2
+
+
+class Rule(IntEnum):
+    """Codes of the rules; names equal ``domain.verdict.BreachCode`` (tested)."""
+
+    NONE = 0
+    UNKNOWN_PRICE = 1
+    UNKNOWN_NAV = 2
+    UNKNOWN_SECTOR = 3
+    UNKNOWN_VOLATILITY = 4
+    DRAWDOWN = 5
+    HALTED = 6
+    TRADE_RISK = 7
+    POSITION = 8
+    SECTOR = 9
+    GROSS = 10
+    LEVERAGE = 11
+    NET = 12
+
+
+UNKNOWN_PRICE, UNKNOWN_NAV, UNKNOWN_SECTOR = int(Rule.UNKNOWN_PRICE), int(Rule.UNKNOWN_NAV), int(Rule.UNKNOWN_SECTOR)
+DRAWDOWN, STOPPED, TRADE_RISK, POSITION = int(Rule.DRAWDOWN), int(Rule.HALTED), int(Rule.TRADE_RISK), int(Rule.POSITION)
+SECTOR, GROSS, LEVERAGE, NET = int(Rule.SECTOR), int(Rule.GROSS), int(Rule.LEVERAGE), int(Rule.NET)
+ACTIVE, REDUCING, HALTED = int(RiskState.ACTIVE), int(RiskState.REDUCING), int(RiskState.HALTED)
+DRAWDOWN_WINDOW = 252  # sessions: the trailing 12 months of the user's KPI
+
+
+class LimitParams(NamedTuple):
+    """:class:`mech_exo.utils.settings.RiskLimits` as numbers, fractions of NAV; NaN sector limit is "none"."""
+
+    trade_risk: float
+    position: float
+    sector: float
+    gross: float
+    leverage: float
+    net: float
+    drawdown: float
+
+    @classmethod
+    def of(cls, limits: RiskLimits) -> LimitParams:
+        """The numbers of ``limits``."""
+        single, book = limits.position_sizing, limits.portfolio
+        return cls(
+            trade_risk=single.max_single_trade_risk,
+            position=single.max_position,
+            sector=math.nan if single.max_sector_exposure is None else single.max_sector_exposure,
+            gross=book.max_gross_exposure,
+            leverage=book.max_leverage,
+            net=book.max_net_exposure,
+            drawdown=book.max_drawdown,
+        )
+
+
+@njit
+def drawdown(index: np.ndarray, t: int) -> float:
+    """Fall of the time-weighted index at ``t`` from its peak of the trailing 252 sessions; a fraction in [0, 1]."""
+    peak = index[t]
+    for u in range(max(0, t - DRAWDOWN_WINDOW + 1), t):
+        if index[u] > peak:
+            peak = index[u]
+    return 1.0 - index[t] / peak
+
+
+@njit
+def risk_state(fall: float, halted: bool, limits: LimitParams) -> int:
+    """HALTED by command; REDUCING when the drawdown exceeds its limit or is unknown; else ACTIVE."""
+    if halted:
+        return HALTED
+    return ACTIVE if fall <= limits.drawdown else REDUCING
+
+
+@njit
+def position_shares(limit: float, nav: float, price: float) -> float:
+    """Largest whole number of shares worth at most ``limit`` × NAV."""
+    return math.floor(limit * nav / price)
+
+
+@njit
+def trade_risk_shares(limit: float, nav: float, price: float, stop: float, side: float) -> float:
+    """Largest whole number of shares that loses at most ``limit`` × NAV from ``price`` to ``stop``.
+
+    Without a stop (NaN) the whole price is at risk. A stop already passed risks nothing further (inf).
+    """
+    at_risk = price if math.isnan(stop) else (price - stop) * side
+    return math.floor(limit * nav / at_risk) if at_risk > 0.0 else math.inf
+
+
+@njit
+def breach(breaches: np.ndarray, count: int, rule: int, symbol: int, limit: float, value: float) -> int:
+    """Append a breach while there is room; returns the new count."""
+    if count < len(breaches):
+        entry = breaches[count]
+        entry.rule = rule
+        entry.symbol = symbol
+        entry.limit = limit
+        entry.value = value
+        return count + 1
+    return count
+
+
+@njit
+def share_allowed(cap: float, wanted: float) -> float:
+    """The fraction of ``wanted`` that ``cap`` allows, at most 1."""
+    return 1.0 if wanted <= cap else max(0.0, cap) / wanted
+
+
+@njit
+def reduce_only(wanted: float, held: float) -> float:
+    """``wanted`` cut so that it does not enlarge or turn what is held."""
+    if wanted * held <= 0.0:
+        return 0.0
+    return wanted if abs(wanted) <= abs(held) else held
+
+
+@njit
+def unknowns(plan: np.ndarray, s: int, price: float, nav: float, sector: int, limits: LimitParams) -> int:
+    """The first thing unknown that a limit needs, as a Rule; 0 when all is known."""
+    if not nav > 0.0 or nav == math.inf:
+        return UNKNOWN_NAV
+    if not price > 0.0 or price == math.inf:
+        return UNKNOWN_PRICE
+    if sector < 0 and not math.isnan(limits.sector):
+        return UNKNOWN_SECTOR
+    return 0
+
+
+@njit
+def single_name(
+    plan: np.ndarray, s: int, price: float, nav: float, limits: LimitParams, breaches: np.ndarray, count: int
+) -> int:
+    """Position and per-trade-risk limits of one name; returns the breach count."""
+    entry = plan[s]
+    side = 1.0 if entry.wanted > 0.0 else -1.0
+    size = abs(entry.wanted)
+    allowed = position_shares(limits.position, nav, price)
+    if size > allowed:
+        count = breach(breaches, count, POSITION, s, limits.position, size * price / nav)
+        entry.binding = POSITION
+    by_risk = trade_risk_shares(limits.trade_risk, nav, price, entry.stop, side)
+    if size > by_risk:
+        at_risk = price if math.isnan(entry.stop) else (price - entry.stop) * side
+        count = breach(breaches, count, TRADE_RISK, s, limits.trade_risk, size * at_risk / nav)
+        if by_risk < allowed:
+            entry.binding = TRADE_RISK
+    entry.target = side * min(size, allowed, by_risk)
+    return count
+
+
+@njit
+def cut(plan: np.ndarray, s: int, share: float, rule: int) -> None:
+    """Cut a target to ``share`` of the wanted size, if that is stricter than what binds already."""
+    entry = plan[s]
+    allowed = math.floor(share * abs(entry.wanted))
+    if allowed < abs(entry.target):
+        entry.target = allowed if entry.wanted > 0.0 else -allowed
+        entry.binding = rule
+
+
+@njit
+def portfolio_wide(
+    plan: np.ndarray, names: Ints, held: int, close: np.ndarray, sector: np.ndarray, nav: float, limits: LimitParams,
+    breaches: np.ndarray, count: int,
+) -> int:
+    """Sector, gross, leverage and net limits, pro rata over the wanted sizes; returns the breach count."""
+    sectors = 0
+    for i in range(held):
+        sectors = max(sectors, sector[names[i]] + 1)
+    by_sector = np.zeros(sectors)
+    longs, shorts = 0.0, 0.0
+    for i in range(held):
+        s = names[i]
+        wanted = plan[s].wanted * close[s]
+        if math.isnan(wanted):
+            continue
+        if sector[s] >= 0:
+            by_sector[sector[s]] += abs(wanted)
+        longs += max(0.0, wanted)
+        shorts += max(0.0, -wanted)
+    if not math.isnan(limits.sector):
+        for k in range(sectors):
+            if by_sector[k] > limits.sector * nav:
+                count = breach(breaches, count, SECTOR, FIRST_SECTOR - k, limits.sector, by_sector[k] / nav)
+    rule = GROSS if limits.gross <= limits.leverage else LEVERAGE
+    gross = share_allowed(min(limits.gross, limits.leverage) * nav, longs + shorts)
+    if gross < 1.0:
+        count = breach(breaches, count, rule, -1, min(limits.gross, limits.leverage), (longs + shorts) / nav)
+    for i in range(held):
+        s = names[i]
+        if not math.isnan(limits.sector) and sector[s] >= 0:
+            cut(plan, s, share_allowed(limits.sector * nav, by_sector[sector[s]]), SECTOR)
+        cut(plan, s, gross, rule)
+    return net_limit(plan, names, held, close, nav, longs, shorts, limits, breaches, count)
+
+
+@njit
+def net_limit(
+    plan: np.ndarray, names: Ints, held: int, close: np.ndarray, nav: float, longs: float, shorts: float, limits: LimitParams,
+    breaches: np.ndarray, count: int,
+) -> int:
+    """Cut the longer side until |net| ≤ limit × NAV given what is left of the other; returns the breach count."""
+    for side in (1.0, -1.0):
+        other = 0.0
+        for i in range(held):
+            value = -side * plan[names[i]].target * close[names[i]]
+            if value > 0.0:
+                other += value
+        wanted = longs if side > 0.0 else shorts
+        share = share_allowed(limits.net * nav + other, wanted)
+        if share < 1.0:
+            count = breach(breaches, count, NET, -1, limits.net, (wanted - other) / nav)
+            for i in range(held):
+                if plan[names[i]].wanted * side > 0.0:
+                    cut(plan, names[i], share, NET)
+    return count
+
+
+@njit
+def approve(
+    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, sector: np.ndarray, nav: float, state: int,
+    fall: float, limits: LimitParams, breaches: np.ndarray,
+) -> int:
+    """Turn ``plan.wanted`` into ``plan.target`` for the symbols ``names[:held]``; returns how many breaches were written.
+
+    Parameters
+    ----------
+    close
+        ``(N,)`` closes in USD, NaN unknown. What is unknown denies an increase; a reduction always passes.
+    sector
+        ``(N,)`` sector codes, -1 unknown.
+    state
+        ACTIVE approves within the limits; REDUCING and HALTED approve reductions only.
+    """
+    count = 0
+    if state != ACTIVE:
+        rule = DRAWDOWN if state == REDUCING else STOPPED
+        count = breach(breaches, count, rule, -1, limits.drawdown, fall)
+    for i in range(held):
+        s = names[i]
+        plan[s].target = plan[s].wanted
+        plan[s].binding = 0
+        if plan[s].wanted == 0.0:
+            continue
+        unknown = unknowns(plan, s, close[s], nav, sector[s], limits)
+        if unknown == 0 or unknown == UNKNOWN_SECTOR:
+            count = single_name(plan, s, close[s], nav, limits, breaches, count)
+        if unknown != 0:
+            count = deny_increase(plan, s, book[s].shares, unknown, breaches, count)
+    if nav > 0.0:
+        count = portfolio_wide(plan, names, held, close, sector, nav, limits, breaches, count)
+    if state != ACTIVE:
+        rule = DRAWDOWN if state == REDUCING else STOPPED
+        for i in range(held):
+            count = deny_increase(plan, names[i], book[names[i]].shares, rule, breaches, count)
+    return count
+
+
+@njit
+def deny_increase(plan: np.ndarray, s: int, held: float, rule: int, breaches: np.ndarray, count: int) -> int:
+    """Let a target reduce what is held but not enlarge it; returns the breach count."""
+    allowed = reduce_only(plan[s].target, held)
+    if allowed != plan[s].target:
+        count = breach(breaches, count, rule, s, abs(held), abs(plan[s].target))
+        plan[s].target = allowed
+        plan[s].binding = rule
+    return count
