@@ -1,0 +1,109 @@
+"""Canonical JSON of frozen rows, and back: the same row always gives the same bytes, and the same floats to the last bit.
+
+Keys are sorted, no spaces, dates in ISO form, floats by ``repr`` (shortest text that reads back exactly), NaN as null.
+An infinite figure is never a fact about money: it is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import types
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from mech_exo.domain.errors import LedgerError
+
+Row = TypeVar("Row")
+GENESIS = "0" * 64
+"""Hash before the first row of a chain."""
+
+
+def encode(row: object) -> str:
+    """``row`` (a frozen dataclass) as canonical JSON. Raises LedgerError for an infinite number or an unknown type."""
+    return json.dumps(_plain(row), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def decode(kind: type[Row], text: str) -> Row:
+    """The row of class ``kind`` that :func:`encode` wrote. Raises LedgerError when the text does not fit the class."""
+    try:
+        return cast(Row, _typed(kind, json.loads(text)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LedgerError(f"a journal row must read as {kind.__name__}; {error}") from error
+
+
+def link(previous: str, seq: int, at: str, kind: str, key: str, body: str) -> str:
+    """SHA-256 (hex) that chains a journal row to its predecessor; every field is framed by its length."""
+    digest = hashlib.sha256()
+    for field in (previous, str(seq), at, kind, key, body):
+        data = field.encode()
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in _names(cast(type, type(value)))}
+    raise LedgerError(f"a ledger row holds numbers, text, dates and rows; got {type(value).__name__}")
+
+
+def _number(value: float) -> float | None:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise LedgerError(f"a figure in the ledger must be finite or unknown; got {value}")
+    return value
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if hint is float:
+        return math.nan if value is None else float(value)
+    if hint is int or hint is str or hint is bool:
+        if type(value) is not hint:
+            raise ValueError(f"wanted {hint.__name__}, got {value!r}")
+        return value
+    origin = get_origin(hint)
+    if origin is tuple:
+        inner = get_args(hint)[0]
+        return tuple(_typed(inner, item) for item in value)
+    if origin in (types.UnionType, Union):
+        inner = next(part for part in get_args(hint) if part is not type(None))
+        return None if value is None else _typed(inner, value)
+    if hint is datetime:
+        return datetime.fromisoformat(value)
+    if hint is date:
+        return date.fromisoformat(value)
+    if hint is bytes:
+        return value.encode()
+    if issubclass(hint, Enum):
+        return hint(value)
+    return hint(**{name: _typed(part, value[name]) for name, part in _hints(hint).items() if name in _names(hint)})

@@ -1,0 +1,415 @@
+"""The ledger: SQLite in WAL mode, every commit synced, every row chained to the one before by its hash.
+
+The table ``journal`` is the truth; the other tables are derived from it in the same transaction, so that questions are
+cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this
+file, its ``ledger_tables.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes (a lock names it), any number read.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from mech_exo.domain.errors import LedgerError
+from mech_exo.domain.orders import Fill, OrderState
+from mech_exo.execution import codec, ledger_care
+from mech_exo.execution.guard import Mark
+from mech_exo.execution.ledger_tables import (
+    NAMES,
+    ORDER_COLUMNS,
+    RESTORE,
+    book_columns,
+    connect,
+    filters,
+    lock,
+    order_row,
+    project,
+    where,
+)
+from mech_exo.execution.rows import (
+    OPEN_STATES,
+    TRANSITIONS,
+    Alert,
+    BookId,
+    DecisionRow,
+    Delivered,
+    FillRow,
+    Flow,
+    HaltRow,
+    Intent,
+    OrderRow,
+    Plan,
+    SentTotals,
+    SessionRow,
+    StateChange,
+    Trial,
+    VerifyReport,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Row = TypeVar("Row")
+
+def default_path(home: Path) -> Path:
+    """The ledger of a workspace: ``<home>/data/ledger.sqlite``."""
+    return home / "data" / "ledger.sqlite"
+
+
+def utc_now() -> datetime:
+    """The wall clock in UTC."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The money journal. Open it with :meth:`open`, as a context manager.
+
+    Raises
+    ------
+    LedgerError
+        Another process writes it, it is damaged, of another version, or shorter than its high-water mark.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool, wait: float, clock: Callable[[], datetime]) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._clock = clock
+        self._depth = 0
+        self._broken = False
+        self._mark = ledger_care.mark_of(path)
+        self._lock = None if read_only else lock(path, wait)
+        try:
+            marked = self._mark.read()
+            self._connection = connect(path, marked, read_only)
+            self._head = self._check_mark(marked)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, path: Path | str, *, read_only: bool = False, wait: float = 0.0, clock: Callable[[], datetime] = utc_now) -> Ledger:
+        """Open the ledger at ``path``; a writer creates it, and waits up to ``wait`` seconds for another writer to end."""
+        return cls(Path(path), read_only=read_only, wait=wait, clock=clock)
+
+    def close(self) -> None:
+        """Let go of the file and the lock."""
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.close()
+        self._mark.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Group writes into one atomic commit. Nests; only the outermost commits, and only if nothing inside failed."""
+        if self.read_only:
+            raise LedgerError("this ledger was opened to read; nothing can be written to it")
+        if self._depth == 0:
+            self._run("BEGIN IMMEDIATE")
+            self._broken = False
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._end()
+
+    def _end(self) -> None:
+        if not self._broken:
+            try:
+                self._run("COMMIT")
+            except LedgerError:
+                self._broken = True
+                self._rollback()
+                raise
+            self._mark.write(self._head)
+            return
+        self._rollback()
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._run("ROLLBACK")
+        self._head = self._last()
+
+    def record_decision(self, row: DecisionRow) -> bool:
+        """Journal the decision of a session; False when the same one is there already, LedgerError when another is."""
+        known = self.decision(row.book, row.session)
+        if known is None:
+            self.append(row, f"{row.book}/{row.session}")
+            return True
+        same = (known.config_hash, known.code_version, known.data_hash, known.body)
+        if same != (row.config_hash, row.code_version, row.data_hash, row.body):
+            raise LedgerError(
+                f"a session is decided once; {row.book} {row.session} was decided with configuration {known.config_hash}, "
+                f"code {known.code_version}, data {known.data_hash}, and now differs ({row.config_hash}, {row.code_version}, {row.data_hash})",
+                remedy=f"compare them with `exo replay {row.session}`",
+            )
+        return False
+
+    def decision(self, book: BookId, session: date) -> DecisionRow | None:
+        """The decision of a session, None when there is none."""
+        return self._body(DecisionRow, "decisions", book, session)
+
+    def plan(self, intents: Sequence[Intent], book: BookId, session: date) -> bool:
+        """Journal every intent decided at ``session`` in one commit, as NEW.
+
+        A second call with the identical set does nothing and returns False; with any other set it is a LedgerError.
+        """
+        row = Plan(book, session, tuple(intents))
+        known = self._body(Plan, "plans", book, session)
+        if known is None:
+            self.append(row, f"{book}/{session}")
+            return True
+        if known != row and codec.encode(known) != codec.encode(row):
+            raise LedgerError(
+                f"a session is planned once; {book} {session} was planned with {len(known.intents)} orders and now has {len(row.intents)} "
+                "that are not the same",
+                remedy=f"compare them with `exo replay {session}`; the journaled plan stands",
+            )
+        return False
+
+    def set_state(self, order_id: str, state: OrderState, note: str = "", broker_id: str | None = None) -> None:
+        """Move an order to ``state``. The same state again is no change; a step :data:`TRANSITIONS` lacks is a LedgerError."""
+        known = self.order(order_id)
+        if known.state is state and (broker_id is None or broker_id == known.broker_id):
+            return
+        if known.state is not state and state not in TRANSITIONS[known.state]:
+            raise LedgerError(f"an order that is {known.state} cannot become {state}; {order_id} ({known.order.symbol})")
+        self.append(StateChange(order_id, state, note, broker_id), order_id)
+
+    def order(self, order_id: str) -> OrderRow:
+        """One order. Raises LedgerError for an id that was never planned."""
+        found = self._orders("WHERE id = ?", (order_id,))
+        if not found:
+            raise LedgerError(f"an order must be planned before anything happens to it; {order_id} is not in the ledger")
+        return found[0]
+
+    def orders(
+        self, book: BookId | None = None, *, session: date | None = None, decided: date | None = None, states: Iterable[OrderState] | None = None
+    ) -> tuple[OrderRow, ...]:
+        """Orders by the session they are to trade in, the session they were decided at, or state; oldest first."""
+        wanted = filters(book, session=session, decided=decided)
+        if states is not None:
+            names = sorted(states)
+            if set(names) <= OPEN_STATES:
+                wanted.append(("state IN ('new', 'sending', 'live', 'unknown')", ()))
+            wanted.append((f"state IN ({', '.join('?' * len(names))})", tuple(names)))
+        return self._orders(*where(wanted))
+
+    def sent(self, book: BookId, session: date) -> SentTotals:
+        """How often an order for ``session`` went to SENDING, and for how much: survives every restart."""
+        sql = "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders"
+        ((count, notional, unknown),) = self._run(f"{sql} WHERE account = ? AND strategy = ? AND session = ?", (*book_columns(book), str(session)))
+        return SentTotals(count or 0, math.nan if unknown else float(notional or 0.0))
+
+    def record_fill(self, book: BookId, fill: Fill) -> bool:
+        """Journal a fill; False when the identical one is known, LedgerError when its id is known with other figures.
+
+        A fill that completes a planned order makes it FILLED in the same commit.
+        """
+        row = FillRow(book, fill)
+        known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
+        if known:
+            if known[0][0] != codec.encode(row):
+                raise LedgerError(f"a fill never changes; {fill.id} ({fill.symbol}, {fill.session}) is in the ledger with other figures")
+            return False
+        with self.transaction():
+            self.append(row, fill.id)
+            for order in self._orders("WHERE id = ?", (fill.order_id,)):
+                if order.filled == order.order.shares and order.state is not OrderState.FILLED:
+                    self.set_state(fill.order_id, OrderState.FILLED, "filled")
+        return True
+
+    def fills(
+        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
+    ) -> tuple[FillRow, ...]:
+        """Fills in the order they were recorded."""
+        wanted = filters(book, session=session, order_id=order_id)
+        if since is not None:
+            wanted.append(("session >= ?", (str(since),)))
+        condition, values = where(wanted)
+        rows = self._run(f"SELECT body FROM journal JOIN fills USING (seq) {condition} ORDER BY seq", values)
+        return tuple(codec.decode(FillRow, body) for (body,) in rows)
+
+    def book_session(self, row: SessionRow) -> bool:
+        """Journal a booked session; False when the identical one is known, LedgerError when another is or a later one is."""
+        known = self.session(row.book, row.session)
+        if known is not None:
+            if codec.encode(known) != codec.encode(row):
+                raise LedgerError(f"a session is booked once; {row.book} {row.session} is in the ledger with other figures")
+            return False
+        last = self._run("SELECT max(session) FROM sessions WHERE account = ? AND strategy = ?", book_columns(row.book))[0][0]
+        if last is not None and last > str(row.session):
+            raise LedgerError(f"sessions are booked in order; {row.book} has {last} and was given {row.session}")
+        self.append(row, f"{row.book}/{row.session}")
+        return True
+
+    def session(self, book: BookId, session: date) -> SessionRow | None:
+        """A booked session, None when it is not booked."""
+        return self._body(SessionRow, "sessions", book, session)
+
+    def last_session(self, book: BookId) -> SessionRow | None:
+        """The latest booked session, None for a new book."""
+        sql = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
+        found = self._run(sql, book_columns(book))
+        return codec.decode(SessionRow, found[0][0]) if found else None
+
+    def nav_history(self, book: BookId) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:
+        """Sessions ``(T,)``, NAV at their closes ``(T,)`` and flows at their opens ``(T,)``, in order; NaN = unknown."""
+        import numpy as np
+
+        rows = self._run("SELECT session, nav, flow FROM sessions WHERE account = ? AND strategy = ? ORDER BY session", book_columns(book))
+        navs = np.array([math.nan if nav is None else nav for _, nav, _ in rows], np.float64)
+        flows = np.array([math.nan if flow is None else flow for _, _, flow in rows], np.float64)
+        return np.array([text for text, _, _ in rows], "datetime64[D]"), navs, flows
+
+    def books(self) -> tuple[BookId, ...]:
+        """Every book that has a decision, a plan or a session."""
+        sql = "SELECT account, strategy FROM decisions UNION SELECT account, strategy FROM plans UNION SELECT account, strategy FROM sessions"
+        return tuple(BookId(*row) for row in self._run(f"{sql} ORDER BY 1, 2"))
+
+    def record_flow(self, row: Flow) -> bool:
+        """Journal a deposit or withdrawal; False when it is known, LedgerError when its id is known with other figures."""
+        return self._once(row)
+
+    def flows(self, book: BookId, session: date | None = None) -> tuple[Flow, ...]:
+        """Deposits and withdrawals, by session."""
+        condition, values = where(filters(book, session=session))
+        rows = self._run(f"SELECT id, account, strategy, session, amount, note FROM flows {condition} ORDER BY session, id", values)
+        return tuple(Flow(i, BookId(a, s), date.fromisoformat(d), amount, note) for i, a, s, d, amount, note in rows)
+
+    def record_trial(self, row: Trial) -> bool:
+        """Count a backtest or sweep run once; False when the run is counted already."""
+        if self._run("SELECT 1 FROM trials WHERE run_id = ?", (row.run_id,)):
+            return False
+        self.append(row, row.run_id)
+        return True
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Every counted run, oldest first."""
+        return tuple(codec.decode(Trial, body) for (body,) in self._run("SELECT body FROM journal WHERE kind = 'trial' ORDER BY seq"))
+
+    def halt(self, reason: str) -> None:
+        """Journal a halt: nothing that adds risk is sent until :meth:`resume`."""
+        self.append(HaltRow(True, reason, self._clock()), "halt")
+
+    def resume(self, reason: str) -> None:
+        """Journal the end of a halt."""
+        self.append(HaltRow(False, reason, self._clock()), "halt")
+
+    def halts(self) -> tuple[HaltRow, ...]:
+        """Halts and resumes, oldest first."""
+        rows = self._run("SELECT halted, reason, at FROM halts ORDER BY seq")
+        return tuple(HaltRow(bool(halted), reason, datetime.fromisoformat(at)) for halted, reason, at in rows)
+
+    @property
+    def is_halted(self) -> bool:
+        """True when the last word on halting was a halt."""
+        last = self._run("SELECT halted FROM halts ORDER BY seq DESC LIMIT 1")
+        return bool(last and last[0][0])
+
+    def post_alert(self, row: Alert) -> bool:
+        """Put an alert in the outbox; False when one of that id is there already."""
+        return self._once(row)
+
+    def alerts(self, channel: str | None = None) -> tuple[Alert, ...]:
+        """Alerts not yet delivered to ``channel``, oldest first; all of them when it is None."""
+        rows = self._run("SELECT id, severity, title, text FROM alerts WHERE id NOT IN (SELECT id FROM deliveries WHERE channel = ?) ORDER BY seq", (channel,))
+        return tuple(Alert(*row) for row in rows)
+
+    def delivered(self, alert_id: str, channel: str) -> None:
+        """Note that an alert reached ``channel``."""
+        if not self._run("SELECT 1 FROM deliveries WHERE id = ? AND channel = ?", (alert_id, channel)):
+            self.append(Delivered(alert_id, channel), alert_id)
+
+    def verify(self) -> VerifyReport:
+        """Recompute the chain, rebuild every derived table from it and compare, with the mark and SQLite's own check."""
+        return ledger_care.verify(self._connection, self._mark.read())
+
+    def backup(self, dest: Path) -> VerifyReport:
+        """Copy the ledger as of now to ``dest`` and verify the copy. LedgerError when ``dest`` exists or the copy is unsound."""
+        return ledger_care.backup(self._connection, dest)
+
+    def append(self, row: object, key: str) -> None:
+        """Chain ``row`` to the journal and to its tables, in the running transaction or one of its own."""
+        kind, at, body = NAMES[type(row)], self._clock().isoformat(), codec.encode(row)
+        with self.transaction():
+            head = self._head
+            seq = head.seq + 1
+            digest = codec.link(head.hash, seq, at, kind, key, body)
+            self._run("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, at, kind, key, body, head.hash, digest))
+            try:
+                project(self._connection, seq, row)
+            except sqlite3.Error as error:
+                raise LedgerError(f"the ledger refused a {kind} row ({key}): {error}") from error
+            self._head = Mark(seq, digest)
+
+    def _once(self, row: Flow | Alert) -> bool:
+        known = self._run("SELECT body FROM journal WHERE kind = ? AND key = ?", (NAMES[type(row)], row.id))
+        if known and known[0][0] != codec.encode(row):
+            raise LedgerError(f"an entry never changes; {NAMES[type(row)]} {row.id} is in the ledger with other contents")
+        if not known:
+            self.append(row, row.id)
+        return not known
+
+    def _body(self, kind: type[Row], table: str, book: BookId, session: date) -> Row | None:
+        sql = f"SELECT body FROM journal JOIN {table} USING (seq) WHERE account = ? AND strategy = ? AND session = ?"
+        found = self._run(sql, (*book_columns(book), str(session)))
+        return codec.decode(kind, found[0][0]) if found else None
+
+    def _orders(self, condition: str, values: Sequence[object]) -> tuple[OrderRow, ...]:
+        rows = self._run(f"SELECT {ORDER_COLUMNS} FROM orders {condition} ORDER BY session, rowid", values)
+        return tuple(order_row(row) for row in rows)
+
+    def _run(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            full = "full" in str(error)
+            raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}",
+                              remedy="free disk space, then run the command again" if full else RESTORE) from error  # fmt: skip
+
+    def _last(self) -> Mark:
+        found = self._run("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1")
+        return Mark(*found[0]) if found else Mark(0, codec.GENESIS)
+
+    def _check_mark(self, marked: Mark | None) -> Mark:
+        last = self._last()
+        if marked is None and last.seq:
+            raise LedgerError(f"the ledger's high-water mark must stand beside it; {self._mark.path} is gone", remedy=RESTORE)
+        marked = marked or last
+        found = self._run("SELECT hash FROM journal WHERE seq = ?", (marked.seq,))
+        at_mark = codec.GENESIS if marked.seq == 0 else (found[0][0] if found else None)
+        if at_mark != marked.hash:
+            raise LedgerError(f"the ledger must hold row {marked.seq} as it was committed; {self.path} ends at {last.seq} or differs there", remedy=RESTORE)
+        if not self.read_only:
+            self._check_tail(marked)
+            self._mark.write(last)
+        return last
+
+    def _check_tail(self, marked: Mark) -> None:
+        previous = marked.hash
+        rows = self._run("SELECT seq, at, kind, key, body, hash FROM journal WHERE seq > ? ORDER BY seq", (marked.seq,))
+        for *fields, digest in rows:
+            if digest != codec.link(previous, *fields):
+                raise LedgerError(f"every journal row must fit its hash; row {fields[0]} of {self.path} does not", remedy=RESTORE)
+            previous = digest

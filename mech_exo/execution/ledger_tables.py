@@ -1,0 +1,193 @@
+"""The ledger's tables: opening the file, and deriving every table from a journal row. Used by ``ledger.py`` alone."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from mech_exo.domain.errors import LedgerError
+from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
+from mech_exo.execution.guard import Mark, WriterLock
+from mech_exo.execution.rows import (
+    Alert,
+    BookId,
+    DecisionRow,
+    Delivered,
+    FillRow,
+    Flow,
+    HaltRow,
+    OrderRow,
+    Plan,
+    SessionRow,
+    StateChange,
+    Trial,
+)
+
+SCHEMA = Path(__file__).with_name("ledger_schema.sql")
+VERSION = 1
+RESTORE = "restore the last backup with `exo ledger restore BACKUP`, then reconcile with the broker"
+KINDS: dict[str, type[Any]] = {
+    "decision": DecisionRow, "plan": Plan, "state": StateChange, "fill": FillRow, "session": SessionRow, "flow": Flow,
+    "trial": Trial, "halt": HaltRow, "alert": Alert, "delivered": Delivered,
+}  # fmt: skip
+NAMES = {kind: name for name, kind in KINDS.items()}
+Clause = tuple[str, tuple[object, ...]]
+
+
+def lock(path: Path, wait: float) -> WriterLock:
+    """The writer's lock of the ledger at ``path``, waiting up to ``wait`` seconds for its holder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return WriterLock(path.with_name(path.name + ".lock"))
+        except LedgerError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+
+
+def connect(path: Path, marked: Mark | None, read_only: bool) -> sqlite3.Connection:
+    """Open the database; a writer creates it, unless its mark says that it held rows."""
+    if not path.exists() and (read_only or (marked is not None and marked.seq > 0)):
+        rows = f" and held {marked.seq} rows" if marked is not None else ""
+        raise LedgerError(f"the ledger must be where it was{rows}; {path} is not there", remedy=RESTORE if rows else "the first `exo run` makes it")
+    if read_only:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    else:
+        connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        prepare(connection, path, read_only)
+    except sqlite3.Error as error:
+        connection.close()
+        raise LedgerError(f"the ledger must be a sound SQLite file; {path}: {error}", remedy=RESTORE) from error
+    except LedgerError:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
+    """Set durability and, for a new file, create the tables in one commit. LedgerError for another version."""
+    if not read_only:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0 and not read_only:
+        schema(connection)
+        version = VERSION
+    if version != VERSION:
+        raise LedgerError(f"the ledger must be of version {VERSION}; {path} is of version {version}", remedy="use the release that wrote it")
+
+
+def schema(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Create every table in one commit."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in statements(SCHEMA.read_text("utf-8")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+    return connection
+
+
+def statements(script: str) -> list[str]:
+    """A script's single statements (``executescript`` would commit each on its own)."""
+    found, pending = [], ""
+    for line in script.splitlines():
+        pending += line + "\n"
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
+
+
+def project(connection: sqlite3.Connection, seq: int, row: object) -> None:
+    """Write what journal row ``seq`` means to the derived tables."""
+    run = connection.execute
+    match row:
+        case DecisionRow():
+            run("INSERT INTO decisions VALUES (?, ?, ?, ?)", (*book_columns(row.book), str(row.session), seq))
+        case Plan():
+            run("INSERT INTO plans VALUES (?, ?, ?, ?)", (*book_columns(row.book), str(row.session), seq))
+            connection.executemany(_INSERT_ORDER, _order_values(row))
+        case StateChange():
+            sends = int(row.state is OrderState.SENDING)
+            run("UPDATE orders SET state = ?, note = ?, broker_id = coalesce(?, broker_id), sends = sends + ? WHERE id = ?",
+                (row.state, row.note, row.broker_id, sends, row.order_id))  # fmt: skip
+        case FillRow():
+            f = row.fill
+            run("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (f.id, *book_columns(row.book), f.order_id, f.symbol, f.shares,
+                f.price, f.commission, str(f.session), f.time.isoformat(), f.reason, f.reference, seq))  # fmt: skip
+            run("UPDATE orders SET filled = filled + ? WHERE id = ?", (f.shares, f.order_id))
+        case SessionRow():
+            d = row.day
+            run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*book_columns(row.book), str(row.session), seq, d.nav, d.cash, d.flow, d.state))
+        case Flow():
+            run("INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?)", (row.id, *book_columns(row.book), str(row.session), row.amount, row.note))
+        case _:
+            _project_rest(connection, seq, row)
+
+
+def _project_rest(connection: sqlite3.Connection, seq: int, row: object) -> None:
+    run = connection.execute
+    match row:
+        case Trial():
+            run("INSERT INTO trials VALUES (?, ?, ?, ?)", (row.run_id, row.kind, row.config_hash, seq))
+        case HaltRow():
+            run("INSERT INTO halts VALUES (?, ?, ?, ?)", (seq, row.halted, row.reason, row.at.isoformat()))
+        case Alert():
+            run("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)", (row.id, row.severity, row.title, row.text, seq))
+        case Delivered():
+            run("INSERT INTO deliveries VALUES (?, ?, ?)", (row.id, row.channel, seq))
+        case _:
+            raise LedgerError(f"the ledger has no table for a {type(row).__name__}")
+
+
+_INSERT_ORDER = (
+    "INSERT INTO orders (id, account, strategy, decided, session, symbol, shares, price, reason, type, stop_level, target_level, state, note) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '')"
+)
+
+
+def _order_values(plan: Plan) -> list[tuple[object, ...]]:
+    return [
+        (o.id, *book_columns(plan.book), str(plan.session), str(o.session), o.symbol, o.shares, intent.price, o.reason, o.type, o.stop_level, o.target_level)
+        for intent in plan.intents
+        for o in (intent.order,)
+    ]
+
+
+ORDER_COLUMNS = (
+    "id, symbol, shares, session, reason, type, stop_level, target_level, account, strategy, decided, price, state, note, broker_id, sends, filled"
+)
+
+
+def order_row(values: Sequence[Any]) -> OrderRow:
+    """An order row from its :data:`ORDER_COLUMNS`."""
+    id_, symbol, shares, session, reason, type_, stop, target, account, strategy, decided, price, state, note, broker_id, sends, filled = values
+    order = Order(id_, symbol, shares, date.fromisoformat(session), OrderReason(reason), OrderType(type_), stop, target)
+    known = math.nan if price is None else price
+    return OrderRow(BookId(account, strategy), date.fromisoformat(decided), order, known, OrderState(state), note, broker_id, sends, filled)
+
+
+def book_columns(book: BookId) -> tuple[str, str]:
+    """The two columns that name a book."""
+    return book.account, book.strategy
+
+
+def filters(book: BookId | None, **equal: date | str | None) -> list[Clause]:
+    """SQL conditions for a book and for columns that must equal a value; None filters nothing."""
+    clauses: list[Clause] = [] if book is None else [("account = ? AND strategy = ?", book_columns(book))]
+    return clauses + [(f"{column} = ?", (str(value),)) for column, value in equal.items() if value is not None]
+
+
+def where(clauses: Sequence[Clause]) -> Clause:
+    """One WHERE clause and its values."""
+    text = " AND ".join(condition for condition, _ in clauses)
+    return (f"WHERE {text}" if text else ""), tuple(value for _, values in clauses for value in values)
