@@ -6,11 +6,14 @@ refused. ``mech_exo.utils.config`` reads them from YAML; a program may also buil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
@@ -27,12 +30,27 @@ class Model(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_text_for_numbers(cls, value: object, info: object) -> object:
+    def _no_text_for_numbers(cls, value: object, info: ValidationInfo) -> object:
         """``"5"`` or ``true`` where a number is meant is a slip of the pen, not a value."""
-        annotation = str(cls.model_fields[getattr(info, "field_name", "")].annotation)
-        if isinstance(value, (str, bool)) and ("float" in annotation or "int" in annotation) and "bool" not in annotation and "str" not in annotation:
-            raise ValueError(f"a number is wanted, got {value!r}")
+        annotation = cls.model_fields[info.field_name].annotation if info.field_name else None
+        if isinstance(value, (str, bool)) and _wants_number(annotation):
+            raise PydanticCustomError("number_wanted", "a number is wanted")
+        if isinstance(value, (int, float)) and date in (annotation, *get_args(annotation)):
+            raise PydanticCustomError("date_wanted", "a date is wanted")  # else 86400 would be 1970-01-02
+        if isinstance(value, Mapping) and get_origin(annotation) is dict and _wants_number(get_args(annotation)[1]):
+            for key, item in value.items():
+                if isinstance(item, (str, bool)):
+                    raise PydanticCustomError("number_wanted", "a number is wanted for {key}", {"key": str(key)})
         return value
+
+
+def _wants_number(annotation: object) -> bool:
+    """Whether ``annotation`` is float or int, perhaps annotated, perhaps with None."""
+    if get_origin(annotation) is Annotated:
+        return _wants_number(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return all(_wants_number(branch) for branch in get_args(annotation) if branch is not type(None))
+    return annotation in (float, int)
 
 
 class Direction(StrEnum):
@@ -134,7 +152,7 @@ class SizingRules(Model):
 
     method: SizingMethod = SizingMethod.VOLATILITY_BASED
     gross_exposure: Exposure = Field(1.0, description="fraction of NAV invested before volatility scaling")
-    target_volatility: Positive | None = Field(0.12, description="annual; null: no scaling")
+    target_volatility: Annotated[float, Field(gt=0.0, le=2.0)] | None = Field(0.12, description="annual; null: no scaling")
     volatility_window: Annotated[int, Field(ge=5, le=1000)] = 63
     atr_window: Annotated[int, Field(ge=2, le=1000)] = 14
     atr_multiple: Positive = Field(2.0, description="risk distance of ATR sizing in ATRs")

@@ -1,0 +1,122 @@
+"""Trading sessions of the New York Stock Exchange: the only place that knows which days are sessions.
+
+Every date is a ``datetime.date`` naming a session; arrays of sessions are ``datetime64[D]``. Source: the XNYS calendar of
+``exchange_calendars`` from 1990 to 2049 (a fixed span: no answer depends on today's date; closures not yet announced are
+unknown). pandas stays inside.
+"""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mech_exo.domain.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FIRST_DAY = date(1990, 1, 1)
+LAST_DAY = date(2049, 12, 31)
+
+
+class _Table(NamedTuple):
+    """``days`` ``(S,)`` datetime64[D], strictly increasing; ``closes`` ``(S,)`` datetime64[s], UTC."""
+
+    days: NDArray[np.datetime64]
+    closes: NDArray[np.datetime64]
+
+
+@functools.cache
+def _table() -> _Table:
+    from exchange_calendars import get_calendar
+
+    calendar = get_calendar("XNYS", start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
+    days = calendar.sessions.to_numpy().astype("datetime64[D]")
+    closes = calendar.closes.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+    for array in (days, closes):
+        array.flags.writeable = False
+    return _Table(days, closes)
+
+
+def _day(d: date) -> np.datetime64:
+    """``d`` as ``datetime64[D]``. Raises InputError outside 1990 to 2049."""
+    day = d.date() if isinstance(d, datetime) else d
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InputError(f"the calendar covers {FIRST_DAY} to {LAST_DAY}; got {day}")
+    return np.datetime64(day, "D")
+
+
+def _position(d: date, side: str) -> int:
+    return int(np.searchsorted(_table().days, _day(d), side=side))  # type: ignore[call-overload]
+
+
+def _session_at(position: int, asked: str) -> date:
+    if not 0 <= position < len(_table().days):
+        raise InputError(f"the calendar covers {FIRST_DAY} to {LAST_DAY}; {asked} lies outside")
+    session: date = _table().days[position].item()
+    return session
+
+
+def sessions(start: date, end: date) -> NDArray[np.datetime64]:
+    """Sessions from ``start`` to ``end``, both included: ``(S,)`` datetime64[D], read-only, empty when there is none.
+
+    Raises
+    ------
+    InputError
+        A bound lies outside 1990 to 2049, or ``end`` is before ``start``.
+    """
+    if end < start:
+        raise InputError(f"start must not be after end; got {start} and {end}")
+    return _table().days[_position(start, "left") : _position(end, "right")]
+
+
+def is_session(d: date) -> bool:
+    """Whether the exchange trades (or traded) on ``d``. Raises InputError outside 1990 to 2049."""
+    position = _position(d, "left")
+    return position < len(_table().days) and bool(_table().days[position] == _day(d))
+
+
+def next_session(d: date) -> date:
+    """The first session strictly after ``d``, which need not be one itself. Raises InputError outside 1990 to 2049."""
+    return _session_at(_position(d, "right"), f"the session after {d}")
+
+
+def previous_session(d: date) -> date:
+    """The last session strictly before ``d``, which need not be one itself. Raises InputError outside 1990 to 2049."""
+    return _session_at(_position(d, "left") - 1, f"the session before {d}")
+
+
+def ordinal(d: date) -> int:
+    """Number of ``d`` among the sessions since 1990-01-02, which is 0: differences count sessions.
+
+    Raises
+    ------
+    InputError
+        ``d`` is no session.
+    """
+    if not is_session(d):
+        raise InputError(f"{d} must be a session of the New York Stock Exchange; it is none", remedy=f"the session before it is {previous_session(d)}")
+    return _position(d, "left")
+
+
+def session_close(d: date) -> datetime:
+    """The closing bell of session ``d``, early closes included, as a tz-aware UTC instant. Raises InputError for no session."""
+    seconds: datetime = _table().closes[ordinal(d)].item()
+    return seconds.replace(tzinfo=UTC)
+
+
+def latest_session(at: datetime) -> date:
+    """The last session whose close is not after ``at`` (tz-aware): what is complete then.
+
+    Raises
+    ------
+    InputError
+        ``at`` has no time zone, or lies outside the calendar.
+    """
+    if at.tzinfo is None:
+        raise InputError(f"an instant must carry its time zone; got {at.isoformat()} without one")
+    instant = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "s")
+    return _session_at(int(np.searchsorted(_table().closes, instant, side="right")) - 1, f"the session closed by {at}")

@@ -1,0 +1,156 @@
+"""The configuration of one workspace: YAML files in, one frozen :class:`~mech_exo.utils.settings.Config` out.
+
+``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml`` and ``api_keys.yml``, the last overridden
+key by key by ``api_keys_local.yml``, which only its owner may read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from mech_exo.domain.errors import ConfigError
+from mech_exo.utils import log
+from mech_exo.utils.config_errors import explain
+from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
+from mech_exo.utils.strict_yaml import read
+
+FILES: dict[str, type[BaseModel]] = {"strategy.yml": StrategyConfig, "risk_limits.yml": RiskLimits, "factors.yml": FactorsConfig, "data.yml": DataConfig}
+KEYS_FILE = "api_keys.yml"
+LOCAL_KEYS_FILE = "api_keys_local.yml"
+OTHERS_BITS = stat.S_IRWXG | stat.S_IRWXO
+
+M = TypeVar("M", bound=BaseModel)
+_told: set[Path] = set()
+
+
+def home_folder(option: Path | None = None) -> Path:
+    """The workspace: ``option`` (``--home``), else ``$EXO_HOME``, else the current folder; absolute."""
+    chosen = option if option is not None else Path(os.environ.get("EXO_HOME") or ".")
+    return chosen.expanduser().absolute()
+
+
+def load(home: Path) -> Config:
+    """The effective configuration of the workspace ``home``.
+
+    Side effects: ``api_keys_local.yml`` is tightened to mode 0600 with one notice on stderr, and every secret is registered with
+    :func:`mech_exo.utils.log.redact`.
+
+    Raises
+    ------
+    ConfigError
+        A file is missing, unreadable, no plain YAML mapping, or holds an unknown key or a value outside its range. Every complaint
+        names the file, the key path, the rule, the value and the allowed range.
+    """
+    folder = home / "config"
+    if not folder.is_dir():
+        raise ConfigError(f"a workspace must hold the folder config; {folder} does not exist", remedy=f"exo init {home}   (or choose one with --home or EXO_HOME)")
+    return Config(
+        strategy=_file(folder / "strategy.yml", StrategyConfig),
+        risk=_file(folder / "risk_limits.yml", RiskLimits),
+        factors=_file(folder / "factors.yml", FactorsConfig),
+        data=_file(folder / "data.yml", DataConfig),
+        keys=_keys(folder),
+    )
+
+
+def config_hash(config: Config) -> str:
+    """Hash of everything but the keys: 64 bits as 16 hex digits of SHA-256 over JSON with sorted keys and floats by ``repr``."""
+    everything = config.model_dump(mode="json", exclude={"keys"})
+    text = json.dumps(everything, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def effective(config: Config) -> str:
+    """The whole configuration as YAML, every default spelt out, in the order of the models; secrets masked, empty ones empty."""
+    return yaml.safe_dump(masked(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+def masked(config: Config) -> dict[str, Any]:
+    """The configuration as plain JSON values with secrets as ``********`` (empty where not set)."""
+    values = config.model_dump(mode="json")
+    values["keys"] = _masked(config.keys)
+    return values
+
+
+def validated(path: Path, model: type[M], values: Mapping[str, Any], *, secret: bool = False) -> M:
+    """``values`` of the file ``path`` as ``model``. Raises ConfigError."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(explain(path, model, error, secret=secret)) from None
+
+
+def _file(path: Path, model: type[M]) -> M:
+    if not path.exists():
+        raise ConfigError(f"a workspace must hold config/{path.name}; {path} does not exist", remedy=f"exo init --missing {path.parent.parent}")
+    return validated(path, model, read(path))
+
+
+def _keys(folder: Path) -> ApiKeys:
+    """Both key files, each checked by itself so that a complaint names the right one. Neither has to exist."""
+    merged: dict[str, Any] = {}
+    for path in (folder / KEYS_FILE, folder / LOCAL_KEYS_FILE):
+        if not path.exists():
+            continue
+        if path.name == LOCAL_KEYS_FILE:
+            _tighten(path)
+        values = read(path, secret=True)
+        validated(path, ApiKeys, values, secret=True)
+        merged = _over(merged, values)
+    keys = ApiKeys.model_validate(merged)
+    for secret in _secrets(keys):
+        log.redact(secret)
+    return keys
+
+
+def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` laid over ``below``, key by key at every depth."""
+    result = dict(below)
+    for key, value in above.items():
+        result[key] = _over(result[key], value) if isinstance(value, Mapping) and isinstance(result.get(key), dict) else value
+    return result
+
+
+def _tighten(path: Path) -> None:
+    """Take the file of keys away from everybody but its owner."""
+    if os.name != "posix" or path in _told or not path.stat().st_mode & OTHERS_BITS:
+        return
+    try:
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        notice = f"{path}: others could read these keys; its mode is 0600 now"
+    except OSError as error:
+        notice = f"{path}: others can read these keys and the mode could not be set to 0600 ({error.strerror})"
+    _told.add(path)
+    print(notice, file=sys.stderr)
+
+
+def _secrets(model: BaseModel) -> Iterator[str]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            yield from _secrets(value)
+
+
+def _masked(model: BaseModel) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            result[name] = _masked(value)
+        elif isinstance(value, SecretStr):
+            result[name] = log.MASK if value.get_secret_value() else ""
+        else:
+            result[name] = value
+    return result

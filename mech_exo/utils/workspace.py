@@ -1,0 +1,44 @@
+"""A workspace: a folder with ``config/``, ``data/`` and ``reports/``. The templates of its configuration ship with the package."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mech_exo.domain.errors import UserError
+
+TEMPLATES = ("strategy.yml", "risk_limits.yml", "factors.yml", "data.yml", "api_keys.yml")
+FOLDERS = ("config", "data", "reports")
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def templates_folder() -> Path:
+    """Where the template files are: inside an installed package, else ``config/`` of the source tree."""
+    installed = PACKAGE / "templates"
+    return installed if installed.is_dir() else PACKAGE.parent / "config"
+
+
+def create(home: Path, *, only_missing: bool = False) -> tuple[Path, ...]:
+    """Make ``home`` a workspace and return the files written; ``only_missing`` leaves the files that exist as they are.
+
+    Raises
+    ------
+    UserError
+        A configuration file exists already (without ``only_missing``: nothing is written then), or the folder cannot be written.
+    """
+    targets = [home / "config" / name for name in TEMPLATES]
+    present = [path for path in targets if path.exists()]
+    if present and not only_missing:
+        raise UserError(
+            f"exo init must not overwrite a configuration; {present[0]} exists",
+            remedy=f"choose another folder, or add only what is missing: exo init --missing {home}",
+        )
+    try:
+        for folder in FOLDERS:
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        written = tuple(path for path in targets if path not in present)
+        for path in written:
+            shutil.copyfile(templates_folder() / path.name, path)
+    except OSError as error:
+        raise UserError(f"a workspace must be a folder that can be written; {error.filename}: {error.strerror}") from None
+    return written

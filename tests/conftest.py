@@ -1,0 +1,89 @@
+"""What every test may use: `shared` data, a scratch `workspace`, the command line as a function, and a tame environment."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+settings.register_profile("modest", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("modest"), derandomize=True, database=None, print_blob=True)
+settings.register_profile("thorough", parent=settings.get_profile("modest"), max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "modest"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _tame_environment() -> Iterator[None]:
+    """No workspace, log level or colour of the developer's shell leaks into a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("EXO_HOME", "EXO_DEBUG", "FORCE_COLOR", "CLICOLOR_FORCE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("COLUMNS", "160")
+        patch.setenv("TZ", "UTC")
+        yield
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """``shared("data/prices/x.parquet")``: a file beside the repository; skips with a reason where it is absent, fails if CI=true."""
+
+    def find(path: str) -> Path:
+        found = REPOSITORY.parent / "shared" / path
+        if not found.exists():
+            reason = f"needs ../shared/{path}, which is not part of the repository"
+            pytest.fail(reason) if IN_CI else pytest.skip(reason)
+        return found
+
+    return find
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A fresh workspace as `exo init` makes it."""
+    from mech_exo.utils.workspace import create
+
+    create(tmp_path / "w")
+    return tmp_path / "w"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def exo() -> Callable[..., Ran]:
+    """``exo("data", "status", "--home", w)`` runs the command line in this process, from its outermost edge."""
+
+    def run(*words: object) -> Ran:
+        from mech_exo.cli import output
+        from mech_exo.cli.__main__ import main
+
+        out, err = io.StringIO(), io.StringIO()
+        output.console.cache_clear()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(word) for word in words])
+        output.console.cache_clear()
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    return run
