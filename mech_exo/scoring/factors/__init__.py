@@ -1,0 +1,26 @@
+"""The registry of factors. To add one: a function, a :class:`Factor` beside it, and its name in :data:`REGISTRY`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mech_exo.domain.errors import ConfigError
+from mech_exo.scoring.factors.awaiting import AWAITING
+from mech_exo.scoring.factors.base import BoundFactor, Factor, Family, Needs, Param, did_you_mean
+from mech_exo.scoring.factors.momentum import MOMENTUM_12_1
+from mech_exo.scoring.factors.technical import RSI_14, VOLATILITY_RATIO, VOLUME_TREND
+
+__all__ = ["REGISTRY", "BoundFactor", "Factor", "Family", "Needs", "Param", "did_you_mean", "lookup"]
+
+REGISTRY: Mapping[str, Factor] = {
+    factor.name: factor for factor in (MOMENTUM_12_1, RSI_14, VOLATILITY_RATIO, VOLUME_TREND, *AWAITING)
+}
+
+
+def lookup(name: str) -> Factor:
+    """The factor called ``name``. Raises ConfigError with the nearest names for an unknown one."""
+    if name not in REGISTRY:
+        raise ConfigError(
+            f"a factor must be one of {', '.join(REGISTRY)}; got {name!r}", remedy=did_you_mean(name, REGISTRY)
+        )
+    return REGISTRY[name]

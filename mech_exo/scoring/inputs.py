@@ -1,0 +1,108 @@
+"""What factors read: forward-adjusted arrays of a panel, made once when first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mech_exo.kernels import njit
+
+if TYPE_CHECKING:
+    from mech_exo.domain.panel import BarPanel
+
+Floats = NDArray[np.float64]
+
+
+@njit
+def reinvested(close: Floats, split_ratio: Floats, dividend: Floats) -> Floats:
+    """``(T, N)`` value of one share of row 0 whose dividends buy more of the stock at the ex-date's close.
+
+    The return from one close to the next is (close × ratio + dividend × ratio) / previous close - 1, the holding-period return
+    of CRSP. A dividend on a session without a bar is reinvested at the next observed close. NaN where not traded.
+    """
+    steps, count = close.shape
+    out = np.empty((steps, count))
+    shares, pending = np.ones(count), np.zeros(count)
+    for t in range(steps):
+        for j in range(count):
+            price, ratio = close[t, j], split_ratio[t, j]
+            shares[j] *= ratio
+            pending[j] = pending[j] / ratio + dividend[t, j]
+            if price == price and pending[j] != 0.0:
+                shares[j] *= 1.0 + pending[j] / price
+                pending[j] = 0.0
+            out[t, j] = price * shares[j]
+    return out
+
+
+class FactorInputs:
+    """Arrays ``(T, N)`` of ``panel`` as factors read them.
+
+    Prices are forward-adjusted: as traded × the split ratio accumulated *to date*, so a later split never touches an earlier
+    row. Where nothing ever happened they are the panel's own arrays, not copies. NaN = not traded. USD, shares.
+
+    Price *levels* (minimum price, dollar volume) are read from :attr:`raw_close` and :attr:`raw_volume`.
+    """
+
+    def __init__(self, panel: BarPanel) -> None:
+        self.panel = panel
+
+    @cached_property
+    def split_to_date(self) -> Floats | None:
+        """``(T, N)`` product of the split ratios up to and including each row; None when there was no split."""
+        if not self.panel.has_actions or bool((self.panel.split_ratio == 1.0).all()):
+            return None
+        return _read_only(np.cumprod(self.panel.split_ratio, axis=0))
+
+    def _forward(self, values: Floats) -> Floats:
+        return values if self.split_to_date is None else _read_only(values * self.split_to_date)
+
+    @cached_property
+    def open(self) -> Floats:
+        """``(T, N)`` open, adjusted for splits."""
+        return self._forward(self.panel.open)
+
+    @cached_property
+    def high(self) -> Floats:
+        """``(T, N)`` high, adjusted for splits."""
+        return self._forward(self.panel.high)
+
+    @cached_property
+    def low(self) -> Floats:
+        """``(T, N)`` low, adjusted for splits."""
+        return self._forward(self.panel.low)
+
+    @cached_property
+    def close(self) -> Floats:
+        """``(T, N)`` close, adjusted for splits."""
+        return self._forward(self.panel.close)
+
+    @cached_property
+    def volume(self) -> Floats:
+        """``(T, N)`` shares traded, in shares of row 0: as traded ÷ the split ratio to date."""
+        return self.panel.volume if self.split_to_date is None else _read_only(self.panel.volume / self.split_to_date)
+
+    @cached_property
+    def total_return(self) -> Floats:
+        """``(T, N)`` close adjusted for splits and dividends: see :func:`reinvested`."""
+        if not self.panel.has_actions or not bool((self.panel.dividend != 0.0).any()):
+            return self.close
+        return _read_only(reinvested(self.panel.close, self.panel.split_ratio, self.panel.dividend))
+
+    @property
+    def raw_close(self) -> Floats:
+        """``(T, N)`` close as traded."""
+        return self.panel.close
+
+    @property
+    def raw_volume(self) -> Floats:
+        """``(T, N)`` shares as traded."""
+        return self.panel.volume
+
+
+def _read_only(values: Floats) -> Floats:
+    values.flags.writeable = False
+    return values

@@ -1,0 +1,184 @@
+"""The composite score: configured factors over a panel, normalised within each session, weighted, explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mech_exo.domain.errors import ConfigError, InputError
+from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.domain.scores import Scores
+from mech_exo.kernels.cross_section import percentile, ranks
+from mech_exo.scoring.eligibility import Exclusion, exclusions
+from mech_exo.scoring.factors import BoundFactor, did_you_mean, lookup
+from mech_exo.scoring.inputs import FactorInputs
+from mech_exo.scoring.normalize import MODES, composite_row, composite_rows
+from mech_exo.utils.settings import Direction, FactorsConfig, ScoringRules, UniverseRules
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SIGNS = {Direction.HIGHER_BETTER: 1.0, Direction.LOWER_BETTER: -1.0, Direction.MEAN_REVERT: -1.0}
+"""A value that reverts to its normal speaks against itself: -z. The normal is the session's cross-section, so an RSI far below the
+others' (oversold) scores high, exactly as 50 - RSI would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A ``factors.yml`` made ready: the factors that have a source with weight and sign, and those that have none."""
+
+    factors: tuple[BoundFactor, ...]
+    weights: Floats
+    signs: Floats
+    missing: tuple[tuple[str, str], ...]
+    rules: ScoringRules
+
+    @classmethod
+    def of(cls, config: FactorsConfig) -> Recipe:
+        """Look up every factor of ``config``.
+
+        Raises ConfigError for an unknown factor or parameter (also where the weight is 0) and when no factor has a source.
+        """
+        for family in (config.fundamental, config.technical, config.sentiment, config.quality):
+            for name, line in family.items():
+                lookup(name).bind(line.params)
+        bound = {name: lookup(name).bind(line.params) for name, line in config.weights().items()}
+        missing = tuple((n, f"needs {b.factor.needs}: the store has no source") for n, b in bound.items() if b.factor.compute is None)
+        used = {name: factor for name, factor in bound.items() if factor.factor.compute is not None}
+        if not used:
+            raise ConfigError(
+                f"at least one factor with a weight needs a source; none of {', '.join(bound)} has one",
+                remedy="give a technical factor a weight in factors.yml, e.g. momentum_12_1: {weight: 12, direction: higher_better}",
+            )
+        lines = [config.weights()[name] for name in used]
+        return cls(
+            factors=tuple(used.values()),
+            weights=np.array([line.weight for line in lines]),
+            signs=np.array([SIGNS[line.direction] for line in lines]),
+            missing=missing,
+            rules=config.scoring,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreTable:
+    """Scores of ``N`` names at ``K`` sessions.
+
+    Parameters
+    ----------
+    rows
+        ``(K,)`` rows of the panel.
+    value
+        ``(K, N)`` composite, higher is better, NaN = no opinion.
+    exclusion
+        ``(K, N)`` int8, :class:`Exclusion`.
+    raw
+        ``(F, K, N)`` factor values as computed.
+    multiplier
+        ``(K, N)`` sector multiplier of the composite.
+    """
+
+    symbols: tuple[str, ...]
+    sessions: NDArray[np.datetime64]
+    rows: Ints
+    value: Floats
+    exclusion: NDArray[np.int8]
+    raw: Floats
+    multiplier: Floats
+    recipe: Recipe
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """``(F,)`` names of the factors used."""
+        return tuple(factor.name for factor in self.recipe.factors)
+
+    @property
+    def missing(self) -> tuple[tuple[str, str], ...]:
+        """Configured factors that have no source, with the reason; they are not in the denominator."""
+        return self.recipe.missing
+
+    def scores(self, k: int) -> Scores:
+        """The cross-section of ``rows[k]`` with raw values, normalised values and contributions ``(N, F)``."""
+        recipe, count = self.recipe, len(self.symbols)
+        normalised, contribution = np.empty((len(recipe.factors), count)), np.empty((len(recipe.factors), count))
+        coverage, value = np.empty(count), np.empty(count)
+        composite_row(
+            self.raw, k, _eligible(self.exclusion[k]), recipe.signs, recipe.weights, MODES[recipe.rules.normalisation],
+            recipe.rules.winsor, recipe.rules.min_coverage, self.multiplier[k], normalised, contribution, coverage, value,
+        )  # fmt: skip
+        as_of: date = self.sessions[k].astype(object)
+        return Scores(
+            as_of=as_of,
+            symbols=self.symbols,
+            value=value,
+            rank=ranks(value),
+            percentile=percentile(value),
+            factors=self.factors,
+            raw=np.ascontiguousarray(self.raw[:, k].T),
+            normalised=np.ascontiguousarray(normalised.T),
+            contribution=np.ascontiguousarray(contribution.T),
+            coverage=coverage,
+            exclusion=tuple(Exclusion(int(code)).text for code in self.exclusion[k]),
+            missing=self.missing,
+        )
+
+
+def score_rows(panel: BarPanel, universe: Universe, rows: Ints, factors: FactorsConfig, rules: UniverseRules) -> ScoreTable:
+    """Score every name of ``panel`` at the close of each of ``rows`` ``(K,)``, strictly increasing.
+
+    Each factor reads rows up to the one it is asked for; values are normalised among the names that pass ``rules`` in that
+    session (``factors.scoring``), directed, and weighted. The composite is multiplied by its sector's multiplier: above 1 the
+    opinion counts for more, a bad one too; an unknown sector has 1.
+
+    Raises
+    ------
+    ConfigError
+        Unknown factor, parameter or sector, or no factor with a source.
+    InputError
+        ``rows`` is not increasing or leaves the panel; ``universe`` has another shape.
+    """
+    rows = _checked_rows(rows, panel, universe)
+    recipe = Recipe.of(factors)
+    multiplier = _multipliers(universe, rows, factors.sector_adjustments)
+    excluded = exclusions(panel, universe, rows, rules)
+    inputs = FactorInputs(panel)
+    raw = np.empty((len(recipe.factors), len(rows), len(panel.symbols)))
+    for f, factor in enumerate(recipe.factors):
+        raw[f] = factor.values(inputs, rows)
+    value = composite_rows(
+        raw, _eligible(excluded), recipe.signs, recipe.weights, MODES[recipe.rules.normalisation],
+        recipe.rules.winsor, recipe.rules.min_coverage, multiplier,
+    )  # fmt: skip
+    excluded[(excluded == Exclusion.NONE) & np.isnan(value)] = Exclusion.TOO_FEW_FACTORS
+    return ScoreTable(panel.symbols, panel.sessions[rows], rows, value, excluded, raw, multiplier, recipe)
+
+
+def _eligible(exclusion: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Names that took part in the normalisation: those with too few factors did."""
+    part: NDArray[np.bool_] = (exclusion == Exclusion.NONE) | (exclusion == Exclusion.TOO_FEW_FACTORS)
+    return part
+
+
+def _checked_rows(rows: Ints, panel: BarPanel, universe: Universe) -> Ints:
+    out = np.ascontiguousarray(rows, np.int64)
+    if out.ndim != 1 or (len(out) and (out[0] < 0 or out[-1] >= panel.shape[0] or bool((np.diff(out) <= 0).any()))):
+        raise InputError(f"rows must be strictly increasing rows of the panel, 0 to {panel.shape[0] - 1}; got {rows}")
+    if universe.member.shape != panel.shape:
+        raise InputError(f"the universe must have the panel's shape {panel.shape}; got {universe.member.shape}")
+    return out
+
+
+def _multipliers(universe: Universe, rows: Ints, adjustments: dict[str, float]) -> Floats:
+    if universe.sector_names:
+        for name in adjustments:
+            if name not in universe.sector_names:
+                known = dict.fromkeys(universe.sector_names)
+                raise ConfigError(
+                    f"sector_adjustments must name sectors of the store ({', '.join(known)}); got {name!r}", remedy=did_you_mean(name, known)
+                )
+    by_code = np.array([adjustments.get(name, 1.0) for name in universe.sector_names] + [1.0])  # -1, unknown, reads the last
+    multiplier: Floats = by_code[universe.sector[rows]]
+    return multiplier
