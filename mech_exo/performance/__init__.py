@@ -1,0 +1,1 @@
+"""What was earned, at which risk and cost: pure functions over arrays, shared by backtests and live reports."""
