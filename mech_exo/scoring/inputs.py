@@ -55,7 +55,7 @@ class FactorInputs:
         """``(T, N)`` product of the split ratios up to and including each row; None when there was no split."""
         if not self.panel.has_actions or bool((self.panel.split_ratio == 1.0).all()):
             return None
-        return _read_only(np.cumprod(self.panel.split_ratio, axis=0))
+        return _read_only(np.multiply.accumulate(self.panel.split_ratio, axis=0))
 
     def _forward(self, values: Floats) -> Floats:
         return values if self.split_to_date is None else _read_only(values * self.split_to_date)

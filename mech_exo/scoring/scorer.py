@@ -172,13 +172,13 @@ def _checked_rows(rows: Ints, panel: BarPanel, universe: Universe) -> Ints:
 
 
 def _multipliers(universe: Universe, rows: Ints, adjustments: dict[str, float]) -> Floats:
-    if universe.sector_names:
-        for name in adjustments:
-            if name not in universe.sector_names:
-                known = dict.fromkeys(universe.sector_names)
-                raise ConfigError(
-                    f"sector_adjustments must name sectors of the store ({', '.join(known)}); got {name!r}", remedy=did_you_mean(name, known)
-                )
+    known = dict.fromkeys(universe.sector_names)
+    for name in adjustments:
+        if known and name not in known:
+            raise ConfigError(
+                f"sector_adjustments must name sectors of the store ({', '.join(known)}); got {name!r}",
+                remedy=did_you_mean(name, known),
+            )
     by_code = np.array([adjustments.get(name, 1.0) for name in universe.sector_names] + [1.0])  # -1, unknown, reads the last
     multiplier: Floats = by_code[universe.sector[rows]]
     return multiplier

@@ -1,0 +1,66 @@
+"""``exo score``: the ranked universe of one session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mech_exo.cli.output import JsonOption, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mech_exo.scoring.faces import Ranking
+
+
+def score(
+    top: Annotated[int, typer.Option("--top", min=1, help="How many names to show.")] = 10,
+    date: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session to score; default: the last one stored.")
+    ] = None,
+    home: Annotated[Path | None, typer.Option("--home", help="Workspace; default: $EXO_HOME or this folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the universe with the factors of factors.yml; contributions sum to the score."""
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.scoring.faces import IdeaScorer
+    from mech_exo.utils.config import home_folder, load
+
+    folder = home_folder(home)
+    config = load(folder)
+    ranking = IdeaScorer(DataStorage.snapshot(folder), config).ranking(None if date is None else date.date())
+    shown = ranking.frame.head(top)
+    data = {
+        "as_of": ranking.as_of,
+        "scored": ranking.frame.height,
+        "excluded": ranking.excluded,
+        "missing_factors": dict(ranking.missing),
+        "warnings": list(ranking.warnings),
+        "ideas": shown.to_dicts(),
+    }
+    emit(data, as_json, lambda console: _draw(console, ranking, top))
+
+
+def _draw(console: Console, ranking: Ranking, top: int) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"Top investment ideas at the close of {ranking.as_of}")
+    factors = ranking.scores.factors
+    for name in ("rank", "symbol", "score", "percentile", "price", "sector", *factors):
+        table.add_column(name, justify="left" if name in ("symbol", "sector") else "right")
+    for row in ranking.frame.head(top).iter_rows(named=True):
+        parts = [f"{row[f'contribution_{name}']:+.3f}" for name in factors]
+        table.add_row(
+            str(row["rank"]), row["symbol"], f"{row['composite_score']:+.3f}", f"{row['percentile']:.3f}", f"{row['current_price']:,.2f}",
+            row["sector"] or "unknown", *parts,
+        )  # fmt: skip
+    console.print(table)
+    left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(ranking.excluded.items()))
+    console.print(f"{ranking.frame.height} names scored" + (f"; without a score: {left_out}" if left_out else ""))
+    for name, reason in ranking.missing:
+        console.print(f"factor {name} is not in the score: {reason}", style="yellow")
+    for warning in ranking.warnings:
+        console.print(f"note: {warning}", style="yellow")
