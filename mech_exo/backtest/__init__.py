@@ -1,0 +1,30 @@
+"""Backtests: the night's decisions over history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mech_exo.backtest.engine import EventBacktester
+    from mech_exo.backtest.result import BacktestResult
+    from mech_exo.decision.strategy import Strategy, shares
+    from mech_exo.utils.settings import CostModel
+
+__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "shares"]
+
+_HOMES = {
+    "BacktestResult": "mech_exo.backtest.result",
+    "CostModel": "mech_exo.utils.settings",
+    "EventBacktester": "mech_exo.backtest.engine",
+    "Strategy": "mech_exo.decision.strategy",
+    "shares": "mech_exo.decision.strategy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the compiled kernels are heavy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mech_exo.decision.rows import Features, Night, Rules, clear_plan, decide_row, guard, settle, want
+from mech_exo.decision.record import portfolio_of
 from mech_exo.decision.strategy import StrategyFunction, wanted_shares
 from mech_exo.domain.panel import BarPanel, MarketView, Universe
-from mech_exo.domain.portfolio import Portfolio
 from mech_exo.kernels import njit
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
@@ -46,7 +46,7 @@ def play(
 class CallableDriver:
     """Session by session for any Python callable: the same step, the same verdict, the same orders.
 
-    ``run`` plays rows ``first..last-1`` and returns the event buffer; ``record`` is told each session's wishes.
+    ``run`` plays rows ``first..last-1`` and returns the event buffer.
     """
 
     def __init__(self, function: StrategyFunction, panel: BarPanel, universe: Universe, rules: Rules) -> None:
@@ -68,8 +68,8 @@ class CallableDriver:
         return events
 
     def _decide(self, t: int, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night) -> None:
-        view = MarketView(self.panel.upto(t), self.universe.rows(0, t + 1))
-        answer = self.function(view, portfolio_of(book, live, account, self.panel))
+        view = MarketView(self.panel, self.universe, t)
+        answer = self.function(view, portfolio_of(t, float(account["cash"][0]), book, self.panel, self.universe))
         if answer is None:
             return
         columns, shares = wanted_shares(answer, view, float(account["nav"][0]))
@@ -77,14 +77,3 @@ class CallableDriver:
         close = self.panel.close[t]
         want(columns, shares, close, book, night.plan, self.rules)
         settle(t, close, self.universe.sector[t], book, live, account, days, night, self.rules)
-
-
-def portfolio_of(book: np.ndarray, live: Ints, account: np.ndarray, panel: BarPanel) -> Portfolio:
-    """The account as the domain's :class:`Portfolio`, marked at the last closes."""
-    from mech_exo.decision.record import position_of
-
-    held = live[: int(account["live"][0])]
-    positions = {panel.symbols[s]: position_of(panel.symbols[s], book[s]) for s in held if book["shares"][s] != 0.0}
-    return Portfolio(float(account["cash"][0]), positions)
-
-

@@ -5,19 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mech_exo.decision.rows import Features, Night, Rules, SizingParams
 from mech_exo.domain.errors import InputError
-from mech_exo.domain.panel import BarPanel, MarketView, Universe
+from mech_exo.domain.panel import BarPanel, MarketView, PriceBasis, Universe
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
-from mech_exo.utils.settings import Config, CostModel, FactorsConfig, RiskLimits, SizingMethod, StrategyConfig
+from mech_exo.utils.config import config_hash
+from mech_exo.utils.settings import Config, CostModel, RiskLimits, SizingMethod, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.scoring.scorer import ScoreTable
@@ -39,24 +39,32 @@ StrategyFunction = Callable[[MarketView, Portfolio], Answer]
 
 @dataclass(frozen=True)
 class Strategy:
-    """The configured factor strategy.
+    """The configured factor strategy: a workspace's whole configuration, or one built in Python.
 
-    ``Strategy.of(config)`` takes it from a workspace's configuration; the parts may also be given directly.
+    ``Strategy(Config(factors=..., strategy=..., risk=...))``.
     """
 
-    factors: FactorsConfig
-    settings: StrategyConfig = StrategyConfig()
-    limits: RiskLimits = RiskLimits()
+    config: Config
 
-    @classmethod
-    def of(cls, config: Config) -> Strategy:
-        """The strategy of a whole configuration."""
-        return cls(config.factors, config.strategy, config.risk)
+    @property
+    def settings(self) -> StrategyConfig:
+        """``strategy.yml``."""
+        return self.config.strategy
+
+    @property
+    def limits(self) -> RiskLimits:
+        """``risk_limits.yml``."""
+        return self.config.risk
 
     @property
     def name(self) -> str:
         """Name of the strategy: part of every order's id."""
         return self.settings.name
+
+    @functools.cached_property
+    def config_hash(self) -> str:
+        """Hash of everything that can change a decision."""
+        return config_hash(self.config)
 
     @functools.cached_property
     def rules(self) -> Rules:
@@ -75,7 +83,7 @@ class Strategy:
         """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at."""
         from mech_exo.scoring.scorer import score_rows
 
-        table = score_rows(panel, universe, rows, self.factors, self.settings.universe)
+        table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe)
         return self._features(panel, universe, rows, table), table
 
     def _features(self, panel: BarPanel, universe: Universe, rows: Ints, table: ScoreTable) -> Features:
@@ -94,13 +102,13 @@ class Strategy:
                 atr = atr * (panel.close[rows] / inputs.close[rows])
         return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]))
 
-    def warmup(self, panel: BarPanel, universe: Universe, first: int) -> tuple[str, ...]:
-        """Warnings about what the strategy cannot see: missing factors, price levels on adjusted prices."""
-        said = []
-        if panel.price_basis != "as_traded" and self.settings.universe.min_price > 0:
-            said.append(
-                "prices are split-adjusted: rules on price levels (minimum price, share counts, commissions per share) are approximate"
-            )
+    def warnings(self, panel: BarPanel, universe: Universe, missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """What a reader of any result must know: factors without a source, adjusted price levels, backfilled sectors."""
+        said = [f"factor {name} is left out: {why}" for name, why in missing]
+        if panel.label:
+            said.insert(0, f"{panel.label}: not real prices")
+        if panel.price_basis != PriceBasis.AS_TRADED:
+            said.append("prices are split-adjusted: minimum price, share counts and commissions per share are approximate")
         if universe.backfilled:
             said.append("sectors or members are backfilled: they came without dates and are taken as known always")
         return tuple(said)
@@ -137,7 +145,7 @@ def wanted_shares(answer: Mapping[str, float], view: MarketView, nav: float) -> 
     columns, wanted = [], []
     whole = isinstance(answer, Shares)
     for symbol, value in answer.items():
-        column = view.panel.column_of(symbol)
+        column = view.column_of(symbol)
         number = float(value)
         if not np.isfinite(number):
             raise InputError(f"a strategy's targets must be finite; {symbol} has {value} on {view.as_of}")
@@ -152,8 +160,3 @@ def wanted_shares(answer: Mapping[str, float], view: MarketView, nav: float) -> 
         wanted.append(number)
     order = np.argsort(np.array(columns, np.int64), kind="stable")
     return np.array(columns, np.int64)[order], np.array(wanted, np.float64)[order]
-
-
-def history_start(config: Config) -> date:
-    """First session that factors may read."""
-    return config.strategy.history_start

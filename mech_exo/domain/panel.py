@@ -199,16 +199,18 @@ class BarPanel:
         return self.rows(0, row + 1)
 
     def rows(self, first: int, last: int) -> BarPanel:
-        """Views of rows ``first..last-1``. A delisting at or after ``last`` is not yet known."""
+        """Views of rows ``first..last-1``. A delisting at or after ``last`` is not yet known.
+
+        ``has_actions`` is inherited: a cut of a panel with actions may say True and hold none.
+        """
         cut = slice(first, last)
         known = self.delisted < last
-        return replace(
-            self,
-            sessions=self.sessions[cut],
-            **{name: getattr(self, name)[cut] for name in (*BAR_FIELDS, "split_ratio", "dividend")},
-            delisted=np.where(known, self.delisted - first, last - first),
-            delisting_value=np.where(known, self.delisting_value, np.nan),
-        )
+        changed = {name: getattr(self, name)[cut] for name in ("sessions", *BAR_FIELDS, "split_ratio", "dividend")}
+        changed["delisted"] = _frozen(np.where(known, self.delisted - first, last - first), np.int64)
+        changed["delisting_value"] = _frozen(np.where(known, self.delisting_value, np.nan), np.float64)
+        part = object.__new__(BarPanel)  # a cut of a checked panel needs no second check
+        part.__dict__.update(self.__dict__ | changed)
+        return part
 
     def select(self, symbols: Sequence[str]) -> BarPanel:
         """A panel of ``symbols`` alone, in sorted order. Raises InputError for an unknown one."""
@@ -281,6 +283,11 @@ class Universe:
         """Rows ``first..last-1``."""
         return replace(self, member=self.member[first:last], sector=self.sector[first:last])
 
+    def sector_name(self, row: int, column: int) -> str | None:
+        """Name of a sector as known at ``row``; None = unknown."""
+        code = int(self.sector[row, column])
+        return None if code < 0 else self.sector_names[code]
+
     def data_hash(self) -> str:
         """Hash of memberships and sectors (64 bits, hex)."""
         digest = hashlib.sha256("\0".join(self.sector_names).encode())
@@ -289,34 +296,79 @@ class Universe:
         return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class MarketView:
-    """The market as known at the close of one session: every array ends there.
+    """The market as known at the close of one session: every array ends there, a strategy cannot ask for more.
 
-    ``panel`` holds rows ``0..t``; ``universe`` the same rows. A strategy that is given a view cannot ask for more.
+    Parameters
+    ----------
+    panel, universe
+        The whole history and its memberships.
+    row
+        The session at whose close the view stands.
     """
 
-    panel: BarPanel
-    universe: Universe
+    __slots__ = ("_panel", "_row", "_universe")
+
+    def __init__(self, panel: BarPanel, universe: Universe, row: int) -> None:
+        self._panel, self._universe, self._row = panel, universe, row
 
     @property
     def as_of(self) -> date:
         """The session at whose close this is known."""
-        last: date = self.panel.sessions[-1].astype(object)
-        return last
+        session: date = self._panel.sessions[self._row].astype(object)
+        return session
+
+    @property
+    def panel(self) -> BarPanel:
+        """Rows ``0..t`` of the panel, as views."""
+        return self._panel.upto(self._row)
+
+    @property
+    def universe(self) -> Universe:
+        """Rows ``0..t`` of memberships and sectors."""
+        return self._universe.rows(0, self._row + 1)
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """``(N,)`` the columns of every array."""
-        return self.panel.symbols
+        return self._panel.symbols
+
+    @property
+    def row(self) -> int:
+        """Number of the session, counted from the start of the panel: the last row of every array."""
+        return self._row
+
+    @property
+    def open(self) -> Floats:
+        """``(t + 1, N)`` opens in USD, NaN where not traded."""
+        return self._panel.open[: self._row + 1]
+
+    @property
+    def high(self) -> Floats:
+        """``(t + 1, N)`` highs in USD, NaN where not traded."""
+        return self._panel.high[: self._row + 1]
+
+    @property
+    def low(self) -> Floats:
+        """``(t + 1, N)`` lows in USD, NaN where not traded."""
+        return self._panel.low[: self._row + 1]
 
     @property
     def close(self) -> Floats:
         """``(t + 1, N)`` closes in USD, NaN where not traded."""
-        return self.panel.close
+        return self._panel.close[: self._row + 1]
+
+    @property
+    def volume(self) -> Floats:
+        """``(t + 1, N)`` shares, NaN where not traded."""
+        return self._panel.volume[: self._row + 1]
 
     @property
     def price(self) -> Floats:
         """``(N,)`` the last row of :attr:`close`."""
-        row: Floats = self.panel.close[-1]
+        row: Floats = self._panel.close[self._row]
         return row
+
+    def column_of(self, symbol: str) -> int:
+        """Column of ``symbol``. Raises InputError with the nearest known names."""
+        return self._panel.column_of(symbol)

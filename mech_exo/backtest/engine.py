@@ -1,0 +1,207 @@
+"""History through the very same decisions: :class:`EventBacktester`."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from mech_exo.backtest.drivers import CallableDriver, play
+from mech_exo.backtest.result import BacktestResult
+from mech_exo.decision.rows import Features, Rules
+from mech_exo.decision.strategy import Strategy, StrategyFunction, bars_of, cost_params, night_buffers
+from mech_exo.domain.errors import InputError
+from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.kernels import code_version
+from mech_exo.kernels.records import EVENT, Floats, Ints
+from mech_exo.kernels.simulate import new_account, new_book, new_days
+from mech_exo.utils.settings import (
+    Config,
+    CostModel,
+    RiskLimits,
+    Selection,
+    SizingMethod,
+    SizingRules,
+    StopRules,
+    StrategyConfig,
+    UniverseRules,
+)
+
+CHUNK = 252  # sessions between two reports of progress
+Progress = Callable[[int, int], None]
+"""``(sessions done, sessions in all)``."""
+
+
+class EventBacktester:
+    """A backtest of a configured :class:`Strategy` (compiled) or of any callable (session by session); one ``step`` for both.
+
+    Parameters
+    ----------
+    panel
+        The bars. Sessions before the backtest's start are the factors' history.
+    strategy
+        A :class:`Strategy`, a :class:`Config`, or ``(view, portfolio) -> {symbol: weight} | shares({...}) | None``.
+    costs
+        Default: the configuration's; for a callable ``CostModel()``.
+    initial_cash
+        USD. Default: the configuration's; for a callable 100,000.
+    universe
+        Members and sectors; default everybody, no sector known.
+    limits
+        Risk limits of a callable; default none, and the result says so. A configured strategy brings its own.
+    stops
+        Stops of a callable, when ``limits`` is not given.
+    flows
+        ``(T,)`` USD deposited (withdrawn) before each open of the panel.
+    benchmark
+        ``(T,)`` daily returns on the panel's sessions, NaN unknown.
+    warnings
+        Said in the result, e.g. by the store the panel comes from.
+
+    Raises
+    ------
+    InputError
+        Cash is not above 0 and finite, or arrays do not fit the panel.
+    """
+
+    def __init__(
+        self,
+        panel: BarPanel,
+        strategy: Strategy | Config | StrategyFunction,
+        *,
+        costs: CostModel | None = None,
+        initial_cash: float | None = None,
+        universe: Universe | None = None,
+        limits: RiskLimits | None = None,
+        stops: StopRules | None = None,
+        flows: Floats | None = None,
+        benchmark: Floats | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.panel = panel
+        self.strategy = Strategy(strategy) if isinstance(strategy, Config) else strategy
+        self.universe = universe or Universe.everyone(panel)
+        self.config = self._config(costs, initial_cash, limits, stops)
+        self.costs = self.config.strategy.costs
+        self.initial_cash = self.config.strategy.initial_cash
+        self.flows = np.zeros(len(panel.sessions)) if flows is None else np.asarray(flows, np.float64)
+        self.benchmark = benchmark
+        self.warnings = warnings
+        for name, array in (("flows", self.flows), ("benchmark", benchmark)):
+            if array is not None and array.shape != panel.sessions.shape:
+                raise InputError(f"{name} must have one entry per session {panel.sessions.shape}; got {array.shape}")
+        if self.universe.member.shape != panel.shape:
+            raise InputError(f"the universe must cover the panel {panel.shape}; got {self.universe.member.shape}")
+
+    def run(self, start: date | None = None, end: date | None = None, *, progress: Progress | None = None) -> BacktestResult:
+        """Play the sessions from ``start`` to ``end`` (default: all). Raises InputError when the panel has none of them."""
+        if start is not None and end is not None and start > end:
+            raise InputError(f"the start must not be after the end; got {start} and {end}")
+        first, last = self.panel.rows_between(start, end)
+        if isinstance(self.strategy, Strategy):
+            return self._run_configured(self.strategy, first, last, progress)
+        return self._run_callable(self.strategy, first, last, progress)
+
+    def _config(self, costs: CostModel | None, cash: float | None, limits: RiskLimits | None, stops: StopRules | None) -> Config:
+        if cash is not None and not (isinstance(cash, (int, float)) and math.isfinite(cash) and cash > 0):
+            raise InputError(f"initial_cash must be above 0 and finite USD; got {cash}")
+        if isinstance(self.strategy, Strategy):
+            if limits is not None or stops is not None:
+                raise InputError("a configured strategy brings its own limits and stops", remedy="change risk_limits.yml or Config.risk")
+            base = self.strategy.config
+        else:
+            base = Config(strategy=_research(), risk=limits or RiskLimits.off(stops))
+        changes: dict[str, Any] = {}
+        if costs is not None:
+            changes["costs"] = costs
+        if cash is not None:
+            changes["initial_cash"] = float(cash)
+        config = base.model_copy(update={"strategy": base.strategy.model_copy(update=changes)})
+        if isinstance(self.strategy, Strategy):
+            self.strategy = Strategy(config)
+        return config
+
+    def _run_configured(self, strategy: Strategy, first: int, last: int, progress: Progress | None) -> BacktestResult:
+        rows = strategy.decision_rows(self.panel, first, last)
+        features, table = strategy.features(self.panel, self.universe, rows)
+        account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
+        said = strategy.warnings(self.panel, self.universe, table.missing)
+        return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
+
+    def _play(
+        self, first: int, last: int, rows: Ints, features: Features, rules: Rules, progress: Progress | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        symbols, sessions = len(self.panel.symbols), len(self.panel.sessions)
+        decision_at = np.full(sessions, -1, np.int64)
+        decision_at[rows] = np.arange(len(rows))
+        book, live = new_book(symbols), np.zeros(symbols, np.int64)
+        account, days, events = new_account(self.initial_cash), new_days(sessions), np.empty(1024, EVENT)
+        night, bars, costs = night_buffers(symbols), bars_of(self.panel), cost_params(self.costs)
+        chunk = last - first if progress is None else CHUNK
+        for begin in range(first, last, chunk):
+            stop = min(begin + chunk, last)
+            events = play(
+                begin, stop, decision_at, self.flows, bars, features, book, live, account, days, events, night, costs,
+                self.config.strategy.max_missing_sessions, rules,
+            )
+            if progress is not None:
+                progress(stop - first, last - first)
+        return account, days, events
+
+    def _run_callable(self, function: StrategyFunction, first: int, last: int, progress: Progress | None) -> BacktestResult:
+        shell = Strategy(self.config)
+        symbols, sessions = len(self.panel.symbols), len(self.panel.sessions)
+        account, days = new_account(self.initial_cash), new_days(sessions)
+        driver = CallableDriver(function, self.panel, self.universe, shell.rules)
+        tick = None if progress is None else (lambda done: progress(done, last - first))
+        events = driver.run(
+            first, last, self.flows, bars_of(self.panel), new_book(symbols), np.zeros(symbols, np.int64), account, days,
+            np.empty(1024, EVENT), night_buffers(symbols), cost_params(self.costs), self.config.strategy.max_missing_sessions, tick,
+        )
+        said = shell.warnings(self.panel, self.universe, ())
+        if self.config.risk == RiskLimits.off(self.config.risk.stops):
+            said += ("no risk limits: the callable strategy ran without them",)
+        name = getattr(function, "__name__", type(function).__name__)
+        return self._result(name, _function_hash(function, shell.config_hash), first, last, account, days, events, said)
+
+    def _result(
+        self, name: str, config_hash: str, first: int, last: int, account: np.ndarray, days: np.ndarray, events: np.ndarray, said: tuple[str, ...]
+    ) -> BacktestResult:
+        happened = events[: int(account["events"][0])].copy()
+        happened["row"] -= first
+        return BacktestResult(
+            name=name,
+            config=self.config,
+            config_hash=config_hash,
+            code_version=code_version(),
+            panel=self.panel.rows(first, last),
+            universe=self.universe.rows(first, last),
+            days=days[first:last].copy(),
+            events=happened,
+            benchmark=None if self.benchmark is None else self.benchmark[first:last],
+            warnings=tuple(dict.fromkeys((*self.warnings, *said))),
+        )
+
+
+def _research() -> StrategyConfig:
+    """Settings of a callable strategy: it selects and sizes by itself, so nothing of that is configured."""
+    return StrategyConfig(
+        name="callable",
+        universe=UniverseRules(min_price=0.0, min_dollar_volume=0.0),
+        selection=Selection(),
+        sizing=SizingRules(method=SizingMethod.EQUAL_WEIGHT, target_volatility=None, no_trade_buffer=0.0),
+    )
+
+
+def _function_hash(function: StrategyFunction, config_hash: str) -> str:
+    """The callable's source under its configuration; without a source, its qualified name."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = getattr(function, "__qualname__", type(function).__qualname__)
+    return hashlib.sha256((config_hash + source).encode()).hexdigest()[:16]

@@ -1,0 +1,193 @@
+"""One night's decision as a value: what was seen, wanted, allowed and ordered. One audit row of the ledger."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mech_exo.domain.orders import Order, OrderKey, OrderReason
+from mech_exo.domain.portfolio import Portfolio, Position
+from mech_exo.domain.scores import Scores
+from mech_exo.domain.targets import TargetPosition
+from mech_exo.domain.verdict import Breach, BreachCode, RiskDecision, RiskState
+from mech_exo.kernels.records import Reason
+from mech_exo.kernels.records import RiskState as StateCode
+from mech_exo.risk.rules import FIRST_SECTOR, Rule
+
+if TYPE_CHECKING:
+    from mech_exo.decision.rows import Night
+    from mech_exo.decision.strategy import Strategy
+    from mech_exo.domain.panel import BarPanel, Universe
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Where a held position's stop and target rest for the next session, in USD; None = none."""
+
+    symbol: str
+    stop: float | None
+    target: float | None
+    reason: OrderReason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided at the close of ``as_of``.
+
+    ``scheduled`` tells whether the book was decided anew tonight; levels and time exits are set every night. ``session``
+    is the one the orders are for. ``nav`` in USD.
+    """
+
+    as_of: date
+    session: date
+    scheduled: bool
+    config_hash: str
+    code_version: str
+    data_hash: str
+    nav: float
+    scores: Scores
+    verdict: RiskDecision
+    orders: tuple[Order, ...]
+    levels: tuple[Level, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def targets(self) -> tuple[TargetPosition, ...]:
+        """Approved targets."""
+        return self.verdict.approved
+
+    def body(self) -> bytes:
+        """Canonical JSON in UTF-8: equal decisions have equal bytes. Floats by shortest round-trip, NaN as null."""
+        return json.dumps(_plain(self), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<li>{o.side} {abs(o.shares)} {o.symbol} ({o.reason})</li>" for o in self.orders)
+        return f"<p>Decision at {self.as_of}: {self.verdict.state}, {len(self.orders)} orders</p><ul>{rows}</ul>"
+
+
+def known(value: float) -> float | None:
+    """``value``, or None where it is NaN."""
+    return None if math.isnan(value) else float(value)
+
+
+def reason_of(code: int) -> OrderReason:
+    """The domain's word for a kernel's reason code."""
+    return OrderReason[Reason(code).name]
+
+
+def position_of(symbol: str, line: np.void, opened: date, sector: str | None = None) -> Position:
+    """A BOOK record as a domain position."""
+    return Position(
+        symbol, int(line["shares"]), float(line["entry"]), float(line["mark"]), datetime(opened.year, opened.month, opened.day, tzinfo=UTC),
+        sector, known(line["stop"]), known(line["target"]),
+    )
+
+
+def portfolio_of(t: int, cash: float, book: np.ndarray, panel: BarPanel, universe: Universe) -> Portfolio:
+    """The account at the close of row ``t`` as the domain's portfolio."""
+    positions = {}
+    for s in np.flatnonzero(book["shares"]):
+        opened = panel.sessions[max(0, t - int(book["age"][s]))].astype(object)
+        positions[panel.symbols[s]] = position_of(panel.symbols[s], book[s], opened, universe.sector_name(t, s))
+    return Portfolio(cash, positions)
+
+
+def verdict_of(night: Night, breaches: int, state: int, nav: float, close: np.ndarray, panel: BarPanel, universe: Universe, method: str) -> RiskDecision:
+    """The plan and its breaches in the domain's words; a target that was cut to nothing is listed with its reason."""
+    targets = []
+    for s in np.flatnonzero((night.plan["wanted"] != 0) | (night.plan["target"] != 0)):
+        line = night.plan[s]
+        targets.append(
+            TargetPosition(
+                panel.symbols[s], int(line["target"]), float(line["target"] * close[s] / nav), method, int(line["wanted"]),
+                _code(line["binding"]) if line["binding"] else "", known(line["stop"]), known(line["profit"]),
+            )
+        )
+    said = tuple(_breach(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
+    return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
+
+
+def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: str, session: date) -> tuple[Order, ...]:
+    """The book's orders for ``session``, with deterministic ids."""
+    orders = []
+    for s in np.flatnonzero(book["order"]):
+        line, symbol = book[s], panel.symbols[s]
+        shares, reason = int(line["order"]), reason_of(line["order_reason"])
+        key = OrderKey(account, strategy.name, session, symbol, "buy" if shares > 0 else "sell", reason.value)
+        orders.append(
+            Order(
+                key.id(), symbol, shares, session, reason, stop_level=known(line["order_stop"]), target_level=known(line["order_target"]),
+                stop_reason=reason_of(line["order_stop_reason"]), atr=known(line["order_atr"]),
+            )
+        )
+    return tuple(orders)
+
+
+def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
+    """Resting levels of everything held."""
+    return tuple(
+        Level(panel.symbols[s], known(book["stop"][s]), known(book["target"][s]), reason_of(book["stop_reason"][s]))
+        for s in np.flatnonzero(book["shares"])
+    )
+
+
+def _code(rule: int) -> str:
+    return BreachCode[Rule(rule).name].value
+
+
+def _breach(line: np.void, symbols: tuple[str, ...], sectors: tuple[str, ...]) -> Breach:
+    who = int(line["symbol"])
+    name = symbols[who] if who >= 0 else (sectors[FIRST_SECTOR - who] if who <= FIRST_SECTOR else None)
+    return Breach(BreachCode[Rule(int(line["rule"])).name], name, float(line["limit"]), float(line["value"]))
+
+
+def _plain(decision: Decision) -> dict[str, Any]:
+    """The decision as JSON values. Only names with a score or an order are listed one by one; the rest by reason."""
+    scores = decision.scores
+    return {
+        "as_of": decision.as_of.isoformat(),
+        "session": decision.session.isoformat(),
+        "scheduled": decision.scheduled,
+        "config_hash": decision.config_hash,
+        "code_version": decision.code_version,
+        "data_hash": decision.data_hash,
+        "nav": decision.nav,
+        "state": decision.verdict.state.value,
+        "scores": _scores(scores),
+        "excluded": {name: scores.exclusion[i] for i, name in enumerate(scores.symbols) if scores.exclusion[i]},
+        "missing_factors": [list(pair) for pair in scores.missing],
+        "targets": [
+            {"symbol": t.symbol, "shares": t.shares, "wanted": t.wanted, "weight": known(t.weight), "method": t.method,
+             "binding": t.binding, "stop": t.stop_level, "target": t.target_level}
+            for t in decision.targets
+        ],
+        "breaches": [
+            {"code": b.code.value, "symbol": b.symbol, "limit": known(b.limit), "value": known(b.value)} for b in decision.verdict.breaches
+        ],
+        "orders": [
+            {"id": o.id, "symbol": o.symbol, "shares": o.shares, "reason": o.reason.value, "stop": o.stop_level, "target": o.target_level}
+            for o in decision.orders
+        ],
+        "levels": [{"symbol": x.symbol, "stop": x.stop, "target": x.target, "reason": x.reason.value} for x in decision.levels],
+        "warnings": list(decision.warnings),
+    }
+
+
+def _scores(scores: Scores) -> list[dict[str, Any]]:
+    ranked = np.flatnonzero(scores.rank > 0)
+    rows = []
+    for i in ranked[np.argsort(scores.rank[ranked], kind="stable")]:
+        factors = {
+            name: {"raw": known(scores.raw[i, j]), "normalised": known(scores.normalised[i, j]), "contribution": known(scores.contribution[i, j])}
+            for j, name in enumerate(scores.factors)
+        }
+        rows.append(
+            {"symbol": scores.symbols[i], "rank": int(scores.rank[i]), "score": float(scores.value[i]), "percentile": float(scores.percentile[i]),
+             "coverage": float(scores.coverage[i]), "factors": factors}
+        )
+    return rows
