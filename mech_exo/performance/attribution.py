@@ -48,6 +48,7 @@ TRADE = np.dtype(
 
 ORDERS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET)
 CLOSINGS = (EventKind.DELISTING, EventKind.STALE_CLOSE)
+Splits = list[tuple[int, float]]
 DUST = 1e-6
 """Fractions of a share that splitting lots leaves by rounding; holdings are whole shares."""
 
@@ -103,7 +104,7 @@ class _Holding:
     """Open lots of one symbol, oldest first, and the splits it has seen."""
 
     lots: list[_Lot] = field(default_factory=list)
-    splits: list[tuple[int, float]] = field(default_factory=list)
+    splits: Splits = field(default_factory=list)
     position: int = 0
 
     @property
@@ -234,7 +235,7 @@ class _Matcher:
                 mark /= ratio
         return mark
 
-    def _record(self, symbol: int, lot: _Lot, row: int, price: float, reason: int, splits: list[tuple[int, float]], *, is_open: bool = False) -> None:
+    def _record(self, symbol: int, lot: _Lot, row: int, price: float, reason: int, splits: Splits, *, is_open: bool = False) -> None:
         nav = self.before[lot.row] if self.before[lot.row] > 0.0 else math.nan
         mae, mfe = self._excursions(symbol, lot, row + 1 if is_open else row, price, splits)
         self.rows.append((
@@ -243,7 +244,7 @@ class _Matcher:
             row - lot.row, mae, mfe,
         ))
 
-    def _excursions(self, symbol: int, lot: _Lot, end: int, price: float, splits: list[tuple[int, float]]) -> tuple[float, float]:
+    def _excursions(self, symbol: int, lot: _Lot, end: int, price: float, splits: Splits) -> tuple[float, float]:
         """Adverse and favourable, positive fractions of the entry price, in the shares of the entry."""
         high, low = self.bars.high[lot.row : end, symbol], self.bars.low[lot.row : end, symbol]
         since = [(row, ratio) for row, ratio in splits if row > lot.row]

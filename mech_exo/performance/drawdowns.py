@@ -63,7 +63,7 @@ def trailing_drawdown(growth: Floats, window: int = YEAR) -> Floats:
 
 
 def calmar(returns: Floats, growth: Floats) -> float:
-    """CAGR / maximum drawdown of the same period. NaN without a drawdown. Young (1991), Futures 20(1), whole period instead of 36 months."""
+    """CAGR / maximum drawdown of the same period. NaN without a drawdown. Young (1991), Futures 20(1)."""
     depth = max_drawdown(growth)
     return cagr(returns) / depth if depth > 0.0 else math.nan
 

@@ -26,7 +26,7 @@ def time_weighted_returns(nav: Floats, flow: Floats, initial: float) -> Floats:
     """``(T,)`` returns r_t = (nav_t - flow_t) / nav_{t-1} - 1, with nav_{-1} = ``initial``.
 
     A flow (USD, deposits less withdrawals) comes at the open, so it is taken out of the NAV of the same close; its own gain
-    of that one session stays in (GIPS 2020, provision 2.A.22: value at every flow). NaN where nav_{t-1} is not above 0,
+    of that one session stays in (GIPS 2020, "time-weighted return": value the account at every flow). NaN where nav_{t-1} is not above 0,
     where nav_t - flow_t is below 0, or where an input is NaN: an account without capital has no rate of return.
     """
     before = np.concatenate([[initial], nav[:-1]]) if len(nav) else np.empty(0)
