@@ -19,23 +19,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Fill, OrderState
 from mech_exo.execution import codec, ledger_care
+from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
-from mech_exo.execution.ledger_tables import (
-    NAMES,
-    ORDER_COLUMNS,
-    RESTORE,
-    book_columns,
-    connect,
-    filters,
-    lock,
-    order_row,
-    project,
-    where,
-)
 from mech_exo.execution.rows import (
     OPEN_STATES,
     TRANSITIONS,
     Alert,
+    BookedDay,
     BookId,
     DecisionRow,
     Delivered,
@@ -57,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Row = TypeVar("Row")
+
 
 def default_path(home: Path) -> Path:
     """The ledger of a workspace: ``<home>/data/ledger.sqlite``."""
@@ -84,10 +75,10 @@ class Ledger:
         self._depth = 0
         self._broken = False
         self._mark = ledger_care.mark_of(path)
-        self._lock = None if read_only else lock(path, wait)
+        self._lock = None if read_only else tables.lock(path, wait)
         try:
             marked = self._mark.read()
-            self._connection = connect(path, marked, read_only)
+            self._connection = tables.connect(path, marked, read_only)
             self._head = self._check_mark(marked)
         except BaseException:
             self.close()
@@ -156,11 +147,12 @@ class Ledger:
         if known is None:
             self.append(row, f"{row.book}/{row.session}")
             return True
-        same = (known.config_hash, known.code_version, known.data_hash, known.body)
-        if same != (row.config_hash, row.code_version, row.data_hash, row.body):
+        before = (known.config_hash, known.code_version, known.data_hash)
+        now = (row.config_hash, row.code_version, row.data_hash)
+        if (before, known.body) != (now, row.body):
             raise LedgerError(
-                f"a session is decided once; {row.book} {row.session} was decided with configuration {known.config_hash}, "
-                f"code {known.code_version}, data {known.data_hash}, and now differs ({row.config_hash}, {row.code_version}, {row.data_hash})",
+                f"a session is decided once; {row.book} {row.session} was decided with configuration, code and data {before} "
+                f"and now differs, with {now}",
                 remedy=f"compare them with `exo replay {row.session}`",
             )
         return False
@@ -204,21 +196,29 @@ class Ledger:
         return found[0]
 
     def orders(
-        self, book: BookId | None = None, *, session: date | None = None, decided: date | None = None, states: Iterable[OrderState] | None = None
+        self,
+        book: BookId | None = None,
+        *,
+        session: date | None = None,
+        decided: date | None = None,
+        states: Iterable[OrderState] | None = None,
     ) -> tuple[OrderRow, ...]:
         """Orders by the session they are to trade in, the session they were decided at, or state; oldest first."""
-        wanted = filters(book, session=session, decided=decided)
+        wanted = tables.filters(book, session=session, decided=decided)
         if states is not None:
             names = sorted(states)
             if set(names) <= OPEN_STATES:
                 wanted.append(("state IN ('new', 'sending', 'live', 'unknown')", ()))
             wanted.append((f"state IN ({', '.join('?' * len(names))})", tuple(names)))
-        return self._orders(*where(wanted))
+        return self._orders(*tables.where(wanted))
 
     def sent(self, book: BookId, session: date) -> SentTotals:
         """How often an order for ``session`` went to SENDING, and for how much: survives every restart."""
-        sql = "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders"
-        ((count, notional, unknown),) = self._run(f"{sql} WHERE account = ? AND strategy = ? AND session = ?", (*book_columns(book), str(session)))
+        sql = (
+            "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders "
+            "WHERE account = ? AND strategy = ? AND session = ?"
+        )
+        ((count, notional, unknown),) = self._run(sql, (*tables.book_columns(book), str(session)))
         return SentTotals(count or 0, math.nan if unknown else float(notional or 0.0))
 
     def record_fill(self, book: BookId, fill: Fill) -> bool:
@@ -243,10 +243,10 @@ class Ledger:
         self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
     ) -> tuple[FillRow, ...]:
         """Fills in the order they were recorded."""
-        wanted = filters(book, session=session, order_id=order_id)
+        wanted = tables.filters(book, session=session, order_id=order_id)
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
-        condition, values = where(wanted)
+        condition, values = tables.where(wanted)
         rows = self._run(f"SELECT body FROM journal JOIN fills USING (seq) {condition} ORDER BY seq", values)
         return tuple(codec.decode(FillRow, body) for (body,) in rows)
 
@@ -257,7 +257,7 @@ class Ledger:
             if codec.encode(known) != codec.encode(row):
                 raise LedgerError(f"a session is booked once; {row.book} {row.session} is in the ledger with other figures")
             return False
-        last = self._run("SELECT max(session) FROM sessions WHERE account = ? AND strategy = ?", book_columns(row.book))[0][0]
+        last = self._run("SELECT max(session) FROM sessions WHERE account = ? AND strategy = ?", tables.book_columns(row.book))[0][0]
         if last is not None and last > str(row.session):
             raise LedgerError(f"sessions are booked in order; {row.book} has {last} and was given {row.session}")
         self.append(row, f"{row.book}/{row.session}")
@@ -270,21 +270,25 @@ class Ledger:
     def last_session(self, book: BookId) -> SessionRow | None:
         """The latest booked session, None for a new book."""
         sql = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
-        found = self._run(sql, book_columns(book))
+        found = self._run(sql, tables.book_columns(book))
         return codec.decode(SessionRow, found[0][0]) if found else None
+
+    def day_history(self, book: BookId) -> tuple[BookedDay, ...]:
+        """The figures of every booked session, in order."""
+        sql = f"SELECT session, {tables.DAY_COLUMNS} FROM sessions WHERE account = ? AND strategy = ? ORDER BY session"
+        return tuple(tables.booked_day(*row) for row in self._run(sql, tables.book_columns(book)))
 
     def nav_history(self, book: BookId) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:
         """Sessions ``(T,)``, NAV at their closes ``(T,)`` and flows at their opens ``(T,)``, in order; NaN = unknown."""
         import numpy as np
 
-        rows = self._run("SELECT session, nav, flow FROM sessions WHERE account = ? AND strategy = ? ORDER BY session", book_columns(book))
-        navs = np.array([math.nan if nav is None else nav for _, nav, _ in rows], np.float64)
-        flows = np.array([math.nan if flow is None else flow for _, _, flow in rows], np.float64)
-        return np.array([text for text, _, _ in rows], "datetime64[D]"), navs, flows
+        days = self.day_history(book)
+        navs, flows = (np.array([getattr(booked.day, name) for booked in days], np.float64) for name in ("nav", "flow"))
+        return np.array([booked.session for booked in days], "datetime64[D]"), navs, flows
 
     def books(self) -> tuple[BookId, ...]:
         """Every book that has a decision, a plan or a session."""
-        sql = "SELECT account, strategy FROM decisions UNION SELECT account, strategy FROM plans UNION SELECT account, strategy FROM sessions"
+        sql = " UNION ".join(f"SELECT account, strategy FROM {table}" for table in ("decisions", "plans", "sessions"))
         return tuple(BookId(*row) for row in self._run(f"{sql} ORDER BY 1, 2"))
 
     def record_flow(self, row: Flow) -> bool:
@@ -293,7 +297,7 @@ class Ledger:
 
     def flows(self, book: BookId, session: date | None = None) -> tuple[Flow, ...]:
         """Deposits and withdrawals, by session."""
-        condition, values = where(filters(book, session=session))
+        condition, values = tables.where(tables.filters(book, session=session))
         rows = self._run(f"SELECT id, account, strategy, session, amount, note FROM flows {condition} ORDER BY session, id", values)
         return tuple(Flow(i, BookId(a, s), date.fromisoformat(d), amount, note) for i, a, s, d, amount, note in rows)
 
@@ -333,7 +337,8 @@ class Ledger:
 
     def alerts(self, channel: str | None = None) -> tuple[Alert, ...]:
         """Alerts not yet delivered to ``channel``, oldest first; all of them when it is None."""
-        rows = self._run("SELECT id, severity, title, text FROM alerts WHERE id NOT IN (SELECT id FROM deliveries WHERE channel = ?) ORDER BY seq", (channel,))
+        sql = "SELECT id, severity, title, text FROM alerts WHERE id NOT IN (SELECT id FROM deliveries WHERE channel = ?) ORDER BY seq"
+        rows = self._run(sql, (channel,))
         return tuple(Alert(*row) for row in rows)
 
     def delivered(self, alert_id: str, channel: str) -> None:
@@ -351,34 +356,34 @@ class Ledger:
 
     def append(self, row: object, key: str) -> None:
         """Chain ``row`` to the journal and to its tables, in the running transaction or one of its own."""
-        kind, at, body = NAMES[type(row)], self._clock().isoformat(), codec.encode(row)
+        kind, at, body = tables.NAMES[type(row)], self._clock().isoformat(), codec.encode(row)
         with self.transaction():
             head = self._head
             seq = head.seq + 1
             digest = codec.link(head.hash, seq, at, kind, key, body)
             self._run("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, at, kind, key, body, head.hash, digest))
             try:
-                project(self._connection, seq, row)
+                tables.project(self._connection, seq, row)
             except sqlite3.Error as error:
                 raise LedgerError(f"the ledger refused a {kind} row ({key}): {error}") from error
             self._head = Mark(seq, digest)
 
     def _once(self, row: Flow | Alert) -> bool:
-        known = self._run("SELECT body FROM journal WHERE kind = ? AND key = ?", (NAMES[type(row)], row.id))
+        known = self._run("SELECT body FROM journal WHERE kind = ? AND key = ?", (tables.NAMES[type(row)], row.id))
         if known and known[0][0] != codec.encode(row):
-            raise LedgerError(f"an entry never changes; {NAMES[type(row)]} {row.id} is in the ledger with other contents")
+            raise LedgerError(f"an entry never changes; {tables.NAMES[type(row)]} {row.id} is in the ledger with other contents")
         if not known:
             self.append(row, row.id)
         return not known
 
     def _body(self, kind: type[Row], table: str, book: BookId, session: date) -> Row | None:
         sql = f"SELECT body FROM journal JOIN {table} USING (seq) WHERE account = ? AND strategy = ? AND session = ?"
-        found = self._run(sql, (*book_columns(book), str(session)))
+        found = self._run(sql, (*tables.book_columns(book), str(session)))
         return codec.decode(kind, found[0][0]) if found else None
 
     def _orders(self, condition: str, values: Sequence[object]) -> tuple[OrderRow, ...]:
-        rows = self._run(f"SELECT {ORDER_COLUMNS} FROM orders {condition} ORDER BY session, rowid", values)
-        return tuple(order_row(row) for row in rows)
+        rows = self._run(f"SELECT {tables.ORDER_COLUMNS} FROM orders {condition} ORDER BY session, rowid", values)
+        return tuple(tables.order_row(row) for row in rows)
 
     def _run(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         try:
@@ -386,7 +391,7 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             full = "full" in str(error)
             raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}",
-                              remedy="free disk space, then run the command again" if full else RESTORE) from error  # fmt: skip
+                              remedy="free disk space, then run the command again" if full else tables.RESTORE) from error  # fmt: skip
 
     def _last(self) -> Mark:
         found = self._run("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1")
@@ -395,12 +400,13 @@ class Ledger:
     def _check_mark(self, marked: Mark | None) -> Mark:
         last = self._last()
         if marked is None and last.seq:
-            raise LedgerError(f"the ledger's high-water mark must stand beside it; {self._mark.path} is gone", remedy=RESTORE)
+            raise LedgerError(f"the ledger's high-water mark must stand beside it; {self._mark.path} is gone", remedy=tables.RESTORE)
         marked = marked or last
         found = self._run("SELECT hash FROM journal WHERE seq = ?", (marked.seq,))
         at_mark = codec.GENESIS if marked.seq == 0 else (found[0][0] if found else None)
         if at_mark != marked.hash:
-            raise LedgerError(f"the ledger must hold row {marked.seq} as it was committed; {self.path} ends at {last.seq} or differs there", remedy=RESTORE)
+            fault = f"{self.path} ends at {last.seq} or differs there"
+            raise LedgerError(f"the ledger must hold row {marked.seq} as it was committed; {fault}", remedy=tables.RESTORE)
         if not self.read_only:
             self._check_tail(marked)
             self._mark.write(last)
@@ -411,5 +417,5 @@ class Ledger:
         rows = self._run("SELECT seq, at, kind, key, body, hash FROM journal WHERE seq > ? ORDER BY seq", (marked.seq,))
         for *fields, digest in rows:
             if digest != codec.link(previous, *fields):
-                raise LedgerError(f"every journal row must fit its hash; row {fields[0]} of {self.path} does not", remedy=RESTORE)
+                raise LedgerError(f"every journal row must fit its hash; row {fields[0]} of {self.path} does not", remedy=tables.RESTORE)
             previous = digest

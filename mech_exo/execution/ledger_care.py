@@ -11,7 +11,7 @@ from mech_exo.domain.errors import LedgerError
 from mech_exo.execution import codec
 from mech_exo.execution.guard import Mark, MarkFile
 from mech_exo.execution.ledger_tables import KINDS, RESTORE, lock, project, schema
-from mech_exo.execution.rows import HaltRow, VerifyReport
+from mech_exo.execution.rows import VerifyReport
 
 COLUMNS = "seq, at, kind, key, body, prev_hash, hash"
 
@@ -105,8 +105,8 @@ def restore(path: Path, source: Path, at: datetime) -> VerifyReport:
             staged.unlink()
             raise LedgerError(f"a backup must be sound; {source}: {'; '.join(report.faults)}", remedy="restore an older one")
         _set_aside(path, at)
-        os.replace(mark_of(staged).path, mark_of(path).path)
-        os.replace(staged, path)
+        mark_of(staged).path.replace(mark_of(path).path)
+        staged.replace(path)
         _sync_folder(path.parent)
     finally:
         held.release()
@@ -118,7 +118,7 @@ def _halt_restored(path: Path, source: Path, at: datetime) -> None:
     from mech_exo.execution.ledger import Ledger
 
     with Ledger.open(path, clock=lambda: at) as ledger:
-        ledger.append(HaltRow(True, f"restored from {source.name}: compare orders and positions with the broker, then `exo resume`", at), "halt")
+        ledger.halt(f"restored from {source.name}: compare orders and positions with the broker, then `exo resume`")
 
 
 def _set_aside(path: Path, at: datetime) -> None:
@@ -126,7 +126,7 @@ def _set_aside(path: Path, at: datetime) -> None:
     for suffix in ("", "-wal", "-shm", ".mark"):
         old = path.with_name(path.name + suffix)
         if old.exists():
-            os.replace(old, path.with_name(f"{path.name}.before-restore-{stamp}{suffix}"))
+            old.replace(path.with_name(f"{path.name}.before-restore-{stamp}{suffix}"))
 
 
 def _copy(connection: sqlite3.Connection, dest: Path) -> VerifyReport:

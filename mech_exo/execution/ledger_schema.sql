@@ -40,7 +40,9 @@ CREATE TABLE fills (
 CREATE INDEX fills_by_session ON fills (account, strategy, session);
 
 CREATE TABLE sessions (
-    account TEXT, strategy TEXT, session TEXT, seq INTEGER NOT NULL, nav REAL, cash REAL, flow REAL, state TEXT NOT NULL,
+    account TEXT, strategy TEXT, session TEXT, seq INTEGER NOT NULL,
+    nav REAL, "index" REAL, cash REAL, long_value REAL, short_value REAL, flow REAL, price_pnl REAL, dividends REAL,
+    interest REAL, borrow REAL, commission REAL, slippage REAL, traded REAL, state TEXT NOT NULL,
     PRIMARY KEY (account, strategy, session)
 ) STRICT, WITHOUT ROWID;
 

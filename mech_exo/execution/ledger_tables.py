@@ -6,16 +6,20 @@ import math
 import sqlite3
 import time
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
+from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.guard import Mark, WriterLock
 from mech_exo.execution.rows import (
     Alert,
+    BookedDay,
     BookId,
+    DayFigures,
     DecisionRow,
     Delivered,
     FillRow,
@@ -56,7 +60,8 @@ def connect(path: Path, marked: Mark | None, read_only: bool) -> sqlite3.Connect
     """Open the database; a writer creates it, unless its mark says that it held rows."""
     if not path.exists() and (read_only or (marked is not None and marked.seq > 0)):
         rows = f" and held {marked.seq} rows" if marked is not None else ""
-        raise LedgerError(f"the ledger must be where it was{rows}; {path} is not there", remedy=RESTORE if rows else "the first `exo run` makes it")
+        remedy = RESTORE if rows else "the first `exo run` makes it"
+        raise LedgerError(f"the ledger must be where it was{rows}; {path} is not there", remedy=remedy)
     if read_only:
         uri = f"{path.resolve().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -83,7 +88,8 @@ def prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None
         schema(connection)
         version = VERSION
     if version != VERSION:
-        raise LedgerError(f"the ledger must be of version {VERSION}; {path} is of version {version}", remedy="use the release that wrote it")
+        message = f"the ledger must be of version {VERSION}; {path} is of version {version}"
+        raise LedgerError(message, remedy="use the release that wrote it")
 
 
 def schema(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -122,12 +128,14 @@ def project(connection: sqlite3.Connection, seq: int, row: object) -> None:
                 (row.state, row.note, row.broker_id, sends, row.order_id))  # fmt: skip
         case FillRow():
             f = row.fill
-            run("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (f.id, *book_columns(row.book), f.order_id, f.symbol, f.shares,
-                f.price, f.commission, str(f.session), f.time.isoformat(), f.reason, f.reference, seq))  # fmt: skip
+            values = (f.id, *book_columns(row.book), f.order_id, f.symbol, f.shares, f.price, f.commission, str(f.session),
+                      f.time.isoformat(), f.reason, f.reference, seq)  # fmt: skip
+            run("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             run("UPDATE orders SET filled = filled + ? WHERE id = ?", (f.shares, f.order_id))
         case SessionRow():
-            d = row.day
-            run("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*book_columns(row.book), str(row.session), seq, d.nav, d.cash, d.flow, d.state))
+            figures = astuple(row.day)
+            run(f"INSERT INTO sessions VALUES (?, ?, ?, ?{', ?' * len(figures)})",
+                (*book_columns(row.book), str(row.session), seq, *figures))  # fmt: skip
         case Flow():
             run("INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?)", (row.id, *book_columns(row.book), str(row.session), row.amount, row.note))
         case _:
@@ -150,30 +158,42 @@ def _project_rest(connection: sqlite3.Connection, seq: int, row: object) -> None
 
 
 _INSERT_ORDER = (
-    "INSERT INTO orders (id, account, strategy, decided, session, symbol, shares, price, reason, type, stop_level, target_level, state, note) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '')"
+    "INSERT INTO orders (id, account, strategy, decided, session, symbol, shares, price, reason, type, stop_level, target_level, "
+    "state, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '')"
 )
 
 
 def _order_values(plan: Plan) -> list[tuple[object, ...]]:
-    return [
-        (o.id, *book_columns(plan.book), str(plan.session), str(o.session), o.symbol, o.shares, intent.price, o.reason, o.type, o.stop_level, o.target_level)
-        for intent in plan.intents
-        for o in (intent.order,)
-    ]
+    rows: list[tuple[object, ...]] = []
+    for intent in plan.intents:
+        o = intent.order
+        who = (o.id, *book_columns(plan.book), str(plan.session), str(o.session))
+        rows.append((*who, o.symbol, o.shares, intent.price, o.reason, o.type, o.stop_level, o.target_level))
+    return rows
 
 
+DAY_NAMES = tuple(field.name for field in fields(DayFigures))
+DAY_COLUMNS = ", ".join(f'"{name}"' for name in DAY_NAMES)
 ORDER_COLUMNS = (
-    "id, symbol, shares, session, reason, type, stop_level, target_level, account, strategy, decided, price, state, note, broker_id, sends, filled"
+    "id, symbol, shares, session, reason, type, stop_level, target_level, account, strategy, decided, price, state, note, "
+    "broker_id, sends, filled"
 )
 
 
 def order_row(values: Sequence[Any]) -> OrderRow:
     """An order row from its :data:`ORDER_COLUMNS`."""
-    id_, symbol, shares, session, reason, type_, stop, target, account, strategy, decided, price, state, note, broker_id, sends, filled = values
+    id_, symbol, shares, session, reason, type_, stop, target = values[:8]
+    account, strategy, decided, price, state, note, broker_id, sends, filled = values[8:]
     order = Order(id_, symbol, shares, date.fromisoformat(session), OrderReason(reason), OrderType(type_), stop, target)
     known = math.nan if price is None else price
     return OrderRow(BookId(account, strategy), date.fromisoformat(decided), order, known, OrderState(state), note, broker_id, sends, filled)
+
+
+def booked_day(session: str, *figures: Any) -> BookedDay:
+    """A booked day from its session and :data:`DAY_COLUMNS`."""
+    *numbers, state = figures
+    known = {name: math.nan if value is None else value for name, value in zip(DAY_NAMES, numbers, strict=False)}
+    return BookedDay(date.fromisoformat(session), DayFigures(**known, state=RiskState(state)))
 
 
 def book_columns(book: BookId) -> tuple[str, str]:

@@ -101,6 +101,7 @@ class DayFigures:
     """One session's figures; field for field ``kernels.records.DAY`` (tested)."""
 
     nav: float
+    index: float
     cash: float
     long_value: float
     short_value: float
@@ -113,6 +114,14 @@ class DayFigures:
     slippage: float
     traded: float
     state: RiskState
+
+
+@dataclass(frozen=True, slots=True)
+class BookedDay:
+    """The figures of a booked session."""
+
+    session: date
+    day: DayFigures
 
 
 @dataclass(frozen=True, slots=True)
