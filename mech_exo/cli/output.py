@@ -56,7 +56,7 @@ def emit(data: object, as_json: bool, render: Callable[[Console], None]) -> None
 
 def plain(value: object) -> Any:
     """``value`` as JSON knows it: see :func:`emit`. Raises TypeError for anything else."""
-    if value is None or isinstance(value, (bool, int)) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, (bool, int)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return plain(value.value)

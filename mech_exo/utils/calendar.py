@@ -98,7 +98,8 @@ def ordinal(d: date) -> int:
         ``d`` is no session.
     """
     if not is_session(d):
-        raise InputError(f"{d} must be a session of the New York Stock Exchange; it is none", remedy=f"the session before it is {previous_session(d)}")
+        before = previous_session(d)
+        raise InputError(f"{d} must be a session of the New York Stock Exchange; it is none", remedy=f"the session before it is {before}")
     return _position(d, "left")
 
 

@@ -11,7 +11,8 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,12 @@ from mech_exo.utils.config_errors import explain
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
 
-FILES: dict[str, type[BaseModel]] = {"strategy.yml": StrategyConfig, "risk_limits.yml": RiskLimits, "factors.yml": FactorsConfig, "data.yml": DataConfig}
+FILES: dict[str, tuple[str, type[BaseModel]]] = {
+    "strategy": ("strategy.yml", StrategyConfig),
+    "risk": ("risk_limits.yml", RiskLimits),
+    "factors": ("factors.yml", FactorsConfig),
+    "data": ("data.yml", DataConfig),
+}
 KEYS_FILE = "api_keys.yml"
 LOCAL_KEYS_FILE = "api_keys_local.yml"
 OTHERS_BITS = stat.S_IRWXG | stat.S_IRWXO
@@ -53,14 +59,21 @@ def load(home: Path) -> Config:
     """
     folder = home / "config"
     if not folder.is_dir():
-        raise ConfigError(f"a workspace must hold the folder config; {folder} does not exist", remedy=f"exo init {home}   (or choose one with --home or EXO_HOME)")
-    return Config(
-        strategy=_file(folder / "strategy.yml", StrategyConfig),
-        risk=_file(folder / "risk_limits.yml", RiskLimits),
-        factors=_file(folder / "factors.yml", FactorsConfig),
-        data=_file(folder / "data.yml", DataConfig),
-        keys=_keys(folder),
-    )
+        remedy = f"exo init {home}   (or choose a workspace with --home or EXO_HOME)"
+        raise ConfigError(f"a workspace must hold the folder config; {folder} does not exist", remedy=remedy)
+    parts: dict[str, BaseModel] = {}
+    mistakes: list[ConfigError] = []
+    readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder)}
+    readers.update({name: partial(_file, folder / file, model) for name, (file, model) in FILES.items()})
+    for name, reader in readers.items():
+        try:
+            parts[name] = reader()
+        except ConfigError as error:  # all files are read, so that every mistake is told at once
+            mistakes.append(error)
+    if mistakes:
+        remedies = dict.fromkeys(error.remedy for error in mistakes if error.remedy)
+        raise ConfigError("\n".join(error.message for error in mistakes), remedy="\n  → ".join(remedies) or None)
+    return Config.model_validate(parts)
 
 
 def config_hash(config: Config) -> str:
@@ -92,7 +105,8 @@ def validated(path: Path, model: type[M], values: Mapping[str, Any], *, secret: 
 
 def _file(path: Path, model: type[M]) -> M:
     if not path.exists():
-        raise ConfigError(f"a workspace must hold config/{path.name}; {path} does not exist", remedy=f"exo init --missing {path.parent.parent}")
+        remedy = f"exo init --missing {path.parent.parent}"
+        raise ConfigError(f"a workspace must hold config/{path.name}; {path} does not exist", remedy=remedy)
     return validated(path, model, read(path))
 
 

@@ -51,14 +51,14 @@ def allowed(root: Schema, node: Schema) -> str:
     if kind in ("number", "integer"):
         return ("a whole number" if kind == "integer" else "a number") + _range(node)
     if kind == "string":
-        return "a date like 2003-01-02" if node.get("format") == "date" else f"text matching {node['pattern']}" if "pattern" in node else "text"
+        pattern = f" matching {node['pattern']}" if "pattern" in node else ""
+        return "a date like 2003-01-02" if node.get("format") == "date" else f"text{pattern}"
     return {"boolean": "true or false", "array": "a list", "object": "a mapping of keys to values"}.get(str(kind), "another value")
 
 
 def _range(node: Schema) -> str:
-    low = f"above {node['exclusiveMinimum']:g}" if "exclusiveMinimum" in node else f"at least {node['minimum']:g}" if "minimum" in node else ""
-    high = f"below {node['exclusiveMaximum']:g}" if "exclusiveMaximum" in node else f"at most {node['maximum']:g}" if "maximum" in node else ""
-    both = " and ".join(part for part in (low, high) if part)
+    words = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+    both = " and ".join(f"{word} {node[key]:g}" for key, word in words.items() if key in node)
     return f" {both}" if both else ""
 
 

@@ -314,6 +314,8 @@ class Config(Model):
 
     strategy: StrategyConfig = StrategyConfig()
     risk: RiskLimits = RiskLimits()
-    factors: FactorsConfig = Field(default_factory=lambda: FactorsConfig(technical={"momentum_12_1": FactorWeight(weight=1, direction=Direction.HIGHER_BETTER)}))
+    factors: FactorsConfig = Field(
+        default_factory=lambda: FactorsConfig(technical={"momentum_12_1": FactorWeight(weight=1, direction=Direction.HIGHER_BETTER)})
+    )
     data: DataConfig = DataConfig()
     keys: ApiKeys = ApiKeys()

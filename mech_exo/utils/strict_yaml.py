@@ -34,7 +34,7 @@ class _Refused(yaml.constructor.ConstructorError):
 class _Loader(yaml.SafeLoader):
     """SafeLoader without aliases, tags, doubled keys and YAML 1.1's readings of plain words."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own pattern
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -52,9 +52,10 @@ class _Loader(yaml.SafeLoader):
                 raise _Refused(None, None, "a key must be one word", key.start_mark)
             line = key.start_mark.line + 1
             if key.value in seen:
-                raise _Refused(None, None, f"the key {key.value} must stand once; it stands on line {seen[key.value]} already", key.start_mark)
+                rule = f"the key {key.value} must stand once; it stands on line {seen[key.value]} already"
+                raise _Refused(None, None, rule, key.start_mark)
             seen[key.value] = line
-        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}  # type: ignore[no-untyped-call]
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
 for _tag, _pattern, _first in PLAIN:
@@ -84,7 +85,8 @@ def read(path: Path, *, secret: bool = False) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
     if document is None:
-        raise ConfigError(f"{path}: must hold keys; the file is empty", remedy=f"delete it and run: exo init --missing {path.parent.parent}")
+        remedy = f"delete it and run: exo init --missing {path.parent.parent}"
+        raise ConfigError(f"{path}: must hold keys; the file is empty", remedy=remedy)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping of keys to values; got a {'list' if isinstance(document, list) else 'single value'}")
     return document

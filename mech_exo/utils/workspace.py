@@ -30,7 +30,7 @@ def create(home: Path, *, only_missing: bool = False) -> tuple[Path, ...]:
     present = [path for path in targets if path.exists()]
     if present and not only_missing:
         raise UserError(
-            f"exo init must not overwrite a configuration; {present[0]} exists",
+            f"a new workspace must not overwrite a configuration; {present[0]} exists",
             remedy=f"choose another folder, or add only what is missing: exo init --missing {home}",
         )
     try:

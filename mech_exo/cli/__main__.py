@@ -1,0 +1,61 @@
+"""``exo`` and ``python -m mech_exo.cli``: the outermost edge, the only place that catches everything and prints errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from typer import Abort
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from mech_exo.domain.errors import MechExoError
+
+INTERRUPTED = 130
+UNEXPECTED = 70
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 done · 1 failed · 2 correct the command or a file · 3 fetch or repair data · 4 ledger · 5 broker · 70 a bug · 130 interrupted.
+    Messages go to stderr; a user's mistake never shows a traceback, a bug only with ``--debug`` or ``EXO_DEBUG=1``.
+    """
+    from mech_exo.cli import app
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        result = get_command(app).main(args=words, prog_name="exo", standalone_mode=False)
+    except MechExoError as error:
+        return _say(str(error), error.exit_code)
+    except TyperException as error:
+        show = getattr(error, "show", None)
+        return _say(error.format_message(), error.exit_code) if show is None else (show(), error.exit_code)[1]
+    except (KeyboardInterrupt, Abort):
+        return _say("interrupted", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        return _unexpected(error, debug="--debug" in words or os.environ.get("EXO_DEBUG") == "1")
+    if result == INTERRUPTED:  # how Typer reports Ctrl-C
+        return _say("interrupted", INTERRUPTED)
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    from mech_exo.utils.log import mask
+
+    print(mask(f"exo: {message}"), file=sys.stderr)
+    return code
+
+
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    if debug:
+        _say("".join(traceback.format_exception(error)).rstrip(), UNEXPECTED)
+    line = " ".join(str(error).split())[:200]
+    advice = "" if debug else " (run it again with --debug for the traceback)"
+    return _say(f"unexpected {type(error).__name__}: {line}; this is a bug, please report it{advice}", UNEXPECTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""``exo init``, ``exo config check`` and ``exo config show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mech_exo.utils.settings import Config
+
+config = typer.Typer(help="Check and show the configuration.")
+
+OF_NAV = (
+    ("position_sizing.max_single_trade_risk", "lost if one stop fills at its level"),
+    ("position_sizing.max_position", "in one name"),
+    ("position_sizing.max_sector_exposure", "in one sector"),
+    ("portfolio.max_gross_exposure", "longs plus shorts"),
+    ("portfolio.max_net_exposure", "longs minus shorts"),
+    ("portfolio.max_drawdown", "below the peak"),
+)
+
+
+def init(
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The new workspace; else --home, else the current folder.")] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Add only the files that are missing; nothing is overwritten.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a workspace: config/ with commented templates, data/ and reports/. Never overwrites a configuration."""
+    from mech_exo.utils.workspace import create
+
+    place = home() if folder is None else folder.expanduser().absolute()
+    written = create(place, only_missing=missing)
+
+    def render(paper: Console) -> None:
+        for path in written:
+            paper.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        if not written:
+            paper.print(f"nothing is missing in {place}", highlight=False, markup=False, soft_wrap=True)
+        next_steps = (
+            "Next:",
+            f"  exo --home {place} config check",
+            f"  exo --home {place} data import FILE.csv     (columns: symbol, date, open, high, low, close, volume)",
+            f"  exo --home {place} backtest run",
+            "  or, without any data of your own: exo demo",
+        )
+        for line in next_steps:
+            paper.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    emit({"home": place, "written": written}, as_json, render)
+
+
+@config.command()
+def check(as_json: JsonOption = False) -> None:
+    """Read every configuration file; exit code 2 and one line per mistake when something is wrong."""
+    from mech_exo.utils.config import config_hash, load
+
+    place = home()
+    loaded = load(place)
+    data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights())}
+
+    def render(paper: Console) -> None:
+        text = f"{place / 'config'} is in order: {len(loaded.factors.weights())} factors, config hash {data['config_hash']}"
+        paper.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    emit(data, as_json, render)
+
+
+@config.command()
+def show(
+    effective: Annotated[bool, typer.Option("--effective", help="Every value; else only what differs from its default.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the configuration with its hash, secrets masked, and the limits in dollars of the initial cash."""
+    import yaml
+
+    from mech_exo.utils.config import config_hash, load, masked
+
+    place = home()
+    loaded = load(place)
+    values = masked(loaded) if effective else changed(masked(loaded), masked(type(loaded)()))
+    dollars = limits_in_dollars(loaded)
+    data = {"home": place, "config_hash": config_hash(loaded), "effective": effective, "config": values, "limits_usd": dollars}
+
+    def render(_: Console) -> None:
+        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers all but the keys)")
+        typer.echo(f"# Limits in dollars of the initial cash of {loaded.strategy.initial_cash:,.0f} USD:")
+        for key, words in OF_NAV:
+            amount = dollars[key]
+            typer.echo(f"#   {key:<40} " + ("no limit" if amount is None else f"{amount:>12,.0f} USD  {words}"))
+        typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120) if values else "# every value is its default")
+
+    emit(data, as_json, render)
+
+
+def limits_in_dollars(config: Config) -> dict[str, float | None]:
+    """Each limit that is a fraction of NAV, in USD at the initial cash; None where it is switched off."""
+    limits = config.risk.model_dump()
+    result: dict[str, float | None] = {}
+    for key, _ in OF_NAV:
+        section, name = key.split(".")
+        fraction = limits[section][name]
+        result[key] = None if fraction is None else fraction * config.strategy.initial_cash
+    return result
+
+
+def changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What of ``values`` differs from ``defaults``, at every depth."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        default = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            inner = changed(value, default)
+            if inner:
+                result[key] = inner
+        elif value != default:
+            result[key] = value
+    return result
