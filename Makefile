@@ -1,0 +1,86 @@
+# Mech-Exo. Two commands do everything:  make run  ·  make test
+# Needs Python >= 3.11 (with venv) and make; everything else goes into .venv, pinned and hashed.
+
+SHELL  := /bin/sh
+PYTHON ?= python3
+BIN    := .venv/bin
+USER   := .venv/.installed-user
+DEV    := .venv/.installed-dev
+JOBS   ?= 2
+LEAST  ?= 100
+
+# uv does not read pip's settings: pass on the index a machine gives to pip.
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+export UV_LINK_MODE ?= copy
+export UV_NO_PROGRESS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types layers docs bench lock clean check-python
+
+help: ## What can be made.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(USER) ## Install what is needed and run the demo: a whole night and a ten-year backtest.
+	@$(BIN)/exo demo
+
+test: $(DEV) lint docs ## Install everything and run all checks and tests.
+	$(BIN)/python -m pytest -n $(JOBS) --least-passed $(LEAST)
+
+lint: $(DEV) types layers ## Style, types and layers.
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+layers: $(DEV)
+	$(BIN)/lint-imports --no-logo
+
+docs: $(DEV) ## Build the documentation into site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench: $(DEV) ## Run every benchmark in bench/.
+	@set -e; ran=0; for script in bench/bench_*.py; do test -f "$$script" || continue; echo "== $$script"; $(BIN)/python "$$script"; ran=1; done; \
+	test $$ran = 1 || { echo "no bench/bench_*.py found" >&2; exit 1; }
+
+lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra user --extra build --upgrade \
+		--constraint requirements-dev.txt pyproject.toml -o requirements.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --upgrade - -o requirements-uv.txt
+	@! grep -l '://' requirements*.txt || { echo "a lock must not name an index" >&2; exit 1; }
+
+clean: ## Remove what was installed and built; data and reports stay.
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+check-python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed and $(PYTHON) is not installed; or name it: make run PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Name another one: make run PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "Python's venv is incomplete. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(BIN)/python: | check-python
+	@$(PYTHON) -m venv .venv
+
+# uv installs five times faster than pip; where it cannot be had, pip does the same.
+$(BIN)/uv: requirements-uv.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt && touch $@ || echo "uv cannot be had; pip does its work" >&2
+
+define install
+	@echo "Installing $(1) into .venv ..."
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1); } || \
+		$(BIN)/python -m pip install --quiet --require-hashes -r $(1)
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endef
+
+$(USER): requirements.txt requirements-uv.txt pyproject.toml | $(BIN)/uv
+	$(call install,requirements.txt)
+	@touch $@
+
+$(DEV): requirements-dev.txt requirements-uv.txt pyproject.toml | $(BIN)/uv
+	$(call install,requirements-dev.txt)
+	@touch $@ $(USER)
