@@ -47,14 +47,15 @@ class SampleMarket:
     panel
         Bars as traded with splits, dividends and delistings; label "synthetic sample".
     sectors
-        symbol, sector, known_at: a name's sector from that session on; a few names move to another one.
+        symbol, sector, valid_from: a name's sector from that session on; a few names move to another one.
     universe
-        symbol, start, end: membership of the larger three quarters by value, drawn up anew each quarter; end null = still in.
+        symbol, start, end: membership of the larger three quarters by value, drawn up anew each quarter; ``end`` is the first
+        session without it, null = still in.
     benchmark
         date, return: total return of all listed names, weighted by the previous close's capitalisation (fraction).
     fundamentals
-        symbol, metric, period_end, fiscal_period, value, unit, filed, known_at: single quarters in USD; a restatement is a
-        second row of the same period with a later ``filed``.
+        symbol, metric, period_end, fiscal_period, value, unit, filed, known_at (UTC, that evening): single quarters in USD; a
+        restatement is a second row of the same period with a later ``filed``.
     news
         symbol, published (UTC), headline, source.
     """
@@ -65,6 +66,18 @@ class SampleMarket:
     benchmark: pl.DataFrame
     fundamentals: pl.DataFrame
     news: pl.DataFrame
+
+    def delistings(self) -> pl.DataFrame:
+        """symbol, date (the session from which the name is gone), kind "delisting", value in USD per share."""
+        gone = np.flatnonzero(self.panel.delisted < self.panel.shape[0])
+        return pl.DataFrame(
+            {
+                "symbol": [self.panel.symbols[column] for column in gone],
+                "date": self.panel.sessions[self.panel.delisted[gone]],
+                "kind": ["delisting"] * gone.size,
+                "value": self.panel.delisting_value[gone],
+            }
+        )
 
     def store(self, storage: DataStorage) -> None:
         """Put the whole market into ``storage``, every row with the source "synthetic sample"."""
@@ -86,7 +99,7 @@ def sample_market(seed: int = 7, symbols: int = 200, years: int = 12, end: date 
     """
     if symbols < len(SECTOR_NAMES) or years < 3:
         raise InputError(f"a sample market needs at least {len(SECTOR_NAMES)} symbols and 3 years; got {symbols} and {years}")
-    begin = end - timedelta(days=round(365.25 * years))
+    begin = end - timedelta(days=round(365.25 * years) - 1)
     sessions = calendar.sessions(begin, end)
     names = tuple(f"SYN{number:0{max(3, len(str(symbols)))}d}" for number in range(1, symbols + 1))
     cast = draw_cast(seed, len(sessions), symbols)
@@ -115,8 +128,8 @@ def _sectors(seed: int, cast: Cast, sessions: Days, names: tuple[str, ...]) -> p
     code = np.concatenate([cast.sector, (cast.sector[moved] + rng.integers(1, len(SECTOR_NAMES), moved.size)) % len(SECTOR_NAMES)])
     column = np.concatenate([np.arange(len(names)), moved])
     known = np.concatenate([sessions[cast.first], sessions[halfway]])
-    frame = pl.DataFrame({"symbol": np.array(names)[column], "sector": np.array(SECTOR_NAMES)[code], "known_at": known})
-    return frame.sort("symbol", "known_at")
+    frame = pl.DataFrame({"symbol": np.array(names)[column], "sector": np.array(SECTOR_NAMES)[code], "valid_from": known})
+    return frame.sort("symbol", "valid_from")
 
 
 def _universe(cast: Cast, cap: Floats, sessions: Days, names: tuple[str, ...]) -> pl.DataFrame:
@@ -138,13 +151,13 @@ def _universe(cast: Cast, cap: Floats, sessions: Days, names: tuple[str, ...]) -
 
 
 def _left(cast: Cast, sessions: Days, rows: NDArray[np.int64], column: int, stop: int) -> date | None:
-    """Last session of a membership that is not renewed at list ``stop``; None while it lasts."""
+    """First session without a membership that list ``stop`` does not renew; None while it lasts."""
     renewed = int(rows[stop]) if stop < len(rows) else len(sessions)
     row = min(renewed, int(cast.last[column]))
     if row >= len(sessions):
         return None
-    last: date = sessions[row - 1].astype(object)
-    return last
+    gone: date = sessions[row].astype(object)
+    return gone
 
 
 def _benchmark(panel: BarPanel, cap: Floats) -> pl.DataFrame:

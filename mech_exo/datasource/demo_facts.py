@@ -26,6 +26,7 @@ UNITS = {
     "total_assets": "USD", "total_equity": "USD", "total_debt": "USD", "shares_outstanding": "shares", "eps_diluted": "USD/share",
 }
 RESTATED = ("revenue", "gross_profit", "operating_income", "net_income", "eps_diluted")
+FILED_AT = (pl.col("filed").cast(pl.Datetime("us")) + pl.duration(hours=21, minutes=30)).dt.replace_time_zone("UTC")
 SOURCE = "synthetic sample wire"
 GOOD = (
     "{} wins large multi-year contract", "{} upgraded by analysts on improving margins", "{} raises full-year outlook",
@@ -35,7 +36,10 @@ BAD = (
     "{} cuts full-year outlook", "{} downgraded by analysts on slowing growth", "{} recalls product after complaints",
     "{} faces regulatory inquiry", "{} loses key customer, warns of weaker sales",
 )
-PLAIN = ("{} names new chief financial officer", "{} to present at industry conference", "{} opens new office", "{} completes refinancing of credit line")
+PLAIN = (
+    "{} names new chief financial officer", "{} to present at industry conference", "{} opens new office",
+    "{} completes refinancing of credit line",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,7 @@ def surprises(reports: Reports, sessions: Days, shape: tuple[int, int]) -> Float
 
 
 def fundamentals(seed: int, cast: Cast, prices: Prices, reports: Reports, sessions: Days, symbols: tuple[str, ...]) -> pl.DataFrame:
-    """Long facts: symbol, metric, period_end, fiscal_period, value, unit, filed, known_at (both the filing's date)."""
+    """Long facts: symbol, metric, period_end, fiscal_period, value, unit, filed, known_at (UTC, the evening of the filing)."""
     values = _statements(seed, cast, prices, reports, sessions)
     frame = _long(values, reports, reports.filed, symbols)
     rng = stream(seed, "restatements")
@@ -104,7 +108,8 @@ def _statements(seed: int, cast: Cast, prices: Prices, reports: Reports, session
     usual_margin = sales_multiple / rng.uniform(14.0, 30.0, count)
     wobble = autoregressive(rng, 0.8, 0.12, (int(reports.fiscal.max() - reports.fiscal.min()) + 1, count))
     season = rng.uniform(-0.08, 0.08, (4, count))
-    revenue = size / sales_multiple[column] / 4.0 * growth**0.6 * (1.0 + season[reports.fiscal % 4, column]) * np.exp(rng.normal(0.0, 0.02, column.size))
+    revenue = size / sales_multiple[column] / 4.0 * growth**0.6 * np.exp(rng.normal(0.0, 0.02, column.size))
+    revenue *= 1.0 + season[reports.fiscal % 4, column]
     margin = usual_margin[column] * (1.0 + wobble[reports.fiscal - reports.fiscal.min(), column] + 0.06 * reports.surprise)
     margin -= np.where(cast.bankrupt[column], 0.3 * np.clip(1.0 - growth, 0.0, 1.0), 0.0)
     income = revenue * margin
@@ -149,7 +154,7 @@ def _long(values: dict[str, Floats], reports: Reports, filed: Days, symbols: tup
     periods = [f"{1970 + quarter // 4}Q{quarter % 4 + 1}" for quarter in reports.fiscal.tolist()]
     base = pl.DataFrame({"symbol": names, "period_end": reports.period_end, "fiscal_period": periods, "filed": filed})
     parts = [base.with_columns(metric=pl.lit(name), value=pl.Series(value), unit=pl.lit(UNITS[name])) for name, value in values.items()]
-    columns = ("symbol", "metric", "period_end", "fiscal_period", "value", "unit", "filed", pl.col("filed").alias("known_at"))
+    columns = ("symbol", "metric", "period_end", "fiscal_period", "value", "unit", "filed", FILED_AT.alias("known_at"))
     return pl.concat(parts).select(columns)
 
 
@@ -172,10 +177,11 @@ def headlines(seed: int, cast: Cast, prices: Prices, reports: Reports, sessions:
         _action_lines(cast, prices, day, symbols),
     )
     column = np.concatenate([part.column for part in parts])
+    second = pl.Series(np.concatenate([part.second for part in parts]))
     frame = pl.DataFrame(
         {
             "symbol": np.array(symbols)[column],
-            "published": pl.from_epoch(pl.Series(np.concatenate([part.second for part in parts])), "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+            "published": pl.from_epoch(second, "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             "headline": [text for part in parts for text in part.text],
             "source": [SOURCE] * column.size,
         }
@@ -232,9 +238,10 @@ def _action_lines(cast: Cast, prices: Prices, day: Ints, symbols: tuple[str, ...
         found.append((at, int(day[max(row - 10, 0)]) + 77_400, f"{symbols[at]} board approves {form} stock split"))
     paid = np.asarray(prices.bars["dividend"], np.float64)
     for row, at in np.argwhere(paid > 0.0).tolist():
-        found.append((at, int(day[max(row - 10, 0)]) + 77_700, f"{symbols[at]} declares quarterly dividend of ${paid[row, at]:.4f} a share"))
-    for at in np.flatnonzero(cast.acquired).tolist():
-        found.append((at, int(day[cast.last[at] - DEAL]) + 41_400, f"{symbols[at]} agrees to be acquired for cash at a premium"))
-    for at in np.flatnonzero(cast.bankrupt).tolist():
-        found.append((at, int(day[cast.last[at] - 1]) + 79_200, f"{symbols[at]} files for bankruptcy, shares to be delisted"))
-    return Lines(np.array([line[0] for line in found], np.int64), np.array([line[1] for line in found], np.int64), [line[2] for line in found])
+        text = f"{symbols[at]} declares quarterly dividend of ${paid[row, at]:.4f} a share"
+        found.append((at, int(day[max(row - 10, 0)]) + 77_700, text))
+    bought, failed = np.flatnonzero(cast.acquired).tolist(), np.flatnonzero(cast.bankrupt).tolist()
+    found += [(at, int(day[cast.last[at] - DEAL]) + 41_400, f"{symbols[at]} agrees to be acquired for cash at a premium") for at in bought]
+    found += [(at, int(day[cast.last[at] - 1]) + 79_200, f"{symbols[at]} files for bankruptcy, shares to be delisted") for at in failed]
+    numbers = np.array([line[:2] for line in found], np.int64).reshape(-1, 2)
+    return Lines(numbers[:, 0], numbers[:, 1], [line[2] for line in found])

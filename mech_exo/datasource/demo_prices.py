@@ -83,7 +83,7 @@ def draw_prices(seed: int, cast: Cast, surprise: Floats) -> Prices:
     move = np.where(listed, day + np.log1p(-yield_paid), 0.0)
     move[cast.first, np.arange(listed.shape[1])] = 0.0
     value = cast.start_price * np.exp(np.cumsum(move, axis=0))
-    split = _splits(seed, cast, value, listed)
+    split = _splits(seed, cast, value)
     close = value / np.cumprod(split, axis=0)
     opening = close * np.exp(night - day)
     bars = _bars(seed, opening, close, swing)
@@ -93,7 +93,8 @@ def draw_prices(seed: int, cast: Cast, surprise: Floats) -> Prices:
         bars[name] = np.where(listed, bars[name], np.nan)
     before = np.vstack([bars["close"][:1], bars["close"][:-1]])
     dividend = np.where(listed & (yield_paid > 0.0), np.round(np.nan_to_num(before) * yield_paid / split, 4), 0.0)
-    return Prices({**bars, "split_ratio": split, "dividend": dividend, **_delistings(seed, cast, bars["close"])}, np.where(listed, value * cast.shares, np.nan))
+    bars |= {"split_ratio": split, "dividend": dividend, **_delistings(seed, cast, bars["close"])}
+    return Prices(bars, np.where(listed, value * cast.shares, np.nan))
 
 
 def student(rng: np.random.Generator, degrees: float, shape: tuple[int, ...]) -> Floats:
@@ -175,12 +176,12 @@ def _endings(seed: int, cast: Cast, day: Floats, night: Floats) -> tuple[Floats,
     return day, night
 
 
-def _splits(seed: int, cast: Cast, value: Floats, listed: Bools) -> Floats:
+def _splits(seed: int, cast: Cast, value: Floats) -> Floats:
     """Split ratios ``(T, N)``: a month after the price has passed the level its board finds too high, or too low."""
     rng = stream(seed, "splits")
     split = np.ones(value.shape)
-    style = rng.choice(len(SPLIT_STYLES), value.shape[1], p=(0.05, 0.22, 0.15, 0.08, 0.50))
-    notice = rng.integers(15, 30, value.shape[1])
+    style = rng.choice(np.arange(len(SPLIT_STYLES)), size=(value.shape[1],), p=(0.05, 0.22, 0.15, 0.08, 0.50))
+    notice = rng.integers(15, 30, size=(value.shape[1],))
     for column in range(value.shape[1]):
         level, ratio = SPLIT_STYLES[style[column]]
         row, last = int(cast.first[column]) + QUARTER, int(cast.last[column]) - DISTRESS

@@ -1,0 +1,206 @@
+"""What every download shares: its settings, one outcome per symbol, patience with a busy vendor, and a progress bar on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from mech_exo.domain.errors import ConfigError, DataError, InputError
+from mech_exo.utils.retry import ATTEMPTS, DEADLINE_SECONDS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, download_policy
+from mech_exo.utils.settings import ApiKeys, Config, DataConfig
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.^=-]{0,19}")
+Made = TypeVar("Made")
+
+
+class Status(StrEnum):
+    """What became of one symbol's download. An empty answer is never taken for "nothing changed"."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One symbol's download: how many ``rows``, the ``first`` and ``last`` date among them, and what is to be said about it."""
+
+    symbol: str
+    status: Status
+    rows: int = 0
+    first: date | None = None
+    last: date | None = None
+    detail: str = ""
+
+
+class BusyError(Exception):
+    """The vendor may well answer if asked again. ``retry_after``: seconds it asked for, None = it did not say."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RefusedError(Exception):
+    """The vendor's answer is final: ``status`` says which."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """How to download: ``workers`` symbols at a time, ``attempts`` and ``deadline`` (seconds) each, ``timeout`` seconds per request."""
+
+    workers: int = 4
+    attempts: int = ATTEMPTS
+    deadline: float = DEADLINE_SECONDS
+    first_wait: float = FIRST_WAIT_SECONDS
+    longest_wait: float = LONGEST_WAIT_SECONDS
+    timeout: float = 15.0
+    finnhub_key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "attempts", "deadline", "timeout"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} of a download must be above 0; got {getattr(self, name)!r}")
+
+
+def settings_from(config: object) -> FetchSettings:
+    """Download settings from None, :class:`FetchSettings`, a ``Config``, ``DataConfig`` or ``ApiKeys``, or a plain dictionary.
+
+    A dictionary may hold the names of :class:`FetchSettings` and what ``api_keys.yml`` and ``data.yml`` hold.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key, or a value of the wrong kind.
+    """
+    if config is None or isinstance(config, DataConfig):
+        return FetchSettings()
+    if isinstance(config, FetchSettings):
+        return config
+    if isinstance(config, Config):
+        return FetchSettings(finnhub_key=config.keys.finnhub.api_key.get_secret_value())
+    if isinstance(config, ApiKeys):
+        return FetchSettings(finnhub_key=config.finnhub.api_key.get_secret_value())
+    if isinstance(config, Mapping):
+        return _from_mapping(config)
+    raise ConfigError(f"a downloader's config must be None, a Config or a dictionary; got {type(config).__name__}")
+
+
+def _from_mapping(config: Mapping[object, object]) -> FetchSettings:
+    from pydantic import ValidationError
+
+    own = {item.name for item in dataclasses.fields(FetchSettings)}
+    known = own | set(ApiKeys.model_fields) | set(DataConfig.model_fields) | set(Config.model_fields)
+    for key in config:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), sorted(known), 1)
+            raise ConfigError(f"unknown key {key!r} in a downloader's config", remedy=f"did you mean {near[0]!r}?" if near else None)
+    keys = config.get("keys", {name: value for name, value in config.items() if name in ApiKeys.model_fields})
+    try:
+        finnhub = ApiKeys.model_validate(keys).finnhub.api_key.get_secret_value()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])} in a downloader's config: {first['msg']}") from None
+    chosen = {str(name): value for name, value in config.items() if name in own}
+    for name, value in chosen.items():
+        wanted = str if name == "finnhub_key" else (int, float)
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            kind = "text" if wanted is str else "number"
+            raise ConfigError(f"{name} in a downloader's config must be a {kind}; got {type(value).__name__}")
+    return dataclasses.replace(FetchSettings(finnhub_key=finnhub), **chosen)  # type: ignore[arg-type]
+
+
+def symbols_of(symbols: Sequence[str] | str) -> tuple[str, ...]:
+    """The symbols in capitals, each once, in the order given.
+
+    Raises
+    ------
+    InputError
+        There is none, or one could not be a ticker.
+    """
+    given = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    wanted = tuple(dict.fromkeys(str(symbol).strip().upper() for symbol in given))
+    if not wanted:
+        raise InputError("a download needs at least one symbol; got none")
+    for symbol in wanted:
+        if not SYMBOL.fullmatch(symbol):
+            raise InputError(f"a symbol has 1 to 20 letters, digits or . ^ = -; got {symbol!r}")
+    return wanted
+
+
+def fetch_each(
+    symbols: Sequence[str], fetch_one: Callable[[str], Made], settings: FetchSettings, label: str
+) -> list[tuple[str, Made | Outcome]]:
+    """``fetch_one`` for every symbol, a few at a time, asking again while it raises BusyError; an Outcome where it never came.
+
+    The answers stand in the order of ``symbols``, whatever order they came in.
+    """
+
+    def patiently(symbol: str) -> Made | Outcome:
+        policy = download_policy(
+            BusyError,
+            attempts=settings.attempts,
+            deadline=settings.deadline,
+            first_wait=settings.first_wait,
+            longest_wait=settings.longest_wait,
+        )
+        try:
+            return policy(fetch_one, symbol)
+        except BusyError as error:
+            return Outcome(symbol, Status.FAILED, detail=str(error))
+        except RefusedError as error:
+            return Outcome(symbol, error.status, detail=str(error))
+
+    with ThreadPoolExecutor(max_workers=min(settings.workers, len(symbols)), thread_name_prefix="fetch") as pool:
+        answers = [(symbol, pool.submit(patiently, symbol)) for symbol in symbols]
+        return [(symbol, answer.result()) for symbol, answer in _shown(answers, label)]
+
+
+def _shown(answers: list[Made], label: str) -> list[Made]:
+    """The answers as they are waited for, with a bar on stderr when a person is looking."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(answers, description=label, console=console, transient=True, disable=not console.is_terminal)  # type: ignore[return-value]
+
+
+def outcome_of(symbol: str, frame: pl.DataFrame, column: str, detail: str = "") -> Outcome:
+    """The outcome of a symbol with rows; ``column`` holds their dates or instants."""
+    if frame.is_empty():
+        return Outcome(symbol, Status.EMPTY, detail=detail or "no rows in the period asked for")
+    days = frame[column].dt.date()
+    return Outcome(symbol, Status.OK, frame.height, days.min(), days.max(), detail)  # type: ignore[arg-type]
+
+
+def refuse_nothing(report: Sequence[Outcome], what: str) -> None:
+    """Raise DataError when no symbol came: an empty answer must not look like a quiet day."""
+    if any(outcome.status is Status.OK for outcome in report):
+        return
+    said = "; ".join(f"{outcome.symbol}: {outcome.status} ({outcome.detail})" for outcome in report[:5])
+    more = f" and {len(report) - 5} more" if len(report) > 5 else ""
+    raise DataError(
+        f"at least one symbol must come back with {what}; none of {len(report)} did. {said}{more}",
+        remedy="check the symbols and the connection, then try again",
+    )
+
+
+def utc_now() -> datetime:
+    """The present instant, tz-aware."""
+    return datetime.now(UTC)

@@ -1,0 +1,88 @@
+"""Yahoo Finance through yfinance: one session for all requests, and its failures sorted into "ask again" and "final"."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yfinance
+from curl_cffi.requests import Response, Session
+from curl_cffi.requests.exceptions import RequestException
+from yfinance.data import YfData
+from yfinance.exceptions import YFException, YFPricesMissingError, YFRateLimitError, YFTickerMissingError
+
+from mech_exo.datasource.fetching import BusyError, RefusedError, Status
+
+CLASS_SHARE = re.compile(r"([A-Z]+)\.([AB])")
+NOTHING = (b"", b"{}", b"[]", b"null")
+
+
+class YahooSession(Session[Response]):
+    """A browser-like session that says at once when a data request failed.
+
+    yfinance itself answers a busy server with a second try and a message without the server's ``Retry-After``, and takes
+    a page of HTML for an absent price.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(impersonate="chrome")
+
+    def request(self, method: Any, url: str, *args: Any, **options: Any) -> Response:
+        """As the parent's. Raises BusyError when a data request gets no JSON, 429 or 5xx, or does not get through."""
+        if "/finance/" not in url:
+            return super().request(method, url, *args, **options)
+        try:
+            response = super().request(method, url, *args, **options)
+        except RequestException as error:
+            raise BusyError(f"Yahoo could not be reached ({type(error).__name__})") from error
+        if response.status_code == 429 or response.status_code >= 500:
+            raise BusyError(f"Yahoo answered {response.status_code}", seconds_of(response.headers.get("Retry-After")))
+        consent = "consent." in str(response.url)
+        if not consent and "json" not in (response.headers.get("Content-Type") or ""):
+            raise BusyError("Yahoo answered with a page instead of data")
+        if response.content.strip() in NOTHING:
+            raise BusyError("Yahoo answered with nothing")
+        return response
+
+
+def seconds_of(header: str | None) -> float | None:
+    """Seconds of a ``Retry-After`` header, None when it has none (or a date, which nobody sends here)."""
+    return float(header) if header and re.fullmatch(r"\d+(\.\d+)?", header.strip()) else None
+
+
+def yahoo_symbol(symbol: str) -> str:
+    """Yahoo writes share classes with a dash: BRK.B is BRK-B there."""
+    share = CLASS_SHARE.fullmatch(symbol)
+    return f"{share[1]}-{share[2]}" if share else symbol
+
+
+def quiet() -> None:
+    """Let yfinance raise instead of printing and guessing, and forget answers it keeps for the life of the process."""
+    yfinance.config.debug.hide_exceptions = False
+    YfData.cache_get.cache_clear()
+
+
+@contextlib.contextmanager
+def sorted_failures() -> Iterator[None]:
+    """Turn yfinance's failures into BusyError (ask again) and RefusedError (final)."""
+    try:
+        yield
+    except YFRateLimitError as error:
+        raise BusyError("Yahoo answered 429") from error
+    except YFPricesMissingError as error:
+        reason = error.yahoo_reason
+        status = Status.EMPTY if reason is None or "Data doesn't exist" in reason else Status.UNKNOWN
+        raise RefusedError(status, reason or "no prices in the period asked for") from error
+    except YFTickerMissingError as error:
+        raise RefusedError(Status.UNKNOWN, error.rationale) from error
+    except YFException as error:
+        raise BusyError(str(error)) from error
+    except RequestException as error:
+        code = getattr(error.response, "status_code", None)
+        if code == 404:
+            raise RefusedError(Status.UNKNOWN, "no such symbol at Yahoo") from error
+        raise BusyError(f"Yahoo answered {code}" if code else f"Yahoo could not be reached ({type(error).__name__})") from error
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise BusyError(f"Yahoo's answer could not be read ({type(error).__name__})") from error
