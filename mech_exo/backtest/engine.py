@@ -127,7 +127,7 @@ class EventBacktester:
         return config
 
     def _run_configured(self, strategy: Strategy, first: int, last: int, progress: Progress | None) -> BacktestResult:
-        rows = strategy.decision_rows(self.panel, first, last)
+        rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
         account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
         said = strategy.warnings(self.panel, self.universe, table.missing)

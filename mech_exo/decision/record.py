@@ -40,12 +40,14 @@ class Decision:
     """What was decided at the close of ``as_of``.
 
     ``scheduled`` tells whether the book was decided anew tonight; levels and time exits are set every night. ``session``
-    is the one the orders are for. ``nav`` in USD.
+    is the one the orders are for. ``nav`` in USD. ``config`` is the configuration as JSON, without secrets: a replay needs
+    nothing else but the data.
     """
 
     as_of: date
     session: date
     scheduled: bool
+    config: str
     config_hash: str
     code_version: str
     data_hash: str
@@ -120,10 +122,7 @@ def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: st
         shares, reason = int(line["order"]), reason_of(line["order_reason"])
         key = OrderKey(account, strategy.name, session, symbol, "buy" if shares > 0 else "sell", reason.value)
         orders.append(
-            Order(
-                key.id(), symbol, shares, session, reason, stop_level=known(line["order_stop"]), target_level=known(line["order_target"]),
-                stop_reason=reason_of(line["order_stop_reason"]), atr=known(line["order_atr"]),
-            )
+            Order(key.id(), symbol, shares, session, reason, stop_level=known(line["order_stop"]), target_level=known(line["order_target"]))
         )
     return tuple(orders)
 
@@ -153,6 +152,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
         "as_of": decision.as_of.isoformat(),
         "session": decision.session.isoformat(),
         "scheduled": decision.scheduled,
+        "config": json.loads(decision.config),
         "config_hash": decision.config_hash,
         "code_version": decision.code_version,
         "data_hash": decision.data_hash,

@@ -71,11 +71,13 @@ class Strategy:
         """Its sizing, stops and limits as the compiled functions take them."""
         return Rules(SizingParams.of(self.settings, self.limits), StopParams.of(self.limits.stops), LimitParams.of(self.limits))
 
-    def decision_rows(self, panel: BarPanel, first: int, last: int) -> Ints:
-        """Rows in ``[first, last)`` at whose close the book is decided: every n-th session since the anchor."""
+    def decision_rows(self, panel: BarPanel, began: int, first: int, last: int) -> Ints:
+        """Rows in ``[first, last)`` at whose close the book is decided: every n-th session since the anchor.
+
+        ``began`` is the row of the book's first session, the anchor unless the schedule names another.
+        """
         schedule = self.settings.schedule
-        anchor = schedule.anchor or self.settings.history_start
-        start = int(np.searchsorted(panel.sessions, np.datetime64(anchor, "D")))
+        start = began if schedule.anchor is None else int(np.searchsorted(panel.sessions, np.datetime64(schedule.anchor, "D")))
         rows = np.arange(start, last, schedule.every_sessions, dtype=np.int64)
         return rows[rows >= first]
 

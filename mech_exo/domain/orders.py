@@ -81,10 +81,6 @@ class Order:
         Session in which it is to trade.
     stop_level, target_level
         USD levels attached to an entry, None where there is none.
-    stop_reason
-        Which stop the attached level is.
-    atr
-        ATR in USD when the entry was decided, None where no rule reads it.
     """
 
     id: str
@@ -95,8 +91,6 @@ class Order:
     type: OrderType = OrderType.MARKET_ON_OPEN
     stop_level: float | None = None
     target_level: float | None = None
-    stop_reason: OrderReason = OrderReason.NONE
-    atr: float | None = None
 
     def __post_init__(self) -> None:
         if self.shares == 0:

@@ -126,7 +126,7 @@ class Schedule(Model):
     """When the book is decided anew."""
 
     every_sessions: Sessions = 21
-    anchor: date | None = Field(None, description="session from which is counted; null: history_start")
+    anchor: date | None = Field(None, description="session from which is counted; null: the first session of the book")
 
 
 class Selection(Model):

@@ -1,0 +1,127 @@
+"""The composition root: a workspace's configuration becomes storage, strategy, ledger and broker. The only place that picks by mode."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mech_exo.decision.night import Known
+from mech_exo.decision.strategy import Strategy, cost_params
+from mech_exo.domain.errors import MissingDataError, UserError
+from mech_exo.utils import config as configuration
+from mech_exo.utils.settings import Config
+
+if TYPE_CHECKING:
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.domain.panel import BarPanel
+    from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.paper import PaperBroker
+    from mech_exo.execution.rows import BookId
+
+LEDGER = Path("data") / "ledger.sqlite"
+
+
+class Mode(StrEnum):
+    """Where orders go."""
+
+    PAPER = "paper"
+    LIVE = "live"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with ``config/``, ``data/`` and ``reports/``, and everything that is made from it."""
+
+    home: Path
+    config: Config
+
+    @classmethod
+    def open(cls, home: Path) -> Workspace:
+        """The workspace at ``home``. Raises ConfigError for a missing or wrong configuration."""
+        return cls(home, configuration.load(home))
+
+    @functools.cached_property
+    def strategy(self) -> Strategy:
+        """The configured strategy."""
+        return Strategy(self.config)
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the money journal lies."""
+        return self.home / LEDGER
+
+    @property
+    def reports(self) -> Path:
+        """Folder of reports; made when first written."""
+        return self.home / "reports"
+
+    @functools.cached_property
+    def storage(self) -> DataStorage:
+        """The latest published snapshot, read-only. Raises MissingDataError with the command that makes one."""
+        from mech_exo.datasource.storage import DataStorage
+
+        return DataStorage.snapshot(self.home)
+
+    def book_id(self, mode: Mode = Mode.PAPER) -> BookId:
+        """Which book of the ledger ``mode`` keeps."""
+        from mech_exo.execution.rows import BookId
+
+        if mode is Mode.LIVE:
+            raise UserError(
+                "live trading needs the Interactive Brokers adapter, which this version does not have",
+                remedy="use --mode paper",
+            )
+        return BookId("paper", self.strategy.name)
+
+    def known(self, as_of: date | None = None, *, recorded_by: datetime | None = None) -> Known:
+        """What was known at the close of ``as_of`` (None: everything stored), optionally as stored by ``recorded_by``.
+
+        Raises MissingDataError when the store has no bars up to then, or none on that very session.
+        """
+        view = self.storage.view(as_of, recorded_by=recorded_by)
+        panel = view.panel(start=self.config.strategy.history_start)
+        universe = view.universe(panel, self.config.strategy.universe.name)
+        known = Known(panel, universe, view.warnings())
+        if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
+            raise MissingDataError(
+                f"deciding at {as_of} needs bars of that session; the store has none",
+                remedy="import or download them first: exo data import FILE",
+            )
+        return known
+
+    def benchmark(self, panel: BarPanel) -> np.ndarray | None:
+        """``(T,)`` returns of the configured benchmark on the panel's sessions, NaN unknown; None when it is not stored."""
+        name = self.config.data.benchmark
+        frame = None if name is None else self.storage.view().benchmark(name)
+        if frame is None:
+            return None
+        out = np.full(len(panel.sessions), np.nan)
+        dates = frame["date"].to_numpy().astype("datetime64[D]")
+        place = np.searchsorted(panel.sessions, dates)
+        inside = (place < len(out)) & (panel.sessions[np.minimum(place, len(out) - 1)] == dates)
+        out[place[inside]] = frame["return"].to_numpy()[inside]
+        return out
+
+    def ledger(self, *, read_only: bool = False) -> Ledger:
+        """The ledger, to be used as a context manager. Read-only it must exist."""
+        from mech_exo.execution.ledger import Ledger
+
+        if not read_only:
+            self.ledger_path.parent.mkdir(parents=True, exist_ok=True)
+        return Ledger.open(self.ledger_path, read_only=read_only)
+
+    def paper_broker(self, ledger: Ledger) -> PaperBroker:
+        """The paper broker of this workspace's book: the backtest's fills on the backtest's costs."""
+        from mech_exo.execution.paper import PaperBroker
+
+        settings = self.config.strategy
+        return PaperBroker(
+            ledger, self.book_id(), costs=cost_params(settings.costs), initial_cash=settings.initial_cash,
+            max_missing=settings.max_missing_sessions,
+        )
