@@ -39,7 +39,7 @@ layers: $(DEV)
 	$(BIN)/lint-imports --no-logo
 
 docs: $(DEV) ## Build the documentation into site/.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(DEV) ## Run every benchmark in bench/.
 	@set -e; ran=0; for script in bench/bench_*.py; do test -f "$$script" || continue; echo "== $$script"; $(BIN)/python "$$script"; ran=1; done; \
