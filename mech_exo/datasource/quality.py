@@ -1,0 +1,203 @@
+"""Which bars are believed. Every refused row has one reason; a doubtful one is stored and flagged; nothing is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+import polars as pl
+
+from mech_exo.datasource.columns import UNREADABLE
+from mech_exo.domain.panel import BAR_FIELDS, PRICE_FIELDS
+from mech_exo.utils import calendar
+
+SYMBOL_PATTERN = r"^[A-Z0-9.\-_ ]{1,16}$"
+ROUNDING = 1e-4
+ADJUSTMENT_STEP = 0.2
+
+
+class Reason(StrEnum):
+    """Why a row is in quarantine."""
+
+    UNREADABLE = "a date and numbers are needed"
+    SYMBOL = "a symbol has 1 to 16 of A-Z 0-9 . - _ and space"
+    DATE = "a date is needed"
+    SESSION = "the exchange did not trade that day"
+    FUTURE = "the session had not closed yet"
+    NO_PRICE = "a price is missing"
+    PRICE = "a price must be above 0 and finite"
+    VOLUME = "volume must be known and not negative"
+    RANGE = "high must be at least, low at most, open and close"
+    CONFLICT = "two different rows for one symbol and date"
+    SPLIT = "a split ratio must be above 0 and finite"
+    DIVIDEND = "a dividend must be 0 or more and finite"
+
+
+REMEDIES: Mapping[Reason, str] = {
+    Reason.UNREADABLE: "write dates as YYYY-MM-DD and numbers without separators",
+    Reason.SYMBOL: "write symbols in capitals",
+    Reason.DATE: "fill in the date or drop the row",
+    Reason.SESSION: "check the dates, or their time zone, against the exchange's calendar",
+    Reason.FUTURE: "import the day after its close; check the year of the dates",
+    Reason.NO_PRICE: "drop the rows, or fetch the symbol anew",
+    Reason.PRICE: "fetch these rows from another source",
+    Reason.VOLUME: "fetch these rows from another source",
+    Reason.RANGE: "fetch these rows from another source",
+    Reason.CONFLICT: "keep the right row of each and import again",
+    Reason.SPLIT: "write 1 (or 0) where there is no split",
+    Reason.DIVIDEND: "write 0 where there is no dividend",
+}
+
+
+class Check(StrEnum):
+    """What is flagged, and stored all the same."""
+
+    JUMP = "jump"
+    MISSED_SPLIT = "missed_split"
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A frame of bars, sorted out.
+
+    ``bars``: symbol, session, open … volume, known_at (the session's close): believed rows, by symbol and session. ``actions``: symbol,
+    session, kind, value, known_at, neutral ones included (a source taking a split back). ``refused``: place (row of the input), reason.
+    ``flags``: symbol, session, check, value, limit, known_at. ``duplicates``: identical rows dropped.
+    """
+
+    bars: pl.DataFrame
+    actions: pl.DataFrame
+    sectors: pl.DataFrame
+    refused: pl.DataFrame
+    flags: pl.DataFrame
+    duplicates: int
+
+
+def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.DataFrame, splits: pl.DataFrame) -> Inspection:
+    """Sort out ``rows``, a typed frame (see ``columns.typed``) with BARS and BAR_EXTRAS.
+
+    Parameters
+    ----------
+    now
+        A session closing later is in the future.
+    max_jump
+        Fraction; a close-to-close move beyond it that no split explains is flagged.
+    before
+        symbol, session, close: the last stored close of each symbol before the frame's first row of it.
+    splits
+        symbol, session, split_ratio: splits stored already.
+    """
+    marked = _marked(rows.with_row_index("place"), now)
+    kept = marked.filter(pl.col("reason").is_null()).sort("symbol", "session")
+    single, conflicts, duplicates = _without_doubles(kept)
+    refused = pl.concat([marked.filter(pl.col("reason").is_not_null()).select("place", "reason"), conflicts])
+    conflicting = marked.join(conflicts, on="place", how="semi").select("symbol", "session")
+    placed = marked.filter(pl.col("known_at").is_not_null() & ~pl.col("reason").is_in([Reason.FUTURE.value, Reason.SYMBOL.value, Reason.UNREADABLE.value]).fill_null(False))
+    return Inspection(
+        bars=single.select("symbol", "session", *BAR_FIELDS, "known_at"),
+        actions=_actions(placed.join(conflicting, on=["symbol", "session"], how="anti")),
+        sectors=_sectors(placed),
+        refused=refused.sort("place"),
+        flags=_flags(single, max_jump, before, splits),
+        duplicates=duplicates,
+    )
+
+
+def session_closes(days: pl.Series) -> pl.DataFrame:
+    """session, known_at: the closing instants of the sessions between the first and the last of ``days``; days outside the calendar apart."""
+    inside = days.filter(days.is_between(calendar.FIRST_DAY, calendar.LAST_DAY))
+    first, last = inside.min(), inside.max()
+    sessions = calendar.sessions(first, last).tolist() if isinstance(first, date) and isinstance(last, date) else []
+    closes = [calendar.session_close(day) for day in sessions]
+    return pl.DataFrame({"session": sessions, "known_at": closes}, schema={"session": pl.Date, "known_at": pl.Datetime("us", "UTC")})
+
+
+def _marked(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """``rows`` with session, known_at (null: no session) and the first reason against each, or null."""
+    rows = rows.rename({"date": "session"}).join(session_closes(rows["date"]), on="session", how="left", maintain_order="left")
+    prices = [pl.col(name) for name in PRICE_FIELDS]
+    missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in prices)
+    wrong = pl.any_horizontal((price <= 0.0) | price.is_infinite() for price in prices)
+    volume = pl.col("volume")
+    top, bottom = pl.max_horizontal("open", "low", "close"), pl.min_horizontal("open", "high", "close")
+    rules = {
+        Reason.SYMBOL: pl.col("symbol").is_null() | ~pl.col("symbol").str.contains(SYMBOL_PATTERN),
+        Reason.UNREADABLE: pl.col(UNREADABLE).is_not_null(),
+        Reason.DATE: pl.col("session").is_null(),
+        Reason.SESSION: pl.col("known_at").is_null(),
+        Reason.FUTURE: pl.col("known_at") > now,
+        Reason.NO_PRICE: missing,
+        Reason.PRICE: wrong,
+        Reason.VOLUME: volume.is_null() | volume.is_nan() | volume.is_infinite() | (volume < 0.0),
+        Reason.RANGE: (top > pl.col("high") * (1.0 + ROUNDING)) | (bottom < pl.col("low") * (1.0 - ROUNDING)),
+    }
+    if "split_ratio" in rows.columns:
+        rules[Reason.SPLIT] = (pl.col("split_ratio") < 0.0) | pl.col("split_ratio").is_infinite()
+    if "dividend" in rows.columns:
+        rules[Reason.DIVIDEND] = (pl.col("dividend") < 0.0) | pl.col("dividend").is_infinite()
+    verdict = pl.coalesce([pl.when(broken).then(pl.lit(reason.value)) for reason, broken in rules.items()])
+    return rows.with_columns(verdict.alias("reason"))
+
+
+def _without_doubles(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """Of rows sorted by symbol and session: one of each, the contradicting ones (place, reason), and how many equal ones were dropped."""
+    same_key = (pl.col("symbol") == pl.col("symbol").shift(1)) & (pl.col("session") == pl.col("session").shift(1))
+    repeats = rows.select(same_key.fill_null(False).alias("again"))["again"]
+    if not repeats.any():
+        return rows, rows.clear().select("place", "reason"), 0
+    told = [name for name in rows.columns if name not in ("place", "reason", "known_at", UNREADABLE)]
+    differ = pl.any_horizontal(pl.col(name).n_unique().over("symbol", "session") > 1 for name in told)
+    doubled = rows.filter(repeats | repeats.shift(-1, fill_value=False)).with_columns(differ.alias("differ"))
+    conflicts = doubled.filter(pl.col("differ"))
+    single = rows.filter(~repeats).join(conflicts, on=["symbol", "session"], how="anti", maintain_order="left")
+    refused = conflicts.select("place", pl.lit(Reason.CONFLICT.value).alias("reason"))
+    return single, refused, rows.height - single.height - conflicts.height
+
+
+def _actions(rows: pl.DataFrame) -> pl.DataFrame:
+    parts = []
+    for name, kind, neutral in (("split_ratio", "split", 1.0), ("dividend", "dividend", 0.0)):
+        if name not in rows.columns:
+            continue
+        value = pl.when(pl.col(name) == 0.0).then(neutral).otherwise(pl.col(name))
+        said = rows.filter((pl.col(name) >= 0.0) & pl.col(name).is_finite())
+        parts.append(said.select("symbol", "session", pl.lit(kind).alias("kind"), value.alias("value"), "known_at"))
+    if not parts:
+        schema = {"symbol": pl.String, "session": pl.Date, "kind": pl.String, "value": pl.Float64, "known_at": pl.Datetime("us", "UTC")}
+        return pl.DataFrame(schema=schema)
+    told = pl.concat(parts).unique(maintain_order=True)
+    return told.filter(~pl.struct("symbol", "session", "kind").is_duplicated())
+
+
+def _sectors(rows: pl.DataFrame) -> pl.DataFrame:
+    """symbol, sector and valid_from (null: one sector throughout, so the source dates nothing) where the frame names sectors."""
+    if "sector" not in rows.columns:
+        return pl.DataFrame(schema={"symbol": pl.String, "sector": pl.String, "valid_from": pl.Date})
+    named = rows.filter(pl.col("sector").is_not_null()).sort("symbol", "session")
+    changed = pl.col("sector") != pl.col("sector").shift(1).over("symbol")
+    starts = named.filter(changed.fill_null(True))
+    lonely = pl.len().over("symbol") == 1
+    return starts.select("symbol", "sector", pl.when(lonely).then(None).otherwise(pl.col("session")).alias("valid_from"))
+
+
+def _flags(bars: pl.DataFrame, max_jump: float, before: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """Jumps, and steps in the source's own adjustment that no split explains."""
+    own = pl.col("split_ratio").fill_nan(None).replace(0.0, None) if "split_ratio" in bars.columns else pl.lit(None, pl.Float64)
+    rows = bars.with_columns(own.alias("own")).join(splits, on=["symbol", "session"], how="left", maintain_order="left", suffix="_stored") if splits.height else bars.with_columns(own.alias("own"))
+    stored = pl.col("split_ratio_stored" if "split_ratio" in bars.columns else "split_ratio") if splits.height else pl.lit(None, pl.Float64)
+    ratio = pl.coalesce("own", stored, pl.lit(1.0))
+    rows = rows.join(before.select("symbol", pl.col("close").alias("stored_close")), on="symbol", how="left", maintain_order="left") if before.height else rows.with_columns(stored_close=pl.lit(None, pl.Float64))
+    previous = pl.coalesce(pl.col("close").shift(1).over("symbol"), "stored_close")
+    checks = {Check.JUMP: ((pl.col("close") * ratio / previous - 1.0), max_jump)}
+    if "adj_close" in bars.columns:
+        factor = pl.col("adj_close") / pl.col("close")
+        checks[Check.MISSED_SPLIT] = (factor / factor.shift(1).over("symbol") / ratio - 1.0, ADJUSTMENT_STEP)
+    found = [
+        rows.with_columns(value.alias("value")).filter(pl.col("value").is_finite() & (pl.col("value").abs() > limit)).select(
+            "symbol", "session", pl.lit(check.value).alias("check"), "value", pl.lit(limit).alias("limit"), "known_at"
+        )
+        for check, (value, limit) in checks.items()
+    ]
+    return pl.concat(found)

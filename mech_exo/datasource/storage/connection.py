@@ -1,0 +1,137 @@
+"""Opening the store: one writer, hardened DuckDB settings, numbered migrations."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+import polars as pl
+
+from mech_exo.domain.errors import MissingDataError, StoreError
+
+SCHEMA_FILE = Path(__file__).parent.parent / "schema.sql"
+SETTINGS = {"enable_external_access": "false", "lock_configuration": "true", "python_enable_replacements": "false"}
+
+Connection = duckdb.DuckDBPyConnection
+Params = Mapping[str, Any]
+
+
+def run(con: Connection, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+    """Execute one statement and drain it: DuckDB 2 may leave an undrained statement unfinished."""
+    rows: list[tuple[Any, ...]] = con.execute(sql, dict(params) if params else None).fetchall()
+    return rows
+
+
+def table(con: Connection, sql: str, params: Params | None = None) -> pl.DataFrame:
+    """The result of one query as a Polars frame; instants in UTC."""
+    relation = con.sql(sql, params=dict(params)) if params else con.sql(sql)
+    frame = pl.from_arrow(relation.to_arrow_table())
+    assert isinstance(frame, pl.DataFrame)
+    instants = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    return frame.with_columns(pl.col(instants).dt.convert_time_zone("UTC")) if instants else frame
+
+
+@contextmanager
+def transaction(con: Connection) -> Iterator[None]:
+    """All of it or nothing."""
+    run(con, "begin")
+    try:
+        yield
+    except BaseException:
+        run(con, "rollback")
+        raise
+    run(con, "commit")
+
+
+def connect(path: Path, *, read_only: bool) -> Connection:
+    """A connection to ``path`` of this program's schema version; a writer creates and migrates it.
+
+    Raises
+    ------
+    MissingDataError
+        Read-only and the file does not exist.
+    StoreError
+        Another process has it open, the file is damaged, or a newer program wrote it.
+    """
+    if read_only and not path.exists():
+        raise MissingDataError(f"the store must exist to be read; {path} does not", remedy="exo data import FILE…")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        con = duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
+        _migrate(con, path, read_only=read_only)
+    except duckdb.Error as error:
+        raise StoreError(f"{path} cannot be opened: {str(error).splitlines()[0]}", remedy="another program may hold it; if it is damaged: exo data restore BACKUP") from error
+    return con
+
+
+def migrations() -> list[str]:
+    """The numbered migrations of schema.sql, in order; entry 0 is migration 1."""
+    parts = re.split(r"^-- migration (\d+)$", SCHEMA_FILE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    numbers = [int(number) for number in parts[::2]]
+    assert numbers == list(range(1, len(numbers) + 1)), f"migrations must be numbered 1, 2, …; got {numbers}"
+    return parts[1::2]
+
+
+def schema_version(con: Connection) -> int:
+    """The number of migrations the store has been through; 0 for a new file."""
+    exists = run(con, "select count(*) from information_schema.tables where table_name = 'meta'")[0][0]
+    if not exists:
+        return 0
+    return int(run(con, "select coalesce(max(value::integer), 0) from meta where key = 'schema_version'")[0][0])
+
+
+def _migrate(con: Connection, path: Path, *, read_only: bool) -> None:
+    scripts = migrations()
+    have = schema_version(con)
+    if have > len(scripts):
+        raise StoreError(f"the store's schema version must be at most {len(scripts)}; {path} has {have}", remedy="update this program: a newer one wrote the store")
+    if read_only:
+        if have < len(scripts):
+            raise StoreError(f"the store's schema version must be {len(scripts)}; {path} has {have}", remedy="exo data publish")
+        return
+    for number, script in enumerate(scripts[have:], have + 1):
+        run(con, "begin")
+        for statement in con.extract_statements(script):
+            con.execute(statement).fetchall()
+        run(con, "insert into meta select 'schema_version', $n::varchar, now()", {"n": number})
+        run(con, "commit")
+
+
+class WriterLock:
+    """The right to write: a file beside the database, locked by the operating system and holding the writer's process id.
+
+    The kernel drops the lock when the process dies, however it dies; a left-over file therefore blocks nobody.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + ".lock")
+        self._file: IO[str] | None = None
+
+    def take(self) -> None:
+        """Take the lock at once or raise StoreError naming the process that holds it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(self.path, "a+", encoding="ascii")  # noqa: SIM115 - held open: closing it gives the lock back
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            whose = "this very process" if holder == str(os.getpid()) else f"process {holder}"
+            raise StoreError(f"the store has one writer at a time; {whose} holds {self.path}", remedy=f"wait until it ends, or look at it: ps -p {holder}") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back; harmless when not held."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

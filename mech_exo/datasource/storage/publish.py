@@ -1,0 +1,166 @@
+"""Snapshots, backups and their return: whole files, checked, named by their content, put in place by a rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from mech_exo.datasource.storage import durable, facts
+from mech_exo.datasource.storage.arrays import query_grid, save_grid
+from mech_exo.datasource.storage.connection import Connection, WriterLock, connect, run
+from mech_exo.domain.errors import InputError, MissingDataError, StoreError
+
+POINTER = "CURRENT"
+KEEP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRef:
+    """A published snapshot: the first 16 hex digits of its SHA-256, its file, and whether this call made it."""
+
+    hash: str
+    path: Path
+    fresh: bool
+
+
+def snapshot_folder(database: Path) -> Path:
+    """Where the snapshots of ``database`` lie."""
+    return database.parent / "snapshots"
+
+
+def grid_folder(snapshot: Path) -> Path:
+    """Where the arrays of ``snapshot`` lie."""
+    return snapshot.with_suffix(".panel")
+
+
+def current(database: Path) -> Path | None:
+    """The snapshot the pointer names; None when nothing was published.
+
+    Raises StoreError when the pointer names a file that is not there.
+    """
+    pointer = snapshot_folder(database) / POINTER
+    if not pointer.exists():
+        return None
+    path = pointer.parent / pointer.read_text(encoding="utf-8").strip()
+    if not path.is_file():
+        raise StoreError(f"{pointer} must name a snapshot; {path.name} is missing", remedy="exo data publish")
+    return path
+
+
+def publish(con: Connection, database: Path) -> SnapshotRef:
+    """Checkpoint ``database``, copy it under the hash of its content with its arrays, and point CURRENT at it.
+
+    Readers see the old snapshot or the new one. Same content, same name: then nothing is written. The last three are kept.
+    """
+    folder = snapshot_folder(database)
+    folder.mkdir(parents=True, exist_ok=True)
+    _checkpoint(con, database)
+    before = current(database) if (folder / POINTER).exists() and _pointed(folder).is_file() else None
+    partial = folder / f"publishing-{os.getpid()}.partial"
+    name = durable.copy(database, partial)[:16]
+    target = folder / f"{name}.duckdb"
+    if before == target and grid_folder(target).is_dir():
+        partial.unlink()
+        return SnapshotRef(name, target, False)
+    grid = query_grid(con, facts.Cut())
+    if grid is not None:
+        save_grid(grid, grid_folder(target))
+    os.replace(partial, target)
+    durable.flush_folder(folder)
+    durable.write_text(folder / POINTER, target.name + "\n")
+    _forget(folder, target)
+    return SnapshotRef(name, target, True)
+
+
+def backup(con: Connection, database: Path, destination: Path) -> Path:
+    """Copy the store to ``destination`` (a new file, or a folder to hold ``mech_exo.duckdb``) with its SHA-256 beside it.
+
+    Raises InputError when the file exists already.
+    """
+    target = destination / database.name if destination.is_dir() else destination
+    if target.exists():
+        raise InputError(f"a backup never overwrites; {target} exists", remedy="name another file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _checkpoint(con, database)
+    partial = target.with_name(target.name + ".partial")
+    digest = durable.copy(database, partial)
+    durable.write_text(_digest_file(target), f"{digest}  {target.name}\n")
+    os.replace(partial, target)
+    durable.flush_folder(target.parent)
+    return target
+
+
+def verify(source: Path) -> dict[str, int]:
+    """Read every table of the backup ``source`` to its end: rows by table.
+
+    Raises MissingDataError when it does not exist, StoreError when its hash differs or a block cannot be read.
+    """
+    if not source.is_file():
+        raise MissingDataError(f"a backup must be a file; {source} is none")
+    noted = _digest_file(source)
+    if noted.exists() and noted.read_text(encoding="utf-8").split()[0] != durable.digest(source):
+        raise StoreError(f"a backup must have the hash noted in {noted.name}; {source} differs", remedy="use another backup")
+    con = connect(source, read_only=True)
+    try:
+        tables = [row[0] for row in run(con, "select table_name from information_schema.tables where table_type = 'BASE TABLE' order by 1")]
+        return {name: int(run(con, f"select count(*), bit_xor(hash(t)) from {name} t")[0][0]) for name in tables}
+    except duckdb.Error as error:
+        raise StoreError(f"{source} is damaged: {str(error).splitlines()[0]}", remedy="use another backup") from error
+    finally:
+        con.close()
+
+
+def restore(source: Path, database: Path, *, overwrite: bool = False) -> dict[str, int]:
+    """Put the verified backup ``source`` in the place of ``database``; the old store stays beside it as ``.replaced``. Rows by table.
+
+    Raises InputError when ``database`` exists and ``overwrite`` is false.
+    """
+    rows = verify(source)
+    if database.exists() and not overwrite:
+        raise InputError(f"restoring never overwrites unasked; {database} exists", remedy=f"exo data restore {source} --yes")
+    lock = WriterLock(database)
+    lock.take()
+    try:
+        partial = database.with_name(database.name + ".partial")
+        durable.copy(source, partial)
+        wal = database.with_name(database.name + ".wal")
+        for old in (wal, database):
+            if old.exists():
+                os.replace(old, old.with_name(old.name + ".replaced"))
+        os.replace(partial, database)
+        durable.flush_folder(database.parent)
+    finally:
+        lock.release()
+    return rows
+
+
+def _checkpoint(con: Connection, database: Path) -> None:
+    run(con, "checkpoint")
+    wal = database.with_name(database.name + ".wal")
+    if wal.exists() and wal.stat().st_size:
+        raise StoreError(f"the write-ahead log must be empty after a checkpoint; {wal} is not", remedy="close other readers of this process and publish again")
+
+
+def _pointed(folder: Path) -> Path:
+    return folder / (folder / POINTER).read_text(encoding="utf-8").strip()
+
+
+def _digest_file(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _forget(folder: Path, newest: Path) -> None:
+    """Keep the last snapshots; remove older ones, arrays without a snapshot and what a killed publisher left behind."""
+    snapshots = sorted(folder.glob("*.duckdb"), key=lambda path: (path == newest, path.stat().st_mtime_ns), reverse=True)
+    for old in snapshots[KEEP:]:
+        old.unlink()
+    kept = {grid_folder(path) for path in snapshots[:KEEP]}
+    for left in folder.glob("*.panel"):
+        if left not in kept:
+            shutil.rmtree(left)
+    for left in folder.glob("*.partial"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()

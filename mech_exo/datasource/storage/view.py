@@ -1,0 +1,186 @@
+"""Reading the store as it stood: everything a :class:`StoreView` hands over was known, and recorded, by its cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from mech_exo.datasource.storage import facts, membership
+from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
+from mech_exo.datasource.storage.connection import Connection, run, table
+from mech_exo.datasource.storage.facts import Cut
+from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
+from mech_exo.utils import calendar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IMPORT_COMMAND = "exo data import FILE…"
+
+
+class StoreView:
+    """The store as of one session's close.
+
+    Parameters
+    ----------
+    as_of
+        Session at whose close the world is looked at (of a day without trading: the session before it). None: everything known, and
+        rows up to the last session with a bar.
+    recorded_by
+        Instant (tz-aware) after which nothing recorded is seen: what this program had in hand then. None: all.
+
+    Made by :meth:`mech_exo.datasource.storage.DataStorage.view`.
+    """
+
+    def __init__(self, con: Connection, as_of: date | None, recorded_by: datetime | None, grid_folder: Path | None) -> None:
+        if recorded_by is not None and recorded_by.tzinfo is None:
+            raise InputError(f"recorded_by must carry its time zone; got {recorded_by.isoformat()} without one")
+        self._con = con
+        self._folder = grid_folder
+        recorded = facts.END_OF_TIME if recorded_by is None else recorded_by.astimezone(UTC)
+        if as_of is None:
+            self._cut = Cut(recorded=recorded)
+            last = run(con, f"select max(session) from ({facts.visible(facts.BARS)})", self._cut.params())[0][0]
+            self.as_of: date | None = last
+        else:
+            session = as_of if calendar.is_session(as_of) else calendar.previous_session(as_of)
+            self._cut = Cut(session, calendar.session_close(session), recorded)
+            self.as_of = session
+
+    def panel(self, *, start: date | None = None, symbols: Sequence[str] | None = None) -> BarPanel:
+        """Bars and corporate actions laid on the exchange's sessions up to ``as_of``.
+
+        Rows begin at ``start``, or at the first session with a bar if that is later, and end at ``as_of`` even where the store is behind
+        (such rows are NaN). Columns are the symbols with a bar in these rows, or those of ``symbols``.
+
+        Raises
+        ------
+        MissingDataError
+            No bar is visible in these rows.
+        InputError
+            A symbol of ``symbols`` is not among those with bars.
+        """
+        whole = self._grid()
+        grid = None if whole is None or self.as_of is None else trimmed(whole, start, self.as_of)
+        if grid is None:
+            span = f"from {start} " if start else ""
+            raise MissingDataError(f"the store must hold a bar {span}to {self.as_of or 'today'}; it has none", remedy=IMPORT_COMMAND)
+        panel = BarPanel.from_arrays(
+            grid.sessions, grid.symbols, {**grid.bars, **self._actions(grid)}, price_basis=self._price_basis(), label=self._label()
+        )
+        return panel if symbols is None else panel.select(symbols)
+
+    def universe(self, panel: BarPanel, name: str | None) -> Universe:
+        """Membership in the universe ``name`` (None: everybody) and sectors for each cell of ``panel``, as known at that row's close.
+
+        Raises
+        ------
+        MissingDataError
+            No universe of that name is stored.
+        """
+        member = np.ones(panel.shape, np.bool_)
+        backfilled = False
+        if name is not None:
+            rows = facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "name = $name", {"name": name})
+            if rows.is_empty():
+                known = ", ".join(self.universes()) or "none"
+                raise MissingDataError(f"the universe {name!r} must be in the store; it holds {known}", remedy=f"exo data import --universe FILE --name {name}")
+            member, backfilled = membership.members(panel, rows)
+        rows = facts.read_all_versions(self._con, facts.SECTORS, self._cut)
+        sector, sector_names, undated = membership.sectors(panel, rows)
+        return Universe(member, sector, sector_names, backfilled or undated)
+
+    def universes(self) -> tuple[str, ...]:
+        """Names of the universes known at this cut."""
+        rows = table(self._con, "select distinct name from universe where known_at <= $known and recorded_at <= $recorded order by name", {"known": self._cut.known, "recorded": self._cut.recorded})
+        return tuple(rows["name"])
+
+    def benchmark(self, name: str) -> pl.DataFrame | None:
+        """Daily returns (date, return: fraction) of benchmark ``name`` up to ``as_of``, by date; None when there are none."""
+        rows = facts.read(self._con, facts.BENCHMARKS, self._cut, "name = $name", {"name": name})
+        return None if rows.is_empty() else rows.select(pl.col("session").alias("date"), "return")
+
+    def fundamentals(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Reported figures known by now: symbol, metric, period_end, fiscal_period, filed, value, unit, source, known_at.
+
+        One row per filing of a figure, by key and time; the last filing of a period is its current value.
+        """
+        rows = facts.read(self._con, facts.FUNDAMENTALS, self._cut)
+        rows = rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
+        return rows.drop("recorded_at", "version")
+
+    def news(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Headlines known by now: id, symbol, headline, source, url, published, sentiment, sentiment_version, known_at; oldest first."""
+        rows = facts.read(self._con, facts.NEWS, self._cut)
+        rows = rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
+        return rows.drop("recorded_at", "version").sort("published", "id", "symbol")
+
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said beside every figure made from this view."""
+        said = [self._label()] if self._label() else []
+        bases = self._bases()
+        if len(bases) > 1:
+            said.append("sources of different price bases are mixed (as traded and split-adjusted): returns across the seam are wrong")
+        elif PriceBasis.SPLIT_ADJUSTED in bases:
+            said.append("prices are split-adjusted by the source: rules on price levels and dollar amounts before a split are not what was traded")
+        params = {"known": self._cut.known, "recorded": self._cut.recorded}
+        if run(self._con, "select count(*) from sectors where backfilled and known_at <= $known and recorded_at <= $recorded", params)[0][0]:
+            said.append("sectors are backfilled: the file had no dates, each name's sector is taken as known always")
+        if run(self._con, "select count(*) from universe where start = $always and known_at <= $known and recorded_at <= $recorded", {**params, "always": facts.ALWAYS})[0][0]:
+            said.append("the universe is backfilled: members without a start date are taken as known always")
+        return tuple(said)
+
+    def _grid(self) -> Grid | None:
+        newest = load_grid(self._folder) if self._folder is not None else None
+        return query_grid(self._con, self._cut) if newest is None else cut_grid(self._con, newest, self._cut)
+
+    def _actions(self, grid: Grid) -> dict[str, NDArray[np.generic]]:
+        """split_ratio and dividend ``(T, N)``, delisted and delisting_value ``(N,)``: only those with something to say."""
+        rows = facts.read(self._con, facts.ACTIONS, self._cut, "session >= $first", {"first": grid.sessions[0].item()})
+        rows = rows.filter(pl.col("symbol").is_in(list(grid.symbols)))
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for kind, name, nothing in (("split", "split_ratio", 1.0), ("dividend", "dividend", 0.0)):
+            some = rows.filter(pl.col("kind") == kind)
+            if some.height:
+                array = np.full((len(grid.sessions), len(grid.symbols)), nothing)
+                array[grid.row_of(some["session"].to_numpy()), grid.columns_of(some["symbol"])] = some["value"].to_numpy()
+                array.flags.writeable = False
+                arrays[name] = array
+        ended = rows.filter(pl.col("kind") == "delisting").sort("session")
+        if ended.height:
+            columns = grid.columns_of(ended["symbol"])
+            arrays["delisted"] = np.full(len(grid.symbols), len(grid.sessions), np.int64)
+            arrays["delisted"][columns] = grid.row_of(ended["session"].to_numpy())
+            arrays["delisting_value"] = np.full(len(grid.symbols), np.nan)
+            arrays["delisting_value"][columns] = ended["value"].fill_null(np.nan).to_numpy()
+        return arrays
+
+    def _bases(self) -> set[PriceBasis]:
+        """Price bases of the sources of the visible bars."""
+        stored = table(self._con, "select key, value from meta where key like 'price_basis:%'")
+        basis = {key.partition(":")[2]: PriceBasis(value) for key, value in stored.iter_rows()}
+        if len(set(basis.values())) > 1:
+            sources = table(self._con, f"select distinct source from ({facts.visible(facts.BARS)})", self._cut.params())["source"]
+            return {basis[source] for source in sources}
+        return set(basis.values())
+
+    def _price_basis(self) -> PriceBasis:
+        return PriceBasis.SPLIT_ADJUSTED if PriceBasis.SPLIT_ADJUSTED in self._bases() else PriceBasis.AS_TRADED
+
+    def _label(self) -> str:
+        rows = run(self._con, "select value from meta where key = 'label' and recorded_at <= $recorded order by recorded_at desc limit 1", {"recorded": self._cut.recorded})
+        return str(rows[0][0]) if rows else ""
+
+
+def stale_sessions(last: date | None, now: datetime) -> int | None:
+    """Sessions closed by ``now`` that come after ``last``; None when nothing is stored."""
+    if last is None:
+        return None
+    latest = calendar.latest_session(now)
+    return 0 if latest <= last else len(calendar.sessions(last + timedelta(days=1), latest))
