@@ -190,10 +190,15 @@ class Ledger:
 
     def order(self, order_id: str) -> OrderRow:
         """One order. Raises LedgerError for an id that was never planned."""
-        found = self._orders("WHERE id = ?", (order_id,))
-        if not found:
+        found = self.find_order(order_id)
+        if found is None:
             raise LedgerError(f"an order must be planned before anything happens to it; {order_id} is not in the ledger")
-        return found[0]
+        return found
+
+    def find_order(self, order_id: str) -> OrderRow | None:
+        """One order, None for an id that was never planned."""
+        found = self._orders("WHERE id = ?", (order_id,))
+        return found[0] if found else None
 
     def orders(
         self,
