@@ -93,7 +93,7 @@ def hold(position: np.ndarray, shares: float, price: float) -> None:
     elif before == 0.0 or before * after < 0.0:
         position.entry = price
         position.best = -math.inf if after > 0.0 else math.inf
-        position.age = 0
+        position.age = -1  # the close of this session makes it 0
         position.atr = position.order_atr
         position.stop = position.order_stop
         position.target = position.order_target
@@ -263,6 +263,7 @@ def mark(
         position = book[s]
         if position.shares == 0.0:
             continue
+        position.age += 1
         close = bars.close[t, s]
         if math.isnan(close):
             position.missing += 1
