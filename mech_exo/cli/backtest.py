@@ -1,0 +1,157 @@
+"""``exo backtest run``: the configured strategy over history, with its report."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, console, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.engine import EventBacktester
+    from mech_exo.backtest.result import BacktestResult
+    from mech_exo.performance.kpi import Kpi, KpiReport
+
+app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
+
+HEADLINES = (
+    ("final_equity", "Final equity", "usd"),
+    ("total_return", "Total return", "percent"),
+    ("cagr", "CAGR", "percent"),
+    ("volatility_ann", "Volatility (annual)", "percent"),
+    ("sharpe", "Sharpe (risk-free 0)", "number"),
+    ("sortino", "Sortino", "number"),
+    ("max_drawdown", "Max drawdown", "percent"),
+    ("calmar", "Calmar", "number"),
+    ("turnover_ann", "Turnover (annual, one way)", "percent"),
+    ("exposure", "Average exposure", "percent"),
+    ("total_costs", "Costs", "usd"),
+    ("orders", "Orders", "count"),
+    ("stop_outs", "Stop-outs", "count"),
+    ("target_exits", "Profit targets", "count"),
+    ("trades", "Round trips", "count"),
+    ("win_rate", "Win rate", "percent"),
+    ("worst_trade_loss", "Worst trade (of NAV)", "percent"),
+    ("beta", "Beta to the benchmark", "number"),
+    ("benchmark_cagr", "Benchmark CAGR", "percent"),
+)
+
+
+@app.callback()
+def group() -> None:
+    """Run the very same decisions over history."""
+
+
+@app.command()
+def run(
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")] = None,
+    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")] = None,
+    cash: Annotated[float | None, typer.Option(help="Initial cash in USD; default initial_cash of strategy.yml.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Where the HTML report goes; default reports/backtests/RUN.html.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Backtest the configured strategy.
+
+    Example: exo backtest run --start 2004-01-01 --end 2015-12-31
+    """
+    from mech_exo.assembly import Workspace
+
+    workspace = Workspace.open(home())
+    result = play(backtester(workspace, cash), _day(start), _day(end), quiet=as_json)
+    path = write_report(workspace, result, report)
+    record_trial(workspace, result)
+    emit(result.as_dict() | {"report": str(path)}, as_json, lambda to: render(to, result, path))
+
+
+def backtester(workspace: Workspace, cash: float | None = None) -> EventBacktester:
+    """The workspace's strategy on everything it has stored."""
+    from mech_exo.backtest.engine import EventBacktester
+
+    known = workspace.known()
+    return EventBacktester(
+        known.panel, workspace.strategy, universe=known.universe, initial_cash=cash, benchmark=workspace.benchmark(known.panel),
+        warnings=known.warnings,
+    )
+
+
+def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet: bool) -> BacktestResult:
+    """Run with a progress bar on stderr."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("sessions"), TimeElapsedColumn())
+    with Progress(*columns, console=console(), disable=quiet, transient=True) as bar:
+        task = bar.add_task("Backtest", total=None)
+        return engine.run(start, end, progress=lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def write_report(workspace: Workspace, result: BacktestResult, path: Path | None) -> Path:
+    """Write the tear sheet and return where."""
+    from mech_exo.reporting.tearsheet import write_tearsheet
+
+    return write_tearsheet(result, path or workspace.reports / "backtests" / f"{result.run_id}.html")
+
+
+def record_trial(workspace: Workspace, result: BacktestResult) -> None:
+    """Count the run in the ledger: every look at history is a trial; the same run counts once."""
+    from mech_exo.execution.rows import Metric, Trial
+
+    metrics = tuple(Metric(name, None if value is None else float(value)) for name, value in sorted(result.metrics.items()))
+    with workspace.ledger() as ledger:
+        ledger.record_trial(Trial(result.run_id, "backtest", result.config_hash, metrics))
+
+
+def render(to: Console, result: BacktestResult, path: Path) -> None:
+    """The result for a person."""
+    from rich.table import Table
+
+    to.print(f"\n[bold]Backtest[/] {result.name} · {result.sessions[0]} to {result.sessions[-1]} · run {result.run_id}")
+    for warning in result.warnings:
+        to.print(f"[yellow]⚠ {warning}[/]")
+    to.print(kpi_table(result.kpi))
+    table = Table("Metric", "Value", title="Metrics", title_justify="left")
+    table.columns[1].justify = "right"
+    for name, label, form in HEADLINES:
+        table.add_row(label, shown(result.metrics.get(name), form))
+    to.print(table)
+    to.print(f"Report: {path}")
+
+
+def kpi_table(report: KpiReport) -> Table:
+    """The KPI contract as a table: one row a target, both periods."""
+    from rich.table import Table
+
+    colours = {"pass": "green", "fail": "red"}
+    table = Table("KPI", "Target", "Trailing 12 months", "Whole period", title="KPI contract", title_justify="left")
+    for recent, whole in zip(report.trailing.kpis, report.whole.kpis, strict=True):
+        cells = [f"[{colours.get(kpi.verdict.value, 'yellow')}]{_kpi_value(kpi)} {kpi.verdict.value}[/]" for kpi in (recent, whole)]
+        table.add_row(whole.label, f"{whole.bound} {_kpi_number(whole.name, whole.threshold)}", *cells)
+    return table
+
+
+def _kpi_value(kpi: Kpi) -> str:
+    import math
+
+    return _kpi_number(kpi.name, kpi.value) if math.isfinite(kpi.value) else "unknown"
+
+
+def _kpi_number(name: str, value: float) -> str:
+    return f"{value:.2f}" if name == "sharpe" else f"{value:.1%}"
+
+
+def shown(value: float | None, form: str) -> str:
+    """A figure for a person; unknown is "unknown"."""
+    if value is None:
+        return "unknown"
+    return {"usd": f"{value:,.2f} USD", "percent": f"{value:.2%}", "number": f"{value:.2f}", "count": f"{value:,.0f}"}[form]
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
