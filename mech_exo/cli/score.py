@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,17 +20,12 @@ def score(
     date: Annotated[
         datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session to score; default: the last one stored.")
     ] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="Workspace; default: $EXO_HOME or this folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank the universe with the factors of factors.yml; contributions sum to the score."""
-    from mech_exo.datasource.storage import DataStorage
     from mech_exo.scoring.faces import IdeaScorer
-    from mech_exo.utils.config import home_folder, load
 
-    folder = home_folder(home)
-    config = load(folder)
-    ranking = IdeaScorer(DataStorage.snapshot(folder), config).ranking(None if date is None else date.date())
+    ranking = IdeaScorer().ranking(None if date is None else date.date())
     shown = ranking.frame.head(top)
     data = {
         "as_of": ranking.as_of,

@@ -17,7 +17,8 @@ from tests.oracles import naive_scorer as naive
 from tests.scoring.markets import same_bits
 
 NAN = math.nan
-rows = hnp.arrays(np.float64, st.integers(0, 30), elements=st.one_of(st.just(NAN), st.floats(-1e6, 1e6), st.sampled_from([1.0, 2.0, 3.0, -0.0, 0.0])))
+numbers = st.one_of(st.just(NAN), st.floats(-1e6, 1e6), st.sampled_from([1.0, 2.0, 3.0, -0.0, 0.0]))
+rows = hnp.arrays(np.float64, st.integers(0, 30), elements=numbers)
 
 
 def known(values):

@@ -42,10 +42,8 @@ def everything(panel, universe, rows, mode):
     """All that a decision may read of a scoring, for comparison bit by bit."""
     table = score_rows(panel, universe, np.asarray(rows), config(mode), RULES)
     details = [table.scores(k) for k in range(len(rows))]
-    return [
-        table.value, table.exclusion, table.raw, table.multiplier,
-        *(getattr(scores, name) for scores in details for name in ("value", "rank", "percentile", "raw", "normalised", "contribution", "coverage")),
-    ]  # fmt: skip
+    names = ("value", "rank", "percentile", "raw", "normalised", "contribution", "coverage")
+    return [table.value, table.exclusion, table.raw, table.multiplier, *(getattr(scores, name) for scores in details for name in names)]
 
 
 def test_the_registry_is_not_empty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 
@@ -50,8 +51,8 @@ def rsi(column, t, window):
     prices = observed(column, t)
     if math.isnan(column[t]) or len(prices) <= window:
         return NAN
-    ups = [max(b - a, 0.0) for a, b in zip(prices, prices[1:], strict=False)]
-    downs = [max(a - b, 0.0) for a, b in zip(prices, prices[1:], strict=False)]
+    ups = [max(b - a, 0.0) for a, b in itertools.pairwise(prices)]
+    downs = [max(a - b, 0.0) for a, b in itertools.pairwise(prices)]
     gain, loss = sum(ups[:window]) / window, sum(downs[:window]) / window
     for up, down in zip(ups[window:], downs[window:], strict=True):
         gain, loss = (gain * (window - 1) + up) / window, (loss * (window - 1) + down) / window
@@ -64,7 +65,7 @@ def atr(high, low, close, t, window):
     bars = [bar for bar in zip(high[: t + 1], low[: t + 1], close[: t + 1], strict=True) if not any(map(math.isnan, bar))]
     if any(map(math.isnan, (high[t], low[t], close[t]))) or len(bars) <= window:
         return NAN
-    spans = [max(h - lo, abs(h - before[2]), abs(lo - before[2])) for before, (h, lo, _) in zip(bars, bars[1:], strict=False)]
+    spans = [max(h - lo, abs(h - before[2]), abs(lo - before[2])) for before, (h, lo, _) in itertools.pairwise(bars)]
     level = sum(spans[:window]) / window
     for span in spans[window:]:
         level = (level * (window - 1) + span) / window

@@ -15,7 +15,7 @@ from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.scoring.eligibility import Exclusion
 from mech_exo.scoring.factors import REGISTRY
 from mech_exo.scoring.scorer import SIGNS, score_rows
-from mech_exo.utils.settings import Direction, FactorsConfig, FactorWeight, Normalisation, ScoringRules, UniverseRules
+from mech_exo.utils.settings import FactorsConfig, FactorWeight, Normalisation, ScoringRules, UniverseRules
 from tests.oracles import naive_scorer as naive
 from tests.scoring.markets import SECTORS, random_panel, random_universe
 
@@ -30,7 +30,8 @@ WEIGHTS = {"momentum_12_1": 12.0, "rsi_14": 8.0, "volatility_ratio": 6.0, "volum
 
 
 def line(name, weight=None, direction=None):
-    return FactorWeight(weight=WEIGHTS[name] if weight is None else weight, direction=direction or REGISTRY[name].direction, params=SMALL[name])
+    chosen = WEIGHTS[name] if weight is None else weight
+    return FactorWeight(weight=chosen, direction=direction or REGISTRY[name].direction, params=SMALL[name])
 
 
 def config(*names, mode="zscore", sectors=None, coverage=0.5, winsor=0.05):
@@ -86,12 +87,13 @@ def test_contributions_sum_to_the_score(mode, seed):
     for k in range(40):
         scores = table.scores(k)
         scored = ~np.isnan(scores.value)
-        assert (np.abs(scores.contribution[scored].sum(axis=1) - scores.value[scored]) <= 1e-12 * np.maximum(1, np.abs(scores.value[scored]))).all()
+        value = scores.value[scored]
+        assert (np.abs(scores.contribution[scored].sum(axis=1) - value) <= 1e-12 * np.maximum(1, np.abs(value))).all()
         assert np.array_equal(scores.value, table.value[k], equal_nan=True)
         assert np.isnan(scores.contribution[~scored]).all()
 
 
-@pytest.mark.parametrize(("direction", "sign"), [(Direction.HIGHER_BETTER, 1.0), (Direction.LOWER_BETTER, -1.0), (Direction.MEAN_REVERT, -1.0)])
+@pytest.mark.parametrize(("direction", "sign"), [("higher_better", 1.0), ("lower_better", -1.0), ("mean_revert", -1.0)])
 @pytest.mark.parametrize("name", SMALL)
 def test_one_factor_without_normalisation_is_the_raw_value(name, direction, sign):
     panel = random_panel(5, 40, 8)
@@ -103,7 +105,8 @@ def test_one_factor_without_normalisation_is_the_raw_value(name, direction, sign
 
 def test_momentum_is_exactly_the_papers_ratio():
     panel = random_panel(2, 300, 5, actions=False, gaps=0.0)
-    table = score_rows(panel, Universe.everyone(panel), np.arange(300), one_factor("momentum_12_1", "higher_better", lookback=252, skip=21), OPEN_TO_ALL)
+    chosen = one_factor("momentum_12_1", "higher_better", lookback=252, skip=21)
+    table = score_rows(panel, Universe.everyone(panel), np.arange(300), chosen, OPEN_TO_ALL)
     close = panel.close
     traded = ~np.isnan(close[252:])
     assert np.array_equal(table.value[252:][traded], (close[231:-21] / close[:-252] - 1)[traded], equal_nan=True)
@@ -249,7 +252,8 @@ def test_a_symbol_without_bars_and_a_symbol_of_one_row_score_nothing_and_disturb
     plain = BarPanel.from_arrays(panel.sessions, full, {name: getattr(panel, name) for name in bars})
     table = score_rows(wide, Universe.everyone(wide), np.array([39]), config(), OPEN_TO_ALL)
     assert table.exclusion[0, -2:].tolist() == [Exclusion.NO_BAR, Exclusion.TOO_FEW_FACTORS]
-    assert np.array_equal(table.value[:, :-2], score_rows(plain, Universe.everyone(plain), np.array([39]), config(), OPEN_TO_ALL).value)
+    alone = score_rows(plain, Universe.everyone(plain), np.array([39]), config(), OPEN_TO_ALL)
+    assert np.array_equal(table.value[:, :-2], alone.value)
 
 
 @pytest.mark.parametrize("rows", [[3, 3], [5, 2], [-1], [40]])
@@ -272,7 +276,8 @@ def test_no_rows_are_no_scores():
 
 def test_ranks_percentiles_and_date_of_one_session():
     panel = flat_panel(np.column_stack([np.linspace(50, end, 30) for end in (60, 90, 90, 70)]))
-    scores = score_rows(panel, Universe.everyone(panel), np.array([29]), one_factor("momentum_12_1", "higher_better"), OPEN_TO_ALL).scores(0)
+    chosen = one_factor("momentum_12_1", "higher_better")
+    scores = score_rows(panel, Universe.everyone(panel), np.array([29]), chosen, OPEN_TO_ALL).scores(0)
     assert scores.rank.tolist() == [4, 1, 2, 3]
     assert scores.percentile.tolist() == [0.25, 1.0, 1.0, 0.5]
     assert scores.as_of == date(2020, 1, 30)

@@ -1,0 +1,64 @@
+"""Try the scoring system: rank the workspace's stored universe, or the built-in synthetic sample market if nothing is stored.
+
+    python scripts/test_scoring.py            # the workspace is $EXO_HOME or this repository
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+
+def scorer(scratch: Path):
+    """The workspace's scorer; the sample market's, in ``scratch``, where nothing has been imported."""
+    from mech_exo.datasource import DataStorage
+    from mech_exo.datasource.demo import sample_market
+    from mech_exo.domain.errors import MissingDataError
+    from mech_exo.scoring import IdeaScorer
+    from mech_exo.utils.config import home_folder, load
+
+    try:
+        return IdeaScorer()
+    except MissingDataError as nothing_stored:
+        print(f"{nothing_stored}\n\nUsing the synthetic sample market instead.\n")
+    storage = DataStorage(scratch / "mech_exo.duckdb")
+    sample_market(symbols=100, years=3).store(storage)
+    return IdeaScorer(storage, load(home_folder()))
+
+
+def show(scorer) -> None:
+    ranking = scorer.ranking()
+    print(f"Top investment ideas at the close of {ranking.as_of}")
+    print(f"{'rank':>4}  {'symbol':<8} {'composite_score':>15} {'percentile':>11} {'current_price':>14}  sector")
+    for row in ranking.frame.head(10).iter_rows(named=True):
+        print(
+            f"{row['rank']:>4}  {row['symbol']:<8} {row['composite_score']:>15.3f} {row['percentile']:>11.3f}"
+            f" {row['current_price']:>14.2f}  {row['sector'] or 'unknown'}"
+        )
+    if ranking.frame.height:
+        print(f"\nWhy:\n{scorer.explain(ranking.frame['symbol'][0], ranking.as_of)}")
+    print(f"\n{ranking.frame.height} names scored; without a score: {ranking.excluded or 'none'}")
+    for warning in ranking.warnings:
+        print(f"note: {warning}")
+
+
+def main() -> int:
+    from mech_exo.domain.errors import MechExoError
+
+    os.environ.setdefault("EXO_HOME", str(REPOSITORY))
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            show(scorer(Path(scratch)))
+        except MechExoError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
