@@ -1,0 +1,70 @@
+"""From a template and a frozen view to a file: Jinja with autoescape, a policy that forbids every request, an atomic write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mech_exo.reporting import text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def render(template: str, view: object) -> str:
+    """Fill ``template`` with ``view`` (seen there as ``v``). An unknown name in a template is an error, not an empty place.
+
+    Markup in values is escaped; a Markdown template escapes foreign text with the filter ``cell``.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(("html",), disabled_extensions=("md",), default_for_string=True, default=True),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, cell)
+    environment.filters |= {function.__name__: function for function in filters}
+    return environment.get_template(template).render(v=view)
+
+
+def cell(value: object) -> str:
+    """Foreign text for one cell of a Markdown table: no pipe, no line break, no markup."""
+    plain = " ".join(str(value).split())
+    return "".join("\\" + letter if letter in r"\`*_{}[]<>()#+!|" else letter for letter in plain)
+
+
+def figure_html(figure: go.Figure, name: str) -> str:
+    """A figure as an HTML fragment that expects Plotly on the page; its JSON escapes ``<``, ``>`` and ``/``."""
+    config = {"displayModeBar": False, "responsive": True}
+    height = f"{figure.layout.height}px"
+    html: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config, default_height=height)
+    return html
+
+
+def plotly_source() -> str:
+    """Plotly's JavaScript (4.8 MB), to be put into a page once."""
+    from plotly.offline import get_plotlyjs
+
+    source: str = get_plotlyjs()
+    return source.replace("</script", "<\\/script")
+
+
+def write_text(path: Path, content: str) -> Path:
+    """Replace the file ``path`` by ``content`` (UTF-8), folders made as needed: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,49 @@
+"""Numbers as words. Unknown (None, NaN, infinite) is the word "unknown", never a 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import date
+
+UNKNOWN = "unknown"
+Number = float | int | None
+
+
+def percent(value: Number, places: int = 2) -> str:
+    """0.1234 → "12.34 %" with a space that does not break; the minus sign is typographic."""
+    return _shown(value, lambda x: f"{x * 100:,.{places}f}\u00a0%")
+
+
+def money(value: Number, places: int = 2) -> str:
+    """1234.5 → "1,234.50"; USD is said in the heading."""
+    return _shown(value, lambda x: f"{x:,.{places}f}")
+
+
+def ratio(value: Number, places: int = 2) -> str:
+    """A plain number with ``places`` decimals."""
+    return _shown(value, lambda x: f"{x:,.{places}f}")
+
+
+def whole(value: Number) -> str:
+    """A count or a number of shares."""
+    return _shown(value, lambda x: f"{x:,.0f}")
+
+
+def day(value: date | None) -> str:
+    """2024-05-31, or unknown."""
+    return UNKNOWN if value is None else value.isoformat()
+
+
+def words(name: str) -> str:
+    """``hard_stop`` → "hard stop"."""
+    return name.replace("_", " ")
+
+
+def _shown(value: Number, text: Callable[[float], str]) -> str:
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    shown = text(value)
+    if shown.startswith("-"):
+        return shown[1:] if not any(digit in shown for digit in "123456789") else "−" + shown[1:]
+    return shown
