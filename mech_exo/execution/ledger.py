@@ -8,7 +8,6 @@ file, its ``ledger_tables.py``, ``ledger_care.py`` and ``ledger_schema.sql``. On
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -118,23 +117,24 @@ class Ledger:
             yield
         except BaseException:
             self._broken = True
-            raise
-        finally:
             self._depth -= 1
             if self._depth == 0:
-                self._end()
-
-    def _end(self) -> None:
-        if not self._broken:
-            try:
-                self._run("COMMIT")
-            except LedgerError:
-                self._broken = True
                 self._rollback()
-                raise
-            self._mark.write(self._head)
-            return
-        self._rollback()
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._broken:
+            self._rollback()
+            raise LedgerError("a transaction is all or nothing; a write in it failed and was passed over, so all of it was undone")
+        try:
+            self._run("COMMIT")
+        except LedgerError:
+            self._rollback()
+            raise
+        self._mark.write(self._head)
 
     def _rollback(self) -> None:
         if self._connection.in_transaction:
@@ -369,7 +369,7 @@ class Ledger:
             self._run("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", (seq, at, kind, key, body, head.hash, digest))
             try:
                 tables.project(self._connection, seq, row)
-            except sqlite3.Error as error:
+            except tables.DAMAGE as error:
                 raise LedgerError(f"the ledger refused a {kind} row ({key}): {error}") from error
             self._head = Mark(seq, digest)
 
@@ -393,7 +393,7 @@ class Ledger:
     def _run(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         try:
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except tables.DAMAGE as error:
             full = "full" in str(error)
             raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}",
                               remedy="free disk space, then run the command again" if full else tables.RESTORE) from error  # fmt: skip

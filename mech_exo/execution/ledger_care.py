@@ -10,7 +10,7 @@ from pathlib import Path
 from mech_exo.domain.errors import LedgerError
 from mech_exo.execution import codec
 from mech_exo.execution.guard import Mark, MarkFile
-from mech_exo.execution.ledger_tables import KINDS, RESTORE, lock, project, schema
+from mech_exo.execution.ledger_tables import DAMAGE, KINDS, RESTORE, lock, project, schema
 from mech_exo.execution.rows import VerifyReport
 
 COLUMNS = "seq, at, kind, key, body, prev_hash, hash"
@@ -24,7 +24,7 @@ def verify(connection: sqlite3.Connection, marked: Mark | None) -> VerifyReport:
         faults += broken or _differences(connection, rebuilt)
         rebuilt.close()
         faults += _against_mark(connection, marked)
-    except sqlite3.DatabaseError as error:
+    except DAMAGE as error:
         return VerifyReport(0, "", (f"database: {error}",))
     return VerifyReport(last.seq, last.hash, tuple(faults))
 
@@ -138,7 +138,7 @@ def _copy(connection: sqlite3.Connection, dest: Path) -> VerifyReport:
         found = copy.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
         marked = Mark(*found) if found else Mark(0, codec.GENESIS)
         report = verify(copy, marked)
-    except sqlite3.DatabaseError as error:
+    except DAMAGE as error:
         raise LedgerError(f"the ledger must be readable to be copied; {error}", remedy=RESTORE) from error
     finally:
         copy.close()

@@ -40,6 +40,8 @@ KINDS: dict[str, type[Any]] = {
     "trial": Trial, "halt": HaltRow, "alert": Alert, "delivered": Delivered,
 }  # fmt: skip
 NAMES = {kind: name for name, kind in KINDS.items()}
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises when a file is damaged: its own errors, or text that is no text any more."""
 Clause = tuple[str, tuple[object, ...]]
 
 
@@ -69,7 +71,7 @@ def connect(path: Path, marked: Mark | None, read_only: bool) -> sqlite3.Connect
         connection = sqlite3.connect(path, isolation_level=None)
     try:
         prepare(connection, path, read_only)
-    except sqlite3.Error as error:
+    except DAMAGE as error:
         connection.close()
         raise LedgerError(f"the ledger must be a sound SQLite file; {path}: {error}", remedy=RESTORE) from error
     except LedgerError:
