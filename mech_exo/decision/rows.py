@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.kernels import njit
+from mech_exo.kernels import inlined, njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.risk.rules import LimitParams, approve, drawdown, risk_state
@@ -282,7 +282,7 @@ def settle(
     return written
 
 
-@njit
+@inlined
 def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules) -> None:
     """What every close does, decision or not: stop and target levels, time exits, the risk state."""
     protect(book, live, account[0].live, rules.stops)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from mech_exo.kernels import njit
+from mech_exo.kernels import inlined
 from mech_exo.kernels.costs import borrow_fee, cash_interest, commission, slippage
 from mech_exo.kernels.matching import NO_EXIT, STOP_HIT, resting_exit
 from mech_exo.kernels.records import ACCOUNT, BOOK, DAY, EVENT, Bars, CostParams, EventKind, Outcome, Reason
@@ -51,7 +51,7 @@ def new_days(sessions: int) -> np.ndarray:
     return days
 
 
-@njit
+@inlined
 def record(events: np.ndarray, account: np.ndarray, t: int, s: int, kind: int, reason: int) -> int:
     """Append an event with no effect yet and return its place."""
     place = account[0].events
@@ -70,7 +70,7 @@ def record(events: np.ndarray, account: np.ndarray, t: int, s: int, kind: int, r
     return place
 
 
-@njit
+@inlined
 def clear(position: np.ndarray) -> None:
     """Nothing is held any more: forget entry and levels."""
     position.entry = math.nan
@@ -82,7 +82,7 @@ def clear(position: np.ndarray) -> None:
     position.age = 0
 
 
-@njit
+@inlined
 def hold(position: np.ndarray, shares: float, price: float) -> None:
     """Change the holding by ``shares`` at ``price``: opening (or flipping) sets entry and the attached levels."""
     before = position.shares
@@ -100,7 +100,7 @@ def hold(position: np.ndarray, shares: float, price: float) -> None:
         position.stop_reason = position.order_stop_reason
 
 
-@njit
+@inlined
 def fill(
     t: int, s: int, shares: float, reference: float, price: float, fee: float, kind: int, reason: int,
     book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray,
@@ -121,7 +121,7 @@ def fill(
     event.cash = cash
 
 
-@njit
+@inlined
 def drop_order(position: np.ndarray) -> None:
     """The order is done with, filled or not."""
     position.order = 0.0
@@ -132,7 +132,7 @@ def drop_order(position: np.ndarray) -> None:
     position.order_atr = math.nan
 
 
-@njit
+@inlined
 def split(t: int, s: int, ratio: float, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray) -> None:
     """Shares × ratio, levels ÷ ratio; a fraction of a share is paid out at the last close ÷ ratio."""
     position = book[s]
@@ -164,7 +164,7 @@ def split(t: int, s: int, ratio: float, book: np.ndarray, account: np.ndarray, d
         clear(position)
 
 
-@njit
+@inlined
 def dividend(t: int, s: int, amount: float, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray) -> None:
     """Cash on the ex-date for shares held at the previous close; a short pays."""
     shares = book[s].shares
@@ -179,7 +179,7 @@ def dividend(t: int, s: int, amount: float, book: np.ndarray, account: np.ndarra
     event.cash = cash
 
 
-@njit
+@inlined
 def close_out(
     t: int, s: int, price: float, kind: int, reason: int, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray
 ) -> None:
@@ -189,7 +189,7 @@ def close_out(
         fill(t, s, -book[s].shares, price, price, 0.0, kind, reason, book, account, day, events)
 
 
-@njit
+@inlined
 def corporate_actions(
     t: int, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray
 ) -> None:
@@ -206,7 +206,7 @@ def corporate_actions(
             close_out(t, s, book[s].mark if math.isnan(value) else value, DELISTING, DELISTED, book, account, day, events)
 
 
-@njit
+@inlined
 def open_orders(
     t: int, side: float, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, day: np.ndarray,
     events: np.ndarray, costs: CostParams,
@@ -230,7 +230,7 @@ def open_orders(
         drop_order(book[s])
 
 
-@njit
+@inlined
 def resting_orders(
     t: int, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray, costs: CostParams
 ) -> None:
@@ -252,7 +252,7 @@ def resting_orders(
         fill(t, s, shares, reference, price, commission(abs(shares), price, costs), kind, reason, book, account, day, events)
 
 
-@njit
+@inlined
 def mark(
     t: int, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray, max_missing: int
 ) -> int:
@@ -286,7 +286,7 @@ def mark(
     return kept
 
 
-@njit
+@inlined
 def open_day(day: np.ndarray, account: np.ndarray, flow: float) -> None:
     """Zero the session's sums and let a deposit or withdrawal in."""
     account[0].cash += flow
@@ -300,7 +300,7 @@ def open_day(day: np.ndarray, account: np.ndarray, flow: float) -> None:
     day.traded = 0.0
 
 
-@njit
+@inlined
 def close_day(day: np.ndarray, account: np.ndarray, book: np.ndarray, live: np.ndarray, costs: CostParams) -> None:
     """Interest and borrow on the closing balances, then NAV and the time-weighted index."""
     day.interest = cash_interest(account[0].cash, costs)
@@ -319,7 +319,7 @@ def close_day(day: np.ndarray, account: np.ndarray, book: np.ndarray, live: np.n
     day.cash = account[0].cash
 
 
-@njit
+@inlined
 def step(
     t: int, flow: float, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, days: np.ndarray,
     events: np.ndarray, costs: CostParams, max_missing: int,
