@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.paper import PaperBroker
     from mech_exo.execution.rows import BookId
+    from mech_exo.session import Desks, Replay
 
 LEDGER = Path("data") / "ledger.sqlite"
 
@@ -78,6 +79,24 @@ class Workspace:
                 remedy="use --mode paper",
             )
         return BookId("paper", self.strategy.name)
+
+    def desks(self, ledger: Ledger) -> Desks:
+        """Everything a paper night works with."""
+        from mech_exo.execution.safety import HaltSwitch
+        from mech_exo.session import Desks
+
+        switch = HaltSwitch(self.home)
+        switch.arm()
+        return Desks(ledger, self.paper_broker(ledger), self.book_id(), self.strategy, switch, self.known)
+
+    def replay(self, ledger: Ledger, session: date) -> Replay:
+        """Decide a past night again from what was in hand then."""
+        from mech_exo.session import replay_night
+
+        def then(config: Config, as_of: date, recorded_by: datetime) -> Known:
+            return Workspace(self.home, config).known(as_of, recorded_by=recorded_by)
+
+        return replay_night(ledger, self.book_id(), then, session)
 
     def known(self, as_of: date | None = None, *, recorded_by: datetime | None = None) -> Known:
         """What was known at the close of ``as_of`` (None: everything stored), optionally as stored by ``recorded_by``.

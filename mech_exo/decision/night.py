@@ -1,0 +1,87 @@
+"""One decision, for one night: :func:`decide`. Paper, live, plan and replay call it; history calls the same rows compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
+from mech_exo.decision.rows import decide_row
+from mech_exo.decision.strategy import Strategy, bars_of, night_buffers
+from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.execution.paper import Desk
+from mech_exo.kernels import code_version
+from mech_exo.risk.rules import drawdown, risk_state
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What was known at the close of the panel's last session: its bars, members and sectors, and what must be said of them."""
+
+    panel: BarPanel
+    universe: Universe
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> int:
+        """The last row: tonight."""
+        return len(self.panel.sessions) - 1
+
+    @property
+    def as_of(self) -> date:
+        """Tonight's session."""
+        session: date = self.panel.sessions[-1].astype(object)
+        return session
+
+    def data_hash(self) -> str:
+        """Hash of everything a decision may have read."""
+        return hashlib.sha256((self.panel.data_hash() + self.universe.data_hash()).encode()).hexdigest()[:16]
+
+
+def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_session: date, *, halted: bool = False) -> Decision:
+    """Decide at the close of ``known.as_of`` for the open of ``next_session``, on the ``desk`` of ``account``.
+
+    The desk lies on the panel's columns as ``step`` left it, tonight's figures included; its book gets the new levels and
+    the orders. The result is a pure function of the arguments and of the code.
+    """
+    row, panel, book = known.row, known.panel, desk.book
+    book["order"] = book["order_reason"] = 0  # whatever was ordered before has traded or ended
+    features, table = strategy.features(panel, known.universe, np.array([row], np.int64))
+    began = int(np.flatnonzero(~np.isnan(desk.days["nav"]))[0])
+    scheduled = row in strategy.decision_rows(panel, began, row, row + 1)
+    night = night_buffers(len(book))
+    breaches = decide_row(
+        row, 0 if scheduled else -1, halted, bars_of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules
+    )
+    nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
+    method = strategy.settings.sizing.method.value
+    return Decision(
+        as_of=known.as_of,
+        session=next_session,
+        scheduled=scheduled,
+        config=config_json(strategy),
+        config_hash=strategy.config_hash,
+        code_version=code_version(),
+        data_hash=known.data_hash(),
+        nav=nav,
+        scores=table.scores(0),
+        verdict=verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method),
+        orders=orders_of(book, panel, strategy, account, next_session),
+        levels=levels_of(book, panel),
+        warnings=tuple(dict.fromkeys((*known.warnings, *strategy.warnings(panel, known.universe, table.missing)))),
+    )
+
+
+def config_json(strategy: Strategy) -> str:
+    """The configuration without secrets, canonical."""
+    return json.dumps(strategy.config.model_dump(mode="json", exclude={"keys"}), sort_keys=True, separators=(",", ":"))
+
+
+def watch(known: Known, desk: Desk, strategy: Strategy, *, halted: bool = False) -> None:
+    """Only write tonight's risk state to the desk: for a session at which nobody decided."""
+    limits = strategy.rules.limits
+    desk.days["state"][known.row] = risk_state(drawdown(desk.days["index"], known.row), halted, limits)

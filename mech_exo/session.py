@@ -1,0 +1,251 @@
+"""One night: recover → reconcile → book the session → decide → journal → hand the orders to the broker.
+
+Start-up is recovery, so a night that was killed anywhere is simply run again: what was booked stays booked, what was sent
+is never sent again, and what was planned but not sent goes out. The session after the decided one is never read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from mech_exo.decision.night import Known, decide, watch
+from mech_exo.decision.record import Decision, portfolio_of
+from mech_exo.decision.strategy import Strategy
+from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.portfolio import Portfolio
+from mech_exo.domain.verdict import RiskState
+from mech_exo.execution.booking import book_of, days_on
+from mech_exo.execution.ledger import Ledger
+from mech_exo.execution.paper import Desk, PaperBroker, PlayedSession
+from mech_exo.execution.reconcile import GateReport
+from mech_exo.execution.router import OrderRouter, SendResult
+from mech_exo.execution.rows import BookId, DayFigures, DecisionRow, Intent, SessionRow
+from mech_exo.execution.safety import HaltSwitch, halt_reason
+from mech_exo.kernels.simulate import drop_order, new_account
+from mech_exo.utils.calendar import is_session, next_session, previous_session, sessions
+from mech_exo.utils.settings import Config
+
+
+def utc_now() -> datetime:
+    """The wall clock; only stamps records, never a decision."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """What a night works with; made by ``assembly``.
+
+    ``known`` gives what was known at a session's close; ``clock`` stamps the journal.
+    """
+
+    ledger: Ledger
+    broker: PaperBroker
+    book: BookId
+    strategy: Strategy
+    switch: HaltSwitch
+    known: Callable[[date], Known]
+    clock: Callable[[], datetime] = utc_now
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NightResult:
+    """What a night did. ``repeated`` = the session was booked before, and nothing but unsent orders was touched.
+
+    ``decision`` is None only when repeated: the journal has it. ``nav_before`` is the NAV at the previous booked close.
+    """
+
+    session: date
+    next_session: date
+    repeated: bool
+    missed: tuple[date, ...]
+    gate: GateReport
+    played: PlayedSession | None
+    decision: Decision | None
+    day: DayFigures
+    nav_before: float
+    portfolio: Portfolio | None
+    sent: tuple[SendResult, ...]
+
+
+def run_night(night: Desks, session: date) -> NightResult:
+    """Perform the night of ``session``.
+
+    Raises
+    ------
+    InputError
+        ``session`` is no trading session, or a later one is booked already.
+    MissingDataError
+        The store has no bars of the session (or of a missed one before it).
+    """
+    _check_session(session)
+    night.broker.connect()
+    router = OrderRouter(night.ledger, night.broker, night.book, night.switch)
+    gate = router.open_gate()
+    last = night.ledger.last_session(night.book)
+    if last is not None and last.session >= session:
+        return _repeat(night, router, gate, last, session)
+    router.expire(next_session(session))
+    missed = _missed(last, session)
+    for earlier in missed:
+        _book_missed(night, earlier)
+    return _book_and_decide(night, router, session, missed, night.broker.account().nav)
+
+
+def plan_night(night: Desks, session: date) -> Decision:
+    """What :func:`run_night` would decide at ``session``, on a copy: nothing is journaled, nothing is sent."""
+    _check_session(session)
+    night.broker.connect()
+    last = night.ledger.last_session(night.book)
+    if last is not None and last.session >= session:
+        raise InputError(f"{session} is booked already (last: {last.session})", remedy=f"exo why SYMBOL --date {session} shows what was decided")
+    for earlier in _missed(last, session):
+        _play(night, earlier)
+    known, _, desk = _play(night, session)
+    return decide(known, desk, night.strategy, night.book.account, next_session(session), halted=_halted(night))
+
+
+def _check_session(session: date) -> None:
+    if not is_session(session):
+        raise InputError(
+            f"a night belongs to a trading session; {session} is none",
+            remedy=f"the session before is {previous_session(session)}, the next {next_session(session)}",
+        )
+
+
+def _missed(last: SessionRow | None, session: date) -> tuple[date, ...]:
+    """Sessions between the last booked one and ``session``."""
+    if last is None:
+        return ()
+    between = sessions(last.session, session)
+    return tuple(day.astype(object) for day in between if np.datetime64(last.session) < day < np.datetime64(session))
+
+
+def _repeat(night: Desks, router: OrderRouter, gate: GateReport, last: SessionRow, session: date) -> NightResult:
+    if last.session > session:
+        raise InputError(
+            f"sessions are booked in order; the last is {last.session}, asked for {session}",
+            remedy=f"exo run --date {next_session(last.session)} is the next night",
+        )
+    following = next_session(session)
+    sent = router.submit(following)
+    return NightResult(session, following, True, (), gate, None, None, last.day, last.day.nav, None, sent)
+
+
+def _play(night: Desks, session: date) -> tuple[Known, PlayedSession, Desk]:
+    """Let the broker trade ``session`` and lay its account out for the decision."""
+    known = night.known(session)
+    flow = sum(row.amount for row in night.ledger.flows(night.book, session))
+    played = night.broker.trade_session(known.panel, known.row, flow)
+    return known, played, night.broker.desk(known.panel)
+
+
+def _book_missed(night: Desks, session: date) -> None:
+    """A session nobody decided at: its orders and resting levels traded, nothing new is ordered, levels stay where they rested."""
+    known, played, desk = _play(night, session)
+    watch(known, desk, night.strategy, halted=_halted(night))
+    with night.ledger.transaction():
+        _journal_played(night, played, night.broker.row(desk.book, desk.days[known.row], played))
+
+
+def _book_and_decide(night: Desks, router: OrderRouter, session: date, missed: tuple[date, ...], nav_before: float) -> NightResult:
+    known, played, desk = _play(night, session)
+    following = next_session(session)
+    decision = decide(known, desk, night.strategy, night.book.account, following, halted=_halted(night))
+    row = night.broker.row(desk.book, desk.days[known.row], played)
+    with night.ledger.transaction():
+        _journal_played(night, played, row)
+        night.ledger.record_decision(
+            DecisionRow(
+                night.book, session, night.clock(), decision.config_hash, decision.code_version, decision.data_hash, decision.body()
+            )
+        )
+        router.plan(_intents(decision, known), session)
+    night.broker.take_levels(desk.book)
+    gate = router.open_gate()
+    sent = router.submit(following)
+    portfolio = portfolio_of(known.row, float(desk.account["cash"][0]), desk.book, known.panel, known.universe)
+    return NightResult(session, following, False, missed, gate, played, decision, row.day, nav_before, portfolio, sent)
+
+
+def _journal_played(night: Desks, played: PlayedSession, row: SessionRow) -> None:
+    for fill in played.fills:
+        night.ledger.record_fill(night.book, fill)
+    for change in played.ended:
+        if night.ledger.order(change.order_id).state is not change.state:
+            night.ledger.set_state(change.order_id, change.state, change.note, change.broker_id)
+    night.ledger.book_session(row)
+
+
+def _intents(decision: Decision, known: Known) -> tuple[Intent, ...]:
+    """The orders with the close they were decided at."""
+    close = known.panel.close[known.row]
+    return tuple(Intent(order, float(close[known.panel.column_of(order.symbol)])) for order in decision.orders)
+
+
+def _halted(night: Desks) -> bool:
+    return halt_reason(night.ledger, night.switch) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A past night decided again. ``differences`` names what differs; empty = byte for byte the same."""
+
+    session: date
+    recorded_at: datetime
+    differences: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool:
+        """True when the decision came out byte for byte as journaled."""
+        return not self.differences
+
+
+def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, datetime], Known], session: date) -> Replay:
+    """Decide ``session`` again from what was in hand then, and compare with the journal.
+
+    The configuration is the journaled one; ``known`` gives the data as of the session that was stored by that instant.
+    Raises MissingDataError when the session was never decided.
+    """
+    recorded, booked = ledger.decision(book, session), ledger.session(book, session)
+    if recorded is None or booked is None:
+        raise MissingDataError(f"a replay needs a journaled decision; {book} has none for {session}", remedy=f"exo run --date {session}")
+    body = json.loads(recorded.body)
+    strategy = Strategy(Config.model_validate(body["config"]))
+    then = known(strategy.config, session, recorded.recorded_at)
+    desk = _desk_then(ledger, book, booked, then)
+    halted = body["state"] == RiskState.HALTED.value
+    again = decide(then, desk, strategy, book.account, date.fromisoformat(body["session"]), halted=halted).body()
+    differences = () if again == recorded.body else tuple(_differences(body, json.loads(again)))
+    return Replay(session, recorded.recorded_at, differences)
+
+
+def _desk_then(ledger: Ledger, book: BookId, booked: SessionRow, known: Known) -> Desk:
+    """The account as it stood when ``booked`` was decided, on the columns of what was known."""
+    lines = book_of(known.panel.symbols, booked.lines)
+    for line in lines:
+        drop_order(line)
+    history = {row.session: row.day for row in ledger.day_history(book) if row.session <= booked.session}
+    account = new_account(booked.day.cash)
+    account["nav"], account["index"] = booked.day.nav, booked.day.index
+    held = np.flatnonzero(lines["shares"])
+    account["live"] = len(held)
+    live = np.zeros(len(lines), np.int64)
+    live[: len(held)] = held
+    return Desk(lines, live, account, days_on(known.panel.sessions, history))
+
+
+def _differences(before: object, after: object, path: str = "") -> Iterator[str]:
+    """Where two JSON values differ, as ``path: before → after``."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            yield from _differences(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for place, (left, right) in enumerate(zip(before, after, strict=True)):
+            yield from _differences(left, right, f"{path}[{place}]")
+    elif before != after:
+        yield f"{path}: {json.dumps(before)[:80]} → {json.dumps(after)[:80]}"
