@@ -15,6 +15,7 @@ from mech_exo.utils import calendar
 
 SYMBOL_PATTERN = r"^[A-Z0-9.\-_ ]{1,16}$"
 ROUNDING = 1e-4
+INSTANT = pl.Datetime("us", "UTC")
 ADJUSTMENT_STEP = 0.2
 
 
@@ -49,6 +50,9 @@ REMEDIES: Mapping[Reason, str] = {
     Reason.SPLIT: "write 1 (or 0) where there is no split",
     Reason.DIVIDEND: "write 0 where there is no dividend",
 }
+
+
+IN_DOUBT = (Reason.FUTURE.value, Reason.SYMBOL.value, Reason.UNREADABLE.value)
 
 
 class Check(StrEnum):
@@ -89,17 +93,16 @@ def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.Da
     splits
         symbol, session, split_ratio: splits stored already.
     """
-    marked = _marked(rows.with_row_index("place"), now)
-    kept = marked.filter(pl.col("reason").is_null()).sort("symbol", "session")
-    single, conflicts, duplicates = _without_doubles(kept)
-    refused = pl.concat([marked.filter(pl.col("reason").is_not_null()).select("place", "reason"), conflicts])
-    conflicting = marked.join(conflicts, on="place", how="semi").select("symbol", "session")
-    placed = marked.filter(pl.col("known_at").is_not_null() & ~pl.col("reason").is_in([Reason.FUTURE.value, Reason.SYMBOL.value, Reason.UNREADABLE.value]).fill_null(False))
+    good, bad = _parted(rows.with_row_index("place"), now)
+    single, conflicts, duplicates = _without_doubles(good.sort("symbol", "session"))
+    # A split or dividend counts even where the bar beside it is refused, unless its symbol or session is in doubt.
+    beside = bad.filter(pl.col("known_at").is_not_null() & ~pl.col("reason").is_in(IN_DOUBT)).drop("reason")
+    told = pl.concat([single, beside])
     return Inspection(
         bars=single.select("symbol", "session", *BAR_FIELDS, "known_at"),
-        actions=_actions(placed.join(conflicting, on=["symbol", "session"], how="anti")),
-        sectors=_sectors(placed),
-        refused=refused.sort("place"),
+        actions=_actions(told),
+        sectors=_sectors(told),
+        refused=pl.concat([bad.select("place", "reason"), conflicts]).sort("place"),
         flags=_flags(single, max_jump, before, splits),
         duplicates=duplicates,
     )
@@ -111,11 +114,11 @@ def session_closes(days: pl.Series) -> pl.DataFrame:
     first, last = inside.min(), inside.max()
     sessions = calendar.sessions(first, last).tolist() if isinstance(first, date) and isinstance(last, date) else []
     closes = [calendar.session_close(day) for day in sessions]
-    return pl.DataFrame({"session": sessions, "known_at": closes}, schema={"session": pl.Date, "known_at": pl.Datetime("us", "UTC")})
+    return pl.DataFrame({"session": sessions, "known_at": closes}, schema={"session": pl.Date, "known_at": INSTANT})
 
 
-def _marked(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """``rows`` with session, known_at (null: no session) and the first reason against each, or null."""
+def _parted(rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``rows`` with session and known_at (null: no session): the good ones, and the bad ones with the first ``reason`` against each."""
     rows = rows.rename({"date": "session"}).join(session_closes(rows["date"]), on="session", how="left", maintain_order="left")
     prices = [pl.col(name) for name in PRICE_FIELDS]
     missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in prices)
@@ -137,8 +140,9 @@ def _marked(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
         rules[Reason.SPLIT] = (pl.col("split_ratio") < 0.0) | pl.col("split_ratio").is_infinite()
     if "dividend" in rows.columns:
         rules[Reason.DIVIDEND] = (pl.col("dividend") < 0.0) | pl.col("dividend").is_infinite()
-    verdict = pl.coalesce([pl.when(broken).then(pl.lit(reason.value)) for reason, broken in rules.items()])
-    return rows.with_columns(verdict.alias("reason"))
+    broken = rows.select(pl.any_horizontal(rules.values()).fill_null(False).alias("broken"))["broken"]
+    verdict = pl.coalesce([pl.when(rule).then(pl.lit(reason.value)) for reason, rule in rules.items()])
+    return rows.filter(~broken), rows.filter(broken).with_columns(verdict.alias("reason"))
 
 
 def _without_doubles(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
@@ -146,8 +150,8 @@ def _without_doubles(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, in
     same_key = (pl.col("symbol") == pl.col("symbol").shift(1)) & (pl.col("session") == pl.col("session").shift(1))
     repeats = rows.select(same_key.fill_null(False).alias("again"))["again"]
     if not repeats.any():
-        return rows, rows.clear().select("place", "reason"), 0
-    told = [name for name in rows.columns if name not in ("place", "reason", "known_at", UNREADABLE)]
+        return rows, rows.clear().select("place", pl.lit(None, pl.String).alias("reason")), 0
+    told = [name for name in rows.columns if name not in ("place", "known_at", UNREADABLE)]
     differ = pl.any_horizontal(pl.col(name).n_unique().over("symbol", "session") > 1 for name in told)
     doubled = rows.filter(repeats | repeats.shift(-1, fill_value=False)).with_columns(differ.alias("differ"))
     conflicts = doubled.filter(pl.col("differ"))
@@ -165,8 +169,7 @@ def _actions(rows: pl.DataFrame) -> pl.DataFrame:
         said = rows.filter((pl.col(name) >= 0.0) & pl.col(name).is_finite())
         parts.append(said.select("symbol", "session", pl.lit(kind).alias("kind"), value.alias("value"), "known_at"))
     if not parts:
-        schema = {"symbol": pl.String, "session": pl.Date, "kind": pl.String, "value": pl.Float64, "known_at": pl.Datetime("us", "UTC")}
-        return pl.DataFrame(schema=schema)
+        return pl.DataFrame(schema={"symbol": pl.String, "session": pl.Date, "kind": pl.String, "value": pl.Float64, "known_at": INSTANT})
     told = pl.concat(parts).unique(maintain_order=True)
     return told.filter(~pl.struct("symbol", "session", "kind").is_duplicated())
 
@@ -184,13 +187,14 @@ def _sectors(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _flags(bars: pl.DataFrame, max_jump: float, before: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     """Jumps, and steps in the source's own adjustment that no split explains."""
-    own = pl.col("split_ratio").fill_nan(None).replace(0.0, None) if "split_ratio" in bars.columns else pl.lit(None, pl.Float64)
-    rows = bars.with_columns(own.alias("own")).join(splits, on=["symbol", "session"], how="left", maintain_order="left", suffix="_stored") if splits.height else bars.with_columns(own.alias("own"))
-    stored = pl.col("split_ratio_stored" if "split_ratio" in bars.columns else "split_ratio") if splits.height else pl.lit(None, pl.Float64)
-    ratio = pl.coalesce("own", stored, pl.lit(1.0))
-    rows = rows.join(before.select("symbol", pl.col("close").alias("stored_close")), on="symbol", how="left", maintain_order="left") if before.height else rows.with_columns(stored_close=pl.lit(None, pl.Float64))
+    empty = pl.lit(None, pl.Float64)
+    own = pl.col("split_ratio").fill_nan(None).replace(0.0, None) if "split_ratio" in bars.columns else empty
+    rows = bars.with_columns(own.alias("own"))
+    rows = rows.join(splits.rename({"split_ratio": "stored"}), on=["symbol", "session"], how="left", maintain_order="left")
+    rows = rows.join(before.select("symbol", pl.col("close").alias("stored_close")), on="symbol", how="left", maintain_order="left")
+    ratio = pl.coalesce("own", "stored", pl.lit(1.0))
     previous = pl.coalesce(pl.col("close").shift(1).over("symbol"), "stored_close")
-    checks = {Check.JUMP: ((pl.col("close") * ratio / previous - 1.0), max_jump)}
+    checks = {Check.JUMP: (pl.col("close") * ratio / previous - 1.0, max_jump)}
     if "adj_close" in bars.columns:
         factor = pl.col("adj_close") / pl.col("close")
         checks[Check.MISSED_SPLIT] = (factor / factor.shift(1).over("symbol") / ratio - 1.0, ADJUSTMENT_STEP)

@@ -167,7 +167,7 @@ def _attention(rows: pl.DataFrame, found: Inspection, single: list[str]) -> tupl
     """What is probably a fault of the file rather than a bad tick."""
     said = []
     counts = _counts(found.refused["reason"])
-    lost = sorted(set(rows["symbol"].drop_nulls()) - set(found.bars["symbol"]))
+    lost = sorted(set(rows["symbol"].unique().drop_nulls()) - set(found.bars["symbol"].unique()))
     if lost:
         said.append(f"every symbol needs at least one usable bar; {_some(lost)} had none → see exo data quarantine, fetch them anew")
     for reason in (Reason.FUTURE, Reason.CONFLICT, Reason.SESSION, Reason.UNREADABLE):

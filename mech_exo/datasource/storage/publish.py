@@ -14,6 +14,7 @@ from mech_exo.datasource.storage.arrays import query_grid, save_grid
 from mech_exo.datasource.storage.connection import Connection, WriterLock, connect, run
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 
+FOLDER = "snapshots"
 POINTER = "CURRENT"
 KEEP = 3
 
@@ -29,7 +30,7 @@ class SnapshotRef:
 
 def snapshot_folder(database: Path) -> Path:
     """Where the snapshots of ``database`` lie."""
-    return database.parent / "snapshots"
+    return database.parent / FOLDER
 
 
 def grid_folder(snapshot: Path) -> Path:

@@ -17,8 +17,7 @@ from mech_exo.datasource.storage.view import StoreView, stale_sessions
 def status(con: Connection, path: Path, now: datetime) -> Status:
     """Coverage, staleness against the last session closed by ``now``, sources, other facts, quarantine and the snapshot."""
     bars, symbols, first, last = run(con, "select count(*), count(distinct symbol), min(session), max(session) from bars where version = 0")[0]
-    folder = publish.snapshot_folder(path)
-    snapshot = publish.current(path) if (folder / publish.POINTER).exists() else None
+    snapshot = path if path.parent.name == publish.FOLDER else publish.current(path)
     return Status(
         path=str(path),
         schema_version=schema_version(con),

@@ -45,7 +45,7 @@ class DataStorage:
     """
 
     def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
-        self.path = Path(path).expanduser().absolute() if path is not None else home_folder() / FILE
+        self.path = Path(path).expanduser().absolute() if path is not None else self.path_in(home_folder())
         self.read_only = read_only
         self._grid: Path | None = None
         self._lock = WriterLock(self.path)
@@ -57,6 +57,11 @@ class DataStorage:
             self._lock.release()
             raise
 
+    @staticmethod
+    def path_in(home: Path) -> Path:
+        """The database of the workspace ``home``."""
+        return home.expanduser().absolute() / FILE
+
     @classmethod
     def snapshot(cls, home: Path) -> DataStorage:
         """The latest published snapshot of the workspace ``home``, read-only: never in the writer's way.
@@ -66,10 +71,11 @@ class DataStorage:
         MissingDataError
             Nothing was published yet.
         """
-        database = home.expanduser().absolute() / FILE
+        database = cls.path_in(home)
         path = publish.current(database)
         if path is None:
-            raise MissingDataError(f"market data must be imported first; {publish.snapshot_folder(database)} has no snapshot", remedy=IMPORT_COMMAND)
+            remedy = "exo data publish" if database.exists() else IMPORT_COMMAND
+            raise MissingDataError(f"market data must be imported and published first; {publish.snapshot_folder(database)} has no snapshot", remedy=remedy)
         storage = cls(path, read_only=True)
         storage._grid = publish.grid_folder(path)
         return storage

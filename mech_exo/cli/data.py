@@ -1,0 +1,230 @@
+"""``exo data``: import, look at, publish, back up and restore market data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, console, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mech_exo.datasource.importer import ImportReport
+    from mech_exo.datasource.storage import DataStorage, ImportSummary, Status
+
+app = typer.Typer(help="Import, inspect, back up and restore market data.")
+
+LOOK_AT_IT = 1
+
+
+class Adjusted(StrEnum):
+    """What the source has already done to its prices."""
+
+    NONE = "none"
+    SPLIT = "split"
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Bars in long form: CSV, CSV.gz or Parquet.")] = None,
+    adjusted: Annotated[Adjusted, typer.Option(help="split: these prices are already divided by later splits.")] = Adjusted.NONE,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; else the file's name.")] = None,
+    sectors: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol, sector and optionally valid_from.")] = None,
+    universe: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol and optionally start, end (the first day outside).")] = None,
+    benchmark: Annotated[Path | None, typer.Option(metavar="FILE", help="date and return, or date and close.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the universe (else sp500) or the benchmark (else data.benchmark).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check and store files, then publish. Bad rows go to quarantine with a reason; importing twice changes nothing.
+
+    Exit code 0: all in order. 1: stored, but something in the files wants a look. 2: a file is unusable and was left out.
+    """
+    from mech_exo.datasource.importer import ImportRequest, run_import
+    from mech_exo.domain.errors import InputError
+    from mech_exo.domain.panel import PriceBasis
+    from mech_exo.utils.config import load
+    from mech_exo.utils.settings import DataConfig
+
+    if name is not None and universe is not None and benchmark is not None:
+        raise InputError("--name names one thing; --universe and --benchmark are both given", remedy="import them one after the other")
+    place = home()
+    settings = load(place).data if (place / "config").is_dir() else DataConfig()
+    request = ImportRequest(
+        bars=tuple(path.expanduser() for path in files or ()),
+        price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
+        source=source,
+        sectors=sectors,
+        universe=universe,
+        universe_name=name or "sp500",
+        benchmark=benchmark,
+        benchmark_name=name or settings.benchmark or "SPY",
+        max_jump=settings.max_jump,
+    )
+    with _writer() as storage, console().status("opening the store") as status:
+        report = run_import(storage, request, status.update)
+    emit({**_as_mapping(report), "attention": report.attention}, as_json, lambda paper: _show_report(paper, report))
+    if report.attention:
+        raise typer.Exit(LOOK_AT_IT)
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Coverage, staleness, quarantine and labels of the published store."""
+    with _reader() as storage:
+        found = storage.status()
+    emit(found, as_json, lambda paper: _show_status(paper, found))
+
+
+@app.command()
+def publish(as_json: JsonOption = False) -> None:
+    """Publish the store anew as a read-only snapshot; the same content changes nothing."""
+    with _writer(existing=True) as storage:
+        reference = storage.publish()
+    text = f"snapshot {reference.hash} {'published' if reference.fresh else 'is up to date'}"
+    emit(reference, as_json, lambda paper: paper.print(text, highlight=False))
+
+
+@app.command()
+def quarantine(
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many of the newest rows.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """The rows that were refused, and why; newest first."""
+    with _reader() as storage:
+        rows = storage.quarantine(limit)
+
+    def render(paper: Console) -> None:
+        from rich.table import Table
+
+        table = Table("reason", "file", "row", title=f"{rows.height} quarantined rows, newest first")
+        for row in rows.iter_rows(named=True):
+            table.add_row(row["reason"], row["file"], row["row"])
+        paper.print(table, highlight=False, markup=False)
+
+    emit(rows, as_json, render)
+
+
+@app.command()
+def backup(destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")], as_json: JsonOption = False) -> None:
+    """Copy the store, with its SHA-256 beside it. Never overwrites."""
+    with _writer(existing=True) as storage:
+        written = storage.backup(destination.expanduser().absolute())
+    emit({"backup": written}, as_json, lambda paper: paper.print(f"wrote {written}", highlight=False, markup=False, soft_wrap=True))
+
+
+@app.command()
+def restore(
+    backup_file: Annotated[Path, typer.Argument(metavar="SRC", help="A file made by exo data backup.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Replace the present store, which is kept beside it as .replaced.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a backup, read it to its end, put it in place and publish it."""
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.datasource.storage.publish import restore as put_back
+
+    database = DataStorage.path_in(home())
+    rows = put_back(backup_file.expanduser().absolute(), database, overwrite=yes)
+    with _writer() as storage:
+        reference = storage.publish()
+    said = f"restored {sum(rows.values())} rows to {database}; snapshot {reference.hash}"
+    emit({"rows": rows, "snapshot": reference.hash}, as_json, lambda paper: paper.print(said, highlight=False, markup=False, soft_wrap=True))
+
+
+def _writer(*, existing: bool = False) -> DataStorage:
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.domain.errors import MissingDataError
+
+    database = DataStorage.path_in(home())
+    if existing and not database.exists():
+        raise MissingDataError(f"market data must be imported first; {database} does not exist", remedy="exo data import FILE…")
+    return DataStorage(database)
+
+
+def _reader() -> DataStorage:
+    from mech_exo.datasource.storage import DataStorage
+
+    return DataStorage.snapshot(home())
+
+
+def _as_mapping(report: ImportReport) -> dict[str, object]:
+    return {"bars": report.bars, "facts": report.facts, "snapshot": report.snapshot, "seconds": report.seconds}
+
+
+def _show_report(paper: Console, report: ImportReport) -> None:
+    from rich.table import Table
+
+    for summary in report.bars:
+        paper.print(_bars_table(summary))
+    if report.facts:
+        table = Table("facts", "rows", "new", "restated", "unchanged", title="Other facts")
+        for fact in report.facts:
+            table.add_row(fact.kind, *(f"{value:,}" for value in (fact.rows, fact.new, fact.restated, fact.unchanged)))
+        paper.print(table)
+    notices = [text for summary in (*report.bars, *report.facts) for text in summary.notices]
+    for text in (*notices, *(f"look at this: {text}" for text in report.attention)):
+        paper.print(text, highlight=False, markup=False, soft_wrap=True)
+    paper.print(f"snapshot {report.snapshot}, {report.seconds:.1f} s", highlight=False)
+
+
+def _bars_table(summary: ImportSummary) -> object:
+    from rich.table import Table
+
+    table = Table("", "", title=f"{summary.file or summary.source}", show_header=False)
+    lines = {
+        "source": summary.source,
+        "rows read": f"{summary.rows:,}",
+        "stored new": f"{summary.new:,}",
+        "restated": f"{summary.restated:,}",
+        "unchanged": f"{summary.unchanged:,}",
+        "identical doubles": f"{summary.duplicates:,}",
+        "symbols": f"{summary.symbols:,}",
+        "span": f"{summary.first} to {summary.last}",
+        "splits, dividends": f"{summary.actions:,}",
+        "sectors": f"{summary.sectors:,}",
+        **{f"quarantined: {reason}": f"{count:,}" for reason, count in summary.quarantined.items()},
+        **{f"flagged: {check}": f"{count:,}" for check, count in summary.flagged.items()},
+        "seconds": f"{summary.seconds:.2f}",
+    }
+    for label, value in lines.items():
+        table.add_row(label, value)
+    return table
+
+
+def _show_status(paper: Console, found: Status) -> None:
+    from rich.table import Table
+
+    table = Table("", "", title="Market data", show_header=False)
+    stale = "nothing stored" if found.stale_sessions is None else f"{found.stale_sessions} sessions behind the exchange"
+    lines = {
+        "snapshot": found.snapshot or "none",
+        "bars": f"{found.bars:,} of {found.symbols:,} symbols, {found.restated:,} restatements",
+        "span": f"{found.first} to {found.last} ({stale})",
+        "sources": _listed(found.sources),
+        "splits, dividends, delistings": _listed(found.actions),
+        "sectors": f"{found.sectors:,} symbols" + (", backfilled" if found.sectors_backfilled else ""),
+        "universes": _listed(found.universes),
+        "benchmarks": ", ".join(f"{name} {first} to {last}" for name, (first, last) in found.benchmarks.items()) or "none",
+        "fundamentals, headlines": f"{found.fundamentals:,}, {found.news:,}",
+        "flagged": _listed(found.flagged),
+        "quarantined": _listed(found.quarantined),
+        "last recorded": f"{found.last_recorded:%Y-%m-%d %H:%M} UTC" if found.last_recorded else "never",
+    }
+    for label, value in lines.items():
+        table.add_row(label, value)
+    paper.print(table)
+    years = Table("year", "bars", "symbols", title="Coverage")
+    for year, (bars, symbols) in found.bars_by_year.items():
+        years.add_row(str(year), f"{bars:,}", f"{symbols:,}")
+    paper.print(years)
+    for text in found.warnings:
+        paper.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _listed(counts: Mapping[str, int | str] | Mapping[str, int] | Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in counts.items()) or "none"

@@ -1,0 +1,139 @@
+"""Files in, facts stored, snapshot published: what ``exo data import`` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from mech_exo.domain.errors import InputError, MechExoError
+from mech_exo.domain.panel import PriceBasis
+from mech_exo.utils.settings import DataConfig
+
+if TYPE_CHECKING:
+    from mech_exo.datasource.storage import DataStorage, FactSummary, ImportSummary
+
+ENDINGS = (".csv.gz", ".csv", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What to import: files of bars, and at most one file each of sectors, a universe's members and a benchmark.
+
+    ``source`` None: each file's own name. ``max_jump`` see ``data.max_jump``.
+    """
+
+    bars: tuple[Path, ...] = ()
+    price_basis: PriceBasis = PriceBasis.AS_TRADED
+    source: str | None = None
+    sectors: Path | None = None
+    universe: Path | None = None
+    universe_name: str = "sp500"
+    benchmark: Path | None = None
+    benchmark_name: str = "SPY"
+    max_jump: float = DataConfig().max_jump
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of a request: one summary per file, the published snapshot (its hash), seconds of wall clock."""
+
+    bars: tuple[ImportSummary, ...]
+    facts: tuple[FactSummary, ...]
+    snapshot: str
+    seconds: float
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        """What a person should look at, in all files."""
+        return tuple(f"{summary.file}: {text}" for summary in self.bars for text in summary.attention)
+
+
+def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[[str], None] = lambda _: None) -> ImportReport:
+    """Import everything ``request`` names and publish. ``progress`` is told what happens next.
+
+    Every file is a transaction of its own. When one fails, what was stored before it stays and is published.
+
+    Raises
+    ------
+    InputError
+        A file is missing, empty, unreadable or unusable, or nothing is requested.
+    """
+    if not (request.bars or request.sectors or request.universe or request.benchmark):
+        raise InputError("an import needs at least one file", remedy="exo data import FILE…   (or --sectors, --universe, --benchmark FILE)")
+    began = time.perf_counter()
+    bars: list[ImportSummary] = []
+    facts: list[FactSummary] = []
+    try:
+        for path in request.bars:
+            progress(f"importing {path.name}")
+            bars.append(_import_bars(storage, path, request))
+        if request.sectors is not None:
+            progress("importing sectors")
+            facts.append(_named(request.sectors, storage.store_sectors))
+        if request.universe is not None:
+            progress(f"importing the universe {request.universe_name}")
+            facts.append(_named(request.universe, lambda frame: storage.store_universe(frame, name=request.universe_name)))
+        if request.benchmark is not None:
+            progress(f"importing the benchmark {request.benchmark_name}")
+            facts.append(_named(request.benchmark, lambda frame: storage.store_benchmark(frame, name=request.benchmark_name)))
+    except MechExoError:
+        if bars or facts:
+            storage.publish()
+        raise
+    progress("publishing")
+    return ImportReport(tuple(bars), tuple(facts), storage.publish().hash, time.perf_counter() - began)
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """The rows of a CSV, CSV.gz or Parquet file. CSV cells stay text here, so that what is no number can be shown as it stands.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, of another kind or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"a file to import must exist; {path} does not" if not path.exists() else f"a file is needed; {path} is a folder")
+    if not path.name.lower().endswith(ENDINGS):
+        raise InputError(f"a file to import ends in {', '.join(ENDINGS)}; got {path.name}", remedy="convert it, e.g. to CSV with a header line")
+    if path.stat().st_size == 0:
+        raise InputError(f"a file to import must not be empty; {path} has 0 bytes", remedy="fetch it again")
+    try:
+        return pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} cannot be read as {'Parquet' if path.suffix.lower() == '.parquet' else 'CSV'}: {why}", remedy="fetch it again") from error
+
+
+def source_of(path: Path) -> str:
+    """The source's name when none is given: the file's, without its ending."""
+    name = path.name.lower()
+    return next(name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending))
+
+
+def _import_bars(storage: DataStorage, path: Path, request: ImportRequest) -> ImportSummary:
+    frame = read_table(path)
+    source = request.source or source_of(path)
+    with _naming(path):
+        return storage.store_ohlc_data(frame, source=source, price_basis=request.price_basis, file=path.name, max_jump=request.max_jump)
+
+
+def _named(path: Path, store: Callable[[pl.DataFrame], FactSummary]) -> FactSummary:
+    frame = read_table(path)
+    with _naming(path):
+        return store(frame)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An input error says which file it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path.name}: {error.message}", remedy=error.remedy) from error
