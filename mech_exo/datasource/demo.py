@@ -80,12 +80,14 @@ class SampleMarket:
         )
 
     def store(self, storage: DataStorage) -> None:
-        """Put the whole market into ``storage``, every row with the source "synthetic sample"."""
+        """Put the whole market into ``storage``, which says "synthetic sample" from then on; publishing it is left to the caller."""
+        storage.set_label(LABEL)
         storage.store_ohlc_data(self.panel.to_frame(), source=LABEL)
+        storage.store_corporate_actions(self.delistings(), source=LABEL)
         storage.store_sectors(self.sectors)
-        storage.store_universe(UNIVERSE, self.universe)
-        storage.store_benchmark(BENCHMARK, self.benchmark)
-        storage.store_fundamentals(self.fundamentals)
+        storage.store_universe(self.universe, name=UNIVERSE)
+        storage.store_benchmark(self.benchmark, name=BENCHMARK)
+        storage.store_fundamentals(self.fundamentals, source=LABEL)
         storage.store_news(self.news)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,10 +40,10 @@ class YahooSession(Session[Response]):
             raise BusyError(f"Yahoo could not be reached ({type(error).__name__})") from error
         if response.status_code == 429 or response.status_code >= 500:
             raise BusyError(f"Yahoo answered {response.status_code}", seconds_of(response.headers.get("Retry-After")))
-        consent = "consent." in str(response.url)
-        if not consent and "json" not in (response.headers.get("Content-Type") or ""):
+        final = response.status_code >= 400 or "consent." in str(response.url)
+        if not final and "json" not in (response.headers.get("Content-Type") or ""):
             raise BusyError("Yahoo answered with a page instead of data")
-        if response.content.strip() in NOTHING:
+        if not final and response.content.strip() in NOTHING:
             raise BusyError("Yahoo answered with nothing")
         return response
 
@@ -59,7 +60,12 @@ def yahoo_symbol(symbol: str) -> str:
 
 
 def quiet() -> None:
-    """Let yfinance raise instead of printing and guessing, and forget answers it keeps for the life of the process."""
+    """Let yfinance raise instead of printing and guessing, and forget answers it keeps for the life of the process.
+
+    What it does with pandas that pandas will drop one day is its authors' affair, not the user's.
+    """
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance\.")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"yfinance\.")
     yfinance.config.debug.hide_exceptions = False
     YfData.cache_get.cache_clear()
 

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from mech_exo.datasource import DataStorage, FundamentalFetcher
+from mech_exo.datasource.fetching import Status
+from mech_exo.domain.errors import DataError, InputError
+from tests.replay.answers import summary
+from tests.replay.server import Answer, Replay, data, page, recorded
+
+Shared = Callable[[str], Path]
+QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 3.0, "timeout": 5.0}
+SUMMARY, QUOTE, SERIES, METRIC = "v10/finance/quoteSummary/", "v7/finance/quote", "fundamentals-timeseries", "api.finnhub.io/api/v1//stock/metric"
+NOW = datetime(2025, 2, 25, 14, 30, tzinfo=UTC)
+KEYED = {**QUICK, "finnhub": {"api_key": "SECRETKEY"}}
+
+
+def fetcher(config: object = QUICK) -> FundamentalFetcher:
+    return FundamentalFetcher(config, clock=lambda: NOW)
+
+
+@pytest.fixture
+def finnhub(shared: Shared) -> Answer:
+    samples = json.loads(shared("data/api/finnhub_recorded_samples.json").read_text())
+    return data(samples["/stock/metric?symbol=AAPL&metric=all (captured 2026-09-06)"])
+
+
+@pytest.fixture
+def apple(replay: Replay, shared: Shared) -> Replay:
+    replay.on(SUMMARY + "AAPL", recorded(shared("data/api/yahoo/quoteSummary-all-AAPL.json")))
+    replay.on(QUOTE, recorded(shared("data/api/yahoo/quote-AAPL.json")))
+    replay.on(SERIES, data({"timeseries": {"result": [], "error": None}}))
+    return replay
+
+
+@pytest.fixture
+def bare(replay: Replay) -> Replay:
+    replay.on(QUOTE, data({"quoteResponse": {"result": [], "error": None}}))
+    replay.on(SERIES, data({"timeseries": {"result": [], "error": None}}))
+    return replay
+
+
+def test_figures_of_a_recorded_answer(apple: Replay) -> None:
+    one = fetcher()
+    facts = one.fetch(["AAPL"])
+    value = dict(facts.select("metric", "value").iter_rows())
+    assert value["return_on_equity"] == 1.3652 and value["revenue_growth"] == 0.04 and value["earnings_growth"] == 0.101
+    assert value["debt_to_equity"] == pytest.approx(1.45, rel=1e-12), "Yahoo gives percent"
+    assert value["market_cap"] > 1e12 and value["pe_ratio"] > 30.0 and value["gross_margin"] == 0.46519002
+    period = dict(facts.select("metric", "period_end").iter_rows())
+    assert period["return_on_equity"] == date(2024, 12, 28), "the quarter Yahoo names"
+    assert period["pe_ratio"] == NOW.date(), "a ratio to today's price is of today"
+    assert set(facts["known_at"]) == {NOW} and set(facts["filed"]) == {NOW.date()}
+    assert set(facts["source"]) == {"yahoo"} and set(facts["fiscal_period"]) == {"snapshot"}
+    assert one.report[0].status is Status.OK and one.report[0].rows == facts.height == facts["metric"].n_unique()
+
+
+def test_finnhub_fills_what_yahoo_lacks_and_never_takes_turns(apple: Replay, finnhub: Answer) -> None:
+    apple.on(METRIC, finnhub)
+    without = fetcher().fetch(["AAPL"])
+    facts = fetcher(KEYED).fetch(["AAPL"])
+    assert facts.filter(source="yahoo").equals(without)
+    extra = dict(facts.filter(source="finnhub").select("metric", "value").iter_rows())
+    assert extra == {"revenue_growth_ttm": pytest.approx(0.1424), "eps_growth_ttm": pytest.approx(0.3261)}
+    assert apple.requests(METRIC)[0].query["token"] == "SECRETKEY"
+
+
+def test_finnhub_alone_in_fractions_and_dollars(bare: Replay, finnhub: Answer) -> None:
+    bare.on(SUMMARY, data({"quoteSummary": {"result": None, "error": {"code": "Not Found"}}}, status=404))
+    bare.on(METRIC, finnhub)
+    one = fetcher(KEYED)
+    value = dict(one.fetch(["AAPL"]).select("metric", "value").iter_rows())
+    assert value["return_on_equity"] == pytest.approx(1.3718) and value["gross_margin"] == pytest.approx(0.4865)
+    assert value["debt_to_equity"] == 0.7844 and value["market_cap"] == pytest.approx(4.6696995e12)
+    assert one.report[0].status is Status.OK and "no such symbol at Yahoo" in one.report[0].detail
+
+
+def test_no_number_is_made_up(bare: Replay) -> None:
+    bare.on(SUMMARY, summary(returnOnEquity=0.2, revenueGrowth="Infinity", earningsGrowth=None, forwardPE=True, trailingPE=11.0))
+    facts = fetcher().fetch(["AAA"])
+    assert facts.select("metric", "value").rows() == [("pe_ratio", 11.0)], "without the quarter's end a figure of a quarter has no date"
+
+
+def test_money_in_another_currency_is_left_out(bare: Replay) -> None:
+    day = int(datetime(2024, 12, 31, tzinfo=UTC).timestamp())
+    figures = {"returnOnEquity": 0.2, "totalRevenue": 5e9, "mostRecentQuarter": day, "currency": "USD"}
+    bare.on(SUMMARY + "AAA", summary(**figures, financialCurrency="USD"))
+    bare.on(SUMMARY + "BBB", summary(**figures, financialCurrency="TWD"))
+    facts = fetcher().fetch(["AAA", "BBB"])
+    assert facts.filter(symbol="AAA")["metric"].to_list() == ["return_on_equity", "revenue_ttm"]
+    assert facts.filter(symbol="BBB")["metric"].to_list() == ["return_on_equity"]
+
+
+def test_an_unknown_symbol_is_told_from_a_failure(bare: Replay, shared: Shared) -> None:
+    bare.on(SUMMARY + "ADH", recorded(shared("data/api/yahoo/quoteSummary-financialData-ADH.json")))
+    bare.on(SUMMARY + "DOWN", page(status=500))
+    bare.on(SUMMARY + "GOOD", summary(trailingPE=9.0))
+    bare.on(SUMMARY + "NONE", summary())
+    one = fetcher({**QUICK, "attempts": 2})
+    assert one.fetch(["ADH", "DOWN", "GOOD", "NONE"])["symbol"].to_list() == ["GOOD"]
+    assert [outcome.status for outcome in one.report] == [Status.UNKNOWN, Status.FAILED, Status.OK, Status.EMPTY]
+    with pytest.raises(DataError, match="none of 2 did. ADH: unknown"):
+        one.fetch(["ADH", "DOWN"])
+
+
+@pytest.mark.parametrize("fault", [data({}, status=429), page(status=502), page(), Answer(body=b"{}")])
+def test_a_passing_fault_is_waited_out(bare: Replay, fault: Answer) -> None:
+    bare.on(SUMMARY, fault, summary(trailingPE=9.0))
+    assert fetcher().fetch("AAA")["value"].to_list() == [9.0]
+
+
+@pytest.mark.parametrize("fault", [data({"error": "API limit reached."}, status=429, Retry_After="0"), page(status=503), page(), Answer(body=b"{")])
+def test_a_passing_fault_of_finnhub_is_waited_out(bare: Replay, fault: Answer) -> None:
+    bare.on(SUMMARY, summary(trailingPE=9.0))
+    bare.on(METRIC, fault, data({"metric": {"roeTTM": 12.5}}))
+    assert dict(fetcher(KEYED).fetch("AAA").select("metric", "value").iter_rows()) == {"pe_ratio": 9.0, "return_on_equity": 0.125}
+
+
+def test_a_refused_key_is_said_and_never_shown(bare: Replay) -> None:
+    bare.on(SUMMARY, summary(trailingPE=9.0))
+    bare.on(METRIC, data({"error": "Invalid API key"}, status=401))
+    one = fetcher(KEYED)
+    assert one.fetch("AAA")["source"].to_list() == ["yahoo"]
+    assert one.report[0].detail == "the key was not accepted for this"
+    assert len(bare.requests(METRIC)) == 1, "asking again would not help"
+
+
+def test_an_unreachable_vendor_does_not_leak_the_key(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    one = fetcher({**KEYED, "attempts": 1})
+    with pytest.raises(DataError, match="could not be reached") as caught:
+        one.fetch("AAA")
+    assert "SECRETKEY" not in str(caught.value) + repr(one.report) + repr(one.settings)
+
+
+def test_a_bad_symbol_is_refused() -> None:
+    with pytest.raises(InputError, match="a symbol has"):
+        fetcher().fetch(["A B"])
+
+
+def test_what_it_fetches_is_what_the_store_takes(bare: Replay, tmp_path: Path) -> None:
+    bare.on(SUMMARY, summary(trailingPE=9.0))
+    with DataStorage(tmp_path / "store.duckdb") as storage:
+        assert storage.store_fundamentals(fetcher().fetch("AAA"), source="yahoo").new == 1

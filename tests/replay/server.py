@@ -1,0 +1,191 @@
+"""Vendors' recorded answers behind a local HTTPS proxy, so that the unmodified client libraries talk to it.
+
+The server takes CONNECT for any host, shows a certificate for that host signed by its own authority, and answers from a
+route table. Every request is written down.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it arrived. ``path`` without the query; ``query`` holds the first value of every parameter."""
+
+    host: str
+    path: str
+    query: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response. ``hang`` seconds pass before it."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    kind: str = "application/json;charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def data(value: object, status: int = 200, **headers: str) -> Answer:
+    """An answer of JSON."""
+    return Answer(status, json.dumps(value).encode(), headers={name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def page(text: str = "<html><body>Service unavailable</body></html>", status: int = 200) -> Answer:
+    """An answer of HTML."""
+    return Answer(status, text.encode(), "text/html")
+
+
+def recorded(path: Path) -> Answer:
+    """An answer as recorded by node-yahoo-finance2: status, type and body."""
+    response = json.loads(path.read_text())["response"]
+    text = response["bodyText"] if "bodyText" in response else json.dumps(response["bodyJson"])
+    return Answer(response["status"], text.encode(), response["headers"].get("content-type", "application/json"))
+
+
+def in_turn(*answers: Answer) -> Callable[[Asked], Answer]:
+    """One answer after another; the last one is repeated."""
+    left, lock = list(answers), threading.Lock()
+
+    def answer(_: Asked) -> Answer:
+        with lock:
+            return left.pop(0) if len(left) > 1 else left[0]
+
+    return answer
+
+
+@dataclass
+class Replay:
+    """What the server answers and what it was asked. A route is a piece of ``host/path``; the first that fits answers."""
+
+    proxy: str
+    authority: Path
+    asked: list[Asked] = field(default_factory=list)
+    routes: dict[str, Callable[[Asked], Answer]] = field(default_factory=dict)
+
+    def on(self, piece: str, *answers: Answer) -> None:
+        """Answer requests whose ``host/path`` holds ``piece`` with ``answers``, one after another."""
+        self.routes[piece] = in_turn(*answers)
+
+    def serve(self, piece: str, answer: Callable[[Asked], Answer]) -> None:
+        """Answer requests whose ``host/path`` holds ``piece`` with what ``answer`` says."""
+        self.routes[piece] = answer
+
+    def requests(self, piece: str) -> Sequence[Asked]:
+        """What was asked of ``piece`` so far."""
+        return [one for one in self.asked if piece in one.host + one.path]
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer to ``asked``; 404 for what no route knows."""
+        self.asked.append(asked)
+        for piece, route in self.routes.items():
+            if piece in asked.host + asked.path:
+                return route(asked)
+        return page("no such route", 404)
+
+
+@contextmanager
+def replaying(folder: Path) -> Iterator[Replay]:
+    """A running server; its authority's certificate lies in ``folder``."""
+    authority = trustme.CA()
+    bundle = folder / "authority.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Tunnel)
+    server.daemon_threads = True
+    replay = Replay(f"http://127.0.0.1:{server.server_port}", bundle)
+    server.replay = replay  # type: ignore[attr-defined]
+    server.contexts = _Certificates(authority)  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield replay
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Certificates:
+    """One TLS context per host, HTTP/1.1 only."""
+
+    def __init__(self, authority: trustme.CA) -> None:
+        self._authority, self._made, self._lock = authority, {}, threading.Lock()
+
+    def of(self, host: str) -> ssl.SSLContext:
+        with self._lock:
+            if host not in self._made:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                self._authority.issue_cert(host).configure_cert(context)
+                context.set_alpn_protocols(["http/1.1"])
+                self._made[host] = context
+            return self._made[host]
+
+
+class _Tunnel(BaseHTTPRequestHandler):
+    """CONNECT, then TLS on the same socket, then plain requests until the client leaves."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 20
+
+    def do_CONNECT(self) -> None:
+        host = self.path.rpartition(":")[0]
+        self.send_response(200, "Connection established")
+        self.end_headers()
+        try:
+            inner = self.server.contexts.of(host).wrap_socket(self.connection, server_side=True)  # type: ignore[attr-defined]
+        except (ssl.SSLError, OSError):
+            self.close_connection = True
+            return
+        try:
+            _Inner(inner, self.client_address, self.server, host)
+        finally:
+            inner.close()
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+class _Inner(BaseHTTPRequestHandler):
+    """The requests inside the tunnel."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 20
+
+    def __init__(self, socket: ssl.SSLSocket, address: object, server: object, host: str) -> None:
+        self.host = host
+        super().__init__(socket, address, server)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self._reply()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._reply()
+
+    def _reply(self) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        answer = self.server.replay.answer(Asked(self.host, parts.path, query))  # type: ignore[attr-defined]
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
