@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,22 +39,30 @@ def score(
 
 
 def _draw(console: Console, ranking: Ranking, top: int) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f"Top investment ideas at the close of {ranking.as_of}")
-    factors = ranking.scores.factors
-    for name in ("rank", "symbol", "score", "percentile", "price", "sector", *factors):
-        table.add_column(name, justify="left" if name in ("symbol", "sector") else "right")
+    table = Table(title=f"Top investment ideas at the close of {ranking.as_of}", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("rank", "symbol", "score", "percentile", "price"):
+        table.add_column(name, justify="left" if name == "symbol" else "right", no_wrap=True)
+    table.add_column("sector")
+    table.add_column("mostly by")
     for row in ranking.frame.head(top).iter_rows(named=True):
-        parts = [f"{row[f'contribution_{name}']:+.3f}" for name in factors]
         table.add_row(
             str(row["rank"]), row["symbol"], f"{row['composite_score']:+.3f}", f"{row['percentile']:.3f}", f"{row['current_price']:,.2f}",
-            row["sector"] or "unknown", *parts,
+            row["sector"] or "unknown", _largest(row, ranking.scores.factors),
         )  # fmt: skip
     console.print(table)
     left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(ranking.excluded.items()))
     console.print(f"{ranking.frame.height} names scored" + (f"; without a score: {left_out}" if left_out else ""))
-    for name, reason in ranking.missing:
-        console.print(f"factor {name} is not in the score: {reason}", style="yellow")
+    for reason in dict.fromkeys(reason for _, reason in ranking.missing):
+        names = ", ".join(name for name, why in ranking.missing if why == reason)
+        console.print(f"not in the score ({reason}): {names}", style="yellow", highlight=False)
     for warning in ranking.warnings:
-        console.print(f"note: {warning}", style="yellow")
+        console.print(f"note: {warning}", style="yellow", highlight=False)
+
+
+def _largest(row: dict[str, Any], factors: tuple[str, ...], shown: int = 3) -> str:
+    """The factors that move the score most, with what each adds."""
+    parts = sorted(((name, row[f"contribution_{name}"]) for name in factors), key=lambda part: -abs(part[1]))
+    return "\n".join(f"{added:+.2f} {name}" for name, added in parts[:shown])

@@ -130,12 +130,7 @@ class IdeaScorer:
         view = self._storage.view(as_of)
         strategy = self._config.strategy
         panel = view.panel(start=strategy.history_start)
-        row = panel.shape[0] - 1
-        if row < 0:
-            raise MissingDataError(
-                f"scoring needs bars from {strategy.history_start} on; the store has none up to {as_of or 'today'}",
-                remedy="exo data import FILE",
-            )
+        row = _last_row(panel, strategy.history_start, as_of)
         universe = view.universe(panel, strategy.universe.name)
         table = score_rows(panel, universe, np.array([row]), self._config.factors, strategy.universe)
         scores = table.scores(0)
@@ -223,6 +218,23 @@ def _configured() -> Config:
     from mech_exo.utils.config import home_folder, load
 
     return load(home_folder())
+
+
+def _last_row(panel: BarPanel, start: date, as_of: date | None) -> int:
+    """The panel's last row. Raises MissingDataError when there is none, or when nothing at all was traded in it."""
+    row = panel.shape[0] - 1
+    if row < 0:
+        raise MissingDataError(
+            f"scoring needs bars from {start} on; the store has none up to {as_of or 'today'}", remedy="exo data import FILE"
+        )
+    if np.isnan(panel.close[row]).all():
+        traded = np.flatnonzero(~np.isnan(panel.close).all(axis=1))
+        last = f"the last session with any is {panel.sessions[traded[-1]]}" if len(traded) else "there is none before it either"
+        raise MissingDataError(
+            f"scoring needs bars of its session; the store has none of {panel.sessions[row]}; {last}",
+            remedy="import newer bars with `exo data import FILE`, or choose an earlier date",
+        )
+    return row
 
 
 def _sector_names(universe: Universe, row: int) -> tuple[str | None, ...]:

@@ -12,6 +12,7 @@ import pytest
 
 import mech_exo.scoring as scoring
 from mech_exo.domain.errors import ConfigError, InputError, MissingDataError
+from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.scoring import FactorFactory, IdeaScorer
 from mech_exo.utils.settings import Config, FactorsConfig, FactorWeight, StrategyConfig, UniverseRules
 from tests.scoring.markets import SECTORS, random_panel, random_universe, same_bits
@@ -126,6 +127,14 @@ def test_explain_an_unknown_symbol(market):
 def test_nothing_stored_up_to_the_date_is_an_error(market):
     with pytest.raises(MissingDataError, match="the store has none up to 2009-01-01"):
         IdeaScorer(market, CONFIG).rank_universe(date(2009, 1, 1))
+
+
+def test_a_session_of_which_nothing_is_stored_is_an_error(market):
+    panel = market._panel
+    bars = {name: np.vstack([getattr(panel, name), np.full((1, 20), np.nan)]) for name in ("open", "high", "low", "close", "volume")}
+    longer = BarPanel.from_arrays(np.append(panel.sessions, np.datetime64("2010-03-05")), panel.symbols, bars)
+    with pytest.raises(MissingDataError, match="none of 2010-03-05; the last session with any is 2010-03-04"):
+        IdeaScorer(InMemory(longer, Universe.everyone(longer)), CONFIG).rank_universe()
 
 
 def test_the_factory_makes_factors(market):
