@@ -19,7 +19,7 @@ from mech_exo.decision.strategy import Strategy
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import RiskState
-from mech_exo.execution.booking import book_of, days_on
+from mech_exo.execution.booking import book_of, days_on, history_of
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import Desk, PaperBroker, PlayedSession
 from mech_exo.execution.reconcile import GateReport
@@ -229,14 +229,14 @@ def _desk_then(ledger: Ledger, book: BookId, booked: SessionRow, known: Known) -
     lines = book_of(known.panel.symbols, booked.lines)
     for line in lines:
         drop_order(line)
-    history = {row.session: row.day for row in ledger.day_history(book) if row.session <= booked.session}
+    history = history_of([row for row in ledger.day_history(book) if row.session <= booked.session])
     account = new_account(booked.day.cash)
     account["nav"], account["index"] = booked.day.nav, booked.day.index
     held = np.flatnonzero(lines["shares"])
     account["live"] = len(held)
     live = np.zeros(len(lines), np.int64)
     live[: len(held)] = held
-    return Desk(lines, live, account, days_on(known.panel.sessions, history))
+    return Desk(lines, live, account, days_on(known.panel.sessions, *history))
 
 
 def _differences(before: object, after: object, path: str = "") -> Iterator[str]:

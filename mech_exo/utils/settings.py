@@ -98,9 +98,9 @@ class FactorsConfig(Model):
     scoring: ScoringRules = ScoringRules()
 
     def weights(self) -> dict[str, FactorWeight]:
-        """Every factor with a weight above 0, by name, in file order of the families."""
-        families = (self.fundamental, self.technical, self.sentiment, self.quality)
-        return {name: line for family in families for name, line in family.items() if line.weight > 0}
+        """Every factor with a weight above 0, in order of the names: the same configuration adds up in the same order."""
+        lines = [item for family in (self.fundamental, self.technical, self.sentiment, self.quality) for item in family.items()]
+        return {name: line for name, line in sorted(lines, key=lambda item: item[0]) if line.weight > 0}
 
     @model_validator(mode="after")
     def _some_weight(self) -> FactorsConfig:
