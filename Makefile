@@ -13,7 +13,6 @@ LEAST  ?= 100
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
-export UV_LINK_MODE ?= copy
 export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -72,13 +71,13 @@ $(BIN)/uv: requirements-uv.txt | $(BIN)/python
 
 define install
 	@echo "Installing $(1) into .venv ..."
-	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1); } || \
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python $(2) --require-hashes -r $(1); } || \
 		$(BIN)/python -m pip install --quiet --require-hashes -r $(1)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 endef
 
 $(USER): requirements.txt requirements-uv.txt pyproject.toml | $(BIN)/uv
-	$(call install,requirements.txt)
+	$(call install,requirements.txt,--compile-bytecode)
 	@touch $@
 
 $(DEV): requirements-dev.txt requirements-uv.txt pyproject.toml | $(BIN)/uv

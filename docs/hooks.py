@@ -41,7 +41,7 @@ def page() -> str:
             rule = allowed(schema, node)
             if rule == "a mapping of keys to values" and "additionalProperties" not in node:
                 continue  # a section: its keys follow
-            rule = rule.replace("|", "\\|")
+            rule = rule.replace("|", "\\|").replace("[", "\\[")
             parts.append(f"| `{'.'.join(path)}` | {rule} | {_default(defaults[part], path)} | {node.get('description', '')} |")
         if "additionalProperties" in str(schema) and "FactorWeight" in schema.get("$defs", {}):
             line = schema["$defs"]["FactorWeight"]["properties"]

@@ -87,3 +87,20 @@ def exo() -> Callable[..., Ran]:
         return Ran(code, out.getvalue(), err.getvalue())
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--least-passed N``: a run in which fewer than N tests passed has failed, whatever was skipped."""
+    parser.addoption("--least-passed", type=int, default=0, metavar="N", help="fail when fewer than N tests passed")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Count what passed; a worker of xdist leaves that to the controller."""
+    least = session.config.getoption("--least-passed")
+    if not least or hasattr(session.config, "workerinput"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    passed = len(reporter.stats.get("passed", []))
+    if passed < least:
+        reporter.write_line(f"only {passed} tests passed where at least {least} must", red=True)
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
