@@ -63,6 +63,7 @@ def check(as_json: JsonOption = False) -> None:
 
     place = home()
     loaded = load(place)
+    check_factors(loaded, place / "config" / "factors.yml")
     data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights())}
 
     def render(paper: Console) -> None:
@@ -97,6 +98,25 @@ def show(
         typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120) if values else "# every value is its default")
 
     emit(data, as_json, render)
+
+
+def check_factors(config: Config, path: Path) -> None:
+    """Every factor must be in the registry, in its own family, with parameters in range. Raises ConfigError naming them all."""
+    from mech_exo.domain.errors import ConfigError
+    from mech_exo.scoring.factors import lookup
+
+    mistakes: list[ConfigError] = []
+    for family in ("fundamental", "technical", "sentiment", "quality"):
+        for name, line in getattr(config.factors, family).items():
+            try:
+                factor = lookup(name).bind(line.params).factor
+                if factor.family != family:
+                    raise ConfigError(f"{name} must stand under {factor.family}; it stands under {family}")
+            except ConfigError as error:
+                mistakes.append(ConfigError(f"{path}: {family}.{name}: {error.message}", remedy=error.remedy))
+    if mistakes:
+        remedies = "\n  → ".join(dict.fromkeys(mistake.remedy for mistake in mistakes if mistake.remedy))
+        raise ConfigError("\n".join(mistake.message for mistake in mistakes), remedy=remedies or None)
 
 
 def limits_in_dollars(config: Config) -> dict[str, float | None]:
