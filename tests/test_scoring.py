@@ -35,7 +35,7 @@ def test_rank_universe():
     assert ranking["percentile"][0] == 1.0
     assert ranking["pe_ratio"].is_null().all()
     parts = [name for name in ranking.columns if name.startswith("contribution_")]
-    assert parts == [f"contribution_{name}" for name in ("rsi_14", "momentum_12_1", "volatility_ratio", "volume_trend")]
+    assert parts == [f"contribution_{name}" for name in ("momentum_12_1", "rsi_14", "volatility_ratio", "volume_trend")]
     assert np.allclose(ranking.select(parts).to_numpy().sum(axis=1), ranking["composite_score"].to_numpy(), rtol=0, atol=1e-12)
 
 

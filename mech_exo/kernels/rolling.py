@@ -215,33 +215,25 @@ def rsi_rows(values: Floats, rows: Ints, window: int) -> Floats:
     NaN while a series has never moved (0 / 0; TA-Lib says 0 there).
     """
     count = values.shape[1]
-    out = np.full((len(rows), count), np.nan)
-    last, gain, loss = np.zeros(count), np.zeros(count), np.zeros(count)
-    seen = np.zeros(count, np.int64)
+    out = np.empty((len(rows), count))
+    last, gain, loss, moves = np.full(count, np.nan), np.zeros(count), np.zeros(count), np.zeros(count)
     k = 0
     for t in range(rows[-1] + 1 if len(rows) else 0):
-        wanted = rows[k] == t
-        for j in range(count):
-            value = values[t, j]
-            if value != value:
-                continue
-            change = value - last[j]
-            last[j] = value
-            seen[j] += 1
-            up = max(change, 0.0)
-            down = max(-change, 0.0)
-            if seen[j] > window + 1:
-                gain[j] = (gain[j] * (window - 1) + up) / window
-                loss[j] = (loss[j] * (window - 1) + down) / window
-            elif seen[j] > 1:
-                gain[j] += up
-                loss[j] += down
-                if seen[j] == window + 1:
-                    gain[j] /= window
-                    loss[j] /= window
-            if wanted and seen[j] > window and gain[j] + loss[j] > 0.0:
-                out[k, j] = 100.0 * (gain[j] / (gain[j] + loss[j]))
-        if wanted:
+        row = values[t]
+        for j in range(count):  # selects, no branches: the compiler turns this loop into vector instructions
+            change = row[j] - last[j]
+            moved = change == change
+            kept = 1.0 if moves[j] < window else window - 1.0
+            moves[j] += 1.0 if moved else 0.0
+            share = float(window) if moves[j] >= window else 1.0
+            gain[j] = (gain[j] * kept + max(change, 0.0)) / share if moved else gain[j]
+            loss[j] = (loss[j] * kept + max(-change, 0.0)) / share if moved else loss[j]
+            last[j] = row[j] if row[j] == row[j] else last[j]
+        if rows[k] == t:
+            for j in range(count):
+                total = gain[j] + loss[j]
+                known = row[j] == row[j] and moves[j] >= window and total > 0.0
+                out[k, j] = 100.0 * (gain[j] / total) if known else np.nan
             k += 1
     return out
 
@@ -254,28 +246,24 @@ def atr_rows(high: Floats, low: Floats, close: Floats, rows: Ints, window: int) 
     first ``window`` of them, first value at the bar of index ``window``, as TA-Lib. A bar lacking any of its three prices is missing.
     """
     count = close.shape[1]
-    out = np.full((len(rows), count), np.nan)
-    last, level = np.zeros(count), np.zeros(count)
-    seen = np.zeros(count, np.int64)
+    out = np.empty((len(rows), count))
+    last, level, spans = np.full(count, np.nan), np.zeros(count), np.zeros(count)
     k = 0
     for t in range(rows[-1] + 1 if len(rows) else 0):
-        wanted = rows[k] == t
-        for j in range(count):
-            top, bottom, value = high[t, j], low[t, j], close[t, j]
-            if top != top or bottom != bottom or value != value:
-                continue
-            span = max(top, last[j]) - min(bottom, last[j])
-            last[j] = value
-            seen[j] += 1
-            if seen[j] > window + 1:
-                level[j] = (level[j] * (window - 1) + span) / window
-            elif seen[j] > 1:
-                level[j] += span
-                if seen[j] == window + 1:
-                    level[j] /= window
-            if wanted and seen[j] > window:
-                out[k, j] = level[j]
-        if wanted:
+        top, bottom, row = high[t], low[t], close[t]
+        for j in range(count):  # selects, no branches: see rsi_rows
+            known = top[j] == top[j] and bottom[j] == bottom[j] and row[j] == row[j]
+            counted = known and last[j] == last[j]
+            span = max(top[j], last[j]) - min(bottom[j], last[j])
+            kept = 1.0 if spans[j] < window else window - 1.0
+            spans[j] += 1.0 if counted else 0.0
+            share = float(window) if spans[j] >= window else 1.0
+            level[j] = (level[j] * kept + span) / share if counted else level[j]
+            last[j] = row[j] if known else last[j]
+        if rows[k] == t:
+            for j in range(count):
+                known = top[j] == top[j] and bottom[j] == bottom[j] and row[j] == row[j]
+                out[k, j] = level[j] if known and spans[j] >= window else np.nan
             k += 1
     return out
 
