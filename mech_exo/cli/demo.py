@@ -1,0 +1,115 @@
+"""``exo demo``: everything once, on the synthetic sample market. Nothing from the network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.domain.errors import InputError
+from mech_exo.utils.calendar import sessions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mech_exo.assembly import Workspace
+
+FOLDER = "demo"
+MARKER = "synthetic-sample"
+YEARS = 10
+NIGHTS = 22
+
+
+def demo(
+    folder: Annotated[Path | None, typer.Option(help="Where the demo workspace goes; default demo/ in the workspace.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A complete nightly cycle and a ten-year backtest on an invented market, with the embedded DuckDB, ledger and paper broker."""
+    from mech_exo.cli import backtest, run
+    from mech_exo.session import run_night
+
+    with console().status("sample market …"):
+        workspace = prepare(folder or home() / FOLDER)
+        last = workspace.known().as_of
+    nights = _nights(last)
+    with workspace.ledger() as ledger:
+        desks = workspace.desks(ledger)
+        results = []
+        for session in nights:
+            with console().status(f"night of {session} …"):
+                results.append(run_night(desks, session))
+        reports = run.write_reports(workspace, ledger, results[-1])
+    engine = backtest.backtester(workspace)
+    result = backtest.play(engine, last.replace(year=last.year - YEARS), last, quiet=as_json)
+    path = backtest.write_report(workspace, result, None)
+    backtest.record_trial(workspace, result)
+
+    data = {
+        "workspace": workspace.home,
+        "synthetic": True,
+        "nights": [{"session": r.session, "nav": r.day.nav, "orders": len(r.sent), "fills": 0 if r.played is None else len(r.played.fills)} for r in results],
+        "backtest": result.as_dict() | {"report": path},
+        "reports": reports,
+    }
+
+    def show(to: Console) -> None:
+        to.rule("[bold]Mech-Exo demo · synthetic sample market, no real company, no real price")
+        for outcome in results[-2:]:
+            run.render_night(to, outcome, reports if outcome is results[-1] else ())
+        backtest.render(to, result, path)
+        best = results[-1].decision.scores.frame()["symbol"][0] if results[-1].decision is not None else engine.panel.symbols[0]
+        to.print(f"\nWorkspace: {workspace.home}", soft_wrap=True)
+        to.print(f"Try: exo --home {workspace.home} why {best}", soft_wrap=True)
+        to.print(f"     exo --home {workspace.home} replay {nights[-1]}", soft_wrap=True)
+
+    emit(data, as_json, show)
+
+
+def prepare(folder: Path) -> Workspace:
+    """The demo workspace: its market is made once, its ledger is fresh each time. Never touches a folder that is not a demo's."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.kernels import code_version
+
+    marker = folder / "data" / MARKER
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise InputError(f"the demo writes only into a folder of its own; {folder} holds other things", remedy="exo demo --folder NEW")
+    if not marker.exists() or marker.read_text() != code_version():
+        shutil.rmtree(folder, ignore_errors=True)
+        _make(folder)
+        marker.write_text(code_version())
+    for stale in (folder / "data").glob("ledger.*"):
+        stale.unlink()
+    return Workspace.open(folder)
+
+
+def _make(folder: Path) -> None:
+    from mech_exo.datasource.demo import BENCHMARK, UNIVERSE, sample_market
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.utils.workspace import create
+
+    create(folder)
+    _set(folder / "config" / "strategy.yml", r"^(\s+name:)\s+null", rf"\1 {UNIVERSE}")
+    _set(folder / "config" / "data.yml", r"^(benchmark:)\s+\S+", rf"\1 {BENCHMARK}")
+    with DataStorage(folder / "data" / "mech_exo.duckdb") as storage:
+        sample_market().store(storage)
+        storage.publish()
+
+
+def _set(path: Path, pattern: str, value: str) -> None:
+    """Change one line of a template; a template that lacks it is a bug, not a default."""
+    text, count = re.subn(pattern, value, path.read_text("utf-8"), flags=re.MULTILINE)
+    if count != 1:
+        raise InputError(f"{path.name} must have exactly one line like {pattern}; it has {count}")
+    path.write_text(text, "utf-8")
+
+
+def _nights(last: date) -> tuple[date, ...]:
+    """The last nights: the first decides on an empty book, the last decides it anew."""
+    days = sessions(last - timedelta(days=2 * NIGHTS), last)[-NIGHTS:]
+    return tuple(day.astype(object) for day in days)

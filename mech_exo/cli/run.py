@@ -1,0 +1,222 @@
+"""``exo run``, ``plan``, ``why`` and ``replay``: a night, what it would do, why it did it, and whether it can be derived again."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.domain.errors import InputError, MissingDataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mech_exo.assembly import Mode, Workspace
+    from mech_exo.decision.record import Decision
+    from mech_exo.execution.ledger import Ledger
+    from mech_exo.session import NightResult
+
+DateOption = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default the last one stored.")]
+SHOWN_IDEAS = 10
+
+
+def run(
+    at: DateOption = None,
+    mode: Annotated[str, typer.Option(help="paper; live needs the Interactive Brokers adapter.")] = "paper",
+    as_json: JsonOption = False,
+) -> None:
+    """One night: recover, reconcile, book the session, decide at its close, journal, hand over the orders for the next one.
+
+    Running it twice for the same date does nothing the second time. Example: exo run --mode paper --date 2015-06-30
+    """
+    from mech_exo.assembly import Workspace
+    from mech_exo.session import run_night
+
+    workspace = Workspace.open(home())
+    workspace.book_id(_mode(mode))
+    session = _session(workspace, at)
+    with workspace.ledger() as ledger, console().status(f"night of {session} …"):
+        result = run_night(workspace.desks(ledger), session)
+        body = _body(workspace, ledger, session)
+        reports = write_reports(workspace, ledger, result)
+    emit(night_dict(result, body, reports), as_json, lambda to: render_night(to, result, reports))
+
+
+def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
+    """What the night would decide and order, and why. Journals nothing, orders nothing."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.session import plan_night
+
+    workspace = Workspace.open(home())
+    session = _session(workspace, at)
+    with workspace.ledger() as ledger:
+        decision = plan_night(workspace.desks(ledger), session)
+    emit(json.loads(decision.body()), as_json, lambda to: render_decision(to, decision))
+
+
+def why(
+    symbol: Annotated[str, typer.Argument(help="Symbol, as stored.")],
+    at: DateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why a symbol is held, bought, sold or not bought: raw factors → score → rank → size → limit → order → fill."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.cli.explain import explain, render_explanation
+
+    workspace = Workspace.open(home())
+    with workspace.ledger(read_only=True) as ledger:
+        session = at.date() if at is not None else _last_booked(workspace, ledger)
+        body = _body(workspace, ledger, session)
+        if body is None:
+            raise MissingDataError(f"no decision is journaled for {session}", remedy=f"exo run --date {session}")
+        found = explain(symbol.upper(), body, ledger, workspace.book_id())
+    emit(found, as_json, lambda to: render_explanation(to, found))
+
+
+def replay(
+    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="The night to derive again.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Derive a past night's decision from what was recorded then and compare it byte for byte with the journal."""
+    from mech_exo.assembly import Workspace
+
+    workspace = Workspace.open(home())
+    with workspace.ledger(read_only=True) as ledger:
+        result = workspace.replay(ledger, session.date())
+    data = {"session": result.session, "recorded_at": result.recorded_at, "identical": result.identical, "differences": result.differences}
+    emit(data, as_json, lambda to: _render_replay(to, data))
+    if not result.identical:
+        raise typer.Exit(1)
+
+
+def _render_replay(to: Console, data: dict[str, Any]) -> None:
+    if data["identical"]:
+        to.print(f"[green]✔[/] {data['session']}: byte for byte as journaled at {data['recorded_at']:%Y-%m-%d %H:%M:%S} UTC")
+        return
+    to.print(f"[red]✘[/] {data['session']}: {len(data['differences'])} differences from the journal")
+    for line in data["differences"][:50]:
+        to.print(f"  {line}", markup=False)
+
+
+def _mode(mode: str) -> Mode:
+    from mech_exo.assembly import Mode
+
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise InputError(f"--mode must be paper or live; got {mode!r}") from None
+
+
+def _session(workspace: Workspace, at: datetime | None) -> date:
+    if at is not None:
+        return at.date()
+    return workspace.known().as_of
+
+
+def _last_booked(workspace: Workspace, ledger: Ledger) -> date:
+    row = ledger.last_session(workspace.book_id())
+    if row is None:
+        raise MissingDataError("no night has been run yet", remedy="exo run")
+    return row.session
+
+
+def _body(workspace: Workspace, ledger: Ledger, session: date) -> dict[str, Any] | None:
+    row = ledger.decision(workspace.book_id(), session)
+    body: dict[str, Any] | None = None if row is None else json.loads(row.body)
+    return body
+
+
+def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:
+    """The night's HTML, JSON and Markdown; nothing for a repeated night."""
+    if result.portfolio is None:
+        return ()
+    from mech_exo.reporting.query import night_report
+    from mech_exo.reporting.snapshot import DailySnapshot
+
+    sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
+    report = night_report(ledger, workspace.book_id(), result.session, workspace.config.risk, sectors)
+    paths = DailySnapshot(report).write(workspace.reports)
+    return (paths.html, paths.json, paths.markdown)
+
+
+def night_dict(result: NightResult, body: dict[str, Any] | None, reports: tuple[Path, ...]) -> dict[str, Any]:
+    """What ``exo run --json`` prints."""
+    played = result.played
+    return {
+        "session": result.session,
+        "next_session": result.next_session,
+        "repeated": result.repeated,
+        "missed_sessions": result.missed,
+        "nav": result.day.nav,
+        "nav_before": result.nav_before,
+        "cash": result.day.cash,
+        "state": result.day.state,
+        "fills": () if played is None else played.fills,
+        "unfilled": () if played is None else [line for line in played.events if line.outcome != "filled"],
+        "orders": () if result.decision is None else result.decision.orders,
+        "sent": result.sent,
+        "breaks": [str(found) for found in result.gate.breaks],
+        "decision": body,
+        "reports": reports,
+    }
+
+
+def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) -> None:
+    """A night for a person."""
+    if result.repeated:
+        to.print(f"{result.session} is booked already: nothing to do" + (f", {len(result.sent)} unsent orders handed over" if result.sent else ""))
+        return
+    change = result.day.nav - result.nav_before
+    to.print(f"\n[bold]Night of {result.session}[/] · NAV {result.day.nav:,.2f} USD ({change:+,.2f}) · cash {result.day.cash:,.2f} USD")
+    for missed in result.missed:
+        to.print(f"[yellow]⚠ {missed} had not been run: its orders and stops were booked, nothing was decided[/]")
+    for found in result.gate.breaks:
+        to.print(f"[red]✘ {found}[/]")
+    if result.played is not None and result.played.fills:
+        _render_fills(to, result)
+    if result.decision is not None:
+        render_decision(to, result.decision)
+    withheld = [sent for sent in result.sent if sent.outcome.value != "live"]
+    for sent in withheld:
+        to.print(f"[red]✘ {sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}[/]")
+    to.print(f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}")
+    for path in reports:
+        to.print(f"Report: {path}")
+
+
+def _render_fills(to: Console, result: NightResult) -> None:
+    from rich.table import Table
+
+    assert result.played is not None
+    table = Table("Symbol", "Shares", "Price", "Commission", "Slippage", "Why", title=f"Fills of {result.session}", title_justify="left")
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    for fill in result.played.fills:
+        table.add_row(
+            fill.symbol, f"{fill.shares:+,d}", f"{fill.price:,.2f}", f"{fill.commission:,.2f}", f"{fill.slippage:,.2f}", fill.reason.value.replace("_", " ")
+        )
+    to.print(table)
+
+
+def render_decision(to: Console, decision: Decision) -> None:
+    """Ideas, the order plan with reasons, and the risk verdict."""
+    from mech_exo.cli.tables import breaches_table, ideas_table, orders_table
+
+    for warning in decision.warnings:
+        to.print(f"[yellow]⚠ {warning}[/]")
+    to.print(ideas_table(decision.scores, SHOWN_IDEAS))
+    colour = {"active": "green", "reducing": "yellow", "halted": "red"}[decision.verdict.state.value]
+    to.print(f"Risk: [{colour}]{decision.verdict.state.value.upper()}[/] · {len(decision.verdict.breaches)} limits bound")
+    if decision.verdict.breaches:
+        to.print(breaches_table(decision.verdict.breaches))
+    if decision.orders:
+        to.print(orders_table(decision))
+    elif decision.scheduled:
+        to.print("No orders: what is held is what is wanted.")
+    else:
+        to.print("The book is not decided tonight; only stops, targets and time exits are kept.")

@@ -1,0 +1,68 @@
+"""Tables that several commands show."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mech_exo.decision.record import Decision
+    from mech_exo.domain.scores import Scores
+    from mech_exo.domain.verdict import Breach
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure, or "unknown"."""
+    return "unknown" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def ideas_table(scores: Scores, count: int) -> Table:
+    """The best ``count`` names with what each factor contributes."""
+    from rich.table import Table
+
+    frame = scores.frame().head(count)
+    table = Table("Rank", "Symbol", "Score", "Percentile", *(name.replace("_", " ") for name in scores.factors),
+                  title=f"Ideas at {scores.as_of} ({int((scores.rank > 0).sum())} scored)", title_justify="left")
+    for column in table.columns:
+        column.justify = "right"
+    table.columns[1].justify = "left"
+    for row in frame.iter_rows(named=True):
+        parts = [number(row[name], 3) for name in scores.factors]
+        table.add_row(str(row["rank"]), row["symbol"], number(row["composite_score"], 3), f"{row['percentile']:.0%}", *parts)
+    return table
+
+
+def orders_table(decision: Decision) -> Table:
+    """The order plan: what, why, how large, which limit bound, where the stop will rest."""
+    from rich.table import Table
+
+    table = Table("Side", "Shares", "Symbol", "Why", "Target", "Weight", "Limit that bound", "Stop", "Profit target",
+                  title=f"Orders for the open of {decision.session}", title_justify="left")
+    for place in (1, 4, 5, 7, 8):
+        table.columns[place].justify = "right"
+    targets = {target.symbol: target for target in decision.targets}
+    for order in decision.orders:
+        target = targets.get(order.symbol)
+        colour = "green" if order.shares > 0 else "red"
+        table.add_row(
+            f"[{colour}]{order.side}[/]", f"{abs(order.shares):,d}", order.symbol, order.reason.value.replace("_", " "),
+            "0" if target is None else f"{target.shares:,d}", "0.0%" if target is None else f"{target.weight:.1%}",
+            "" if target is None else target.binding.replace("_", " "),
+            "" if order.stop_level is None else number(order.stop_level), "" if order.target_level is None else number(order.target_level),
+        )
+    return table
+
+
+def breaches_table(breaches: tuple[Breach, ...], count: int = 15) -> Table:
+    """Which limits bound, on whom, and by how much."""
+    from rich.table import Table
+
+    table = Table("Limit", "On", "Allowed", "Wanted", title="Limits that bound", title_justify="left")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for breach in breaches[:count]:
+        table.add_row(breach.code.value.replace("_", " "), breach.symbol or "portfolio", f"{breach.limit:.4g}", f"{breach.value:.4g}")
+    if len(breaches) > count:
+        table.caption = f"and {len(breaches) - count} more"
+    return table
