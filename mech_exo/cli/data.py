@@ -14,6 +14,7 @@ from mech_exo.cli.output import JsonOption, console, emit
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from mech_exo.datasource.importer import ImportReport
     from mech_exo.datasource.storage import DataStorage, ImportSummary, Status
@@ -38,7 +39,9 @@ def import_(
     sectors: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol, sector and optionally valid_from.")] = None,
     universe: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol and optionally start, end (the first day outside).")] = None,
     benchmark: Annotated[Path | None, typer.Option(metavar="FILE", help="date and return, or date and close.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the universe (else sp500) or the benchmark (else data.benchmark).")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the universe (else sp500) or the benchmark (else data.benchmark).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check and store files, then publish. Bad rows go to quarantine with a reason; importing twice changes nothing.
@@ -111,7 +114,9 @@ def quarantine(
 
 
 @app.command()
-def backup(destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")], as_json: JsonOption = False) -> None:
+def backup(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")], as_json: JsonOption = False
+) -> None:
     """Copy the store, with its SHA-256 beside it. Never overwrites."""
     with _writer(existing=True) as storage:
         written = storage.backup(destination.expanduser().absolute())
@@ -133,7 +138,9 @@ def restore(
     with _writer() as storage:
         reference = storage.publish()
     said = f"restored {sum(rows.values())} rows to {database}; snapshot {reference.hash}"
-    emit({"rows": rows, "snapshot": reference.hash}, as_json, lambda paper: paper.print(said, highlight=False, markup=False, soft_wrap=True))
+    emit(
+        {"rows": rows, "snapshot": reference.hash}, as_json, lambda paper: paper.print(said, highlight=False, markup=False, soft_wrap=True)
+    )
 
 
 def _writer(*, existing: bool = False) -> DataStorage:
@@ -166,13 +173,12 @@ def _show_report(paper: Console, report: ImportReport) -> None:
         for fact in report.facts:
             table.add_row(fact.kind, *(f"{value:,}" for value in (fact.rows, fact.new, fact.restated, fact.unchanged)))
         paper.print(table)
-    notices = [text for summary in (*report.bars, *report.facts) for text in summary.notices]
-    for text in (*notices, *(f"look at this: {text}" for text in report.attention)):
+    for text in (*report.notices, *(f"look at this: {text}" for text in report.attention)):
         paper.print(text, highlight=False, markup=False, soft_wrap=True)
     paper.print(f"snapshot {report.snapshot}, {report.seconds:.1f} s", highlight=False)
 
 
-def _bars_table(summary: ImportSummary) -> object:
+def _bars_table(summary: ImportSummary) -> Table:
     from rich.table import Table
 
     table = Table("", "", title=f"{summary.file or summary.source}", show_header=False)

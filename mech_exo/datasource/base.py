@@ -48,7 +48,7 @@ FUNDAMENTALS = {
     "unit": pl.String,
     "filed": pl.Date,
 }
-"""One reported figure. Optional ``known_at`` (UTC instant it was accepted); with ``filed`` alone it is usable from the next session's close."""
+"""One reported figure. Optional ``known_at`` (instant of acceptance); with ``filed`` alone it is usable from the next session's close."""
 
 NEWS: dict[str, PolarsDataType] = {"symbol": pl.String, "published": pl.Datetime("us", "UTC"), "headline": pl.String, "source": pl.String}
 """One headline about one symbol. Optional ``id``, ``url``, ``sentiment`` in [-1, 1] and ``sentiment_version``."""

@@ -60,7 +60,11 @@ def typed(rows: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
     present = {name: kind for name, kind in schema.items() if name in rows.columns}
     cast = rows.select(_reader(name, rows.schema[name], kind).alias(name) for name, kind in present.items())
     lost = [(cast[name].is_null() & _said(rows[name])).alias(name) for name in present]
-    first = pl.coalesce([pl.when(column).then(pl.lit(column.name)) for column in lost]) if any(column.any() for column in lost) else pl.lit(None, pl.String)
+    first = (
+        pl.coalesce([pl.when(column).then(pl.lit(column.name)) for column in lost])
+        if any(column.any() for column in lost)
+        else pl.lit(None, pl.String)
+    )
     return cast.with_columns(first.alias(UNREADABLE))
 
 
@@ -70,7 +74,8 @@ def refuse_unreadable(rows: pl.DataFrame, *, what: str) -> pl.DataFrame:
     if bad.height:
         first = bad.row(0, named=True)
         raise InputError(
-            f"{what}: every value must be of its column's type; {bad.height} of {rows.height} rows are not, first the column {first[UNREADABLE]} of {_short(first)}",
+            f"{what}: every value must be of its column's type; {bad.height} of {rows.height} rows are not, "
+            f"first the column {first[UNREADABLE]} of {shown(first)}",
             remedy="write dates as YYYY-MM-DD and numbers without separators",
         )
     return rows.drop(UNREADABLE)
@@ -83,7 +88,9 @@ def refuse_missing(rows: pl.DataFrame, names: Iterable[str], *, what: str) -> pl
     for name in names:
         empty = rows[name].is_null().sum() + (int(rows[name].is_nan().sum()) if rows.schema[name].is_float() else 0)
         if empty:
-            raise InputError(f"{what}: every row needs a {name}; {empty} of {rows.height} have none", remedy=f"fill in or drop the rows without {name}")
+            raise InputError(
+                f"{what}: every row needs a {name}; {empty} of {rows.height} have none", remedy=f"fill in or drop the rows without {name}"
+            )
     return rows
 
 
@@ -93,7 +100,8 @@ def refuse_conflicts(rows: pl.DataFrame, keys: tuple[str, ...], *, what: str) ->
     doubled = single.filter(pl.struct(keys).is_duplicated())
     if doubled.height:
         raise InputError(
-            f"{what}: one row per {', '.join(keys)}; {doubled.height} rows contradict each other, first {_short(doubled.row(0, named=True))}",
+            f"{what}: one row per {', '.join(keys)}; {doubled.height} rows contradict each other, "
+            f"first {shown(doubled.row(0, named=True))}",
             remedy="keep the right row of each",
         )
     return single
@@ -148,5 +156,6 @@ def _said(column: pl.Series) -> pl.Series:
     return column.is_not_null() & ~column.str.strip_chars().str.to_lowercase().is_in(["", "na", "n/a", "nan", "null", "none"])
 
 
-def _short(row: dict[str, object]) -> str:
+def shown(row: Mapping[str, object]) -> str:
+    """A row for a message: its filled cells."""
     return ", ".join(f"{name}={value}" for name, value in row.items() if value is not None and not name.startswith("_"))

@@ -49,6 +49,13 @@ class ImportReport:
     seconds: float
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What is merely worth knowing, in all files."""
+        return tuple(text for summary in self.bars for text in summary.notices) + tuple(
+            text for fact in self.facts for text in fact.notices
+        )
+
+    @property
     def attention(self) -> tuple[str, ...]:
         """What a person should look at, in all files."""
         return tuple(f"{summary.file}: {text}" for summary in self.bars for text in summary.attention)
@@ -101,14 +108,18 @@ def read_table(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise InputError(f"a file to import must exist; {path} does not" if not path.exists() else f"a file is needed; {path} is a folder")
     if not path.name.lower().endswith(ENDINGS):
-        raise InputError(f"a file to import ends in {', '.join(ENDINGS)}; got {path.name}", remedy="convert it, e.g. to CSV with a header line")
+        raise InputError(
+            f"a file to import ends in {', '.join(ENDINGS)}; got {path.name}", remedy="convert it, e.g. to CSV with a header line"
+        )
     if path.stat().st_size == 0:
         raise InputError(f"a file to import must not be empty; {path} has 0 bytes", remedy="fetch it again")
     try:
         return pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} cannot be read as {'Parquet' if path.suffix.lower() == '.parquet' else 'CSV'}: {why}", remedy="fetch it again") from error
+        raise InputError(
+            f"{path} cannot be read as {'Parquet' if path.suffix.lower() == '.parquet' else 'CSV'}: {why}", remedy="fetch it again"
+        ) from error
 
 
 def source_of(path: Path) -> str:

@@ -109,7 +109,7 @@ def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.Da
 
 
 def session_closes(days: pl.Series) -> pl.DataFrame:
-    """session, known_at: the closing instants of the sessions between the first and the last of ``days``; days outside the calendar apart."""
+    """session, known_at: the closing instants of the sessions from the first to the last of ``days`` that the calendar covers."""
     inside = days.filter(days.is_between(calendar.FIRST_DAY, calendar.LAST_DAY))
     first, last = inside.min(), inside.max()
     sessions = calendar.sessions(first, last).tolist() if isinstance(first, date) and isinstance(last, date) else []
@@ -199,9 +199,9 @@ def _flags(bars: pl.DataFrame, max_jump: float, before: pl.DataFrame, splits: pl
         factor = pl.col("adj_close") / pl.col("close")
         checks[Check.MISSED_SPLIT] = (factor / factor.shift(1).over("symbol") / ratio - 1.0, ADJUSTMENT_STEP)
     found = [
-        rows.with_columns(value.alias("value")).filter(pl.col("value").is_finite() & (pl.col("value").abs() > limit)).select(
-            "symbol", "session", pl.lit(check.value).alias("check"), "value", pl.lit(limit).alias("limit"), "known_at"
-        )
+        rows.with_columns(value.alias("value"))
+        .filter(pl.col("value").is_finite() & (pl.col("value").abs() > limit))
+        .select("symbol", "session", pl.lit(check.value).alias("check"), "value", pl.lit(limit).alias("limit"), "known_at")
         for check, (value, limit) in checks.items()
     ]
     return pl.concat(found)

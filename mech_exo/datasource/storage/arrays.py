@@ -53,7 +53,9 @@ def query_grid(con: Connection, cut: Cut) -> Grid | None:
     span = run(con, f"select min(session), max(session) from ({visible(BARS)})", cut.params())[0]
     if span[0] is None:
         return None
-    grid = _empty(span[0], span[1], tuple(table(con, f"select distinct symbol from ({visible(BARS)}) order by symbol", cut.params())["symbol"]))
+    grid = _empty(
+        span[0], span[1], tuple(table(con, f"select distinct symbol from ({visible(BARS)}) order by symbol", cut.params())["symbol"])
+    )
     _fill(con, grid, cut, f"select * from ({visible(BARS)})")
     return grid
 
@@ -105,7 +107,7 @@ def save_grid(grid: Grid, folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for name, array in (("sessions", grid.sessions), *grid.bars.items()):
-        with open(partial / f"{name}.npy", "wb") as file:
+        with (partial / f"{name}.npy").open("wb") as file:
             np.save(file, array)
             flush_file(file)
     (partial / "grid.json").write_text(json.dumps({"format": FORMAT, "symbols": grid.symbols}), encoding="utf-8")
@@ -138,12 +140,17 @@ def _extended(grid: Grid, end: date) -> Grid:
     if not len(missing):
         return grid
     blank = np.full((len(missing), len(grid.symbols)), np.nan)
-    return Grid(np.concatenate([grid.sessions, missing]), grid.symbols, {name: np.concatenate([array, blank]) for name, array in grid.bars.items()})
+    return Grid(
+        np.concatenate([grid.sessions, missing]), grid.symbols, {name: np.concatenate([array, blank]) for name, array in grid.bars.items()}
+    )
 
 
 def _fill(con: Connection, grid: Grid, cut: Cut, rows: str) -> None:
     """Write the bars ``rows`` selects into their cells, batch by batch."""
-    con.register("grid_symbols", pl.DataFrame({"symbol": grid.symbols, "place": np.arange(len(grid.symbols))}, schema_overrides={"symbol": pl.String}).to_arrow())
+    con.register(
+        "grid_symbols",
+        pl.DataFrame({"symbol": grid.symbols, "place": np.arange(len(grid.symbols))}, schema_overrides={"symbol": pl.String}).to_arrow(),
+    )
     fields = ", ".join(BAR_FIELDS)
     relation = con.sql(f"select place, session, {fields} from ({rows}) join grid_symbols using (symbol)", params=cut.params())
     days = grid.sessions.astype(np.int64)

@@ -72,7 +72,7 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         last=found.bars["session"].max(),  # type: ignore[arg-type]
         seconds=time.perf_counter() - began,
         attention=_attention(rows, found, single),
-        notices=tuple(notices + _notices(found, single)),
+        notices=(*notices, *_notices(con, found, single)),
     )
 
 
@@ -151,7 +151,11 @@ def _add_flags(con: Connection, flags: pl.DataFrame, source: str, now: datetime)
 def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, origin: Origin, now: datetime) -> None:
     if refused.is_empty():
         return
-    text = raw[refused["place"]].with_columns(pl.col(pl.Categorical).cast(pl.String)).select(pl.struct(pl.all()).struct.json_encode().alias("row"))
+    text = (
+        raw[refused["place"]]
+        .with_columns(pl.col(pl.Categorical).cast(pl.String))
+        .select(pl.struct(pl.all()).struct.json_encode().alias("row"))
+    )
     rows = pl.DataFrame({"row": text["row"], "reason": refused["reason"]}).unique(maintain_order=True)
     con.register(facts.STAGED, rows.to_arrow())
     sql = f"""
@@ -177,14 +181,19 @@ def _attention(rows: pl.DataFrame, found: Inspection, single: list[str]) -> tupl
     if found.duplicates:
         said.append(f"a symbol has one row per date; {found.duplicates} identical rows more were dropped → drop the doubles in the file")
     if single and len(single) == found.bars["symbol"].n_unique():
-        said.append(f"a history needs at least two bars; {_some(single)} have one and none was stored before → import the earlier bars as well")
+        said.append(
+            f"a history needs at least two bars; {_some(single)} have one and none was stored before → import the earlier bars as well"
+        )
     return tuple(said)
 
 
-def _notices(found: Inspection, single: list[str]) -> list[str]:
+def _notices(con: Connection, found: Inspection, single: list[str]) -> list[str]:
+    said = []
     if single and len(single) < found.bars["symbol"].n_unique():
-        return [f"one bar only, and none stored before: {_some(single)}"]
-    return []
+        said.append(f"one bar only, and none stored before: {_some(single)}")
+    if run(con, "select count(distinct value) from meta where key like 'price_basis:%'")[0][0] > 1:
+        said.append("the store now mixes as-traded and split-adjusted sources: returns across the seam are wrong")
+    return said
 
 
 def _counts(reasons: pl.Series) -> dict[str, int]:

@@ -16,7 +16,11 @@ import polars as pl
 from mech_exo.domain.errors import MissingDataError, StoreError
 
 SCHEMA_FILE = Path(__file__).parent.parent / "schema.sql"
-SETTINGS = {"enable_external_access": "false", "lock_configuration": "true", "python_enable_replacements": "false"}
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+    "python_enable_replacements": "false",
+}
 
 Connection = duckdb.DuckDBPyConnection
 Params = Mapping[str, Any]
@@ -66,7 +70,10 @@ def connect(path: Path, *, read_only: bool) -> Connection:
         con = duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
         _migrate(con, path, read_only=read_only)
     except duckdb.Error as error:
-        raise StoreError(f"{path} cannot be opened: {str(error).splitlines()[0]}", remedy="another program may hold it; if it is damaged: exo data restore BACKUP") from error
+        raise StoreError(
+            f"{path} cannot be opened: {str(error).splitlines()[0]}",
+            remedy="another program may hold it; if it is damaged: exo data restore BACKUP",
+        ) from error
     return con
 
 
@@ -90,7 +97,10 @@ def _migrate(con: Connection, path: Path, *, read_only: bool) -> None:
     scripts = migrations()
     have = schema_version(con)
     if have > len(scripts):
-        raise StoreError(f"the store's schema version must be at most {len(scripts)}; {path} has {have}", remedy="update this program: a newer one wrote the store")
+        raise StoreError(
+            f"the store's schema version must be at most {len(scripts)}; {path} has {have}",
+            remedy="update this program: a newer one wrote the store",
+        )
     if read_only:
         if have < len(scripts):
             raise StoreError(f"the store's schema version must be {len(scripts)}; {path} has {have}", remedy="exo data publish")
@@ -116,7 +126,7 @@ class WriterLock:
     def take(self) -> None:
         """Take the lock at once or raise StoreError naming the process that holds it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(self.path, "a+", encoding="ascii")  # noqa: SIM115 - held open: closing it gives the lock back
+        file = self.path.open("a+", encoding="ascii")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,7 +134,10 @@ class WriterLock:
             holder = file.read().strip() or "unknown"
             file.close()
             whose = "this very process" if holder == str(os.getpid()) else f"process {holder}"
-            raise StoreError(f"the store has one writer at a time; {whose} holds {self.path}", remedy=f"wait until it ends, or look at it: ps -p {holder}") from None
+            raise StoreError(
+                f"the store has one writer at a time; {whose} holds {self.path}",
+                remedy=f"wait until it ends, or look at it: ps -p {holder}",
+            ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -28,7 +28,7 @@ def flush_folder(folder: Path) -> None:
 def copy(source: Path, target: Path) -> str:
     """Copy ``source`` durably to the new file ``target``; the SHA-256 of the bytes, hex."""
     digest = hashlib.sha256()
-    with open(source, "rb") as reader, open(target, "wb") as writer:
+    with source.open("rb") as reader, target.open("wb") as writer:
         while chunk := reader.read(CHUNK):
             digest.update(chunk)
             writer.write(chunk)
@@ -38,15 +38,15 @@ def copy(source: Path, target: Path) -> str:
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file, hex."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace the file ``path`` by ``text``: a reader sees the old or the new, never a part."""
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8") as file:
+    with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         flush_file(file)
-    os.replace(partial, path)
+    partial.replace(path)
     flush_folder(path.parent)

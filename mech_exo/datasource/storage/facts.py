@@ -40,7 +40,12 @@ BARS = FactTable("bars", ("symbol", "session"), ("open", "high", "low", "close",
 ACTIONS = FactTable("corporate_actions", ("symbol", "session", "kind"), ("value",), ("source",))
 SECTORS = FactTable("sectors", ("symbol", "valid_from"), ("sector",), ("backfilled",))
 # An open membership that ends is news of that day, not a correction of the past.
-UNIVERSE = FactTable("universe", ("name", "symbol", "start"), ("end",), restated='case when c."end" is null and s.ended_at is not null then s.ended_at else $now end')
+UNIVERSE = FactTable(
+    "universe",
+    ("name", "symbol", "start"),
+    ("end",),
+    restated='case when c."end" is null and s.ended_at is not null then s.ended_at else $now end',
+)
 BENCHMARKS = FactTable("benchmarks", ("name", "session"), ("return",))
 FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed"), ("value", "unit"), ("source",))
 NEWS = FactTable("news_data", ("id", "symbol"), ("headline", "source", "url", "published", "sentiment", "sentiment_version"))
@@ -76,7 +81,9 @@ def names(columns: tuple[str, ...], prefix: str = "") -> str:
 
 def visible(fact: FactTable) -> str:
     """SQL of the rows of ``fact`` visible at a :class:`Cut`: per key the last version among those known and recorded by then."""
-    cut = "known_at <= $known and recorded_at <= $recorded and " + ("session <= $session" if "session" in fact.keys else "$session is not null")
+    cut = "known_at <= $known and recorded_at <= $recorded and " + (
+        "session <= $session" if "session" in fact.keys else "$session is not null"
+    )
     keys = names(fact.keys)
     return f"""
         select t.* from {fact.name} t
@@ -90,9 +97,12 @@ def read(con: Connection, fact: FactTable, cut: Cut, condition: str = "true", pa
     return table(con, f"select * from ({visible(fact)}) where {condition} order by {names(fact.keys)}", {**cut.params(), **(params or {})})
 
 
-def read_all_versions(con: Connection, fact: FactTable, cut: Cut, condition: str = "true", params: dict[str, object] | None = None) -> pl.DataFrame:
+def read_all_versions(
+    con: Connection, fact: FactTable, cut: Cut, condition: str = "true", params: dict[str, object] | None = None
+) -> pl.DataFrame:
     """Every version of ``fact`` known and recorded by ``cut``, by key and version: for histories read row by row."""
-    sql = f"select * from {fact.name} where known_at <= $known and recorded_at <= $recorded and {condition} order by {names(fact.keys)}, version"
+    cut_sql = f"known_at <= $known and recorded_at <= $recorded and {condition}"
+    sql = f"select * from {fact.name} where {cut_sql} order by {names(fact.keys)}, version"
     return table(con, sql, {"known": cut.known, "recorded": cut.recorded, **(params or {})})
 
 
@@ -116,7 +126,8 @@ def add(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime) -> 
             case when c.version is null then s.known_at else {fact.restated} end as known_at,
             $now as recorded_at, coalesce(c.version + 1, 0) as version
         from {STAGED} s left join (
-            select t.* from {fact.name} t left join (select {keys}, max(version) as top from {fact.name} where version > 0 group by all) r using ({keys})
+            select t.* from {fact.name} t
+            left join (select {keys}, max(version) as top from {fact.name} where version > 0 group by all) r using ({keys})
             where t.version = coalesce(r.top, 0)
         ) c on {" and ".join(f's."{key}" = c."{key}"' for key in fact.keys)}
         where c.version is null or {changed}

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from mech_exo.datasource import base
-from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse_unreadable, renamed, typed
+from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse_unreadable, renamed, shown, typed
 from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, transaction
 from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, FactTable
@@ -17,19 +17,23 @@ from mech_exo.domain.errors import InputError
 from mech_exo.utils import calendar
 
 INSTANT = pl.Datetime("us", "UTC")
-KINDS = ("split", "dividend", "delisting")
 
 
 def store_actions(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
     """Splits, dividends and delistings, dated by the session they take effect in (a day without trading: the next one)."""
     rows = _read(frame, base.ACTIONS, ("symbol", "date", "kind"), what="corporate actions")
     value, kind = pl.col("value"), pl.col("kind")
-    good = ((kind == "split") & (value > 0.0)) | ((kind == "dividend") & (value >= 0.0)) | ((kind == "delisting") & (value.is_null() | (value >= 0.0)))
+    good = (
+        ((kind == "split") & (value > 0.0))
+        | ((kind == "dividend") & (value >= 0.0))
+        | ((kind == "delisting") & (value.is_null() | (value >= 0.0)))
+    )
     rows = rows.with_columns(value.fill_nan(None))
     bad = rows.filter(~(good & (value.is_finite() | value.is_null())).fill_null(False))
     if bad.height:
         raise InputError(
-            f"an action is a {', '.join(KINDS)} of a ratio above 0, USD of 0 or more, USD or nothing; {bad.height} rows are not, first {bad.row(0)}",
+            f"an action is a split (ratio above 0), dividend (USD, 0 or more) or delisting (USD or empty); {bad.height} rows are not, "
+            f"first {shown(bad.row(0, named=True))}",
             remedy="correct these rows",
         )
     rows = rows.with_columns(session=_on_sessions(rows["date"])).with_columns(source=pl.lit(source)).drop("date")
@@ -58,11 +62,21 @@ def store_universe(con: Connection, frame: Any, name: str, now: datetime) -> Fac
     rows = _read(frame, {**base.UNIVERSE, **optional}, tuple(base.UNIVERSE), optional=tuple(optional), what=f"universe {name}")
     wrong = rows.filter(pl.col("end") <= pl.col("start"))
     if wrong.height:
-        raise InputError(f"a membership must end after it starts; {wrong.height} do not, first {wrong.row(0)}", remedy="correct these rows; end is the first day outside")
+        raise InputError(
+            f"a membership must end after it starts; {wrong.height} do not, first {shown(wrong.row(0, named=True))}",
+            remedy="correct these rows; end is the first day outside",
+        )
     undated = bool(rows["start"].is_null().any())
     rows = rows.with_columns(pl.lit(name).alias("name"), pl.col("start").fill_null(ALWAYS))
     rows = rows.with_columns(known_at=_closes(rows["start"]), ended_at=_closes(rows["end"]))
-    return _store(con, facts.UNIVERSE, rows, now, f"universe {name}", ("without start dates: taken as members always, flagged backfilled",) if undated else ())
+    return _store(
+        con,
+        facts.UNIVERSE,
+        rows,
+        now,
+        f"universe {name}",
+        ("without start dates: taken as members always, flagged backfilled",) if undated else (),
+    )
 
 
 def store_benchmark(con: Connection, frame: Any, name: str, now: datetime) -> FactSummary:
@@ -78,7 +92,10 @@ def store_benchmark(con: Connection, frame: Any, name: str, now: datetime) -> Fa
         rows = closes.select("date", (pl.col("close") / pl.col("close").shift(1) - 1.0).alias("return")).slice(1)
     wrong = rows.filter((pl.col("return") <= -1.0) | ~pl.col("return").is_finite())
     if wrong.height:
-        raise InputError(f"a daily return is a fraction above -1; {wrong.height} are not, first {wrong.row(0)}", remedy="write 0.01 for one percent")
+        raise InputError(
+            f"a daily return is a fraction above -1; {wrong.height} are not, first {shown(wrong.row(0, named=True))}",
+            remedy="write 0.01 for one percent",
+        )
     on_session = rows.filter(pl.Series([day is not None and calendar.is_session(day) for day in rows["date"]], dtype=pl.Boolean))
     outside = rows.height - on_session.height
     if on_session.is_empty():
@@ -101,7 +118,11 @@ def store_news(con: Connection, frame: Any, now: datetime) -> FactSummary:
     """Headlines, known when published. Without an id, the text, source and time make one."""
     optional = {"id": pl.String, "url": pl.String, "sentiment": pl.Float64, "sentiment_version": pl.String}
     rows = _read(as_utc(frame, "published"), {**base.NEWS, **optional}, tuple(base.NEWS), optional=tuple(optional), what="news")
-    made = pl.concat_str([pl.col("headline"), pl.col("source"), pl.col("published").dt.epoch("us").cast(pl.String)], separator="\0").hash(seed=1).cast(pl.String)
+    made = (
+        pl.concat_str([pl.col("headline"), pl.col("source"), pl.col("published").dt.epoch("us").cast(pl.String)], separator="\0")
+        .hash(seed=1)
+        .cast(pl.String)
+    )
     rows = rows.with_columns(pl.coalesce("id", made).alias("id"), pl.col("published").alias("known_at"))
     return _store(con, facts.NEWS, rows, now, "news")
 
@@ -121,7 +142,9 @@ def as_utc(frame: Any, column: str) -> pl.DataFrame:
         return rows
     kind = rows.schema[column]
     if not isinstance(kind, pl.Datetime) or kind.time_zone is None:
-        raise InputError(f"{column} must be instants with a time zone; the column is {kind}", remedy="e.g. pl.col(name).dt.replace_time_zone('UTC')")
+        raise InputError(
+            f"{column} must be instants with a time zone; the column is {kind}", remedy="e.g. pl.col(name).dt.replace_time_zone('UTC')"
+        )
     return rows.with_columns(pl.col(column).dt.convert_time_zone("UTC").cast(INSTANT))
 
 
@@ -152,7 +175,11 @@ def _on_sessions(days: pl.Series) -> pl.Series:
 
 def _closes(days: pl.Series) -> pl.Series:
     """The close of the first session on or after each day; "always" is known always; null stays null."""
-    found = {day: KNOWN_ALWAYS if day < calendar.FIRST_DAY else calendar.session_close(session) for day, session in zip(days, _sessions_or_none(days), strict=True) if day}
+    found = {
+        day: KNOWN_ALWAYS if day < calendar.FIRST_DAY else calendar.session_close(session)
+        for day, session in zip(days, _sessions_or_none(days), strict=True)
+        if day
+    }
     return days.replace_strict(found, default=None, return_dtype=INSTANT)
 
 

@@ -70,7 +70,7 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     grid = query_grid(con, facts.Cut())
     if grid is not None:
         save_grid(grid, grid_folder(target))
-    os.replace(partial, target)
+    partial.replace(target)
     durable.flush_folder(folder)
     durable.write_text(folder / POINTER, target.name + "\n")
     _forget(folder, target)
@@ -90,7 +90,7 @@ def backup(con: Connection, database: Path, destination: Path) -> Path:
     partial = target.with_name(target.name + ".partial")
     digest = durable.copy(database, partial)
     durable.write_text(_digest_file(target), f"{digest}  {target.name}\n")
-    os.replace(partial, target)
+    partial.replace(target)
     durable.flush_folder(target.parent)
     return target
 
@@ -131,8 +131,8 @@ def restore(source: Path, database: Path, *, overwrite: bool = False) -> dict[st
         wal = database.with_name(database.name + ".wal")
         for old in (wal, database):
             if old.exists():
-                os.replace(old, old.with_name(old.name + ".replaced"))
-        os.replace(partial, database)
+                old.replace(old.with_name(old.name + ".replaced"))
+        partial.replace(database)
         durable.flush_folder(database.parent)
     finally:
         lock.release()
@@ -143,7 +143,10 @@ def _checkpoint(con: Connection, database: Path) -> None:
     run(con, "checkpoint")
     wal = database.with_name(database.name + ".wal")
     if wal.exists() and wal.stat().st_size:
-        raise StoreError(f"the write-ahead log must be empty after a checkpoint; {wal} is not", remedy="close other readers of this process and publish again")
+        raise StoreError(
+            f"the write-ahead log must be empty after a checkpoint; {wal} is not",
+            remedy="close other readers of this process and publish again",
+        )
 
 
 def _pointed(folder: Path) -> Path:

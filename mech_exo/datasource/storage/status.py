@@ -13,10 +13,14 @@ from mech_exo.datasource.storage.connection import Connection, run, schema_versi
 from mech_exo.datasource.storage.summary import Status
 from mech_exo.datasource.storage.view import StoreView, stale_sessions
 
+BY_YEAR = "select year(session), count(*), count(distinct symbol) from bars where version = 0 group by 1 order by 1"
+SPANS = "select name, min(session), max(session) from benchmarks group by 1 order by 1"
+
 
 def status(con: Connection, path: Path, now: datetime) -> Status:
     """Coverage, staleness against the last session closed by ``now``, sources, other facts, quarantine and the snapshot."""
-    bars, symbols, first, last = run(con, "select count(*), count(distinct symbol), min(session), max(session) from bars where version = 0")[0]
+    sql = "select count(*), count(distinct symbol), min(session), max(session) from bars where version = 0"
+    bars, symbols, first, last = run(con, sql)[0]
     snapshot = path if path.parent.name == publish.FOLDER else publish.current(path)
     return Status(
         path=str(path),
@@ -27,13 +31,13 @@ def status(con: Connection, path: Path, now: datetime) -> Status:
         last=last,
         stale_sessions=stale_sessions(last, now),
         restated=_count(con, "bars where version > 0"),
-        bars_by_year={year: (count, names) for year, count, names in run(con, "select year(session), count(*), count(distinct symbol) from bars where version = 0 group by 1 order by 1")},
+        bars_by_year={year: (count, names) for year, count, names in run(con, BY_YEAR)},
         sources=_mapping(con, "select substr(key, 13), value from meta where key like 'price_basis:%' order by 1"),
         actions=_mapping(con, "select kind, count(*) from corporate_actions where version = 0 group by 1 order by 1"),
         sectors=_count(con, "(select distinct symbol from sectors)"),
         sectors_backfilled=bool(_count(con, "sectors where backfilled")),
         universes=_mapping(con, "select name, count(distinct symbol) from universe group by 1 order by 1"),
-        benchmarks={name: (begin, end) for name, begin, end in run(con, "select name, min(session), max(session) from benchmarks group by 1 order by 1")},
+        benchmarks={name: (begin, end) for name, begin, end in run(con, SPANS)},
         fundamentals=_count(con, "fundamental_data where version = 0"),
         news=_count(con, "news_data where version = 0"),
         flagged=_mapping(con, 'select "check", count(*) from data_quality group by 1 order by 1'),

@@ -75,7 +75,9 @@ class DataStorage:
         path = publish.current(database)
         if path is None:
             remedy = "exo data publish" if database.exists() else IMPORT_COMMAND
-            raise MissingDataError(f"market data must be imported and published first; {publish.snapshot_folder(database)} has no snapshot", remedy=remedy)
+            raise MissingDataError(
+                f"market data must be imported and published first; {publish.snapshot_folder(database)} has no snapshot", remedy=remedy
+            )
         storage = cls(path, read_only=True)
         storage._grid = publish.grid_folder(path)
         return storage
@@ -141,11 +143,11 @@ class DataStorage:
         return others.store_actions(self._con, frame, source, self._now(recorded_at))
 
     def store_sectors(self, frame: Any, *, recorded_at: datetime | None = None) -> FactSummary:
-        """Store sectors: symbol, sector, optional valid_from; undated ones count as known always, "backfilled". Raises InputError for a bad row."""
+        """Store sectors: symbol, sector, optional valid_from; undated ones count as known always, "backfilled". Raises InputError."""
         return others.store_sectors(self._con, frame, self._now(recorded_at))
 
     def store_universe(self, frame: Any, *, name: str, recorded_at: datetime | None = None) -> FactSummary:
-        """Store membership intervals of the universe ``name``: symbol, optional start and end (the first day outside). Raises InputError."""
+        """Store the members of the universe ``name``: symbol, optional start and end (the first day outside). Raises InputError."""
         return others.store_universe(self._con, frame, name, self._now(recorded_at))
 
     def store_benchmark(self, frame: Any, *, name: str, recorded_at: datetime | None = None) -> FactSummary:
@@ -180,7 +182,9 @@ class DataStorage:
 
     def _writing(self) -> None:
         if self.read_only:
-            raise StoreError(f"a store opened for reading cannot be written; {self.path} is read-only", remedy="open it with DataStorage(path)")
+            raise StoreError(
+                f"a store opened for reading cannot be written; {self.path} is read-only", remedy="open it with DataStorage(path)"
+            )
 
     def _now(self, recorded_at: datetime | None) -> datetime:
         """The recording instant: it never runs backwards, so that the order of versions is the order of time."""

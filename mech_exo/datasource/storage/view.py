@@ -90,7 +90,9 @@ class StoreView:
             rows = facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "name = $name", {"name": name})
             if rows.is_empty():
                 known = ", ".join(self.universes()) or "none"
-                raise MissingDataError(f"the universe {name!r} must be in the store; it holds {known}", remedy=f"exo data import --universe FILE --name {name}")
+                raise MissingDataError(
+                    f"the universe {name!r} must be in the store; it holds {known}", remedy=f"exo data import --universe FILE --name {name}"
+                )
             member, backfilled = membership.members(panel, rows)
         rows = facts.read_all_versions(self._con, facts.SECTORS, self._cut)
         sector, sector_names, undated = membership.sectors(panel, rows)
@@ -98,8 +100,7 @@ class StoreView:
 
     def universes(self) -> tuple[str, ...]:
         """Names of the universes known at this cut."""
-        rows = table(self._con, "select distinct name from universe where known_at <= $known and recorded_at <= $recorded order by name", {"known": self._cut.known, "recorded": self._cut.recorded})
-        return tuple(rows["name"])
+        return tuple(facts.read_all_versions(self._con, facts.UNIVERSE, self._cut)["name"].unique().sort())
 
     def benchmark(self, name: str) -> pl.DataFrame | None:
         """Daily returns (date, return: fraction) of benchmark ``name`` up to ``as_of``, by date; None when there are none."""
@@ -128,11 +129,10 @@ class StoreView:
         if len(bases) > 1:
             said.append("sources of different price bases are mixed (as traded and split-adjusted): returns across the seam are wrong")
         elif PriceBasis.SPLIT_ADJUSTED in bases:
-            said.append("prices are split-adjusted by the source: rules on price levels and dollar amounts before a split are not what was traded")
-        params = {"known": self._cut.known, "recorded": self._cut.recorded}
-        if run(self._con, "select count(*) from sectors where backfilled and known_at <= $known and recorded_at <= $recorded", params)[0][0]:
+            said.append("prices are split-adjusted by the source: levels and dollar amounts before a split are not what was traded")
+        if facts.read_all_versions(self._con, facts.SECTORS, self._cut, "backfilled").height:
             said.append("sectors are backfilled: the file had no dates, each name's sector is taken as known always")
-        if run(self._con, "select count(*) from universe where start = $always and known_at <= $known and recorded_at <= $recorded", {**params, "always": facts.ALWAYS})[0][0]:
+        if facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "start = $always", {"always": facts.ALWAYS}).height:
             said.append("the universe is backfilled: members without a start date are taken as known always")
         return tuple(said)
 
@@ -174,7 +174,8 @@ class StoreView:
         return PriceBasis.SPLIT_ADJUSTED if PriceBasis.SPLIT_ADJUSTED in self._bases() else PriceBasis.AS_TRADED
 
     def _label(self) -> str:
-        rows = run(self._con, "select value from meta where key = 'label' and recorded_at <= $recorded order by recorded_at desc limit 1", {"recorded": self._cut.recorded})
+        sql = "select value from meta where key = 'label' and recorded_at <= $recorded order by recorded_at desc limit 1"
+        rows = run(self._con, sql, {"recorded": self._cut.recorded})
         return str(rows[0][0]) if rows else ""
 
 
