@@ -1,0 +1,167 @@
+"""The record of a paper or live account, read from the ledger, in the shape a tear sheet reads: the same metrics as a backtest."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mech_exo.domain.errors import MissingDataError
+from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason, RiskState
+from mech_exo.performance.attribution import round_trips, trades_frame
+from mech_exo.performance.kpi import KpiReport, kpi_contract
+from mech_exo.performance.metrics import Summary, summary
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from mech_exo.domain.panel import BarPanel
+    from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.rows import BookedDay, BookId, EventLine
+    from mech_exo.utils.settings import Config
+
+ORDERS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET)
+
+
+@dataclass(frozen=True, eq=False)
+class AccountRecord:
+    """Booked sessions ``(T,)``, their figures and events, and the bars they met."""
+
+    name: str
+    run_id: str
+    config: Config
+    config_hash: str
+    code_version: str
+    data_hash: str
+    sessions: NDArray[np.datetime64]
+    symbols: tuple[str, ...]
+    days: NDArray[np.void]
+    events: NDArray[np.void]
+    bars: Bars
+    benchmark: NDArray[np.float64] | None
+    warnings: tuple[str, ...]
+
+    @functools.cached_property
+    def round_trips(self) -> NDArray[np.void]:
+        """``(R,)`` of TRADE."""
+        return round_trips(self.events, self.days, self.bars)
+
+    @functools.cached_property
+    def trades(self) -> pl.DataFrame:
+        """Round trips as a table."""
+        return trades_frame(self.round_trips, self.sessions, self.symbols)
+
+    @functools.cached_property
+    def orders(self) -> pl.DataFrame:
+        """Orders that came to the market, filled or not."""
+        import polars as pl
+
+        rows = self.events[np.isin(self.events["kind"], ORDERS)]
+        schema = {"date": pl.Date, "symbol": pl.String, "shares": pl.Int64, "outcome": pl.String, "reason": pl.String}
+        columns = {
+            "date": self.sessions[rows["row"]],
+            "symbol": [self.symbols[i] for i in rows["symbol"]],
+            "shares": rows["shares"].astype(np.int64),
+            "outcome": [Outcome(code).name.lower() for code in rows["outcome"]],
+            "reason": [Reason(code).name.lower() for code in rows["reason"]],
+        }
+        return pl.DataFrame(columns, schema=schema)
+
+    @functools.cached_property
+    def metrics(self) -> Summary:
+        """Every figure; None = unknown."""
+        return summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events)
+
+    @functools.cached_property
+    def kpi(self) -> KpiReport:
+        """The KPI contract."""
+        return kpi_contract(self.sessions, self.days, self.round_trips)
+
+
+def account_record(
+    ledger: Ledger,
+    book: BookId,
+    panel: BarPanel,
+    config: Config,
+    *,
+    benchmark: NDArray[np.float64] | None = None,
+    warnings: tuple[str, ...] = (),
+) -> AccountRecord:
+    """The account of ``book`` since its first booked session.
+
+    ``panel`` must hold the booked sessions and traded symbols; ``benchmark`` ``(T,)`` is aligned with its sessions.
+
+    Raises
+    ------
+    MissingDataError
+        Nothing is booked yet, or the store lacks a booked session or a traded symbol.
+    """
+    history = ledger.day_history(book)
+    if not history:
+        raise MissingDataError(f"performance needs booked sessions; {book} has none", remedy="exo run --mode paper --date YYYY-MM-DD")
+    sessions = np.array([booked.session for booked in history], "datetime64[D]")
+    rows = _rows(panel, sessions)
+    decided = ledger.decision(book, history[-1].session)
+    lines = [(t, event) for t, day in enumerate(history) for event in _events(ledger, book, day)]
+    column = _columns(panel, {event.symbol for _, event in lines})
+    return AccountRecord(
+        name=book.strategy,
+        run_id=str(book),
+        config=config,
+        config_hash=decided.config_hash if decided else "unknown",
+        code_version=decided.code_version if decided else "unknown",
+        data_hash=decided.data_hash if decided else "unknown",
+        sessions=sessions,
+        symbols=panel.symbols,
+        days=np.array([_day(booked) for booked in history], DAY),
+        events=np.array([_event(t, column, line) for t, line in lines], EVENT),
+        bars=_bars(panel, rows),
+        benchmark=None if benchmark is None else benchmark[rows],
+        warnings=warnings,
+    )
+
+
+def _events(ledger: Ledger, book: BookId, day: BookedDay) -> tuple[EventLine, ...]:
+    row = ledger.session(book, day.session)
+    return () if row is None else row.events
+
+
+def _rows(panel: BarPanel, sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    found = np.searchsorted(panel.sessions, sessions)
+    inside = found < len(panel.sessions)
+    held = np.zeros(len(sessions), np.bool_)
+    held[inside] = panel.sessions[found[inside]] == sessions[inside]
+    if not held.all():
+        raise MissingDataError(
+            f"trades are measured on the bars of every booked session; the store lacks {sessions[~held][0]}",
+            remedy="exo data import FILE   (the bars of that session)",
+        )
+    return found.astype(np.int64)
+
+
+def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
+    place = {symbol: i for i, symbol in enumerate(panel.symbols)}
+    missing = sorted(symbols - place.keys())
+    if missing:
+        raise MissingDataError(
+            f"trades are measured on the bars of every traded symbol; the store lacks {', '.join(missing)}", remedy="exo data import FILE"
+        )
+    return place
+
+
+def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
+    cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
+    return Bars._make([*cut, panel.delisted, panel.delisting_value])
+
+
+def _day(booked: BookedDay) -> tuple[float | int, ...]:
+    names = DAY.names or ()
+    return tuple(RiskState[booked.day.state.name] if name == "state" else getattr(booked.day, name) for name in names)
+
+
+def _event(row: int, column: dict[str, int], line: EventLine) -> tuple[float | int, ...]:
+    kind, outcome, reason = EventKind[line.kind.upper()], Outcome[line.outcome.upper()], Reason[line.reason.name]
+    return (row, column[line.symbol], kind, outcome, reason, line.shares, line.price, line.reference, line.commission, line.cash)

@@ -1,0 +1,262 @@
+"""Questions asked of the ledger, read-only, for reports. The SQL stays in the ledger."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.performance.drawdowns import trailing_drawdown
+from mech_exo.reporting.night import (
+    Contribution,
+    Cut,
+    Executed,
+    Headroom,
+    Holding,
+    Idea,
+    Money,
+    NavPoint,
+    NightReport,
+    Planned,
+    Withheld,
+)
+
+if TYPE_CHECKING:
+    from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.rows import BookedDay, BookId, BookLine, DecisionRow, SessionRow
+    from mech_exo.utils.settings import RiskLimits
+
+SHOWN_IDEAS = 20
+HISTORY = 252
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """What of a decision's journaled body a report shows."""
+
+    scheduled: bool
+    session: date
+    ideas: tuple[Idea, ...]
+    scored: int
+    excluded: tuple[tuple[str, int], ...]
+    missing: tuple[tuple[str, str], ...]
+    withheld: tuple[Withheld, ...]
+    cuts: tuple[Cut, ...]
+    warnings: tuple[str, ...]
+
+
+def choose_book(ledger: Ledger, wanted: str | None) -> BookId:
+    """The book named ``wanted`` ("account/strategy"), or the only one.
+
+    Raises
+    ------
+    MissingDataError
+        The ledger holds no book yet.
+    InputError
+        There are several and none, or an unknown one, was named.
+    """
+    books = ledger.books()
+    if not books:
+        raise MissingDataError("a report needs a book; the ledger holds none yet", remedy="exo run --mode paper --date YYYY-MM-DD")
+    named = [book for book in books if str(book) == wanted]
+    if named:
+        return named[0]
+    if wanted is None and len(books) == 1:
+        return books[0]
+    names = ", ".join(str(book) for book in books)
+    raise InputError(f"the book must be one of {names}; got {wanted or 'none'}", remedy=f"--book {books[0]}")
+
+
+def night_report(
+    ledger: Ledger, book: BookId, session: date | None, limits: RiskLimits, sectors: Mapping[str, str | None] | None = None
+) -> NightReport:
+    """The night of ``session`` (None: the last one booked), from the ledger alone.
+
+    ``sectors`` (symbol → sector, None = unknown) measures the sector limit; without it that limit's use is unknown.
+
+    Raises
+    ------
+    MissingDataError
+        That session was not booked.
+    """
+    row = ledger.last_session(book) if session is None else ledger.session(book, session)
+    if row is None:
+        when = "no session is booked" if session is None else f"{session} is not booked"
+        remedy = "exo run --mode paper --date YYYY-MM-DD" if session is None else f"exo run --mode paper --date {session}"
+        raise MissingDataError(f"a daily report needs a booked session; {when} in {book}", remedy=remedy)
+    history = tuple(day for day in ledger.day_history(book) if day.session <= row.session)
+    decision = ledger.decision(book, row.session)
+    said = None if decision is None else journaled(decision)
+    nav = _known(row.day.nav)
+    holdings = tuple(_holding(line, nav) for line in row.lines if line.shares)
+    drawdown = _drawdown(history)
+    return NightReport(
+        session=row.session,
+        book=str(book),
+        money=_money(row, history),
+        state=row.day.state.value,
+        halted=ledger.is_halted,
+        drawdown=drawdown,
+        decided=said is not None,
+        scheduled=said is not None and said.scheduled,
+        orders_for=None if said is None else said.session,
+        holdings=holdings,
+        ideas=() if said is None else said.ideas[:SHOWN_IDEAS],
+        scored=None if said is None else said.scored,
+        excluded=() if said is None else said.excluded,
+        missing_factors=() if said is None else said.missing,
+        planned=_planned(ledger, book, row.session),
+        withheld=() if said is None else said.withheld,
+        cuts=() if said is None else said.cuts,
+        executed=_executed(row),
+        limits=headroom(holdings, nav, drawdown, limits, sectors),
+        warnings=("no decision was journaled for this session",) if said is None else said.warnings,
+        config_hash="" if decision is None else decision.config_hash,
+        code_version="" if decision is None else decision.code_version,
+        data_hash="" if decision is None else decision.data_hash,
+        history=tuple(NavPoint(day.session, _known(day.day.nav), _known(day.day.index)) for day in history[-HISTORY:]),
+    )
+
+
+def journaled(decision: DecisionRow) -> Journaled:
+    """Read a decision's canonical JSON back into what a report shows."""
+    body: Mapping[str, Any] = json.loads(decision.body)
+    reasons = Counter(str(reason) for reason in body["excluded"].values())
+    return Journaled(
+        scheduled=bool(body["scheduled"]),
+        session=date.fromisoformat(body["session"]),
+        ideas=tuple(_idea(line) for line in body["scores"][:SHOWN_IDEAS]),
+        scored=len(body["scores"]),
+        excluded=tuple(sorted(reasons.items())),
+        missing=tuple((str(name), str(reason)) for name, reason in body["missing_factors"]),
+        withheld=tuple(Withheld(b["code"], b["symbol"], b["limit"], b["value"]) for b in body["breaches"]),
+        cuts=tuple(Cut(t["symbol"], t["wanted"], t["shares"], t["binding"]) for t in body["targets"] if t["binding"]),
+        warnings=tuple(str(warning) for warning in body["warnings"]),
+    )
+
+
+def headroom(
+    holdings: tuple[Holding, ...], nav: float | None, drawdown: float | None, limits: RiskLimits, sectors: Mapping[str, str | None] | None
+) -> tuple[Headroom, ...]:
+    """Every limit with its use at this close. Unknown NAV, price, stop or sector makes the use unknown."""
+    weights = [holding.weight for holding in holdings]
+    known = [weight for weight in weights if weight is not None]
+    whole = nav is not None and nav > 0.0 and len(known) == len(weights)
+    gross = sum(abs(weight) for weight in known) if whole else None
+    net = abs(sum(known)) if whole else None
+    largest = max((abs(weight) for weight in known), default=0.0) if whole else None
+    risks = [holding.at_risk for holding in holdings]
+    risk = max((r for r in risks if r is not None), default=0.0) if whole and None not in risks else None
+    rules = [
+        Headroom("drawdown from the 12-month peak", limits.portfolio.max_drawdown, drawdown),
+        Headroom("gross exposure", limits.portfolio.max_gross_exposure, gross),
+        Headroom("net exposure", limits.portfolio.max_net_exposure, net),
+        Headroom("leverage", limits.portfolio.max_leverage, gross),
+        Headroom("largest position", limits.position_sizing.max_position, largest),
+        Headroom("largest loss if stopped", limits.position_sizing.max_single_trade_risk, risk),
+    ]
+    if limits.position_sizing.max_sector_exposure is not None:
+        worst = _largest_sector(holdings, sectors) if whole else None
+        rules.append(Headroom("largest sector", limits.position_sizing.max_sector_exposure, worst))
+    return tuple(rules)
+
+
+def _largest_sector(holdings: tuple[Holding, ...], sectors: Mapping[str, str | None] | None) -> float | None:
+    """Gross weight of the heaviest sector; None where a held name's sector is unknown."""
+    if not holdings:
+        return 0.0
+    total: dict[str, float] = {}
+    for holding in holdings:
+        sector = None if sectors is None else sectors.get(holding.symbol)
+        if sector is None or holding.weight is None:
+            return None
+        total[sector] = total.get(sector, 0.0) + abs(holding.weight)
+    return max(total.values())
+
+
+def _money(row: SessionRow, history: tuple[BookedDay, ...]) -> Money:
+    day = row.day
+    before = history[-2].day.nav if len(history) > 1 else day.nav - day.flow - _pnl(row)
+    names = ("cash", "flow", "price_pnl", "dividends", "interest", "borrow", "commission", "slippage")
+    return Money(_known(day.nav), _known(before), *(_known(getattr(day, name)) for name in names))
+
+
+def _pnl(row: SessionRow) -> float:
+    day = row.day
+    return day.price_pnl + day.dividends + day.interest - day.borrow - day.commission - day.slippage
+
+
+def _drawdown(history: tuple[BookedDay, ...]) -> float | None:
+    growth = np.array([1.0, *(booked.day.index for booked in history)])
+    return _known(float(trailing_drawdown(growth)[-1]))
+
+
+def _holding(line: BookLine, nav: float | None) -> Holding:
+    price, stop = _known(line.mark), _known(line.stop)
+    value = None if price is None else line.shares * price
+    weight = None if value is None or nav is None or not nav > 0.0 else value / nav
+    entry = _known(line.entry)
+    risk = None
+    if stop is not None and price is not None and nav is not None and nav > 0.0:
+        risk = max(0.0, (price - stop) * line.shares / nav)
+    return Holding(
+        symbol=line.symbol,
+        shares=int(line.shares),
+        entry=entry,
+        price=price,
+        value=value,
+        weight=weight,
+        unrealised=None if price is None or entry is None else (price - entry) * line.shares,
+        sessions_held=line.age,
+        stop=stop,
+        stop_reason=line.stop_reason.value if stop is not None else "",
+        target=_known(line.target),
+        at_risk=risk,
+        missing_sessions=line.missing,
+    )
+
+
+def _planned(ledger: Ledger, book: BookId, session: date) -> tuple[Planned, ...]:
+    rows = ledger.orders(book, decided=session)
+    return tuple(
+        Planned(
+            id=row.order.id,
+            session=row.order.session,
+            symbol=row.order.symbol,
+            shares=row.order.shares,
+            reason=row.order.reason.value,
+            decided_at=_known(row.price),
+            stop=row.order.stop_level,
+            target=row.order.target_level,
+            state=row.state.value,
+            note=row.note,
+        )
+        for row in rows
+    )
+
+
+def _executed(row: SessionRow) -> tuple[Executed, ...]:
+    lines = []
+    for event in row.events:
+        filled = event.outcome == "filled"
+        price = _known(event.price) if filled else None
+        slip = None if price is None else _known((price - event.reference) * event.shares)
+        what = event.kind if filled else event.outcome
+        lines.append(Executed(event.symbol, int(event.shares), price, _known(event.commission), slip, what, event.reason.value))
+    return tuple(lines)
+
+
+def _idea(line: Mapping[str, Any]) -> Idea:
+    parts = tuple(Contribution(name, factor["raw"], factor["contribution"]) for name, factor in line["factors"].items())
+    return Idea(int(line["rank"]), str(line["symbol"]), float(line["score"]), float(line["percentile"]), float(line["coverage"]), parts)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
