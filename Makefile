@@ -40,9 +40,9 @@ layers: $(DEV)
 docs: $(DEV) ## Build the documentation into site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(DEV) ## Run every benchmark in bench/.
-	@set -e; ran=0; for script in bench/bench_*.py; do test -f "$$script" || continue; echo "== $$script"; $(BIN)/python "$$script"; ran=1; done; \
-	test $$ran = 1 || { echo "no bench/bench_*.py found" >&2; exit 1; }
+bench: $(DEV) ## Run every benchmark in bench/ (ARGS=--json for machines).
+	@set -e; ran=0; for script in bench/[!_]*.py; do test -f "$$script" || continue; echo "== $$script" >&2; $(BIN)/python "$$script" $(ARGS); ran=1; done; \
+	test $$ran = 1 || { echo "bench/ holds no script" >&2; exit 1; }
 
 lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements-dev.txt
