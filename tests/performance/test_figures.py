@@ -1,0 +1,80 @@
+"""Figures show the numbers of the metrics, leave gaps where nothing is known, and survive empty accounts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mech_exo.performance import figures
+from mech_exo.performance.attribution import TRADE, by_exit_reason, trades_frame
+from mech_exo.performance.drawdowns import max_drawdown
+from mech_exo.performance.periods import calendar_returns
+from mech_exo.performance.ratios import growth
+from mech_exo.performance.trading import account_returns
+from tests.performance.test_trading import make_days
+from tests.reporting.sample import Sample, weekdays
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return Sample()
+
+
+def test_equity_ends_at_the_total_return_and_has_a_log_button(sample):
+    figure = figures.equity_figure(sample.sessions, sample.days, sample.benchmark)
+    assert figure.data[0].y[-1] == pytest.approx(100 * (1 + sample.metrics["total_return"]))
+    assert [button.label for button in figure.layout.updatemenus[0].buttons] == ["Linear", "Log"]
+
+
+def test_the_benchmark_joins_the_account_and_stops_at_a_gap():
+    days = make_days([100.0, 110.0, 121.0, 121.0], price_pnl=[0.0, 10.0, 11.0, 0.0])
+    figure = figures.equity_figure(weekdays(4), days, np.array([np.nan, np.nan, 0.5, np.nan]))
+    theirs = figure.data[1].y
+    assert np.isnan(theirs[[0, 1, 3]]).all() and theirs[2] == pytest.approx(165.0)
+
+
+def test_underwater_reaches_the_maximum_drawdown(sample):
+    figure = figures.underwater_figure(sample.sessions, sample.days)
+    assert -min(figure.data[0].y) == pytest.approx(max_drawdown(growth(account_returns(sample.days))))
+
+
+def test_rolling_begins_when_a_year_is_full(sample):
+    sharpe, volatility = figures.rolling_figure(sample.sessions, sample.days).data
+    assert np.isnan(sharpe.y[:251]).all() and np.isfinite(sharpe.y[251:]).all() and np.isfinite(volatility.y[251:]).all()
+
+
+def test_waterfall_steps_add_up(sample):
+    (steps,) = figures.costs_figure(sample.days).data
+    assert sum(steps.y[:4]) == pytest.approx(steps.y[4]) and steps.y[4] == pytest.approx(sample.metrics["net_pnl"])
+
+
+def test_the_distribution_holds_every_closed_trade(sample):
+    parts = figures.trades_figure(sample.round_trips).data
+    assert sum(len(part.x) for part in parts) == sample.metrics["trades"]
+
+
+def test_exits_show_every_reason(sample):
+    (bars,) = figures.exits_figure(by_exit_reason(sample.trades)).data
+    assert set(bars.y) == {"rebalance", "trailing stop"}
+
+
+def test_net_exposure_is_drawn_only_where_it_differs(sample):
+    assert len(figures.exposure_figure(sample.sessions, sample.days).data) == 1
+    assert len(figures.exposure_figure(weekdays(1), make_days([100.0], long_value=50.0, short_value=-20.0)).data) == 2
+
+
+def test_monthly_scale_is_symmetric(sample):
+    (cells,) = figures.monthly_figure(calendar_returns(sample.sessions, account_returns(sample.days))).data
+    assert cells.zmin == -cells.zmax and cells.zmax == pytest.approx(np.nanmax(np.abs(cells.z)))
+
+
+@pytest.mark.parametrize("nav", [[], [100.0], [100.0, -5.0]])
+def test_strange_accounts_draw_without_an_error(nav):
+    days, dates = make_days(nav), weekdays(len(nav))
+    empty = np.zeros(0, TRADE)
+    drawn = [
+        figures.equity_figure(dates, days, np.full(len(nav), np.nan)), figures.underwater_figure(dates, days), figures.rolling_figure(dates, days),
+        figures.exposure_figure(dates, days), figures.costs_figure(days), figures.trades_figure(empty),
+        figures.exits_figure(by_exit_reason(trades_frame(empty, dates, ()))), figures.monthly_figure(calendar_returns(dates, account_returns(days))),
+    ]  # fmt: skip
+    assert all(figure.to_json() for figure in drawn)
