@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from finnhub import Client
     from polars._typing import PolarsDataType
 
+    from mech_exo.datasource.yahoo import YahooSession
+
 COLUMNS: dict[str, PolarsDataType] = {**FUNDAMENTALS, "known_at": pl.Datetime("us", "UTC"), "source": pl.String}
 SNAPSHOT = "snapshot"
 
@@ -121,11 +123,10 @@ class FundamentalFetcher:
         DataError
             Not one symbol came back with a figure.
         """
-        from mech_exo.datasource.yahoo import YahooSession, quiet
+        from mech_exo.datasource.yahoo import connected
 
-        wanted, session = symbols_of(symbols), YahooSession()
-        quiet()
-        with session:
+        wanted = symbols_of(symbols)
+        with connected() as session:
             answers = dict(fetch_each(wanted, lambda symbol: self._yahoo(symbol, session), self.settings, "fundamentals (Yahoo)"))
         more = self._all_finnhub(wanted)
         frames, report = [], []
@@ -143,13 +144,11 @@ class FundamentalFetcher:
         refuse_nothing(self.report, "fundamental figures")
         return pl.concat(frames).sort("symbol", "metric")
 
-    def _yahoo(self, symbol: str, session: object) -> pl.DataFrame:
-        import yfinance
-
-        from mech_exo.datasource.yahoo import sorted_failures, yahoo_symbol
+    def _yahoo(self, symbol: str, session: YahooSession) -> pl.DataFrame:
+        from mech_exo.datasource.yahoo import sorted_failures, ticker
 
         with sorted_failures():
-            info = yfinance.Ticker(yahoo_symbol(symbol), session=session).get_info()
+            info = ticker(symbol, session).get_info()
         quarter = info.get("mostRecentQuarter")
         ended = datetime.fromtimestamp(quarter, UTC).date() if isinstance(quarter, (int, float)) else None
         dollars = info.get("financialCurrency") == "USD" and info.get("currency") == "USD"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from finnhub import Client
     from polars._typing import PolarsDataType
 
+    from mech_exo.datasource.yahoo import YahooSession
+
 COLUMNS: dict[str, PolarsDataType] = {**NEWS, "id": pl.String, "url": pl.String, "sentiment": pl.Float64}
 TAG = re.compile(r"<[^<>]*>")
 SPACE = re.compile(r"\s+")
@@ -58,13 +60,12 @@ class NewsScraper:
         DataError
             Every request failed. (No news at all, truly answered, is an empty frame.)
         """
-        from mech_exo.datasource.yahoo import YahooSession, quiet
+        from mech_exo.datasource.yahoo import connected
 
         if days < 1:
             raise InputError(f"news are fetched for at least 1 day; got {days}")
-        wanted, now, session = symbols_of(symbols), self._clock().astimezone(UTC), YahooSession()
-        quiet()
-        with session:
+        wanted, now = symbols_of(symbols), self._clock().astimezone(UTC)
+        with connected() as session:
             found = fetch_each(wanted, lambda symbol: _yahoo(symbol, session, self.settings.timeout), self.settings, "news (Yahoo)")
         sources = [dict(found)]
         if self.settings.finnhub_key:
@@ -99,23 +100,12 @@ def plain_text(text: str) -> str:
     return SPACE.sub(" ", TAG.sub(" ", unescape(unescape(text)))).strip()
 
 
-def _yahoo(symbol: str, session: object, timeout: float) -> pl.DataFrame:
-    import yfinance
+def _yahoo(symbol: str, session: YahooSession, timeout: float) -> pl.DataFrame:
+    from mech_exo.datasource.yahoo import news_about, sorted_failures
 
-    from mech_exo.datasource.yahoo import quiet, sorted_failures, yahoo_symbol
-
-    name = yahoo_symbol(symbol)
     with sorted_failures():
-        quiet()
-        found = yfinance.Search(name, max_results=1, news_count=YAHOO_COUNT, session=session, timeout=timeout).news
-        rows = [_row(symbol, item, "title", "providerPublishTime", "publisher", "uuid", "link") for item in found if _about(name, item)]
-    return _frame(rows)
-
-
-def _about(name: str, item: Mapping[str, object]) -> bool:
-    """A search by name also finds others' news: only items that Yahoo itself ties to the symbol count."""
-    related = item.get("relatedTickers")
-    return isinstance(related, list) and name in related
+        found = news_about(symbol, YAHOO_COUNT, session, timeout)
+        return _frame([_row(symbol, item, "title", "providerPublishTime", "publisher", "uuid", "link") for item in found])
 
 
 def _company_news(symbol: str, client: Client, first: str, last: str) -> pl.DataFrame:

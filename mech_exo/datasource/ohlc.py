@@ -30,6 +30,8 @@ from mech_exo.utils import calendar
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mech_exo.datasource.yahoo import YahooSession
+
 COLUMNS = {**BARS, "split_ratio": pl.Float64, "dividend": pl.Float64}
 PERIOD = re.compile(r"\d{1,3}(d|wk|mo|y)|ytd|max")
 
@@ -84,13 +86,12 @@ class OHLCDownloader:
         DataError
             Not one symbol came back with bars.
         """
-        from mech_exo.datasource.yahoo import YahooSession, quiet
+        from mech_exo.datasource.yahoo import connected
 
         wanted = symbols_of(symbols)
         span = _span(period, start, end, interval)
-        session, now = YahooSession(), self._clock()
-        quiet()
-        with session:
+        now = self._clock()
+        with connected() as session:
             answers = fetch_each(wanted, lambda symbol: _bars_of(symbol, span, session, self.settings.timeout), self.settings, "prices")
         frames: list[pl.DataFrame] = []
         report: list[Outcome] = []
@@ -121,16 +122,13 @@ def _span(period: str | None, start: date | None, end: date | None, interval: st
     return {"start": start.isoformat()} if start is not None else {"period": period or "1mo"}
 
 
-def _bars_of(symbol: str, span: dict[str, str], session: object, timeout: float) -> pl.DataFrame:
-    import yfinance
-
-    from mech_exo.datasource.yahoo import quiet, sorted_failures, yahoo_symbol
+def _bars_of(symbol: str, span: dict[str, str], session: YahooSession, timeout: float) -> pl.DataFrame:
+    from mech_exo.datasource.yahoo import sorted_failures, ticker
 
     with sorted_failures():
-        quiet()
-        ticker = yfinance.Ticker(yahoo_symbol(symbol), session=session)
-        history = ticker.history(**span, interval="1d", auto_adjust=False, actions=True, timeout=timeout)
-        currency = ticker.history_metadata["currency"]
+        asked = ticker(symbol, session)
+        history = asked.history(**span, interval="1d", auto_adjust=False, actions=True, timeout=timeout)
+        currency = asked.history_metadata["currency"]
     if currency != "USD":
         raise RefusedError(Status.REFUSED, f"prices must be in USD; Yahoo quotes it in {currency}")
     return _unadjusted(symbol, history)
@@ -171,4 +169,4 @@ def _suspect(frame: pl.DataFrame) -> str:
     """What the store will put aside, said here already."""
     outside = (pl.col("high") < pl.max_horizontal("open", "close")) | (pl.col("low") > pl.min_horizontal("open", "close"))
     broken = frame.filter(outside | (pl.min_horizontal("open", "high", "low", "close") <= 0.0)).height
-    return f"{broken} rows contradict themselves" if broken else ""
+    return f"rows that contradict themselves: {broken}" if broken else ""

@@ -17,6 +17,7 @@ from yfinance.exceptions import YFException, YFPricesMissingError, YFRateLimitEr
 from mech_exo.datasource.fetching import BusyError, RefusedError, Status
 
 CLASS_SHARE = re.compile(r"([A-Z]+)\.([AB])")
+UNHEARD_OF = "no such symbol at Yahoo, or delisted"
 NOTHING = (b"", b"{}", b"[]", b"null")
 
 
@@ -59,15 +60,37 @@ def yahoo_symbol(symbol: str) -> str:
     return f"{share[1]}-{share[2]}" if share else symbol
 
 
-def quiet() -> None:
-    """Let yfinance raise instead of printing and guessing, and forget answers it keeps for the life of the process.
+@contextlib.contextmanager
+def connected() -> Iterator[YahooSession]:
+    """A session, with yfinance raising instead of printing and guessing; afterwards yfinance is as it was for everybody else.
 
     What it does with pandas that pandas will drop one day is its authors' affair, not the user's.
     """
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance\.")
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"yfinance\.")
+    for category in (DeprecationWarning, FutureWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"yfinance\.")
+    hidden = yfinance.config.debug.hide_exceptions
     yfinance.config.debug.hide_exceptions = False
+    session = YahooSession()
+    try:
+        yield session
+    finally:
+        yfinance.config.debug.hide_exceptions = hidden
+        YfData(Session(impersonate="chrome"))
+        session.close()
+
+
+def ticker(symbol: str, session: YahooSession) -> yfinance.Ticker:
+    """A ticker of yfinance that will ask anew: it keeps some answers, bad ones too, for the life of the process."""
     YfData.cache_get.cache_clear()
+    return yfinance.Ticker(yahoo_symbol(symbol), session=session)
+
+
+def news_about(symbol: str, count: int, session: YahooSession, timeout: float) -> list[dict[str, object]]:
+    """What Yahoo's search finds and itself ties to ``symbol``, asked anew. A search by name also brings others' news."""
+    YfData.cache_get.cache_clear()
+    name = yahoo_symbol(symbol)
+    found = yfinance.Search(name, max_results=1, news_count=count, session=session, timeout=timeout).news
+    return [item for item in found if name in (item.get("relatedTickers") or ())]
 
 
 @contextlib.contextmanager
@@ -78,17 +101,17 @@ def sorted_failures() -> Iterator[None]:
     except YFRateLimitError as error:
         raise BusyError("Yahoo answered 429") from error
     except YFPricesMissingError as error:
-        reason = error.yahoo_reason
-        status = Status.EMPTY if reason is None or "Data doesn't exist" in reason else Status.UNKNOWN
-        raise RefusedError(status, reason or "no prices in the period asked for") from error
+        if error.yahoo_reason is None or "Data doesn't exist" in error.yahoo_reason:
+            raise RefusedError(Status.EMPTY, "no prices in the period asked for") from error
+        raise RefusedError(Status.UNKNOWN, UNHEARD_OF) from error
     except YFTickerMissingError as error:
-        raise RefusedError(Status.UNKNOWN, error.rationale) from error
+        raise RefusedError(Status.UNKNOWN, UNHEARD_OF) from error
     except YFException as error:
         raise BusyError(str(error)) from error
     except RequestException as error:
         code = getattr(error.response, "status_code", None)
         if code == 404:
-            raise RefusedError(Status.UNKNOWN, "no such symbol at Yahoo") from error
+            raise RefusedError(Status.UNKNOWN, UNHEARD_OF) from error
         raise BusyError(f"Yahoo answered {code}" if code else f"Yahoo could not be reached ({type(error).__name__})") from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise BusyError(f"Yahoo's answer could not be read ({type(error).__name__})") from error

@@ -100,7 +100,7 @@ def test_volume_rises_with_the_size_of_the_move(market: SampleMarket) -> None:
 def test_names_of_one_sector_move_together(market: SampleMarket) -> None:
     change = total_returns(market)
     whole = ~np.isnan(change).any(axis=0)
-    first = {symbol: sector for symbol, sector in market.sectors.unique("symbol", keep="first", maintain_order=True).select("symbol", "sector").iter_rows()}
+    first = dict(market.sectors.unique("symbol", keep="first", maintain_order=True).select("symbol", "sector").iter_rows())
     sector = np.array([first[symbol] for symbol in market.panel.symbols])[whole]
     link = np.corrcoef(change[:, whole].T)
     same = (sector[:, None] == sector) & ~np.eye(len(sector), dtype=bool)
@@ -179,7 +179,8 @@ def test_reports_are_filed_late_and_some_are_restated(market: SampleMarket) -> N
     facts = market.fundamentals
     key = ["symbol", "metric", "period_end"]
     first = facts.sort("filed").unique(key, keep="first", maintain_order=True)
-    listing = {symbol: market.panel.sessions[np.argmax(~np.isnan(market.panel.close[:, j]))].item() for j, symbol in enumerate(market.panel.symbols)}
+    begun = market.panel.sessions[np.argmax(~np.isnan(market.panel.close), axis=0)]
+    listing = dict(zip(market.panel.symbols, begun.tolist(), strict=True))
     waited = first.filter(pl.col("filed") > pl.col("symbol").replace_strict(listing, return_dtype=pl.Date))
     lag = (waited["filed"] - waited["period_end"]).dt.total_days()
     assert lag.min() >= 25 and lag.max() <= 60

@@ -66,8 +66,14 @@ def summary(**figures: object) -> Answer:
 def search(items: Sequence[tuple[str, str, datetime, Sequence[str]]]) -> Answer:
     """Yahoo's search with news: (id, title, published, related symbols)."""
     news = [
-        {"uuid": key, "title": title, "publisher": "Wire", "link": f"https://news.example/{key}", "providerPublishTime": int(when.timestamp()), "type": "STORY",
-         "relatedTickers": list(related)}
+        {
+            "uuid": key,
+            "title": title,
+            "publisher": "Wire",
+            "link": f"https://news.example/{key}",
+            "providerPublishTime": int(when.timestamp()),
+            "relatedTickers": list(related),
+        }
         for key, title, when, related in items
     ]
     return data({"quotes": [], "news": news, "lists": []})
