@@ -57,6 +57,7 @@ DRAWDOWN, STOPPED, TRADE_RISK, POSITION = int(Rule.DRAWDOWN), int(Rule.HALTED), 
 SECTOR, GROSS, LEVERAGE, NET = int(Rule.SECTOR), int(Rule.GROSS), int(Rule.LEVERAGE), int(Rule.NET)
 ACTIVE, REDUCING, HALTED = int(RiskState.ACTIVE), int(RiskState.REDUCING), int(RiskState.HALTED)
 DRAWDOWN_WINDOW = 252  # sessions: the trailing 12 months of the user's KPI
+SLACK = 1e-12  # relative: 0.29 × 100 is 28.999999999999996 in floating point and must still allow 29
 
 
 class LimitParams(NamedTuple):
@@ -92,7 +93,8 @@ def drawdown(index: np.ndarray, t: int) -> float:
     for u in range(max(0, t - DRAWDOWN_WINDOW + 1), t):
         if index[u] > peak:
             peak = index[u]
-    return 1.0 - index[t] / peak
+    fall: float = 1.0 - index[t] / peak
+    return fall
 
 
 @njit
@@ -106,7 +108,7 @@ def risk_state(fall: float, halted: bool, limits: LimitParams) -> int:
 @njit
 def position_shares(limit: float, nav: float, price: float) -> float:
     """Largest whole number of shares worth at most ``limit`` × NAV."""
-    return math.floor(limit * nav / price)
+    return float(np.floor(limit * nav / price * (1.0 + SLACK)))
 
 
 @njit
@@ -116,7 +118,7 @@ def trade_risk_shares(limit: float, nav: float, price: float, stop: float, side:
     Without a stop (NaN) the whole price is at risk. A stop already passed risks nothing further (inf).
     """
     at_risk = price if math.isnan(stop) else (price - stop) * side
-    return math.floor(limit * nav / at_risk) if at_risk > 0.0 else math.inf
+    return float(np.floor(limit * nav / at_risk * (1.0 + SLACK))) if at_risk > 0.0 else math.inf
 
 
 @njit
@@ -135,7 +137,7 @@ def breach(breaches: np.ndarray, count: int, rule: int, symbol: int, limit: floa
 @njit
 def share_allowed(cap: float, wanted: float) -> float:
     """The fraction of ``wanted`` that ``cap`` allows, at most 1."""
-    return 1.0 if wanted <= cap else max(0.0, cap) / wanted
+    return 1.0 if wanted <= cap * (1.0 + SLACK) else max(0.0, cap) / wanted
 
 
 @njit
@@ -147,7 +149,7 @@ def reduce_only(wanted: float, held: float) -> float:
 
 
 @njit
-def unknowns(plan: np.ndarray, s: int, price: float, nav: float, sector: int, limits: LimitParams) -> int:
+def unknowns(price: float, nav: float, sector: int, limits: LimitParams) -> int:
     """The first thing unknown that a limit needs, as a Rule; 0 when all is known."""
     if not nav > 0.0 or nav == math.inf:
         return UNKNOWN_NAV
@@ -181,18 +183,26 @@ def single_name(
 
 
 @njit
-def cut(plan: np.ndarray, s: int, share: float, rule: int) -> None:
-    """Cut a target to ``share`` of the wanted size, if that is stricter than what binds already."""
+def cut(plan: np.ndarray, s: int, share: float, rule: int) -> bool:
+    """Cut a target to ``share`` of the wanted size, if that is stricter than what binds already; tells whether it was."""
     entry = plan[s]
-    allowed = math.floor(share * abs(entry.wanted))
+    allowed = np.floor(share * abs(entry.wanted))
     if allowed < abs(entry.target):
         entry.target = allowed if entry.wanted > 0.0 else -allowed
         entry.binding = rule
+        return True
+    return False
+
+
+@njit
+def value_price(close: float, mark: float) -> float:
+    """What a share counts for in an exposure: its close, or where that is unknown the mark NAV counts it at; NaN = never priced."""
+    return close if close > 0.0 and close < math.inf else mark
 
 
 @njit
 def portfolio_wide(
-    plan: np.ndarray, names: Ints, held: int, close: np.ndarray, sector: np.ndarray, nav: float, limits: LimitParams,
+    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, sector: np.ndarray, nav: float, limits: LimitParams,
     breaches: np.ndarray, count: int,
 ) -> int:
     """Sector, gross, leverage and net limits, pro rata over the wanted sizes; returns the breach count."""
@@ -203,7 +213,7 @@ def portfolio_wide(
     longs, shorts = 0.0, 0.0
     for i in range(held):
         s = names[i]
-        wanted = plan[s].wanted * close[s]
+        wanted = plan[s].wanted * value_price(close[s], book[s].mark)
         if math.isnan(wanted):
             continue
         if sector[s] >= 0:
@@ -212,7 +222,7 @@ def portfolio_wide(
         shorts += max(0.0, -wanted)
     if not math.isnan(limits.sector):
         for k in range(sectors):
-            if by_sector[k] > limits.sector * nav:
+            if share_allowed(limits.sector * nav, by_sector[k]) < 1.0:
                 count = breach(breaches, count, SECTOR, FIRST_SECTOR - k, limits.sector, by_sector[k] / nav)
     rule = GROSS if limits.gross <= limits.leverage else LEVERAGE
     gross = share_allowed(min(limits.gross, limits.leverage) * nav, longs + shorts)
@@ -223,28 +233,45 @@ def portfolio_wide(
         if not math.isnan(limits.sector) and sector[s] >= 0:
             cut(plan, s, share_allowed(limits.sector * nav, by_sector[sector[s]]), SECTOR)
         cut(plan, s, gross, rule)
-    return net_limit(plan, names, held, close, nav, longs, shorts, limits, breaches, count)
+    return net_limit(plan, names, held, book, close, nav, longs, shorts, limits, breaches, count)
+
+
+@njit
+def side_value(plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, side: float) -> float:
+    """USD that the targets of one side (+1 long, -1 short) are worth; ≥ 0."""
+    total = 0.0
+    for i in range(held):
+        s = names[i]
+        value = side * plan[s].target * value_price(close[s], book[s].mark)
+        if value > 0.0:
+            total += value
+    return total
 
 
 @njit
 def net_limit(
-    plan: np.ndarray, names: Ints, held: int, close: np.ndarray, nav: float, longs: float, shorts: float, limits: LimitParams,
-    breaches: np.ndarray, count: int,
+    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, nav: float, longs: float, shorts: float,
+    limits: LimitParams, breaches: np.ndarray, count: int,
 ) -> int:
-    """Cut the longer side until |net| ≤ limit × NAV given what is left of the other; returns the breach count."""
-    for side in (1.0, -1.0):
-        other = 0.0
-        for i in range(held):
-            value = -side * plan[names[i]].target * close[names[i]]
-            if value > 0.0:
-                other += value
-        wanted = longs if side > 0.0 else shorts
-        share = share_allowed(limits.net * nav + other, wanted)
-        if share < 1.0:
-            count = breach(breaches, count, NET, -1, limits.net, (wanted - other) / nav)
-            for i in range(held):
-                if plan[names[i]].wanted * side > 0.0:
-                    cut(plan, names[i], share, NET)
+    """Cut either side until |net| ≤ limit × NAV given what is left of the other; returns the breach count.
+
+    A side cut pro rata to the *wanted* sizes may end below what the other side was measured against, so both are looked at
+    until neither changes: the largest book that satisfies both, whatever the order. Targets are whole and only fall: it ends.
+    """
+    changed, first = True, True
+    while changed:
+        changed = False
+        for side in (1.0, -1.0):
+            other = side_value(plan, names, held, book, close, -side)
+            wanted = longs if side > 0.0 else shorts
+            share = share_allowed(limits.net * nav + other, wanted)
+            if share < 1.0:
+                if first:
+                    count = breach(breaches, count, NET, -1, limits.net, (wanted - other) / nav)
+                for i in range(held):
+                    if plan[names[i]].wanted * side > 0.0 and cut(plan, names[i], share, NET):
+                        changed = True
+        first = False
     return count
 
 
@@ -258,7 +285,8 @@ def approve(
     Parameters
     ----------
     close
-        ``(N,)`` closes in USD, NaN unknown. What is unknown denies an increase; a reduction always passes.
+        ``(N,)`` closes in USD, NaN unknown. What is unknown denies an increase; a reduction always passes. What is held without a
+        close counts in the portfolio's limits at its mark, as it does in NAV.
     sector
         ``(N,)`` sector codes, -1 unknown.
     state
@@ -270,21 +298,22 @@ def approve(
         count = breach(breaches, count, rule, -1, limits.drawdown, fall)
     for i in range(held):
         s = names[i]
+        if not math.isfinite(plan[s].wanted):
+            plan[s].wanted = 0.0  # an unknown size is no size
         plan[s].target = plan[s].wanted
         plan[s].binding = 0
         if plan[s].wanted == 0.0:
             continue
-        unknown = unknowns(plan, s, close[s], nav, sector[s], limits)
+        unknown = unknowns(close[s], nav, sector[s], limits)
         if unknown == 0 or unknown == UNKNOWN_SECTOR:
             count = single_name(plan, s, close[s], nav, limits, breaches, count)
         if unknown != 0:
             count = deny_increase(plan, s, book[s].shares, unknown, breaches, count)
+        if state != ACTIVE:  # before the portfolio's limits: a hedge that is denied no longer offsets anything
+            rule = DRAWDOWN if state == REDUCING else STOPPED
+            count = deny_increase(plan, s, book[s].shares, rule, breaches, count)
     if nav > 0.0:
-        count = portfolio_wide(plan, names, held, close, sector, nav, limits, breaches, count)
-    if state != ACTIVE:
-        rule = DRAWDOWN if state == REDUCING else STOPPED
-        for i in range(held):
-            count = deny_increase(plan, names[i], book[names[i]].shares, rule, breaches, count)
+        count = portfolio_wide(plan, names, held, book, close, sector, nav, limits, breaches, count)
     return count
 
 

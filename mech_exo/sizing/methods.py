@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from mech_exo.kernels import njit
 from mech_exo.utils.settings import SizingMethod
 
@@ -24,7 +26,7 @@ CODES = {
 
 @njit
 def equal_weight(nav: float, gross: float, count: int, price: float) -> float:
-    """gross × NAV / count, in shares."""
+    """Gross × NAV / count, in shares."""
     return gross * nav / count / price
 
 
@@ -61,4 +63,4 @@ def kelly(nav: float, bet: float, price: float) -> float:
 @njit
 def whole(shares: float) -> float:
     """Rounded down to whole shares; 0 for anything that is not a finite positive number."""
-    return math.floor(shares) if shares > 0.0 and shares < math.inf else 0.0
+    return float(np.floor(shares)) if shares > 0.0 and shares < math.inf else 0.0
