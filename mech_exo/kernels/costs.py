@@ -45,7 +45,7 @@ def square_root_impact(t: int, s: int, shares: float, bars: Bars, costs: CostPar
             count += 1
             later = close
         ratio *= bars.split_ratio[u, s]
-        later /= bars.split_ratio[u, s]
+        later *= bars.split_ratio[u, s]
     returns = count - 1
     if count * 2 < costs.impact_window or returns < 2 or not volume > 0.0:
         return math.nan
