@@ -103,6 +103,7 @@ class Outcome(IntEnum):
 
     FILLED = 0
     NO_BAR = 1
+    ENDED = 2  # by a corporate action before the open: the listing is gone, or a split left less than one share
 
 
 class Reason(IntEnum):

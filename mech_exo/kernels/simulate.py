@@ -13,7 +13,7 @@ import numpy as np
 from mech_exo.kernels import inlined
 from mech_exo.kernels.costs import borrow_fee, cash_interest, commission, slippage
 from mech_exo.kernels.matching import NO_EXIT, STOP_HIT, resting_exit
-from mech_exo.kernels.records import ACCOUNT, BOOK, DAY, EVENT, Bars, CostParams, EventKind, Outcome, Reason
+from mech_exo.kernels.records import ACCOUNT, BOOK, DAY, Bars, CostParams, EventKind, Outcome, Reason
 
 EVENTS_PER_SYMBOL = 6  # split, dividend, order, stop, delisting or stale close, and one to spare
 WHOLE = 1e-9  # a share count this close to the next whole number is that number
@@ -21,7 +21,7 @@ WHOLE = 1e-9  # a share count this close to the next whole number is that number
 ORDER, STOP, TARGET = int(EventKind.ORDER), int(EventKind.STOP), int(EventKind.TARGET)
 SPLIT, DIVIDEND = int(EventKind.SPLIT), int(EventKind.DIVIDEND)
 DELISTING, STALE_CLOSE = int(EventKind.DELISTING), int(EventKind.STALE_CLOSE)
-FILLED, NO_BAR = int(Outcome.FILLED), int(Outcome.NO_BAR)
+FILLED, NO_BAR, ENDED = int(Outcome.FILLED), int(Outcome.NO_BAR), int(Outcome.ENDED)
 PROFIT_TARGET, DELISTED = int(Reason.PROFIT_TARGET), int(Reason.DELISTED)
 NO_BARS, CORPORATE_ACTION = int(Reason.NO_BARS), int(Reason.CORPORATE_ACTION)
 
@@ -80,6 +80,7 @@ def clear(position: np.ndarray) -> None:
     position.target = math.nan
     position.stop_reason = 0
     position.age = 0
+    position.missing = 0
 
 
 @inlined
@@ -112,6 +113,8 @@ def fill(
     day.slippage += (price - reference) * shares
     day.traded += abs(shares) * price
     day.price_pnl -= shares * reference
+    if book[s].shares == 0.0:
+        book[s].mark = reference  # what it is worth should this session have no close; never a mark of an earlier holding
     hold(book[s], shares, price)
     event = events[record(events, account, t, s, kind, reason)]
     event.shares = shares
@@ -133,25 +136,53 @@ def drop_order(position: np.ndarray) -> None:
 
 
 @inlined
+def whole_shares(exact: float) -> float:
+    """``exact`` without its fraction; what rounding left just under a whole number is that number (49 × 1/49)."""
+    return float(np.trunc(exact + (WHOLE if exact > 0.0 else -WHOLE)))
+
+
+@inlined
+def end_order(t: int, s: int, outcome: int, book: np.ndarray, account: np.ndarray, events: np.ndarray) -> None:
+    """Drop an order that could not fill, if there is one, and say so."""
+    if book[s].order != 0.0:
+        event = events[record(events, account, t, s, ORDER, book[s].order_reason)]
+        event.outcome = outcome
+        event.shares = book[s].order
+    drop_order(book[s])
+
+
+@inlined
+def split_order(t: int, s: int, ratio: float, shares: float, book: np.ndarray, account: np.ndarray, events: np.ndarray) -> None:
+    """The order for this open × ratio; one that sells everything still sells the ``shares`` there are after the split."""
+    position = book[s]
+    if position.order == 0.0:
+        return
+    order = -shares if position.order == -position.shares else whole_shares(position.order * ratio)
+    if order == 0.0:
+        end_order(t, s, ENDED, book, account, events)
+        return
+    position.order = order
+    position.order_stop /= ratio
+    position.order_target /= ratio
+    position.order_atr /= ratio
+
+
+@inlined
 def split(t: int, s: int, ratio: float, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray) -> None:
     """Shares × ratio, levels ÷ ratio; a fraction of a share is paid out at the last close ÷ ratio."""
     position = book[s]
     before = position.shares
     exact = before * ratio
-    whole = np.trunc(exact + (WHOLE if exact > 0.0 else -WHOLE))
+    whole = whole_shares(exact)
     position.mark /= ratio
     in_lieu = (exact - whole) * position.mark if abs(exact - whole) > WHOLE else 0.0
-    closes = position.order == -before
-    position.order = -whole if closes else np.trunc(position.order * ratio)
+    split_order(t, s, ratio, whole, book, account, events)
     position.shares = whole
     position.entry /= ratio
     position.best /= ratio
     position.atr /= ratio
     position.stop /= ratio
     position.target /= ratio
-    position.order_stop /= ratio
-    position.order_target /= ratio
-    position.order_atr /= ratio
     if before == 0.0:
         return
     account[0].cash += in_lieu
@@ -183,8 +214,8 @@ def dividend(t: int, s: int, amount: float, book: np.ndarray, account: np.ndarra
 def close_out(
     t: int, s: int, price: float, kind: int, reason: int, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray
 ) -> None:
-    """End a position without a market: at ``price``, free of costs."""
-    drop_order(book[s])
+    """End a position without a market: at ``price``, free of costs. An order for this open ends with it."""
+    end_order(t, s, ENDED, book, account, events)
     if book[s].shares != 0.0:
         fill(t, s, -book[s].shares, price, price, 0.0, kind, reason, book, account, day, events)
 
@@ -220,13 +251,11 @@ def open_orders(
         reason = book[s].order_reason
         reference = bars.open[t, s]
         if math.isnan(reference):
-            event = events[record(events, account, t, s, ORDER, reason)]
-            event.outcome = NO_BAR
-            event.shares = shares
-        else:
-            price = reference * (1.0 + side * slippage(t, s, abs(shares), bars, costs))
-            fee = commission(abs(shares), price, costs)
-            fill(t, s, shares, reference, price, fee, ORDER, reason, book, account, day, events)
+            end_order(t, s, NO_BAR, book, account, events)
+            continue
+        price = reference * (1.0 + side * slippage(t, s, abs(shares), bars, costs))
+        fee = commission(abs(shares), price, costs)
+        fill(t, s, shares, reference, price, fee, ORDER, reason, book, account, day, events)
         drop_order(book[s])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -46,14 +46,15 @@ def stop_level(side: float, entry: float, best: float, atr: float, stops: StopPa
     """The nearest of the enabled stops, in USD, and the Reason of the one that binds; NaN when none is enabled.
 
     Long: max of entry × (1 − hard), best × (1 − trailing), entry − k × ATR; short: the mirror image. ``best`` is the
-    highest high (lowest low) since entry; ``atr`` the ATR at entry in USD: NaN switches the volatility stop off.
+    highest high (lowest low) since entry, infinite before the first is seen; ``atr`` the ATR at entry in USD: NaN switches
+    the volatility stop off.
     """
     level, reason = math.nan, 0
     candidate = entry * (1 - stops.hard) if side > 0.0 else entry * (1 + stops.hard)
     if not math.isnan(candidate):
         level, reason = candidate, HARD
     candidate = best * (1 - stops.trailing) if side > 0.0 else best * (1 + stops.trailing)
-    if not math.isnan(candidate) and not (level * side >= candidate * side):
+    if math.isfinite(candidate) and not (level * side >= candidate * side):
         level, reason = candidate, TRAILING
     candidate = entry - side * stops.volatility_atr * atr
     if not math.isnan(candidate) and not (level * side >= candidate * side):
@@ -143,7 +144,8 @@ class StopEngine:
         given = math.nan if atr is None else float(atr)
         params = StopParams.of(self.rules)
         level, reason = stop_level(side, float(entry_price), float(best), given, params)
-        one = {name: _one(name, self.rules, side, float(entry_price), float(best), given) for name in ("hard", "trailing", "volatility_atr")}
+        singles = ("hard", "trailing", "volatility_atr")
+        one = {name: _one(name, self.rules, side, float(entry_price), float(best), given) for name in singles}
         return StopLevels(
             hard_stop=one["hard"],
             trailing_stop=one["trailing"],
@@ -154,10 +156,12 @@ class StopEngine:
             binding=Reason(reason).name.lower(),
         )
 
-    def update(self, levels: StopLevels, entry_price: float, best_price: float, position_type: str = "long", atr: float | None = None) -> StopLevels:
+    def update(
+        self, levels: StopLevels, entry_price: float, best_price: float, position_type: str = "long", atr: float | None = None
+    ) -> StopLevels:
         """Levels after the best price moved; the time stop stays."""
         moved = self.generate_stops(entry_price, position_type, atr, best_price=best_price)
-        return StopLevels(moved.hard_stop, moved.trailing_stop, moved.volatility_stop, moved.profit_target, levels.time_stop, moved.stop, moved.binding)
+        return replace(moved, time_stop=levels.time_stop)
 
     def check(self, levels: StopLevels, bar: tuple[float, float, float], position_type: str = "long") -> StopHit | None:
         """What a bar ``(open, high, low)`` in USD does to resting ``levels``; None when nothing is touched."""
@@ -165,7 +169,8 @@ class StopEngine:
 
         level = math.nan if levels.stop is None else levels.stop
         target = math.nan if levels.profit_target is None else levels.profit_target
-        which, price = resting_exit(_side(position_type), *(float(x) for x in bar), level, target)
+        open_, high, low = (float(price) for price in bar)
+        which, price = resting_exit(_side(position_type), open_, high, low, level, target)
         if which == NO_EXIT:
             return None
         return StopHit(levels.binding if which == STOP_HIT else "profit_target", price)
