@@ -144,10 +144,16 @@ def wanted_shares(answer: Mapping[str, float], view: MarketView, nav: float) -> 
     Weights become floor(|weight| × NAV / close) shares. Raises InputError for an unknown symbol, a weight that is not
     finite, fractional shares, or a weight on a name without a bar today.
     """
+    if not isinstance(answer, Mapping):
+        raise InputError(
+            f"a strategy answers with a mapping from symbol to weight, shares({{...}}) or None; got {type(answer).__name__} on {view.as_of}"
+        )
     columns, wanted = [], []
     whole = isinstance(answer, Shares)
     for symbol, value in answer.items():
         column = view.column_of(symbol)
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise InputError(f"a strategy's targets must be numbers; {symbol} has {value!r} on {view.as_of}")
         number = float(value)
         if not np.isfinite(number):
             raise InputError(f"a strategy's targets must be finite; {symbol} has {value} on {view.as_of}")

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 REQUIRED = ("symbol", "date", *BAR_FIELDS)
 ACTIONS = {"split_ratio": 1.0, "dividend": 0.0}
+ACTION_RULES = {
+    "split_ratio": "a split ratio (new shares per old) must be above 0 and finite, 1 or null where nothing happens",
+    "dividend": "a dividend must be at least 0 USD and finite, 0 or null where nothing happens",
+}
 
 
 def as_polars(frame: Any) -> pl.DataFrame:
@@ -95,7 +99,19 @@ def _price_checks(rows: pl.DataFrame) -> pl.DataFrame:
                 f"a price must be above 0 and finite; {bad.height} rows break it, first {first['symbol']} {first['date']} {name}={first[name]}",
                 remedy="import the file with `exo data import`, which quarantines bad rows, or drop them",
             )
+    for name, rule in ACTION_RULES.items():
+        if name in rows.columns:
+            bad = rows.filter(~_sane_action(name).fill_null(True))
+            if bad.height:
+                first = bad.row(0, named=True)
+                raise InputError(f"{rule}; {bad.height} rows break it, first {first['symbol']} {first['date']} {name}={first[name]}")
     return rows
+
+
+def _sane_action(name: str) -> pl.Expr:
+    """Whether a split ratio or dividend means something; null (nothing happened) does."""
+    value = pl.col(name)
+    return value.is_finite() & (value > 0.0 if name == "split_ratio" else value >= 0.0)
 
 
 def _refuse_duplicates(rows: pl.DataFrame, flat: NDArray[np.int64], shape: tuple[int, int]) -> None:
