@@ -161,7 +161,7 @@ class OrderRouter:
         sent = self._ledger.sent(self._book, row.order.session)
         if sent.orders + 1 > self._limits.max_orders:
             return f"at most {self._limits.max_orders} orders per session; {sent.orders} were sent"
-        if not sent.notional + row.notional <= self._limits.max_notional:
+        if math.isfinite(self._limits.max_notional) and not sent.notional + row.notional <= self._limits.max_notional:
             ceiling = f"at most {self._limits.max_notional:,.0f} USD per session"
             return f"{ceiling}; {sent.notional:,.0f} were sent and this is {row.notional:,.0f}"
         return None
