@@ -14,7 +14,7 @@ import numpy as np
 from mech_exo.backtest.drivers import CallableDriver, play
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.decision.rows import Features, Rules
-from mech_exo.decision.strategy import Strategy, StrategyFunction, bars_of, cost_params, night_buffers
+from mech_exo.decision.strategy import Strategy, StrategyFunction, bars_of, cost_params, missing_warnings, night_buffers, panel_warnings
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels import code_version
@@ -61,7 +61,7 @@ class EventBacktester:
     benchmark
         ``(T,)`` daily returns on the panel's sessions, NaN unknown.
     warnings
-        Said in the result, e.g. by the store the panel comes from.
+        Said in the result by the store the panel comes from; default what the panel itself tells.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class EventBacktester:
         stops: StopRules | None = None,
         flows: Floats | None = None,
         benchmark: Floats | None = None,
-        warnings: tuple[str, ...] = (),
+        warnings: tuple[str, ...] | None = None,
     ) -> None:
         self.panel = panel
         self.strategy = Strategy(strategy) if isinstance(strategy, Config) else strategy
@@ -91,7 +91,11 @@ class EventBacktester:
         self.initial_cash = self.config.strategy.initial_cash
         self.flows = np.zeros(len(panel.sessions)) if flows is None else np.asarray(flows, np.float64)
         self.benchmark = benchmark
-        self.warnings = warnings
+        self.warnings = panel_warnings(panel, self.universe) if warnings is None else warnings
+        if not callable(self.strategy) and not isinstance(self.strategy, Strategy):
+            raise InputError(f"a strategy is a Strategy, a Config or a callable (view, portfolio); got {type(strategy).__name__}")
+        if not np.isfinite(self.flows).all():
+            raise InputError("flows must be finite USD, 0 where nothing is paid in or out", remedy="fill unknown flows yourself")
         for name, array in (("flows", self.flows), ("benchmark", benchmark)):
             if array is not None and array.shape != panel.sessions.shape:
                 raise InputError(f"{name} must have one entry per session {panel.sessions.shape}; got {array.shape}")
@@ -130,8 +134,7 @@ class EventBacktester:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
         account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
-        said = strategy.warnings(self.panel, self.universe, table.missing)
-        return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
+        return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, missing_warnings(table.missing))
 
     def _play(
         self, first: int, last: int, rows: Ints, features: Features, rules: Rules, progress: Progress | None
@@ -164,14 +167,14 @@ class EventBacktester:
             np.empty(1024, EVENT), night_buffers(symbols), cost_params(self.costs), self.config.strategy.max_missing_sessions, tick,
         )
         said = shell.warnings(self.panel, self.universe, ())
-        if self.config.risk == RiskLimits.off(self.config.risk.stops):
-            said += ("no risk limits: the callable strategy ran without them",)
         name = getattr(function, "__name__", type(function).__name__)
         return self._result(name, _function_hash(function, shell.config_hash), first, last, account, days, events, said)
 
     def _result(
         self, name: str, config_hash: str, first: int, last: int, account: np.ndarray, days: np.ndarray, events: np.ndarray, said: tuple[str, ...]
     ) -> BacktestResult:
+        if self.config.risk == RiskLimits.off(self.config.risk.stops):
+            said += ("no risk limits: the strategy ran without them",)
         happened = events[: int(account["events"][0])].copy()
         happened["row"] -= first
         return BacktestResult(
@@ -184,7 +187,7 @@ class EventBacktester:
             days=days[first:last].copy(),
             events=happened,
             benchmark=None if self.benchmark is None else self.benchmark[first:last],
-            warnings=tuple(dict.fromkeys((*self.warnings, *said))),
+            warnings=(*self.warnings, *said),
         )
 
 

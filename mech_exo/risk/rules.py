@@ -61,7 +61,7 @@ SLACK = 1e-12  # relative: 0.29 × 100 is 28.999999999999996 in floating point a
 
 
 class LimitParams(NamedTuple):
-    """:class:`mech_exo.utils.settings.RiskLimits` as numbers, fractions of NAV; NaN sector limit is "none"."""
+    """:class:`mech_exo.utils.settings.RiskLimits` as numbers, fractions of NAV; NaN sector limit is "none", inf any other."""
 
     trade_risk: float
     position: float
@@ -73,7 +73,10 @@ class LimitParams(NamedTuple):
 
     @classmethod
     def of(cls, limits: RiskLimits) -> LimitParams:
-        """The numbers of ``limits``."""
+        """The numbers of ``limits``. ``RiskLimits.off()`` is no limit at all, also above the ranges a file may state."""
+        if limits == RiskLimits.off(limits.stops):
+            none = math.inf
+            return cls(trade_risk=none, position=none, sector=math.nan, gross=none, leverage=none, net=none, drawdown=none)
         single, book = limits.position_sizing, limits.portfolio
         return cls(
             trade_risk=single.max_single_trade_risk,
