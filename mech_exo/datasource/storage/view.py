@@ -45,9 +45,9 @@ class StoreView:
         self._folder = grid_folder
         recorded = facts.END_OF_TIME if recorded_by is None else recorded_by.astimezone(UTC)
         if as_of is None:
-            self._cut = Cut(recorded=recorded)
-            last = run(con, f"select max(session) from ({facts.visible(facts.BARS)})", self._cut.params())[0][0]
-            self.as_of: date | None = last
+            latest = f"select max(session) from ({facts.visible(facts.BARS)})"
+            self.as_of: date | None = run(con, latest, Cut(recorded=recorded).params())[0][0]
+            self._cut = Cut(self.as_of or facts.LAST_DATE, recorded=recorded)
         else:
             session = as_of if calendar.is_session(as_of) else calendar.previous_session(as_of)
             self._cut = Cut(session, calendar.session_close(session), recorded)
