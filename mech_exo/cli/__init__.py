@@ -43,6 +43,8 @@ COMMANDS = (
     Lazy("orders", "orders:orders", "Orders in the ledger.", NIGHT),
     Lazy("fills", "orders:fills", "Fills in the ledger.", NIGHT),
     Lazy("positions", "orders:positions", "What is held.", NIGHT),
+    Lazy("halt", "halt:halt", "Stop everything that adds risk, at once.", NIGHT),
+    Lazy("resume", "halt:resume", "End a halt.", NIGHT),
     Lazy("score", "score:score", "Rank the universe.", RESEARCH),
     Lazy("backtest", "backtest:app", "Run the very same decisions over history.", RESEARCH),
     Lazy("data", "data:app", "Import, inspect, back up and restore market data.", DATA),

@@ -1,0 +1,266 @@
+"""``exo orders``, ``exo fills`` and ``exo positions``: what the ledger knows, read-only, also while a run is writing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, emit
+from mech_exo.domain.orders import OrderReason, OrderState
+from mech_exo.execution.ledger import Ledger, default_path
+from mech_exo.execution.rows import OPEN_STATES, BookLine, FillRow, OrderRow, SessionRow
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+DateOption = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="The session they trade in.")]
+SinceOption = Annotated[datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="The first session.")]
+NOTHING_YET = "Nothing has been run in this workspace yet. Start with: exo run --mode paper --date YYYY-MM-DD"
+STYLES = {
+    OrderState.NEW: "cyan",
+    OrderState.SENDING: "yellow",
+    OrderState.LIVE: "cyan",
+    OrderState.UNKNOWN: "bold red",
+    OrderState.FILLED: "green",
+    OrderState.REJECTED: "red",
+    OrderState.DENIED: "red",
+    OrderState.CANCELLED: "dim",
+    OrderState.EXPIRED: "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order as the command prints it. Prices in USD, None where there is none."""
+
+    account: str
+    strategy: str
+    id: str
+    decided: date
+    session: date
+    symbol: str
+    shares: int
+    filled: int
+    decision_price: float
+    type: str
+    reason: OrderReason
+    stop_level: float | None
+    target_level: float | None
+    state: OrderState
+    note: str
+
+    @classmethod
+    def of(cls, row: OrderRow) -> OrderView:
+        """The view of a ledger row."""
+        o = row.order
+        return cls(row.book.account, row.book.strategy, o.id, row.decided, o.session, o.symbol, o.shares, row.filled, row.price,
+                   o.type.value, o.reason, o.stop_level, o.target_level, row.state, row.note)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FillView:
+    """A fill as the command prints it; ``slippage`` in USD, positive is a cost."""
+
+    account: str
+    strategy: str
+    id: str
+    order_id: str
+    session: date
+    time: datetime
+    symbol: str
+    shares: int
+    price: float
+    reference: float
+    slippage: float
+    commission: float
+    reason: OrderReason
+
+    @classmethod
+    def of(cls, row: FillRow) -> FillView:
+        """The view of a ledger row."""
+        f = row.fill
+        return cls(row.book.account, row.book.strategy, f.id, f.order_id, f.session, f.time, f.symbol, f.shares, f.price, f.reference,
+                   f.slippage, f.commission, f.reason)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """A held line as the command prints it; ``weight`` a fraction of NAV, ``age`` in sessions."""
+
+    symbol: str
+    shares: int
+    entry: float
+    mark: float
+    value: float
+    weight: float
+    unrealised_pnl: float
+    stop: float
+    target: float
+    age: int
+
+    @classmethod
+    def of(cls, line: BookLine, nav: float) -> PositionView:
+        """The view of a book's line."""
+        value = line.shares * line.mark
+        weight = value / nav if nav else math.nan
+        return cls(line.symbol, int(line.shares), line.entry, line.mark, value, weight, line.shares * (line.mark - line.entry),
+                   line.stop, line.target, line.age)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BookView:
+    """One book at its last booked close."""
+
+    account: str
+    strategy: str
+    session: date
+    nav: float
+    cash: float
+    positions: tuple[PositionView, ...]
+
+    @classmethod
+    def of(cls, row: SessionRow) -> BookView:
+        """The view of a booked session."""
+        held = tuple(PositionView.of(line, row.day.nav) for line in row.lines if line.shares)
+        return cls(row.book.account, row.book.strategy, row.session, row.day.nav, row.day.cash, held)
+
+
+def orders(on: DateOption = None, as_json: JsonOption = False) -> None:
+    """Orders in the ledger: those for one session, or the latest session's and every open one."""
+    session = None if on is None else on.date()
+    rows: Sequence[OrderRow] = ()
+    if default_path(home()).exists():
+        with Ledger.open(default_path(home()), read_only=True) as ledger:
+            rows = ledger.orders(session=session)
+    if session is None and rows:
+        latest = max(row.order.session for row in rows)
+        rows = [row for row in rows if row.order.session == latest or row.state in OPEN_STATES]
+    views = [OrderView.of(row) for row in rows]
+    emit(views, as_json, lambda paper: _show_orders(paper, views, session))
+
+
+def fills(on: DateOption = None, since: SinceOption = None, as_json: JsonOption = False) -> None:
+    """Fills in the ledger: of one session, since a session, or the latest session's."""
+    session, first = (None if given is None else given.date() for given in (on, since))
+    rows: Sequence[FillRow] = ()
+    if default_path(home()).exists():
+        with Ledger.open(default_path(home()), read_only=True) as ledger:
+            rows = ledger.fills(session=session, since=first)
+    if session is None and first is None and rows:
+        latest = max(row.fill.session for row in rows)
+        rows = [row for row in rows if row.fill.session == latest]
+    views = [FillView.of(row) for row in rows]
+    emit(views, as_json, lambda paper: _show_fills(paper, views, session or first))
+
+
+def positions(as_json: JsonOption = False) -> None:
+    """What is held at the last booked close, with resting levels."""
+    views: list[BookView] = []
+    if default_path(home()).exists():
+        with Ledger.open(default_path(home()), read_only=True) as ledger:
+            rows = [ledger.last_session(book) for book in ledger.books()]
+            views = [BookView.of(row) for row in rows if row is not None]
+    emit(views, as_json, lambda paper: _show_positions(paper, views))
+
+
+def _table(title: str, text: Sequence[str], numbers: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in text:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _show_orders(paper: Console, views: Sequence[OrderView], session: date | None) -> None:
+    if not views:
+        said = f"No orders for {session}." if session else "No orders yet: a decision makes them when a session is run."
+        paper.print(_nothing(said, "exo orders"), soft_wrap=True)
+        return
+    for account, strategy in sorted({(view.account, view.strategy) for view in views}):
+        table = _table(f"Orders of {account}/{strategy}", ("Session", "Symbol", "Side"), ("Shares", "Decided at", "Stop", "Target"))
+        for name in ("Reason", "State", "Note"):
+            table.add_column(name)
+        for view in views:
+            if (view.account, view.strategy) == (account, strategy):
+                table.add_row(*_order_cells(view))
+        paper.print(table)
+    doubtful = [view for view in views if view.state is OrderState.UNKNOWN]
+    if doubtful:
+        paper.print(f"[bold red]{len(doubtful)} in doubt: no new risk is sent.[/bold red]")
+        paper.print(f"Look at the broker, then: exo ledger settle {doubtful[0].id} --as … --reason …", soft_wrap=True)
+
+
+def _order_cells(view: OrderView) -> tuple[str, ...]:
+    from rich.markup import escape
+
+    style = STYLES[view.state]
+    side = "buy" if view.shares > 0 else "sell"
+    levels = (money(view.decision_price), money(view.stop_level), money(view.target_level))
+    state = f"[{style}]{view.state}[/{style}]"
+    return (str(view.session), escape(view.symbol), side, f"{abs(view.shares):,}", *levels, words(view.reason), state, escape(view.note))
+
+
+def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -> None:
+    if not views:
+        said = f"No fills for {asked}." if asked else "No fills yet: orders fill when the next session is run."
+        paper.print(_nothing(said, "exo fills"), soft_wrap=True)
+        return
+    for account, strategy in sorted({(view.account, view.strategy) for view in views}):
+        mine = [view for view in views if (view.account, view.strategy) == (account, strategy)]
+        numbers = ("Shares", "Price", "Reference", "Slippage", "Commission")
+        table = _table(f"Fills of {account}/{strategy}", ("Session", "Symbol", "Side"), numbers)
+        table.add_column("Reason")
+        for view in mine:
+            side = "buy" if view.shares > 0 else "sell"
+            figures = (money(view.price), money(view.reference), money(view.slippage), money(view.commission))
+            table.add_row(str(view.session), view.symbol, side, f"{abs(view.shares):,}", *figures, words(view.reason))
+        paper.print(table)
+        traded = math.fsum(abs(view.shares) * view.price for view in mine)
+        slippage, commission = (math.fsum(getattr(view, name) for view in mine) for name in ("slippage", "commission"))
+        totals = f"{len(mine)} fills, {traded:,.2f} USD traded, slippage {slippage:,.2f} USD, commission {commission:,.2f} USD"
+        paper.print(totals, highlight=False)
+
+
+def _show_positions(paper: Console, views: Sequence[BookView]) -> None:
+    if not views:
+        paper.print(NOTHING_YET, soft_wrap=True)
+        return
+    numbers = ("Shares", "Entry", "Price", "Value", "Weight", "Unrealised", "Stop", "Target", "Age")
+    for view in views:
+        table = _table(f"{view.account}/{view.strategy} at the close of {view.session}", ("Symbol",), numbers)
+        for p in view.positions:
+            style = "green" if p.unrealised_pnl > 0 else "red"
+            table.add_row(p.symbol, f"{p.shares:,}", money(p.entry), money(p.mark), money(p.value), f"{p.weight:.1%}",
+                          f"[{style}]{money(p.unrealised_pnl)}[/{style}]", money(p.stop), money(p.target), str(p.age))  # fmt: skip
+        if view.positions:
+            paper.print(table)
+        else:
+            paper.print(f"{view.account}/{view.strategy} holds nothing at the close of {view.session}; `exo orders` shows what is ordered")
+        paper.print(f"NAV {view.nav:,.2f} USD, cash {view.cash:,.2f} USD, {len(view.positions)} positions", highlight=False)
+
+
+def _nothing(said: str, command: str) -> str:
+    if not default_path(home()).exists():
+        return NOTHING_YET
+    return said if said.endswith("run.") else f"{said} `{command}` alone shows the latest."
+
+
+def money(value: float | None) -> str:
+    """USD with cents, a dash where there is none or it is unknown."""
+    return "–" if value is None or math.isnan(value) else f"{value:,.2f}"
+
+
+def words(reason: OrderReason) -> str:
+    """A reason as words."""
+    return reason.value.replace("_", " ")
