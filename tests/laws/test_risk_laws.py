@@ -1,0 +1,207 @@
+"""What holds of every plan whatever the limits: approved is never more than wanted, satisfies everything at once, and stays approved."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_FLOOR, Decimal
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mech_exo.domain.orders import OrderReason
+from mech_exo.domain.verdict import BreachCode, RiskState
+from mech_exo.kernels import records
+from mech_exo.risk.rules import LimitParams, Rule, drawdown, position_shares, risk_state, trade_risk_shares
+from mech_exo.sizing import methods
+from tests.oracles.naive_risk import Name, increases, violations
+from tests.risk.plans import NO_LIMITS, UNKNOWN, judged, limits, navs, plans, prices, states
+
+MANY = settings(max_examples=300)
+
+
+def named(wanted, price=100.0, held=0.0, sector=0, stop=math.nan, mark=math.nan):
+    return Name(wanted, held, price, sector, stop, mark)
+
+
+HEDGE_LOST = [named(7.0, 1.0), named(-100.0, 1.0), named(-1.0, 1.0)]  # the short side is cut further than net alone would
+UNCOVERED = [named(-50.0, 1.0, held=-50.0), named(50.0, 1.0)]  # in REDUCING the hedge is denied, so the short side must shrink
+
+
+@MANY
+@given(plans(), navs, states, limits())
+@example(HEDGE_LOST, 100.0, "active", NO_LIMITS._replace(position=0.01, net=0.05))
+@example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1))
+def test_every_approved_book_satisfies_every_rule_at_once(plan, nav, state, limit):
+    assert violations(plan, judged(plan, nav, limit, state).targets, nav, state, limit) == []
+
+
+@MANY
+@given(plans(), navs, states, limits())
+@example(HEDGE_LOST, 100.0, "active", NO_LIMITS._replace(position=0.01, net=0.05))
+@example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1))
+def test_approving_the_approved_changes_nothing(plan, nav, state, limit):
+    once = judged(plan, nav, limit, state).targets
+    again = judged([Name(t, n.held, n.price, n.sector, n.stop, n.mark) for t, n in zip(once, plan, strict=True)], nav, limit, state)
+    assert again.targets == once
+    assert not any(again.bindings)
+
+
+@MANY
+@given(plans(), navs, states, limits(), st.randoms())
+def test_the_order_of_symbols_does_not_matter(plan, nav, state, limit, random):
+    order = list(range(len(plan)))
+    random.shuffle(order)
+    straight, mixed = judged(plan, nav, limit, state), judged([plan[i] for i in order], nav, limit, state)
+    assert [straight.targets[i] for i in order] == mixed.targets
+    assert [straight.bindings[i] for i in order] == mixed.bindings
+
+
+@MANY
+@given(plans(), navs, states, limits(), st.sampled_from(LimitParams._fields[:-1]), st.floats(0.01, 1.0))
+def test_tightening_any_limit_never_enlarges_any_position(plan, nav, state, limit, field, factor):
+    before = getattr(limit, field)
+    tighter = limit._replace(**{field: 0.3 if math.isnan(before) else before * factor})
+    loose, tight = judged(plan, nav, limit, state).targets, judged(plan, nav, tighter, state).targets
+    assert all(abs(b) <= abs(a) for a, b in zip(loose, tight, strict=True))
+
+
+@given(plans(), navs, limits())
+def test_reducing_and_halted_never_increase_anything(plan, nav, limit):
+    for state in ("reducing", "halted"):
+        targets = judged(plan, nav, limit, state).targets
+        assert not any(increases(target, name.held) for target, name in zip(targets, plan, strict=True))
+
+
+def reduced(wanted, held):
+    """What is left of a wish when only reductions pass."""
+    if wanted * held <= 0:
+        return 0.0
+    return math.copysign(min(abs(wanted), abs(held)), wanted)
+
+
+@given(plans(unknown=False), navs, st.sampled_from(["price", "nav", "sector", "state"]), st.sampled_from(UNKNOWN))
+def test_unknown_denies_an_increase_and_lets_every_reduction_pass(plan, nav, what, value):
+    limit = NO_LIMITS._replace(sector=1e6)
+    if what == "price":
+        plan = [Name(n.wanted, n.held, value, n.sector, n.stop, n.mark) for n in plan]
+    if what == "sector":
+        plan = [Name(n.wanted, n.held, n.price, -1, n.stop, n.mark) for n in plan]
+    verdict = judged(plan, value if what == "nav" else nav, limit, "reducing" if what == "state" else "active")
+    assert verdict.targets == [reduced(n.wanted, n.held) for n in plan]
+    if any(increases(n.wanted, n.held) for n in plan):
+        rule = {"price": "UNKNOWN_PRICE", "nav": "UNKNOWN_NAV", "sector": "UNKNOWN_SECTOR", "state": "DRAWDOWN"}[what]
+        assert rule in {name for name, _ in verdict.breaches}
+
+
+@given(plans(unknown=False), navs)
+def test_without_limits_everything_wanted_is_approved(plan, nav):
+    verdict = judged(plan, nav, NO_LIMITS)
+    assert verdict.targets == [n.wanted for n in plan]
+    assert verdict.breaches == []
+
+
+@given(plans(), navs, limits(), st.sampled_from([math.nan, math.inf, -math.inf]), st.integers(0, 6))
+def test_an_unknown_size_is_no_size(plan, nav, limit, size, at):
+    at %= len(plan)
+    plan[at] = Name(size, plan[at].held, plan[at].price, plan[at].sector, plan[at].stop, plan[at].mark)
+    targets = judged(plan, nav, limit).targets
+    assert targets[at] == 0.0
+    assert all(math.isfinite(target) for target in targets)
+
+
+cents = st.integers(1, 100_000).map(lambda k: Decimal(k) / 100)
+shares_of_nav = st.integers(1, 400).map(lambda k: Decimal(k) / 100)
+
+
+def whole_within(limit, nav, price):
+    return int((limit * nav / price).to_integral_value(ROUND_FLOOR))
+
+
+@MANY
+@given(shares_of_nav, st.integers(1000, 10**8).map(Decimal), cents)
+@example(Decimal("0.29"), Decimal(1000), Decimal(1))
+def test_one_share_more_than_the_limit_flips_the_verdict(limit, nav, price):
+    allowed = whole_within(limit, nav, price)
+    params = NO_LIMITS._replace(position=float(limit))
+    if allowed:
+        at = judged([named(float(allowed), float(price))], float(nav), params)
+        assert at.targets == [allowed] and at.breaches == []
+    beyond = judged([named(-float(allowed + 1), float(price))], float(nav), params)
+    assert beyond.targets == [-allowed]
+    assert beyond.breaches == [("POSITION", 0)] and beyond.bindings == [Rule.POSITION]
+
+
+@MANY
+@given(st.sampled_from(["sector", "gross", "leverage", "net"]), shares_of_nav, st.integers(1000, 10**8).map(Decimal), cents)
+def test_one_share_more_flips_the_portfolio_limits_too(field, limit, nav, price):
+    allowed = whole_within(limit, nav, price)
+    params = NO_LIMITS._replace(**{field: float(limit)})
+    half = allowed // 2
+    pair = [named(float(half), float(price)), named(float(allowed - half), float(price))]
+    assert judged(pair, float(nav), params).targets == [half, allowed - half]
+    pair[1] = named(float(allowed - half + 1), float(price))
+    beyond = judged(pair, float(nav), params)
+    assert sum(beyond.targets) <= allowed
+    assert field.upper() in {name for name, _ in beyond.breaches}
+
+
+@given(st.integers(1, 100).map(lambda k: Decimal(k) / 1000), st.integers(1000, 10**8).map(Decimal), cents, st.integers(1, 99))
+def test_one_share_more_flips_the_trade_risk(limit, nav, price, percent):
+    stop = price * (100 - percent) / 100
+    allowed = whole_within(limit, nav, price - stop)
+    params = NO_LIMITS._replace(trade_risk=float(limit))
+    assert judged([named(float(allowed), float(price), stop=float(stop))], float(nav), params).targets == [allowed]
+    beyond = judged([named(float(allowed + 1), float(price), stop=float(stop))], float(nav), params)
+    assert beyond.targets[0] <= allowed and beyond.breaches == [("TRADE_RISK", 0)]
+
+
+anything = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@MANY
+@given(anything, anything, anything, anything, st.integers(0, 50))
+@example(1e300, 1.0, 1e-300, 1.0, 1)
+def test_sizes_are_finite_whole_or_nothing_for_any_figures(a, b, c, d, count):
+    raw = (
+        methods.equal_weight(a, b, count, c), methods.fixed_percent(a, b, c), methods.atr_based(a, b, c, d),
+        methods.volatility_based(a, b, c, d), methods.kelly(a, methods.kelly_fraction(b, c, d), c),
+    )  # fmt: skip
+    for size in map(methods.whole, raw):
+        assert math.isfinite(size) and size >= 0 and size == math.floor(size)
+
+
+@given(st.sampled_from([0.01, 0.1, 4.0]), navs, st.floats(1e-300, 1e300))
+def test_the_single_name_limits_never_overflow(limit, nav, price):
+    for allowed in (position_shares(limit, nav, price), trade_risk_shares(limit, nav, price, math.nan, 1.0)):
+        assert allowed >= 0.0
+        assert allowed * price <= limit * nav * (1 + 1e-9)
+
+
+@given(st.lists(st.one_of(st.integers(1, 1000).map(float), st.just(math.nan)), min_size=1, max_size=600), st.floats(0.01, 1.0))
+def test_drawdown_is_from_the_peak_of_the_last_252_sessions(index, limit):
+    import numpy as np
+
+    t = len(index) - 1
+    window = [x for x in index[max(0, t - 251) :] if not math.isnan(x)]
+    expected = math.nan if math.isnan(index[t]) else 1 - index[t] / max(window)
+    fall = drawdown(np.array(index), t)
+    assert fall == expected or (math.isnan(fall) and math.isnan(expected))
+    params = NO_LIMITS._replace(drawdown=limit)
+    state = "active" if expected <= limit else "reducing"  # NaN is not within any limit
+    assert records.RiskState(risk_state(fall, False, params)).name.lower() == state
+    assert records.RiskState(risk_state(fall, True, params)).name == "HALTED"
+
+
+@pytest.mark.parametrize(("words", "codes"), [(BreachCode, Rule), (RiskState, records.RiskState), (OrderReason, records.Reason)])
+def test_the_kernels_codes_and_the_domains_words_have_the_same_names(words, codes):
+    assert {word.name for word in words} == {code.name for code in codes}
+
+
+@given(prices, navs)
+def test_what_is_held_without_a_close_counts_at_its_mark(price, nav):
+    gap = named(100.0, math.nan, held=100.0, sector=1, mark=price)
+    limit = NO_LIMITS._replace(gross=100.0 * price / nav)
+    both = judged([gap, named(100.0, price)], nav, limit).targets
+    assert (both[0] + both[1]) * price <= 100.0 * price
+    assert judged([gap], nav, limit).targets == [100.0]
