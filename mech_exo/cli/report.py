@@ -12,8 +12,11 @@ from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from rich.console import Console
 
+    from mech_exo.assembly import Workspace
     from mech_exo.reporting.account import AccountRecord
     from mech_exo.reporting.night import NightReport
     from mech_exo.reporting.snapshot import SnapshotPaths
@@ -43,8 +46,11 @@ def daily(
 
     workspace = Workspace.open(home())
     with workspace.ledger(read_only=True) as ledger:
-        session = None if date is None else date.date()
-        night = night_report(ledger, choose_book(ledger, book), session, workspace.config.risk)
+        chosen = choose_book(ledger, book)
+        last = ledger.last_session(chosen)
+        session = date.date() if date is not None else (last.session if last else None)
+        sectors = None if session is None else _sectors(workspace, session)
+        night = night_report(ledger, chosen, session, workspace.config.risk, sectors)
     snapshot = DailySnapshot(night)
     paths = snapshot.write(workspace.reports)
     files = {"html": str(paths.html), "json": str(paths.json), "markdown": str(paths.markdown)}
@@ -86,15 +92,27 @@ def performance(
     emit(data, as_json, lambda to: _performance(to, record, path))
 
 
+def _sectors(workspace: Workspace, session: dt.date) -> dict[str, str | None] | None:
+    """Sectors as known at ``session``; None, and so unknown in the report, where the store does not hold that session."""
+    from mech_exo.domain.errors import MissingDataError
+
+    try:
+        known = workspace.known(session)
+    except MissingDataError:
+        return None
+    row = known.panel.shape[0] - 1
+    return {symbol: known.universe.sector_name(row, i) for i, symbol in enumerate(known.panel.symbols)}
+
+
 def _night(to: Console, night: NightReport, paths: SnapshotPaths) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from mech_exo.reporting.snapshot import headline
-    from mech_exo.reporting.text import money, percent
+    from mech_exo.reporting.text import grouped, money, percent
 
     to.print(Text(f"{night.session} {night.book}: {headline(night)}"))
-    for warning in night.warnings:
+    for warning in grouped(night.warnings):
         to.print(Text(f"note: {warning}", style="yellow"))
     table = Table("Limit, of NAV", "Used", "Allowed", "Left")
     for limit in night.limits:
@@ -109,9 +127,10 @@ def _performance(to: Console, record: AccountRecord, path: Path) -> None:
     from rich.text import Text
 
     from mech_exo.reporting.tearsheet import kpi_lines, metric_groups, verdict_line
+    from mech_exo.reporting.text import grouped
 
     to.print(Text(f"{record.run_id}: {verdict_line(record.kpi.whole)}"))
-    for warning in record.warnings:
+    for warning in grouped(record.warnings):
         to.print(Text(f"note: {warning}", style="yellow"))
     contract = Table("Demand", "", "Trailing 12 months", "Whole period")
     for line in kpi_lines(record.kpi):

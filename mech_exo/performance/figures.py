@@ -48,7 +48,7 @@ def equity_figure(sessions: Dates, days: NDArray[np.void], benchmark: Floats | N
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     look = {"bgcolor": PAPER, "bordercolor": GRID, "font": {"size": 12, "color": INK}, "pad": {"t": 0, "b": 4}}
     figure.update_layout(updatemenus=[menu | look], yaxis={"tickformat": ",.0f"}, hovermode="x unified")
-    figure.update_layout(legend={"x": 0.01, "y": 0.99, "yanchor": "top", "bgcolor": "rgba(255,255,255,0.75)"})
+    figure.update_layout(legend={"x": 0, "y": -0.1, "yanchor": "top"})
     return figure
 
 

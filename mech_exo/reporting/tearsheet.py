@@ -14,7 +14,7 @@ from mech_exo.performance.drawdowns import drawdown_table
 from mech_exo.performance.kpi import Kpi, KpiPeriod, KpiReport, Verdict
 from mech_exo.performance.metrics import Summary
 from mech_exo.performance.periods import Calendar, calendar_returns
-from mech_exo.performance.ratios import growth
+from mech_exo.performance.ratios import YEAR, growth
 from mech_exo.performance.trading import account_returns
 from mech_exo.reporting import page
 from mech_exo.reporting.text import day, money, percent, ratio, whole, words
@@ -235,10 +235,11 @@ def verdict_line(period: KpiPeriod) -> str:
         for kpi in period.kpis
         if kpi.verdict is Verdict.FAIL
     ]
-    open_ones = [f"{kpi.label} ({kpi.verdict})" for kpi in period.kpis if kpi.verdict not in (Verdict.PASS, Verdict.FAIL)]
     parts = [f"{met} of {len(period.kpis)} demands of the KPI contract met over the whole period"]
     parts += [f"not met: {', '.join(failed)}"] if failed else []
-    parts += [f"undecided: {', '.join(open_ones)}"] if open_ones else []
+    for verdict in (Verdict.NOT_ENOUGH_DATA, Verdict.NOT_MEANINGFUL):
+        names = [kpi.label for kpi in period.kpis if kpi.verdict is verdict]
+        parts += [f"{verdict} for {', '.join(names)}"] if names else []
     return "; ".join(parts) + "."
 
 
@@ -333,9 +334,10 @@ def _headline(m: Summary) -> tuple[Line, ...]:
 
 
 def _basis(m: Summary) -> str:
+    short = "Fewer than 252 sessions: annual figures are extrapolated. " if (m["sessions"] or 0) < YEAR else ""
     return (
-        f"Annual figures on 252 sessions a year; risk-free rate {percent(m['risk_free'])} a year; returns time-weighted, after all costs; "
-        "drawdowns are positive; a trade is a first-in-first-out lot, net of both commissions."
+        f"{short}Annual figures on 252 sessions a year; risk-free rate {percent(m['risk_free'])} a year; "
+        "returns time-weighted, after all costs; drawdowns are positive; a trade is a first-in-first-out lot, net of both commissions."
     )
 
 

@@ -1,0 +1,33 @@
+"""Numbers and warnings as words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from mech_exo.reporting.page import cell
+from mech_exo.reporting.text import UNKNOWN, day, grouped, money, percent, ratio, whole
+
+
+@pytest.mark.parametrize("shown", [percent, money, ratio, whole])
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_unknown_is_a_word(shown, value):
+    assert shown(value) == UNKNOWN and day(None) == UNKNOWN
+
+
+def test_numbers_read_well():
+    assert percent(0.12346) == "12.35\u00a0%"
+    assert (percent(-0.1, 0), money(-1234.5), whole(1_000_000), ratio(0.0)) == ("−10\u00a0%", "−1,234.50", "1,000,000", "0.00")
+    assert money(-0.0001) == "0.00"
+
+
+def test_factors_left_out_for_one_reason_share_a_line():
+    said = ("synthetic sample", "factor a is left out: no news", "factor b is left out: no news", "factor c is left out: no prices",
+            "synthetic sample: not real", "synthetic sample: not real")  # fmt: skip
+    assert grouped(said) == ("factors a, b are left out: no news", "factor c is left out: no prices", "synthetic sample: not real")
+    assert grouped(()) == ()
+
+
+def test_a_markdown_cell_has_no_markup_or_line_break():
+    assert cell("a|b\n<i>*x*") == "a\\|b \\<i\\>\\*x\\*"
