@@ -1,15 +1,10 @@
-"""The two drivers over history. Both call ``step`` and the decision's row functions, and nothing else."""
+"""The compiled driver: whole histories of the configured strategy. It calls ``step`` and ``decide_row``, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from mech_exo.decision.rows import Features, Night, Rules, clear_plan, decide_row, guard, settle, want
-from mech_exo.decision.record import portfolio_of
-from mech_exo.decision.strategy import StrategyFunction, wanted_shares
-from mech_exo.domain.panel import BarPanel, MarketView, Universe
+from mech_exo.decision.rows import Features, Night, Rules, decide_row
 from mech_exo.kernels import njit
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
@@ -41,39 +36,3 @@ def play(
         step(t, flows[t], bars, book, live, account, days, events, costs, max_missing)
         decide_row(t, decision_at[t], False, bars, features, book, live, account, days, night, rules)
     return events
-
-
-class CallableDriver:
-    """Session by session for any Python callable: the same step, the same verdict, the same orders.
-
-    ``run`` plays rows ``first..last-1`` and returns the event buffer.
-    """
-
-    def __init__(self, function: StrategyFunction, panel: BarPanel, universe: Universe, rules: Rules) -> None:
-        self.function, self.panel, self.universe, self.rules = function, panel, universe, rules
-
-    def run(
-        self, first: int, last: int, flows: Floats, bars: Bars, book: np.ndarray, live: Ints, account: np.ndarray,
-        days: np.ndarray, events: np.ndarray, night: Night, costs: CostParams, max_missing: int,
-        tick: Callable[[int], None] | None = None,
-    ) -> np.ndarray:
-        """Play the rows; ``tick`` is called with the number of sessions done."""
-        for t in range(first, last):
-            events = with_room(events, account)
-            step(t, float(flows[t]), bars, book, live, account, days, events, costs, max_missing)
-            guard(t, False, book, live, account, days, self.rules)
-            self._decide(t, book, live, account, days, night)
-            if tick is not None:
-                tick(t + 1 - first)
-        return events
-
-    def _decide(self, t: int, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night) -> None:
-        view = MarketView(self.panel, self.universe, t)
-        answer = self.function(view, portfolio_of(t, float(account["cash"][0]), book, self.panel, self.universe))
-        if answer is None:
-            return
-        columns, shares = wanted_shares(answer, view, float(account["nav"][0]))
-        clear_plan(night.plan)
-        close = self.panel.close[t]
-        want(columns, shares, close, book, night.plan, self.rules)
-        settle(t, close, self.universe.sector[t], book, live, account, days, night, self.rules)

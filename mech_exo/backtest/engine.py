@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mech_exo.backtest.drivers import CallableDriver, play
+from mech_exo.backtest.callables import CallableDriver
+from mech_exo.backtest.drivers import play
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.decision.rows import Features, Rules
 from mech_exo.decision.strategy import Strategy, StrategyFunction, bars_of, cost_params, missing_warnings, night_buffers, panel_warnings

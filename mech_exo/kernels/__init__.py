@@ -1,7 +1,7 @@
 """Compiled arithmetic: arrays and scalars in, arrays and scalars out. Nothing here knows a date, a file or a symbol's name.
 
 :func:`njit` and :func:`inlined` are the only ways this package compiles anything. Numba's disk cache does not notice a changed *callee* in
-another file, so the cache folder is named by a hash of all package sources: an edited rule compiles anew.
+another file, so the cache folder is named by a hash of all compiled sources: an edited rule compiles anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +18,24 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., object])
 PACKAGE = Path(__file__).resolve().parents[1]
-KEPT_VERSIONS = 4
+KEPT_VERSIONS = 8
 
 
 @functools.cache
 def code_version() -> str:
-    """Hash of every source file of the package (64 bits, hex): names the compile cache and stands on each decision."""
+    """Hash of every source file of the package (64 bits, hex): stands on each decision and backtest."""
+    return _hash(sorted(PACKAGE.rglob("*.py")))
+
+
+def compiled_sources() -> list[Path]:
+    """The files whose functions are compiled or whose constants compiled functions read; nothing else is imported for
+    compiling (tested), so editing a command or a report compiles nothing anew."""
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name == "kernels" or b"@njit" in path.read_bytes()]
+
+
+def _hash(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in paths:
         digest.update(path.relative_to(PACKAGE).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -33,9 +43,9 @@ def code_version() -> str:
 
 @functools.cache
 def cache_folder() -> Path:
-    """Folder of this code version's compiled functions, under ``$XDG_CACHE_HOME/mech_exo``; older versions are dropped."""
+    """Folder of the compiled functions of these sources, under ``$XDG_CACHE_HOME/mech_exo``; the oldest others are dropped."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mech_exo"
-    folder = root / code_version()
+    folder = root / _hash(compiled_sources())
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     others = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
