@@ -193,10 +193,11 @@ def _halted(night: Desks) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A past night decided again. ``differences`` names what differs; empty = byte for byte the same."""
+    """A past night decided again: ``decision``. ``differences`` names what differs; empty = byte for byte the same."""
 
     session: date
     recorded_at: datetime
+    decision: Decision
     differences: tuple[str, ...]
 
     @property
@@ -219,9 +220,9 @@ def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, da
     then = known(strategy.config, session, recorded.recorded_at)
     desk = _desk_then(ledger, book, booked, then)
     halted = body["state"] == RiskState.HALTED.value
-    again = decide(then, desk, strategy, book.account, date.fromisoformat(body["session"]), halted=halted).body()
-    differences = () if again == recorded.body else tuple(_differences(body, json.loads(again)))
-    return Replay(session, recorded.recorded_at, differences)
+    again = decide(then, desk, strategy, book.account, date.fromisoformat(body["session"]), halted=halted)
+    differences = () if again.body() == recorded.body else tuple(_differences(body, json.loads(again.body())))
+    return Replay(session, recorded.recorded_at, again, differences)
 
 
 def _desk_then(ledger: Ledger, book: BookId, booked: SessionRow, known: Known) -> Desk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,10 @@ from mech_exo.utils.calendar import sessions
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rich.table import Table
+
     from mech_exo.assembly import Workspace
+    from mech_exo.session import NightResult
 
 FOLDER = "demo"
 MARKER = "synthetic-sample"
@@ -60,8 +64,8 @@ def demo(
 
     def show(to: Console) -> None:
         to.rule("[bold]Mech-Exo demo · synthetic sample market, no real company, no real price")
-        for outcome in results[-2:]:
-            run.render_night(to, outcome, reports if outcome is results[-1] else ())
+        to.print(nights_table(results))
+        run.render_night(to, results[-1], reports)
         backtest.render(to, result, path)
         best = results[-1].decision.scores.frame()["symbol"][0] if results[-1].decision is not None else engine.panel.symbols[0]
         to.print(f"\nWorkspace: {workspace.home}", soft_wrap=True)
@@ -69,6 +73,21 @@ def demo(
         to.print(f"     exo --home {workspace.home} replay {nights[-1]}", soft_wrap=True)
 
     emit(data, as_json, show)
+
+
+def nights_table(results: Sequence[NightResult]) -> Table:
+    """The nights played, a line each."""
+    from rich.table import Table
+
+    table = Table("Night", "NAV", "Change", "Fills", "Orders for the next open", "Risk", title="Paper nights", title_justify="left")
+    for place in (1, 2, 3, 4):
+        table.columns[place].justify = "right"
+    for night in results:
+        fills = 0 if night.played is None else len(night.played.fills)
+        table.add_row(
+            str(night.session), f"{night.day.nav:,.2f}", f"{night.day.nav - night.nav_before:+,.2f}", str(fills), str(len(night.sent)), night.day.state.value
+        )
+    return table
 
 
 def prepare(folder: Path) -> Workspace:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mech_exo.cli.tables import number
+from mech_exo.decision.strategy import missing_warnings
 from mech_exo.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def render_explanation(to: Console, found: Body) -> None:
         for name, line in score["factors"].items():
             table.add_row(name, number(line["raw"], 4), number(line["normalised"], 4), number(found["weights"].get(name), 1), number(line["contribution"], 4))
         to.print(table)
-    for name, reason in found["missing_factors"]:
-        to.print(f"  [dim]{name}: {reason}[/]")
+    for line in missing_warnings(found["missing_factors"]):
+        to.print(f"[dim]{line}[/]")
     target = found["target"]
     if target is not None:
         bound = f", cut by {target['binding'].replace('_', ' ')}" if target["binding"] else ""

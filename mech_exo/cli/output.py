@@ -17,6 +17,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPED_WIDTH = 120
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 
 
@@ -30,9 +31,11 @@ def console() -> Console:
 
 def paper() -> Console:
     """Rich on stdout, for tables a person reads. Made anew each time: stdout may have been redirected since."""
+    import sys
+
     from rich.console import Console
 
-    return Console()
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def emit(data: object, as_json: bool, render: Callable[[Console], None]) -> None:

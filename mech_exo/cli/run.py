@@ -48,14 +48,14 @@ def run(
 
 
 def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
-    """What the night would decide and order, and why. Journals nothing, orders nothing."""
+    """What the night decides and orders, and why. A night not yet run is only tried: nothing is journaled, nothing ordered."""
     from mech_exo.assembly import Workspace
     from mech_exo.session import plan_night
 
     workspace = Workspace.open(home())
     session = _session(workspace, at)
     with workspace.ledger() as ledger:
-        decision = plan_night(workspace.desks(ledger), session)
+        decision = workspace.replay(ledger, session).decision if _body(workspace, ledger, session) else plan_night(workspace.desks(ledger), session)
     emit(json.loads(decision.body()), as_json, lambda to: render_decision(to, decision))
 
 

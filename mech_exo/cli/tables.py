@@ -35,22 +35,23 @@ def ideas_table(scores: Scores, count: int) -> Table:
 
 
 def orders_table(decision: Decision) -> Table:
-    """The order plan: what, why, how large, which limit bound, where the stop will rest."""
+    """The order plan: what, why, how large, which limit bound, where the stop and the profit target will rest."""
     from rich.table import Table
 
-    table = Table("Side", "Shares", "Symbol", "Why", "Target", "Weight", "Limit that bound", "Stop", "Profit target",
+    table = Table("Order", "Symbol", "Why", "Holds then", "Weight", "Stop", "Target", "Limit that bound",
                   title=f"Orders for the open of {decision.session}", title_justify="left")
-    for place in (1, 4, 5, 7, 8):
+    for place in (0, 3, 4, 5, 6):
         table.columns[place].justify = "right"
+        table.columns[place].no_wrap = True
     targets = {target.symbol: target for target in decision.targets}
     for order in decision.orders:
         target = targets.get(order.symbol)
         colour = "green" if order.shares > 0 else "red"
         table.add_row(
-            f"[{colour}]{order.side}[/]", f"{abs(order.shares):,d}", order.symbol, order.reason.value.replace("_", " "),
+            f"[{colour}]{order.side} {abs(order.shares):,d}[/]", order.symbol, order.reason.value.replace("_", " "),
             "0" if target is None else f"{target.shares:,d}", "0.0%" if target is None else f"{target.weight:.1%}",
-            "" if target is None else target.binding.replace("_", " "),
             "" if order.stop_level is None else number(order.stop_level), "" if order.target_level is None else number(order.target_level),
+            "" if target is None else target.binding.replace("max_", "").replace("_", " "),
         )
     return table
 

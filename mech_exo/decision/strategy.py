@@ -104,16 +104,23 @@ class Strategy:
                 atr = atr * (panel.close[rows] / inputs.close[rows])
         return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]))
 
-    def warnings(self, panel: BarPanel, universe: Universe, missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-        """What a reader of any result must know: factors without a source, adjusted price levels, backfilled sectors."""
-        said = [f"factor {name} is left out: {why}" for name, why in missing]
-        if panel.label:
-            said.insert(0, f"{panel.label}: not real prices")
-        if panel.price_basis != PriceBasis.AS_TRADED:
-            said.append("prices are split-adjusted: minimum price, share counts and commissions per share are approximate")
-        if universe.backfilled:
-            said.append("sectors or members are backfilled: they came without dates and are taken as known always")
-        return tuple(said)
+
+def missing_warnings(missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """One line for each reason why configured factors are left out, naming them."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in missing:
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(f"left out of the score: {', '.join(names)} ({reason})" for reason, names in by_reason.items())
+
+
+def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
+    """What a reader of any result from this panel must know; a store says it itself, and more exactly."""
+    said = [panel.label] if panel.label else []
+    if panel.price_basis != PriceBasis.AS_TRADED:
+        said.append("prices are split-adjusted by the source: levels and dollar amounts before a split are not what was traded")
+    if universe.backfilled:
+        said.append("sectors or members are backfilled: they came without dates and are taken as known always")
+    return tuple(said)
 
 
 def night_buffers(symbols: int) -> Night:
