@@ -14,7 +14,7 @@ from tests.replay.answers import summary
 from tests.replay.server import Answer, Replay, data, page, recorded
 
 Shared = Callable[[str], Path]
-QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 3.0, "timeout": 5.0}
+QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 10.0, "timeout": 5.0}
 SUMMARY, QUOTE, SERIES = "v10/finance/quoteSummary/", "v7/finance/quote", "fundamentals-timeseries"
 METRIC = "api.finnhub.io/api/v1//stock/metric"
 NOW = datetime(2025, 2, 25, 14, 30, tzinfo=UTC)

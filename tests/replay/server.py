@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,12 +31,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response. ``hang`` seconds pass before it."""
+    """A response. ``pause`` seconds pass before it; ``cut`` breaks the connection halfway through the body."""
 
     status: int = 200
     body: bytes = b"{}"
     kind: str = "application/json;charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    pause: float = 0.0
+    cut: bool = False
 
 
 def data(value: object, status: int = 200, **headers: str) -> Answer:
@@ -179,13 +182,19 @@ class _Inner(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         answer = self.server.replay.answer(Asked(self.host, parts.path, query))  # type: ignore[attr-defined]
+        time.sleep(answer.pause)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        try:
+            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
+        except OSError:  # the client has left
+            self.close_connection = True
+        if answer.cut:
+            self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """Nothing on stderr."""
