@@ -229,7 +229,8 @@ class Ledger:
     def record_fill(self, book: BookId, fill: Fill) -> bool:
         """Journal a fill; False when the identical one is known, LedgerError when its id is known with other figures.
 
-        A fill that completes a planned order makes it FILLED in the same commit.
+        A fill that completes a planned order makes it FILLED in the same commit, where that may follow its state: a fill
+        is the broker's fact and is recorded even for an order that was never sent, which the reconcile gate then finds.
         """
         row = FillRow(book, fill)
         known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
@@ -240,7 +241,7 @@ class Ledger:
         with self.transaction():
             self.append(row, fill.id)
             for order in self._orders("WHERE id = ?", (fill.order_id,)):
-                if order.filled == order.order.shares and order.state is not OrderState.FILLED:
+                if order.filled == order.order.shares and OrderState.FILLED in TRANSITIONS[order.state]:
                     self.set_state(fill.order_id, OrderState.FILLED, "filled")
         return True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mech_exo.domain.orders import ID_PREFIX, OrderState
@@ -91,33 +91,41 @@ class GateReport:
 
 def gate(ledger: Ledger, broker: BrokerInterface, book: BookId) -> GateReport:
     """Recover, then compare. Nothing may be sent without the report of this process's own gate."""
-    recover(ledger, broker, book)
-    return reconcile(ledger, broker, book)
+    adopted = recover(ledger, broker, book)
+    report = reconcile(ledger, broker, book)
+    return replace(report, breaks=(*adopted, *report.breaks))
 
 
-def recover(ledger: Ledger, broker: BrokerInterface, book: BookId) -> None:
+def recover(ledger: Ledger, broker: BrokerInterface, book: BookId) -> tuple[Break, ...]:
     """Take over what the broker knows: fills first, then the end or life of each order that was sent.
 
     An order left SENDING that the broker does not know becomes NEW again if absence is proof, else UNKNOWN: it is
-    never sent again. UNKNOWN is left only by the broker's word (or the operator's).
+    never sent again. UNKNOWN is left only by the broker's word (or the operator's). An order the broker has though this
+    ledger never sent it (a ledger restored from an old backup) is adopted, and returned as a break that halts.
     """
-    sent = [row for row in ledger.orders(book, states=OPEN_STATES) if row.state is not OrderState.NEW]
-    if not sent:
-        return
+    rows = ledger.orders(book, states=OPEN_STATES)
+    if not rows:
+        return ()
     open_orders, ended = broker.open_orders(), broker.completed_orders()
-    executions = broker.executions(min(row.decided for row in sent))
+    executions = [fill for fill in broker.executions(min(row.decided for row in rows)) if fill.order_id.startswith(ID_PREFIX)]
+    seen = {order.order_id for order in (*open_orders, *ended)} | {fill.order_id for fill in executions}
+    adopted = [row for row in rows if row.state is OrderState.NEW and row.order.id in seen]
     with ledger.transaction():
+        for row in adopted:
+            ledger.set_state(row.order.id, OrderState.SENDING, "the broker has it, though this ledger never sent it")
         for fill in executions:
             ledger.record_fill(book, fill)
-        for row in sent:
+        for row in rows:
             _settle(ledger, row, open_orders, ended, broker.capabilities.absence_is_proof)
+    note = "the broker has an order that this ledger never sent"
+    return tuple(Break(BreakKind.LOST_JOURNAL, row.order.symbol, math.nan, row.order.shares, f"{note}: {row.order.id}") for row in adopted)
 
 
 def _settle(ledger: Ledger, before: OrderRow, open_orders: tuple[BrokerOrder, ...], ended: tuple[BrokerOrder, ...], proof: bool) -> None:
     row = ledger.order(before.order.id)
     alive = next((order for order in open_orders if order.order_id == row.order.id), None)
     over = next((order for order in ended if order.order_id == row.order.id), None)
-    if row.state is OrderState.FILLED:
+    if row.state in (OrderState.NEW, OrderState.FILLED):
         return
     if alive is not None:
         ledger.set_state(row.order.id, OrderState.LIVE, "found open at the broker", alive.broker_id)
