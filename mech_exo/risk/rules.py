@@ -102,10 +102,10 @@ def drawdown(index: np.ndarray, t: int) -> float:
 
 @njit
 def risk_state(fall: float, halted: bool, limits: LimitParams) -> int:
-    """HALTED by command; REDUCING when the drawdown exceeds its limit or is unknown; else ACTIVE."""
+    """HALTED by command; REDUCING when the drawdown exceeds its limit or is unknown; else ACTIVE. Without a limit it need not be known."""
     if halted:
         return HALTED
-    return ACTIVE if fall <= limits.drawdown else REDUCING
+    return ACTIVE if fall <= limits.drawdown or limits.drawdown == math.inf else REDUCING
 
 
 @njit

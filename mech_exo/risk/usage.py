@@ -137,7 +137,7 @@ def _lines(code: BreachCode, portfolio: Portfolio, limits: LimitParams, stops: S
         case BreachCode.NET:
             yield _line(code, limit, abs(portfolio.net_exposure) / nav, nav)
         case BreachCode.DRAWDOWN:
-            yield _drawdown_line(limits.drawdown, fall, nav)
+            yield _drawdown_line(limit, fall, nav)
 
 
 def _limit(code: BreachCode, limits: LimitParams) -> float | None:
@@ -146,7 +146,7 @@ def _limit(code: BreachCode, limits: LimitParams) -> float | None:
         BreachCode.GROSS: limits.gross, BreachCode.LEVERAGE: limits.leverage, BreachCode.NET: limits.net,
         BreachCode.DRAWDOWN: limits.drawdown,
     }[code]  # fmt: skip
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 def _line(code: BreachCode, limit: float | None, value: float, nav: float, who: str | None = None) -> LimitUsage:
@@ -161,9 +161,8 @@ def _below(usage: float) -> LimitStatus:
 
 
 def _position_line(code: BreachCode, p: Position, limits: LimitParams, stops: StopParams, nav: float) -> LimitUsage:
-    if code is BreachCode.POSITION:
-        return _line(code, limits.position, abs(p.market_value) / nav, nav, p.symbol)
-    return _line(code, limits.trade_risk, at_risk(p, stops) / nav, nav, p.symbol)
+    value = abs(p.market_value) if code is BreachCode.POSITION else at_risk(p, stops)
+    return _line(code, _limit(code, limits), value / nav, nav, p.symbol)
 
 
 def _sector_lines(portfolio: Portfolio, limit: float | None) -> Iterator[LimitUsage]:
@@ -181,8 +180,10 @@ def _sector_lines(portfolio: Portfolio, limit: float | None) -> Iterator[LimitUs
         yield LimitUsage(code, LABELS[code], limit, None, None, None, LimitStatus.UNKNOWN, ", ".join(nowhere))
 
 
-def _drawdown_line(limit: float, fall: float, nav: float) -> LimitUsage:
+def _drawdown_line(limit: float | None, fall: float, nav: float) -> LimitUsage:
     code = BreachCode.DRAWDOWN
+    if limit is None:
+        return LimitUsage(code, LABELS[code], None, None if math.isnan(fall) else fall, None, None, LimitStatus.OK)
     if math.isnan(fall):
         return LimitUsage(code, LABELS[code], limit, None, None, None, LimitStatus.UNKNOWN)
     peak = nav / (1.0 - fall)

@@ -31,7 +31,7 @@ class Size(int):
     binding
         The limit that cut it; ``BreachCode.NONE`` when none did.
     headroom
-        USD that the single-name limits would still allow in this name; 0 or more.
+        USD that the single-name limits would still allow in this name; 0 or more, inf where they are switched off.
     reason
         All of it in one sentence.
     """
@@ -85,6 +85,8 @@ class _Request(NamedTuple):
 class PositionSizer:
     """Sizes one name at a time: the method's formula, then the position and trade-risk limits, rounded down to whole shares.
 
+    Sector, gross, net, leverage and drawdown limits depend on the whole book: ask :meth:`mech_exo.risk.RiskChecker.approve`.
+
     Parameters
     ----------
     nav
@@ -93,8 +95,6 @@ class PositionSizer:
         None: the defaults of ``risk_limits.yml``.
     sizing
         None: the defaults of ``strategy.yml``'s ``sizing:`` (ATR multiple, Kelly fraction, gross exposure).
-
-    Sector, gross, net, leverage and drawdown limits depend on the whole book: ask :meth:`mech_exo.risk.RiskChecker.approve`.
 
     Raises
     ------
@@ -175,10 +175,8 @@ class PositionSizer:
         won = self.sizing.win_rate if win_rate is None else win_rate
         if won is not None and not 0.0 <= won <= 1.0:
             raise InputError(f"win_rate must be a fraction from 0 to 1; got {won}")
-        if names is not None and (not isinstance(names, (int, np.integer)) or isinstance(names, bool) or names < 1):
-            raise InputError(f"names must be a whole number of at least 1; got {names}")
         ratio = _given("payoff", self.sizing.payoff if payoff is None else payoff)
-        figures = (_given("atr", atr), _given("volatility", volatility), stop, won, ratio, names)
+        figures = (_given("atr", atr), _given("volatility", volatility), stop, won, ratio, _count(names))
         return _Request(symbol, sign, known_price, *(math.nan if figure is None else float(figure) for figure in figures))
 
     def _uncapped(self, method: SizingMethod, r: _Request) -> float:
@@ -261,6 +259,12 @@ def _above_zero(name: str, value: Any, remedy: str | None) -> float:
 
 def _given(name: str, value: float | None) -> float | None:
     return None if value is None else _above_zero(name, value, "leave it out if it is not known")
+
+
+def _count(names: Any) -> int | None:
+    if names is None or (isinstance(names, (int, np.integer)) and not isinstance(names, bool) and names >= 1):
+        return None if names is None else int(names)
+    raise InputError(f"names must be a whole number of at least 1; got {names!r}")
 
 
 NEEDS = {
