@@ -151,3 +151,10 @@ def test_what_it_fetches_is_what_the_store_takes(bare: Replay, tmp_path: Path) -
     bare.on(SUMMARY, summary(trailingPE=9.0))
     with DataStorage(tmp_path / "store.duckdb") as storage:
         assert storage.store_fundamentals(fetcher().fetch("AAA"), source="yahoo").new == 1
+
+
+def test_a_figure_that_is_no_number_is_absent(bare: Replay) -> None:
+    bare.on(SUMMARY, summary(trailingPE=9.0))
+    bare.on(METRIC, Answer(body=b'{"metric": {"roeTTM": NaN, "psTTM": Infinity, "roaTTM": 5.0, "pbQuarterly": null}}'))
+    facts = fetcher(KEYED).fetch("AAA")
+    assert facts.filter(source="finnhub").select("metric", "value").rows() == [("return_on_assets", 0.05)]
