@@ -42,7 +42,7 @@ def bars(symbols: Sequence[str] = ("AAA", "BBB"), sessions: Sequence[date] | Non
     return pl.concat(frames)
 
 
-def changed(frame: pl.DataFrame, symbol: str, day: date, **cells: object) -> pl.DataFrame:
+def changed(frame: pl.DataFrame, symbol: str, day: date, /, **cells: object) -> pl.DataFrame:
     """``frame`` with some cells of one row replaced."""
     here = (pl.col("symbol") == symbol) & (pl.col("date") == day)
     return frame.with_columns(pl.when(here).then(pl.lit(value)).otherwise(pl.col(name)).alias(name) for name, value in cells.items())
