@@ -109,10 +109,10 @@ def _night(to: Console, night: NightReport, paths: SnapshotPaths) -> None:
     from rich.text import Text
 
     from mech_exo.reporting.snapshot import headline
-    from mech_exo.reporting.text import grouped, money, percent
+    from mech_exo.reporting.text import money, once, percent
 
     to.print(Text(f"{night.session} {night.book}: {headline(night)}"))
-    for warning in grouped(night.warnings):
+    for warning in once(night.warnings):
         to.print(Text(f"note: {warning}", style="yellow"))
     table = Table("Limit, of NAV", "Used", "Allowed", "Left")
     for limit in night.limits:
@@ -127,10 +127,10 @@ def _performance(to: Console, record: AccountRecord, path: Path) -> None:
     from rich.text import Text
 
     from mech_exo.reporting.tearsheet import kpi_lines, metric_groups, verdict_line
-    from mech_exo.reporting.text import grouped
+    from mech_exo.reporting.text import once
 
     to.print(Text(f"{record.run_id}: {verdict_line(record.kpi.whole)}"))
-    for warning in grouped(record.warnings):
+    for warning in once(record.warnings):
         to.print(Text(f"note: {warning}", style="yellow"))
     contract = Table("Demand", "", "Trailing 12 months", "Whole period")
     for line in kpi_lines(record.kpi):

@@ -130,14 +130,15 @@ def costs_figure(days: NDArray[np.void]) -> go.Figure:
     paid = costs(days)
     figure = _blank(height=300, top=10)
     figure.add_waterfall(
-        x=["Gross P&L", "Commission", "Slippage", "Borrow fees", "Net P&L"],
+        x=["Gross", "Commission", "Slippage", "Borrow", "Net"],
         y=[paid.gross, -paid.commission, -paid.slippage, -paid.borrow, paid.net],
         measure=["absolute", "relative", "relative", "relative", "total"],
         increasing={"marker": {"color": GREEN}}, decreasing={"marker": {"color": VERMILLION}}, totals={"marker": {"color": BLUE}},
-        connector={"line": {"color": GREY, "width": 1, "dash": "dot"}}, texttemplate="%{delta:,.0f}", textposition="auto",
+        connector={"line": {"color": GREY, "width": 1, "dash": "dot"}}, texttemplate="%{delta:,.0f}", textposition="auto", textangle=0,
         hovertemplate="%{x}: %{delta:,.2f} USD<extra></extra>",
     )  # fmt: skip
-    figure.update_layout(yaxis={"tickformat": "~s", "title": {"text": "USD"}}, xaxis={"showgrid": False}, showlegend=False)
+    names = {"showgrid": False, "tickangle": 0, "tickfont": {"size": 11}}
+    figure.update_layout(yaxis={"tickformat": "~s", "title": {"text": "USD"}}, xaxis=names, showlegend=False)
     return figure
 
 
@@ -145,12 +146,14 @@ def exits_figure(reasons: pl.DataFrame) -> go.Figure:
     """P&L in USD by exit reason with the number of trades: the frame of :func:`mech_exo.performance.attribution.by_exit_reason`."""
     figure = _blank(top=10, height=80 + 34 * max(1, reasons.height))
     ordered = reasons.sort("pnl")
-    names = [str(name).replace("_", " ") for name in ordered["exit_reason"]]
+    counted = zip(ordered["exit_reason"], ordered["trades"], strict=True)
+    names = [f"{str(name).replace('_', ' ')} ({count})" for name, count in counted]
     pnl = ordered["pnl"].to_numpy()
-    text = [f"{value:+,.0f} · {count} trades" for value, count in zip(pnl, ordered["trades"], strict=True)]
+    text = [f"{value:+,.0f}" for value in pnl]
     colours = [BLUE if value > 0.0 else VERMILLION for value in pnl]
     shown = "%{y}: %{text}<extra></extra>"
-    figure.add_bar(x=pnl, y=names, orientation="h", marker={"color": colours}, text=text, textposition="auto", hovertemplate=shown)
+    look = {"marker": {"color": colours}, "textposition": "auto", "textangle": 0, "cliponaxis": False}
+    figure.add_bar(x=pnl, y=names, orientation="h", text=text, hovertemplate=shown, **look)
     axis = {"tickformat": "~s", "title": {"text": "USD"}}
     figure.update_layout(xaxis=axis, yaxis={"showgrid": False, "ticksuffix": " "}, showlegend=False)
     return figure

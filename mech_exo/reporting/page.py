@@ -28,7 +28,7 @@ def render(template: str, view: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.grouped, cell)
+    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, cell)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(template).render(v=view)
 

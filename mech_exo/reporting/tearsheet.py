@@ -248,7 +248,7 @@ def kpi_lines(report: KpiReport) -> tuple[KpiLine, ...]:
     rows = []
     for pair in zip(report.trailing.kpis, report.whole.kpis, strict=True):
         first = pair[0]
-        cells = [Line(_interval(kpi), _value(kpi.name, kpi.value), kpi.note) for kpi in pair]
+        cells = [Line(_interval(kpi), _measured(kpi), kpi.note) for kpi in pair]
         demand = _demand(first.name, first.bound, first.threshold)
         rows.append(KpiLine(first.label, demand, tuple(cells), tuple(kpi.verdict.value for kpi in pair)))
     return tuple(rows)
@@ -351,7 +351,7 @@ def _charts(result: Result) -> tuple[Chart, ...]:
         ("Exposure", "Of NAV at each close.", figures.exposure_figure(dates, days), True),
         ("Trade results", "Closed trades, net.", figures.trades_figure(result.round_trips), False),
         ("From gross to net", "Whole period, USD.", figures.costs_figure(days), False),
-        ("Exits", "P&L by reason of the exit.", figures.exits_figure(by_exit_reason(result.trades)), True),
+        ("Exits", "P&L by reason of the exit, with the number of trades.", figures.exits_figure(by_exit_reason(result.trades)), True),
     )
     charts = []
     for number, (title, caption, figure, wide) in enumerate(drawn):
@@ -419,6 +419,11 @@ def _identity(result: Result) -> tuple[Line, ...]:
         ("Run", result.run_id), ("Configuration", result.config_hash), ("Code", result.code_version), ("Data", result.data_hash),
     )  # fmt: skip
     return tuple(Line(name, str(value)) for name, value in named)
+
+
+def _measured(kpi: Kpi) -> str:
+    """The value; nothing beside "not meaningful", which says it all."""
+    return "" if kpi.verdict is Verdict.NOT_MEANINGFUL else _value(kpi.name, kpi.value)
 
 
 def _interval(kpi: Kpi) -> str:

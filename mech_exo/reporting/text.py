@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from datetime import date
 
 UNKNOWN = "unknown"
 Number = float | int | None
-LEFT_OUT = re.compile(r"factor (?P<name>\S+) is left out: (?P<why>.+)", re.DOTALL)
 
 
 def percent(value: Number, places: int = 2) -> str:
@@ -42,20 +40,10 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def grouped(warnings: Iterable[str]) -> tuple[str, ...]:
-    """Warnings in their order, said once: factors left out for one reason share a line, and "x" gives way to "x: more"."""
+def once(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Warnings in their order, each said once; "x" gives way to "x: more"."""
     said = tuple(dict.fromkeys(warnings))
-    lines: dict[str, list[str]] = {}
-    for warning in said:
-        if any(other.startswith(f"{warning}:") for other in said):
-            continue
-        found = LEFT_OUT.fullmatch(warning)
-        lines.setdefault(f": {found['why']}" if found else warning, []).extend([found["name"]] if found else [])
-    return tuple(_factors(names, rest) if names else rest for rest, names in lines.items())
-
-
-def _factors(names: list[str], rest: str) -> str:
-    return f"factor {names[0]} is left out{rest}" if len(names) == 1 else f"factors {', '.join(names)} are left out{rest}"
+    return tuple(warning for warning in said if not any(other.startswith(f"{warning}:") for other in said))
 
 
 def _shown(value: Number, text: Callable[[float], str]) -> str:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from mech_exo.reporting.page import cell
-from mech_exo.reporting.text import UNKNOWN, day, grouped, money, percent, ratio, whole
+from mech_exo.reporting.text import UNKNOWN, day, money, once, percent, ratio, whole
 
 
 @pytest.mark.parametrize("shown", [percent, money, ratio, whole])
@@ -22,11 +22,10 @@ def test_numbers_read_well():
     assert money(-0.0001) == "0.00"
 
 
-def test_factors_left_out_for_one_reason_share_a_line():
-    said = ("synthetic sample", "factor a is left out: no news", "factor b is left out: no news", "factor c is left out: no prices",
-            "synthetic sample: not real", "synthetic sample: not real")  # fmt: skip
-    assert grouped(said) == ("factors a, b are left out: no news", "factor c is left out: no prices", "synthetic sample: not real")
-    assert grouped(()) == ()
+def test_a_warning_is_said_once_and_the_longer_one_stays():
+    said = ("synthetic sample", "sectors are backfilled", "synthetic sample: not real", "synthetic sample: not real")
+    assert once(said) == ("sectors are backfilled", "synthetic sample: not real")
+    assert once(()) == ()
 
 
 def test_a_markdown_cell_has_no_markup_or_line_break():
