@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mech_exo.domain.errors import LedgerError
@@ -78,7 +77,9 @@ class Ledger:
         try:
             marked = self._mark.read()
             self._connection = tables.connect(path, marked, read_only)
-            self._head = self._check_mark(marked)
+            self._head = ledger_care.check_mark(self._connection, path, marked)
+            if not read_only:
+                self._mark.write(self._head)
         except BaseException:
             self.close()
             raise
@@ -101,7 +102,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @contextmanager
@@ -139,7 +140,7 @@ class Ledger:
     def _rollback(self) -> None:
         if self._connection.in_transaction:
             self._run("ROLLBACK")
-        self._head = self._last()
+        self._head = ledger_care.last_row(self._connection)
 
     def record_decision(self, row: DecisionRow) -> bool:
         """Journal the decision of a session; False when the same one is there already, LedgerError when another is."""
@@ -344,8 +345,7 @@ class Ledger:
     def alerts(self, channel: str | None = None) -> tuple[Alert, ...]:
         """Alerts not yet delivered to ``channel``, oldest first; all of them when it is None."""
         sql = "SELECT id, severity, title, text FROM alerts WHERE id NOT IN (SELECT id FROM deliveries WHERE channel = ?) ORDER BY seq"
-        rows = self._run(sql, (channel,))
-        return tuple(Alert(*row) for row in rows)
+        return tuple(Alert(*row) for row in self._run(sql, (channel,)))
 
     def delivered(self, alert_id: str, channel: str) -> None:
         """Note that an alert reached ``channel``."""
@@ -398,30 +398,3 @@ class Ledger:
             full = "full" in str(error)
             raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}",
                               remedy="free disk space, then run the command again" if full else tables.RESTORE) from error  # fmt: skip
-
-    def _last(self) -> Mark:
-        found = self._run("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1")
-        return Mark(*found[0]) if found else Mark(0, codec.GENESIS)
-
-    def _check_mark(self, marked: Mark | None) -> Mark:
-        last = self._last()
-        if marked is None and last.seq:
-            raise LedgerError(f"the ledger's high-water mark must stand beside it; {self._mark.path} is gone", remedy=tables.RESTORE)
-        marked = marked or last
-        found = self._run("SELECT hash FROM journal WHERE seq = ?", (marked.seq,))
-        at_mark = codec.GENESIS if marked.seq == 0 else (found[0][0] if found else None)
-        if at_mark != marked.hash:
-            fault = f"{self.path} ends at {last.seq} or differs there"
-            raise LedgerError(f"the ledger must hold row {marked.seq} as it was committed; {fault}", remedy=tables.RESTORE)
-        if not self.read_only:
-            self._check_tail(marked)
-            self._mark.write(last)
-        return last
-
-    def _check_tail(self, marked: Mark) -> None:
-        previous = marked.hash
-        rows = self._run("SELECT seq, at, kind, key, body, hash FROM journal WHERE seq > ? ORDER BY seq", (marked.seq,))
-        for *fields, digest in rows:
-            if digest != codec.link(previous, *fields):
-                raise LedgerError(f"every journal row must fit its hash; row {fields[0]} of {self.path} does not", remedy=tables.RESTORE)
-            previous = digest

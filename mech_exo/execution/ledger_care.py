@@ -72,6 +72,36 @@ def _against_mark(connection: sqlite3.Connection, marked: Mark | None) -> list[s
     return [] if there == marked.hash else [f"row {marked.seq} is not the one that was committed"]
 
 
+def check_mark(connection: sqlite3.Connection, path: Path, marked: Mark | None) -> Mark:
+    """The last row of a ledger just opened. LedgerError when it is shorter than its mark, differs there, or has lost it.
+
+    Rows after the mark (a process died between commit and mark) must fit the chain.
+    """
+    try:
+        last = last_row(connection)
+        if marked is None and last.seq:
+            raise LedgerError(f"the ledger's high-water mark must stand beside it; {mark_of(path).path} is gone", remedy=RESTORE)
+        marked = marked or last
+        if _against_mark(connection, marked):
+            fault = f"{path} ends at {last.seq} or differs there"
+            raise LedgerError(f"the ledger must hold row {marked.seq} as it was committed; {fault}", remedy=RESTORE)
+        previous = marked.hash
+        rows = connection.execute("SELECT seq, at, kind, key, body, hash FROM journal WHERE seq > ? ORDER BY seq", (marked.seq,))
+        for *fields, digest in rows:
+            if digest != codec.link(previous, *fields):
+                raise LedgerError(f"every journal row must fit its hash; row {fields[0]} of {path} does not", remedy=RESTORE)
+            previous = digest
+    except DAMAGE as error:
+        raise LedgerError(f"the ledger at {path} must be readable; {error}", remedy=RESTORE) from error
+    return last
+
+
+def last_row(connection: sqlite3.Connection) -> Mark:
+    """Seq and hash of the last journal row; zero and the genesis hash of an empty one."""
+    found = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+    return Mark(*found) if found else Mark(0, codec.GENESIS)
+
+
 def backup(connection: sqlite3.Connection, dest: Path) -> VerifyReport:
     """Copy the open ledger to ``dest`` (with its mark) and verify the copy, which is removed again if it is unsound."""
     if dest.exists():
@@ -135,8 +165,7 @@ def _copy(connection: sqlite3.Connection, dest: Path) -> VerifyReport:
         connection.backup(copy)
         # A file that stands alone: no write-ahead log beside it.
         copy.execute("PRAGMA journal_mode = DELETE")
-        found = copy.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
-        marked = Mark(*found) if found else Mark(0, codec.GENESIS)
+        marked = last_row(copy)
         report = verify(copy, marked)
     except DAMAGE as error:
         raise LedgerError(f"the ledger must be readable to be copied; {error}", remedy=RESTORE) from error

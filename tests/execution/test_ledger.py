@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import LedgerError
@@ -157,6 +157,7 @@ def test_sessions_are_booked_once_and_in_order(path: Path) -> None:
         assert [len(part) for part in ledger.nav_history(BookId("paper", "other"))] == [0, 0, 0]
 
 
+@settings(max_examples=25)
 @given(st.floats(allow_nan=True, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_figures_come_back_to_the_last_bit(tmp_path_factory: pytest.TempPathFactory, mark: float, nav: float) -> None:
     row = dataclasses.replace(session(), lines=(line("AAA", mark=mark),), day=day(nav))

@@ -85,7 +85,7 @@ def test_every_cell_of_every_table_is_watched(sound: Path, tmp_path: Path) -> No
         connection = sqlite3.connect(path)
         connection.execute("DROP TRIGGER journal_keeps_text")
         connection.execute("DROP TRIGGER journal_keeps_rows")
-        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute("PRAGMA synchronous = OFF")
         try:
             cursor = connection.execute(f'UPDATE {table} SET "{column}" = ? WHERE {where}', (changed(value, number * 7),))
             assert cursor.rowcount == 1, (table, column, where)
@@ -110,7 +110,7 @@ def _verify_quietly(path: Path) -> bool:
         connection.close()
 
 
-@settings(max_examples=150)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_a_flipped_byte_is_found_or_harmless(sound: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = copy_of(sound, tmp_path_factory.mktemp("flip"))
@@ -218,6 +218,7 @@ def test_not_a_database(tmp_path: Path) -> None:
 STEPS = st.lists(st.sampled_from(["session", "plan", "send", "live", "cancel", "fill", "halt", "resume", "flow", "trial"]), max_size=25)
 
 
+@settings(max_examples=25)
 @given(STEPS)
 def test_replaying_the_journal_rebuilds_every_table(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     path = tmp_path_factory.mktemp("replay") / "ledger.sqlite"

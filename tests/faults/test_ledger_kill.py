@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution.ledger import Ledger
 from tests.execution.ledger_rows import BOOK
@@ -29,10 +30,22 @@ def run_until_death(path: Path, point: str) -> list[int]:
     return [int(line) for line in out.split()]
 
 
+def readable_nights(path: Path) -> int:
+    """What a reader sees before any writer has recovered."""
+    try:
+        with Ledger.open(path, read_only=True) as reader:
+            return len(reader.day_history(BOOK))
+    except LedgerError as error:
+        assert "the first `exo run` makes it" in str(error)
+        return 0
+
+
 def nights(path: Path) -> int:
     """How many nights the ledger holds; each must be whole."""
+    readable = readable_nights(path)
     with Ledger.open(path) as ledger:
         assert ledger.verify().faults == ()
+        assert len(ledger.day_history(BOOK)) == readable, "a reader sees what recovery keeps"
         days = ledger.day_history(BOOK)
         assert [booked.day.nav for booked in days] == [100.0 + k for k in range(len(days))]
         orders = ledger.orders(BOOK)
