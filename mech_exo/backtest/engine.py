@@ -167,9 +167,8 @@ class EventBacktester:
             first, last, self.flows, bars_of(self.panel), new_book(symbols), np.zeros(symbols, np.int64), account, days,
             np.empty(1024, EVENT), night_buffers(symbols), cost_params(self.costs), self.config.strategy.max_missing_sessions, tick,
         )
-        said = shell.warnings(self.panel, self.universe, ())
         name = getattr(function, "__name__", type(function).__name__)
-        return self._result(name, _function_hash(function, shell.config_hash), first, last, account, days, events, said)
+        return self._result(name, _function_hash(function, shell.config_hash), first, last, account, days, events, ())
 
     def _result(
         self, name: str, config_hash: str, first: int, last: int, account: np.ndarray, days: np.ndarray, events: np.ndarray, said: tuple[str, ...]
