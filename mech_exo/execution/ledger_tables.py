@@ -90,7 +90,8 @@ def prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None
         schema(connection)
         version = VERSION
     if version == 0:
-        raise LedgerError(f"a ledger must be made before it is read; {path} was begun and holds nothing", remedy="the first `exo run` makes it")
+        message = f"a ledger must be made before it is read; {path} was begun and holds nothing"
+        raise LedgerError(message, remedy="the first `exo run` makes it")
     if version != VERSION:
         message = f"the ledger must be of version {VERSION}; {path} is of version {version}"
         raise LedgerError(message, remedy="use the release that wrote it")

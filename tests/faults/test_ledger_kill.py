@@ -36,7 +36,8 @@ def readable_nights(path: Path) -> int:
         with Ledger.open(path, read_only=True) as reader:
             return len(reader.day_history(BOOK))
     except LedgerError as error:
-        assert "the first `exo run` makes it" in str(error)
+        if "the first `exo run` makes it" not in str(error):
+            raise
         return 0
 
 
