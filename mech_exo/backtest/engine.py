@@ -168,7 +168,8 @@ class EventBacktester:
             np.empty(1024, EVENT), night_buffers(symbols), cost_params(self.costs), self.config.strategy.max_missing_sessions, tick,
         )
         name = getattr(function, "__name__", type(function).__name__)
-        return self._result(name, _function_hash(function, shell.config_hash), first, last, account, days, events, ())
+        done = events[: int(account["events"][0])]
+        return self._result(name, _function_hash(function, shell.config_hash, done), first, last, account, days, events, ())
 
     def _result(
         self, name: str, config_hash: str, first: int, last: int, account: np.ndarray, days: np.ndarray, events: np.ndarray, said: tuple[str, ...]
@@ -201,10 +202,13 @@ def _research() -> StrategyConfig:
     )
 
 
-def _function_hash(function: StrategyFunction, config_hash: str) -> str:
-    """The callable's source under its configuration; without a source, its qualified name."""
+def _function_hash(function: StrategyFunction, config_hash: str, events: np.ndarray) -> str:
+    """The callable's source (without one, its qualified name) under its configuration, and what it did.
+
+    A function may depend on anything around it, so its source alone does not tell two runs apart.
+    """
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):
         source = getattr(function, "__qualname__", type(function).__qualname__)
-    return hashlib.sha256((config_hash + source).encode()).hexdigest()[:16]
+    return hashlib.sha256((config_hash + source).encode() + events.tobytes()).hexdigest()[:16]

@@ -64,9 +64,10 @@ class BacktestResult:
 
     @functools.cached_property
     def run_id(self) -> str:
-        """Hash of configuration, code, data and period: the same id gives byte-identical fills."""
+        """Hash of configuration, code, data, period and deposits: the same id gives byte-identical fills."""
         span = f"{self.sessions[0]}{self.sessions[-1]}"
-        return hashlib.sha256((self.config_hash + self.code_version + self.data_hash + span).encode()).hexdigest()[:16]
+        what = (self.config_hash + self.code_version + self.data_hash + span).encode()
+        return hashlib.sha256(what + self.days["flow"].tobytes()).hexdigest()[:16]
 
     @property
     def sessions(self) -> np.ndarray:

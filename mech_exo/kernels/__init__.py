@@ -30,7 +30,9 @@ def code_version() -> str:
 def compiled_sources() -> list[Path]:
     """The files whose functions are compiled or whose constants compiled functions read; nothing else is imported for
     compiling (tested), so editing a command or a report compiles nothing anew."""
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name == "kernels" or b"@njit" in path.read_bytes()]
+    marks = (b"@njit", b"@inlined")
+    files = [(path, path.read_bytes()) for path in sorted(PACKAGE.rglob("*.py"))]
+    return [path for path, text in files if path.parent.name == "kernels" or any(mark in text for mark in marks)]
 
 
 def _hash(paths: Iterable[Path]) -> str:
