@@ -137,7 +137,7 @@ def costs_figure(days: NDArray[np.void]) -> go.Figure:
         connector={"line": {"color": GREY, "width": 1, "dash": "dot"}}, texttemplate="%{delta:,.0f}", textposition="auto", textangle=0,
         hovertemplate="%{x}: %{delta:,.2f} USD<extra></extra>",
     )  # fmt: skip
-    names = {"showgrid": False, "tickangle": 0, "tickfont": {"size": 11}}
+    names = {"showgrid": False, "tickangle": 0, "tickfont": {"size": 10}}
     figure.update_layout(yaxis={"tickformat": "~s", "title": {"text": "USD"}}, xaxis=names, showlegend=False)
     return figure
 
