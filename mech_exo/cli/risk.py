@@ -136,6 +136,7 @@ def _workspace() -> Workspace:
 def _account(nav: float | None, peak: float | None) -> Account:
     """The paper book of the workspace, or an all-cash account of ``nav``."""
     from mech_exo.domain.portfolio import Portfolio
+    from mech_exo.execution.safety import HaltSwitch
     from mech_exo.risk.checker import RiskChecker
 
     if nav is not None and not 0.0 < nav < float("inf"):
@@ -143,10 +144,15 @@ def _account(nav: float | None, peak: float | None) -> Account:
     workspace = _workspace()
     limits = workspace.config.risk
     notes = [] if (workspace.home / "config").is_dir() else [f"{workspace.home} has no config folder: the built-in default limits apply"]
+    halt = HaltSwitch(workspace.home).state()
     last, history, halted = _booked(workspace)
+    halted = halted or halt.halted
+    if halt.halted:
+        notes.append(str(halt))
     if last is None:
         if nav is None:
-            raise InputError(f"risk needs a NAV; {workspace.home} has no booked session", remedy="exo risk status --nav 100000, or exo run")
+            remedy = "give --nav 100000, or book a session with exo run"
+            raise InputError(f"risk needs a NAV; {workspace.home} has no booked session", remedy=remedy)
         checker = RiskChecker(Portfolio(nav), limits, peak_nav=peak, halted=halted)
         return Account(checker, f"an all-cash account of {nav:,.0f} USD (no session is booked here)", None, tuple(notes))
     held = [line for line in last.lines if line.shares != 0.0]

@@ -63,7 +63,7 @@ TABLE = [
 @pytest.mark.parametrize("side", ["long", "short"])
 def test_every_method_against_the_table(method, figures, expected, side):
     limits = TWO_PERCENT
-    if method not in (SizingMethod.FIXED_PERCENT,):  # without a stop the whole price is at risk, which would bind first
+    if method is not SizingMethod.FIXED_PERCENT:  # without a stop the whole price is at risk, which would bind first
         limits = limits.model_copy(update={"stops": StopRules.none().model_copy(update={"hard": 0.001})})
     if side == "short" and "stop_price" in figures:
         figures = figures | {"stop_price": 2 * figures["price"] - figures["stop_price"]}

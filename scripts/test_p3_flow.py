@@ -1,0 +1,153 @@
+"""Try the way from a score to an approved position: rank, size, place stops, check the risk. On the synthetic sample market.
+
+    python scripts/test_p3_flow.py            # limits and factors of $EXO_HOME or this repository
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+NAV = 100_000.0
+IDEAS = 6
+
+
+def line(*cells: object, widths: tuple[int, ...]) -> None:
+    """One row of a table: the first cell to the left, the others to the right."""
+    print("  " + "".join(f"{cell!s:<{w}}" if i == 0 else f"{cell!s:>{w}}" for i, (cell, w) in enumerate(zip(cells, widths, strict=True))))
+
+
+def market(config):
+    """The sample market's panel, sectors, and the ranking at its last close."""
+    import numpy as np
+
+    from mech_exo.datasource.demo import sample_market
+    from mech_exo.domain.panel import Universe
+    from mech_exo.scoring.scorer import score_rows
+
+    sample = sample_market(symbols=60, years=3)
+    panel = sample.panel
+    codes = dict(sample.sectors.sort("valid_from").select("symbol", "sector").iter_rows())
+    names = tuple(sorted(set(codes.values())))
+    sector = np.array([names.index(codes[s]) for s in panel.symbols], np.int16)
+    universe = Universe(np.ones(panel.shape, np.bool_), np.broadcast_to(sector, panel.shape), names)
+    row = panel.shape[0] - 1
+    scores = score_rows(panel, universe, np.array([row]), config.factors, config.strategy.universe).scores(0)
+    return panel, codes, scores
+
+
+def step_1_score(panel, codes, scores):
+    """The best names with their closes, ATRs and volatilities."""
+    import numpy as np
+
+    from mech_exo.kernels.rolling import atr_rows, volatility_rows
+    from mech_exo.scoring.inputs import FactorInputs
+
+    print(f"\n1. Score: the best of {int((scores.rank > 0).sum())} scored names at the close of {scores.as_of}")
+    inputs, row = FactorInputs(panel), np.array([panel.shape[0] - 1])
+    atr = atr_rows(inputs.high, inputs.low, inputs.close, row, 14)[0] * panel.close[row[0]] / inputs.close[row[0]]
+    volatility = volatility_rows(inputs.total_return, row, 63)[0] * np.sqrt(252.0)
+    widths = (8, 8, 12, 10, 12, 26)
+    line("symbol", "score", "close USD", "ATR USD", "volatility", "sector", widths=widths)
+    chosen = [j for j in np.argsort(np.where(scores.rank > 0, scores.rank, len(scores.rank) + 1))[:IDEAS] if scores.rank[j] > 0]
+    ideas = [(panel.symbols[j], float(panel.close[row[0], j]), float(atr[j]), float(volatility[j])) for j in chosen]
+    for j, (symbol, close, one_atr, vol) in zip(chosen, ideas, strict=True):
+        line(symbol, f"{scores.value[j]:+.3f}", f"{close:,.2f}", f"{one_atr:.2f}", f"{vol:.0%}", codes[symbol], widths=widths)
+    return ideas
+
+
+def step_2_size(ideas, config):
+    """ATR sizes under the limits for a single name."""
+    from mech_exo.sizing import PositionSizer, SizingMethod
+
+    print(f"\n2. Size: ATR-based on a NAV of {NAV:,.0f} USD, and what the limits for a single name leave of it")
+    sizer = PositionSizer(NAV, config.risk, config.strategy.sizing)
+    sizes = {symbol: sizer.calculate_size(symbol, close, SizingMethod.ATR_BASED, atr=atr) for symbol, close, atr, _ in ideas}
+    for size in sizes.values():
+        print(f"  {size.reason}")
+    symbol, close, atr, volatility = ideas[0]
+    others = {
+        SizingMethod.FIXED_PERCENT: {"stop_price": close - 2 * atr},
+        SizingMethod.VOLATILITY_BASED: {"volatility": volatility},
+        SizingMethod.EQUAL_WEIGHT: {"names": config.strategy.selection.top},
+        SizingMethod.KELLY: {"win_rate": 0.55, "payoff": 1.5},
+    }
+    print(f"  the other methods for {symbol} (Kelly with an example's win rate of 55 % and payoff of 1.5):")
+    for method, figures in others.items():
+        print(f"    {sizer.calculate_size(symbol, close, method, **figures).reason}")
+    return sizes
+
+
+def step_3_stops(ideas, config):
+    """Levels for each name."""
+    from mech_exo.risk import StopEngine
+
+    print("\n3. Stops: where exits rest from the first session on, by risk_limits.yml")
+    widths, engine = (8, 10, 11, 11, 11, 11, 16), StopEngine(config.risk.stops)
+    line("symbol", "entry", "hard", "trailing", "target", "stop", "binding", widths=widths)
+    for symbol, close, atr, _ in ideas:
+        levels = engine.generate_stops(close, "long", atr)
+        shown = ("off" if x is None else f"{x:,.2f}" for x in (levels.hard_stop, levels.trailing_stop, levels.profit_target, levels.stop))
+        line(symbol, f"{close:,.2f}", *shown, levels.binding, widths=widths)
+
+
+def step_4_risk(ideas, sizes, codes, config):
+    """The verdict on the whole plan, then the status of the book that it allows."""
+    from mech_exo.risk import Portfolio, Position, RiskChecker
+
+    print("\n4. Risk: the whole plan before the limits, then the book that they allow")
+    prices = {symbol: close for symbol, close, _, _ in ideas}
+    verdict = RiskChecker(Portfolio(NAV), config.risk, nav_history=[NAV]).approve(sizes, prices=prices, sectors=codes)
+    for breach in verdict.breaches:
+        print(f"  limit: {breach}")
+    portfolio = Portfolio(NAV)
+    for target in verdict.approved:
+        cut = f" ({target.binding})" if target.binding else ""
+        print(f"  {target.symbol}: {target.wanted} wanted, {target.shares} approved{cut}, {target.weight:.1%} of NAV")
+        if target.shares:
+            price = prices[target.symbol]
+            levels = (target.stop_level, target.target_level)
+            portfolio.add_position(Position(target.symbol, target.shares, price, price, datetime.now(UTC), codes[target.symbol], *levels))
+    return RiskChecker(portfolio, config.risk, nav_history=[NAV]).get_risk_status_summary()
+
+
+def show(summary) -> None:
+    print(f"\n  NAV {summary['nav']:,.2f} USD, cash {summary['cash']:,.2f} USD, state {summary['state']}")
+    widths = (18, 10, 10, 9, 14, 10)
+    line("limit", "allowed", "in use", "usage", "headroom USD", "status", widths=widths)
+    for u in summary["limits"]:
+        limit = "no limit" if u["limit"] is None else f"{u['limit']:.1%}"
+        forms = (("value", "{:.2%}"), ("usage", "{:.0%}"), ("headroom", "{:,.0f}"))
+        figures = ("unknown" if u[name] is None else form.format(u[name]) for name, form in forms)
+        line(u["label"], limit, *figures, u["status"], widths=widths)
+
+
+def main() -> int:
+    from mech_exo.domain.errors import MechExoError
+    from mech_exo.utils.config import home_folder, load
+
+    os.environ.setdefault("EXO_HOME", str(REPOSITORY))
+    try:
+        config = load(home_folder())
+        panel, codes, scores = market(config)
+        print(f"From a score to a position, on the {panel.label} of {len(panel.symbols)} invented companies")
+        ideas = step_1_score(panel, codes, scores)
+        sizes = step_2_size(ideas, config)
+        step_3_stops(ideas, config)
+        summary = step_4_risk(ideas, sizes, codes, config)
+        show(summary)
+    except MechExoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    broken = summary["violations"]
+    print(f"\n{len(broken)} limits broken" if broken else "\nNo limit is broken.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

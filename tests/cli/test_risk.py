@@ -1,0 +1,207 @@
+"""`exo risk status` and `exo risk what-if` from their outermost edge: without a workspace, with one, with a paper book."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mech_exo.domain.orders import OrderReason
+from mech_exo.domain.verdict import RiskState
+from mech_exo.execution.ledger import Ledger, default_path
+from mech_exo.execution.rows import BookId, BookLine, DayFigures, SessionRow
+from mech_exo.execution.safety import HaltSwitch
+from mech_exo.risk.usage import LABELS
+
+BOOK = BookId("paper", "default")
+SESSIONS = (date(2024, 5, 2), date(2024, 5, 3), date(2024, 5, 6))
+
+
+def line(symbol, shares, mark, entry, stop=math.nan, age=1):
+    return BookLine(
+        symbol, shares, mark, 0, entry, max(entry, mark), age, math.nan, stop, math.nan, OrderReason.HARD_STOP, 0.0, OrderReason.NONE,
+        math.nan, math.nan, OrderReason.NONE, math.nan,
+    )  # fmt: skip
+
+
+def day(nav, index, cash, flow=0.0):
+    return DayFigures(nav, index, cash, nav - cash, 0.0, flow, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, RiskState.ACTIVE)
+
+
+def booked(home, lines, cash, *, earlier=((100_000.0, 1.0), (110_000.0, 1.1)), index=1.056, flow=0.0):
+    """Two earlier closes, then one with ``lines``."""
+    nav = cash + sum(x.shares * x.mark for x in lines)
+    with Ledger.open(default_path(home)) as ledger:
+        for session, (before, grown) in zip(SESSIONS, earlier, strict=False):
+            ledger.book_session(SessionRow(BOOK, session, day(before, grown, before), ()))
+        ledger.book_session(SessionRow(BOOK, SESSIONS[-1], day(nav, index, cash, flow), tuple(lines)))
+    return nav
+
+
+def imported(home, prices, sectors):
+    """A published store with a bar of each session and sectors."""
+    from mech_exo.datasource.storage import DataStorage
+
+    rows = [{"symbol": s, "date": d, **dict.fromkeys(("open", "high", "low", "close"), p), "volume": 1e6} for s, p in prices.items() for d in SESSIONS]
+    with DataStorage(home / "data" / "mech_exo.duckdb") as storage:
+        storage.store_ohlc_data(pl.DataFrame(rows))
+        storage.store_sectors(pl.DataFrame([{"symbol": s, "sector": x, "valid_from": SESSIONS[0]} for s, x in sectors.items()]))
+        storage.publish()
+
+
+def test_the_users_own_command_works_without_any_workspace(tmp_path):
+    words = [sys.executable, "-m", "mech_exo.cli", "risk", "status", "--nav", "100000"]
+    root = str(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    ran = subprocess.run(words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for label in LABELS.values():
+        assert label in ran.stdout
+    assert "100,000.00 USD" in ran.stdout and "150,000" in ran.stdout
+    assert "has no config folder: the built-in default limits apply" in " ".join(ran.stdout.split())
+    assert "unknown" in ran.stdout and list(tmp_path.iterdir()) == [], "looking makes nothing"
+
+
+def test_an_empty_workspace_with_a_nav(exo, workspace):
+    ran = exo("risk", "status", "--nav", 100000, "--home", workspace, "--json")
+    data = json.loads(ran.out)
+    assert ran.code == 0 and data["nav"] == 100_000 and data["state"] == "reducing"
+    assert [u["code"] for u in data["limits"]] == [code.value for code in LABELS]
+    assert {u["code"]: u["headroom"] for u in data["limits"]}["max_gross_exposure"] == 150_000
+    assert not any("config folder" in note for note in data["notes"])
+    with_peak = json.loads(exo("risk", "status", "--nav", 95000, "--peak", 100000, "--home", workspace, "--json").out)
+    assert with_peak["state"] == "active" and with_peak["drawdown"] == pytest.approx(0.05)
+
+
+def test_without_a_nav_or_a_book_it_says_what_to_do(exo, workspace):
+    ran = exo("risk", "status", "--home", workspace)
+    assert ran.code == 2 and "risk needs a NAV" in ran.err and "--nav 100000" in ran.err and ran.out == ""
+
+
+@pytest.mark.parametrize("nav", ["0", "-1", "nan", "inf", "many"])
+def test_an_impossible_nav_is_refused(exo, workspace, nav):
+    ran = exo("risk", "status", "--nav", nav, "--home", workspace)
+    assert ran.code == 2 and "--nav" in ran.err and "Traceback" not in ran.err
+
+
+def test_a_broken_limit_is_exit_code_2(exo, workspace):
+    assert exo("risk", "status", "--nav", 80000, "--peak", 100000, "--home", workspace).code == 2
+    assert "broken: max_drawdown is 20.00%" in exo("risk", "status", "--nav", 80000, "--peak", 100000, "--home", workspace).out
+
+
+def test_the_paper_book_is_measured_with_the_stores_sectors(exo, workspace):
+    nav = booked(workspace, [line("AAA", 90.0, 100.0, 90.0, stop=76.5), line("BBB", -40.0, 50.0, 55.0)], 98_600.0)
+    imported(workspace, {"AAA": 100.0, "BBB": 50.0, "CCC": 20.0}, {"AAA": "Tech", "BBB": "Energy", "CCC": "Tech"})
+    ran = exo("risk", "status", "--home", workspace, "--json")
+    data = json.loads(ran.out)
+    assert nav == 105_600.0 and (data["nav"], data["cash"]) == (nav, 98_600.0)
+    assert data["source"] == "book paper/default at the close of 2024-05-06" and data["as_of"] == "2024-05-06"
+    assert data["drawdown"] == pytest.approx(1 - 1.056 / 1.1) and data["state"] == "active"
+    held = {p["symbol"]: p for p in data["positions"]}
+    assert (held["AAA"]["sector"], held["BBB"]["sector"], held["BBB"]["shares"]) == ("Tech", "Energy", -40)
+    assert held["AAA"]["at_risk"] == pytest.approx(90 * 23.5) and held["BBB"]["at_risk"] == pytest.approx(40 * 12.5)
+    assert ran.code == 2 and [v["code"] for v in data["violations"]] == ["max_single_trade_risk"]  # 2,115 of at most 2,112
+    shown = exo("risk", "status", "--home", workspace).out
+    assert "AAA" in shown and "76.50" in shown and "broken: max_single_trade_risk of AAA" in shown
+
+
+def test_deposits_are_no_drawdown_and_no_gain(exo, workspace):
+    """50,000 came in while the time-weighted index fell by 4 %: the drawdown is 4 %."""
+    booked(workspace, [], 155_600.0, flow=50_000.0)
+    data = json.loads(exo("risk", "status", "--home", workspace, "--json").out)
+    assert data["nav"] == 155_600.0 and data["drawdown"] == pytest.approx(1 - 1.056 / 1.1)
+
+
+def test_the_first_session_has_no_drawdown(exo, workspace):
+    booked(workspace, [], 100_000.0, earlier=(), index=1.0)
+    data = json.loads(exo("risk", "status", "--home", workspace, "--json").out)
+    assert data["drawdown"] == 0.0 and data["state"] == "active"
+
+
+def test_without_a_store_sectors_are_unknown_and_that_is_said(exo, workspace):
+    booked(workspace, [line("AAA", 10.0, 100.0, 90.0)], 100_000.0)
+    data = json.loads(exo("risk", "status", "--home", workspace, "--json").out)
+    assert {u["code"]: u["status"] for u in data["limits"]}["max_sector_exposure"] == "unknown"
+    assert any("sectors are unknown" in note for note in data["notes"])
+    assert any("sector of AAA is unknown" in note for note in data["notes"])
+
+
+def test_a_given_nav_replaces_the_books_own(exo, workspace):
+    booked(workspace, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
+    data = json.loads(exo("risk", "status", "--nav", 60000, "--home", workspace, "--json").out)
+    assert data["nav"] == pytest.approx(60_000.0) and data["gross_exposure"] == 9_000.0
+    assert any("the book's own is 105,600.00" in note for note in data["notes"])
+    assert "max_position" in {v["code"] for v in data["violations"]}
+
+
+def test_a_halt_is_seen(exo, workspace):
+    booked(workspace, [], 105_600.0)
+    HaltSwitch(workspace).halt("fire drill")
+    data = json.loads(exo("risk", "status", "--home", workspace, "--json").out)
+    assert data["state"] == "halted" and "halted: fire drill" in data["notes"]
+    ran = exo("risk", "what-if", "BUY 10 AAA", "--price", 10, "--sector", "Tech", "--home", workspace, "--json")
+    assert ran.code == 2 and json.loads(ran.out)["binding"] == "halted"
+
+
+def what_if(exo, home, *words):
+    ran = exo("risk", "what-if", *words, "--home", home, "--json")
+    return ran.code, json.loads(ran.out)
+
+
+def test_what_if_is_cut_with_its_code(exo, workspace):
+    code, data = what_if(exo, workspace, "BUY 100 AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
+    assert (code, data["approved_shares"], data["binding"], data["approved_in_full"]) == (2, 66, "max_position", False)
+    assert {"max_position", "max_single_trade_risk"} == {b["code"] for b in data["breaches"]}
+    shown = exo("risk", "what-if", "BUY", "100", "AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000, "--home", workspace)
+    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "max_position would be 15.00%, allowed 10.00%" in shown.out
+
+
+def test_what_if_within_the_limits_is_approved_in_full(exo, workspace):
+    code, data = what_if(exo, workspace, "buy 60 aapl", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
+    assert (code, data["approved_shares"], data["binding"], data["order"]["symbol"]) == (0, 60, None, "AAPL")
+
+
+def test_what_if_denies_the_unknown_and_says_what_would_pass(exo, workspace):
+    arguments = ("BUY 100 AAPL", "--nav", 100000)
+    assert what_if(exo, workspace, *arguments, "--sector", "Tech")[1]["binding"] == "unknown_price"
+    assert what_if(exo, workspace, *arguments, "--price", 150)[1]["binding"] == "unknown_sector"
+    _, data = what_if(exo, workspace, *arguments, "--price", 150, "--sector", "Tech")
+    assert (data["approved_shares"], data["binding"], data["state"], data["approved_if_no_drawdown"]) == (0, "max_drawdown", "reducing", 66)
+    shown = exo("risk", "what-if", *arguments, "--price", 150, "--sector", "Tech", "--home", workspace).out
+    assert "give --peak" in shown and "66 shares would pass" in shown
+
+
+def test_what_if_reads_price_and_sector_from_the_store_and_reductions_pass(exo, workspace):
+    booked(workspace, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
+    imported(workspace, {"AAA": 100.0, "CCC": 20.0}, {"AAA": "Tech", "CCC": "Tech"})
+    code, data = what_if(exo, workspace, "BUY 100 CCC")
+    assert (code, data["order"]["price"], data["order"]["sector"], data["approved_shares"]) == (0, 20.0, "Tech", 100)
+    assert what_if(exo, workspace, "SELL 90 AAA")[1]["approved_shares"] == -90
+    HaltSwitch(workspace).halt("drill")
+    assert what_if(exo, workspace, "SELL 50 AAA")[0] == 0
+
+
+@pytest.mark.parametrize("words", ["", "BUY AAPL", "BUY 0 AAPL", "BUY -5 AAPL", "BUY 1.5 AAPL", "HOLD 5 AAPL", "BUY 5 AAPL now"])
+def test_an_order_that_cannot_be_read(exo, workspace, words):
+    ran = exo("risk", "what-if", words, "--price", 10, "--nav", 100000, "--home", workspace)
+    assert ran.code == 2 and "an order reads BUY or SELL" in ran.err and 'what-if "BUY 100 AAPL"' in ran.err
+
+
+def test_an_impossible_price_is_refused(exo, workspace):
+    ran = exo("risk", "what-if", "BUY 5 AAPL", "--price", 0, "--nav", 100000, "--home", workspace)
+    assert ran.code == 2 and "--price must be above 0" in ran.err
+
+
+def test_the_p3_script_walks_from_score_to_risk_from_anywhere(tmp_path, repository):
+    ran = subprocess.run([sys.executable, str(repository / "scripts" / "test_p3_flow.py")], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for step in ("synthetic sample", "1. Score", "2. Size", "3. Stops", "4. Risk", "No limit is broken"):
+        assert step in ran.stdout
+    assert ran.stdout.count("max_position (10 % of NAV = 10,000 USD) allows") >= 6
+    assert np.array_equal(list(tmp_path.iterdir()), [])
