@@ -19,7 +19,7 @@ import polars as pl
 
 from mech_exo.datasource.storage.connection import Connection, run, table
 from mech_exo.datasource.storage.durable import flush_file, flush_folder
-from mech_exo.datasource.storage.facts import BARS, STAGED, Cut, visible
+from mech_exo.datasource.storage.facts import BARS, STAGED, Cut, visible, within
 from mech_exo.domain.panel import BAR_FIELDS
 from mech_exo.utils import calendar
 
@@ -50,11 +50,13 @@ class Grid:
 
 def query_grid(con: Connection, cut: Cut) -> Grid | None:
     """The grid of the bars visible at ``cut``, straight from the store; None when there is none."""
-    span = run(con, f"select min(session), max(session) from ({visible(BARS)})", cut.params())[0]
+    span = run(con, f"select min(session), max(session) from bars where {within(BARS)}", cut.params())[0]
     if span[0] is None:
         return None
     grid = _empty(
-        span[0], span[1], tuple(table(con, f"select distinct symbol from ({visible(BARS)}) order by symbol", cut.params())["symbol"])
+        span[0],
+        span[1],
+        tuple(table(con, f"select distinct symbol from bars where {within(BARS)} order by symbol", cut.params())["symbol"]),
     )
     _fill(con, grid, cut, f"select * from ({visible(BARS)})")
     return grid

@@ -79,11 +79,16 @@ def names(columns: tuple[str, ...], prefix: str = "") -> str:
     return ", ".join(f'{prefix}"{column}"' for column in columns)
 
 
-def visible(fact: FactTable) -> str:
-    """SQL of the rows of ``fact`` visible at a :class:`Cut`: per key the last version among those known and recorded by then."""
-    cut = "known_at <= $known and recorded_at <= $recorded and " + (
+def within(fact: FactTable) -> str:
+    """SQL condition of the rows, of any version, within a :class:`Cut`. A fact is visible when one of its rows is."""
+    return "known_at <= $known and recorded_at <= $recorded and " + (
         "session <= $session" if "session" in fact.keys else "$session is not null"
     )
+
+
+def visible(fact: FactTable) -> str:
+    """SQL of the rows of ``fact`` visible at a :class:`Cut`: per key the last version among those known and recorded by then."""
+    cut = within(fact)
     keys = names(fact.keys)
     return f"""
         select t.* from {fact.name} t

@@ -45,7 +45,7 @@ class StoreView:
         self._folder = grid_folder
         recorded = facts.END_OF_TIME if recorded_by is None else recorded_by.astimezone(UTC)
         if as_of is None:
-            latest = f"select max(session) from ({facts.visible(facts.BARS)})"
+            latest = f"select max(session) from bars where {facts.within(facts.BARS)}"
             self.as_of: date | None = run(con, latest, Cut(recorded=recorded).params())[0][0]
             self._cut = Cut(self.as_of or facts.LAST_DATE, recorded=recorded)
         else:
@@ -145,10 +145,12 @@ class StoreView:
         rows = facts.read(self._con, facts.ACTIONS, self._cut, "session >= $first", {"first": grid.sessions[0].item()})
         rows = rows.filter(pl.col("symbol").is_in(list(grid.symbols)))
         arrays: dict[str, NDArray[np.generic]] = {}
+        # Dividends are always handed over: zeros that nobody wrote to cost no memory, a constant made elsewhere would.
         for kind, name, nothing in (("split", "split_ratio", 1.0), ("dividend", "dividend", 0.0)):
             some = rows.filter(pl.col("kind") == kind)
-            if some.height:
-                array = np.full((len(grid.sessions), len(grid.symbols)), nothing)
+            if some.height or nothing == 0.0:
+                shape = (len(grid.sessions), len(grid.symbols))
+                array = np.full(shape, nothing) if nothing else np.zeros(shape)
                 array[grid.row_of(some["session"].to_numpy()), grid.columns_of(some["symbol"])] = some["value"].to_numpy()
                 array.flags.writeable = False
                 arrays[name] = array
