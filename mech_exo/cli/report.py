@@ -126,8 +126,8 @@ def _performance(to: Console, record: AccountRecord, path: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mech_exo.reporting.tearsheet import kpi_lines, metric_groups, verdict_line
     from mech_exo.reporting.text import once
+    from mech_exo.reporting.wording import kpi_lines, metric_groups, verdict_line
 
     to.print(Text(f"{record.run_id}: {verdict_line(record.kpi.whole)}"))
     for warning in once(record.warnings):

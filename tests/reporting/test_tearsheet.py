@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from mech_exo.reporting import page
-from mech_exo.reporting.tearsheet import sheet, verdict_line, write_tearsheet
+from mech_exo.reporting.tearsheet import sheet, write_tearsheet
 from mech_exo.reporting.text import money, percent
+from mech_exo.reporting.wording import verdict_line
 from tests.reporting.sample import Sample
 
 EVIL = "<script>alert(1)</script>"
