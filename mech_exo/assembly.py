@@ -141,6 +141,9 @@ class Workspace:
 
         settings = self.config.strategy
         return PaperBroker(
-            ledger, self.book_id(), costs=cost_params(settings.costs), initial_cash=settings.initial_cash,
+            ledger,
+            self.book_id(),
+            costs=cost_params(settings.costs),
+            initial_cash=settings.initial_cash,
             max_missing=settings.max_missing_sessions,
         )

@@ -88,7 +88,7 @@ def run_night(night: Desks, session: date) -> NightResult:
     gate = router.open_gate()
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
-        return _repeat(night, router, gate, last, session)
+        return _repeat(router, gate, last, session)
     router.expire(next_session(session))
     missed = _missed(last, session)
     for earlier in missed:
@@ -102,7 +102,9 @@ def plan_night(night: Desks, session: date) -> Decision:
     night.broker.connect()
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
-        raise InputError(f"{session} is booked already (last: {last.session})", remedy=f"exo why SYMBOL --date {session} shows what was decided")
+        raise InputError(
+            f"{session} is booked already (last: {last.session})", remedy=f"exo why SYMBOL --date {session} shows what was decided"
+        )
     for earlier in _missed(last, session):
         _play(night, earlier)
     known, _, desk = _play(night, session)
@@ -125,7 +127,7 @@ def _missed(last: SessionRow | None, session: date) -> tuple[date, ...]:
     return tuple(day.astype(object) for day in between if np.datetime64(last.session) < day < np.datetime64(session))
 
 
-def _repeat(night: Desks, router: OrderRouter, gate: GateReport, last: SessionRow, session: date) -> NightResult:
+def _repeat(router: OrderRouter, gate: GateReport, last: SessionRow, session: date) -> NightResult:
     if last.session > session:
         raise InputError(
             f"sessions are booked in order; the last is {last.session}, asked for {session}",

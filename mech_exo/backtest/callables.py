@@ -25,8 +25,19 @@ class CallableDriver:
         self.function, self.panel, self.universe, self.rules = function, panel, universe, rules
 
     def run(
-        self, first: int, last: int, flows: Floats, bars: Bars, book: np.ndarray, live: Ints, account: np.ndarray,
-        days: np.ndarray, events: np.ndarray, night: Night, costs: CostParams, max_missing: int,
+        self,
+        first: int,
+        last: int,
+        flows: Floats,
+        bars: Bars,
+        book: np.ndarray,
+        live: Ints,
+        account: np.ndarray,
+        days: np.ndarray,
+        events: np.ndarray,
+        night: Night,
+        costs: CostParams,
+        max_missing: int,
         tick: Callable[[int], None] | None = None,
     ) -> np.ndarray:
         """Play the rows; ``tick`` is called with the number of sessions done."""

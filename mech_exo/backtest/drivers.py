@@ -24,8 +24,21 @@ def with_room(events: np.ndarray, account: np.ndarray) -> np.ndarray:
 
 @njit
 def play(
-    first: int, last: int, decision_at: Ints, flows: Floats, bars: Bars, features: Features, book: np.ndarray, live: Ints,
-    account: np.ndarray, days: np.ndarray, events: np.ndarray, night: Night, costs: CostParams, max_missing: int, rules: Rules,
+    first: int,
+    last: int,
+    decision_at: Ints,
+    flows: Floats,
+    bars: Bars,
+    features: Features,
+    book: np.ndarray,
+    live: Ints,
+    account: np.ndarray,
+    days: np.ndarray,
+    events: np.ndarray,
+    night: Night,
+    costs: CostParams,
+    max_missing: int,
+    rules: Rules,
 ) -> np.ndarray:
     """Rows ``first..last-1`` of the configured strategy, compiled; returns the event buffer (it may have grown).
 

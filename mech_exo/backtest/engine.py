@@ -150,8 +150,21 @@ class EventBacktester:
         for begin in range(first, last, chunk):
             stop = min(begin + chunk, last)
             events = play(
-                begin, stop, decision_at, self.flows, bars, features, book, live, account, days, events, night, costs,
-                self.config.strategy.max_missing_sessions, rules,
+                begin,
+                stop,
+                decision_at,
+                self.flows,
+                bars,
+                features,
+                book,
+                live,
+                account,
+                days,
+                events,
+                night,
+                costs,
+                self.config.strategy.max_missing_sessions,
+                rules,
             )
             if progress is not None:
                 progress(stop - first, last - first)
@@ -164,15 +177,34 @@ class EventBacktester:
         driver = CallableDriver(function, self.panel, self.universe, shell.rules)
         tick = None if progress is None else (lambda done: progress(done, last - first))
         events = driver.run(
-            first, last, self.flows, bars_of(self.panel), new_book(symbols), np.zeros(symbols, np.int64), account, days,
-            np.empty(1024, EVENT), night_buffers(symbols), cost_params(self.costs), self.config.strategy.max_missing_sessions, tick,
+            first,
+            last,
+            self.flows,
+            bars_of(self.panel),
+            new_book(symbols),
+            np.zeros(symbols, np.int64),
+            account,
+            days,
+            np.empty(1024, EVENT),
+            night_buffers(symbols),
+            cost_params(self.costs),
+            self.config.strategy.max_missing_sessions,
+            tick,
         )
         name = getattr(function, "__name__", type(function).__name__)
         done = events[: int(account["events"][0])]
         return self._result(name, _function_hash(function, shell.config_hash, done), first, last, account, days, events, ())
 
     def _result(
-        self, name: str, config_hash: str, first: int, last: int, account: np.ndarray, days: np.ndarray, events: np.ndarray, said: tuple[str, ...]
+        self,
+        name: str,
+        config_hash: str,
+        first: int,
+        last: int,
+        account: np.ndarray,
+        days: np.ndarray,
+        events: np.ndarray,
+        said: tuple[str, ...],
     ) -> BacktestResult:
         if self.config.risk == RiskLimits.off(self.config.risk.stops):
             said += ("no risk limits: the strategy ran without them",)

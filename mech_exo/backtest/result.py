@@ -182,4 +182,5 @@ class BacktestResult:
 
 
 def _words(names: Any, codes: np.ndarray) -> np.ndarray:
-    return np.asarray(names, dtype=object)[codes]
+    words: np.ndarray = np.asarray(names, dtype=object)[codes]
+    return words

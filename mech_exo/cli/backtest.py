@@ -77,7 +77,11 @@ def backtester(workspace: Workspace, cash: float | None = None) -> EventBacktest
 
     known = workspace.known()
     return EventBacktester(
-        known.panel, workspace.strategy, universe=known.universe, initial_cash=cash, benchmark=workspace.benchmark(known.panel),
+        known.panel,
+        workspace.strategy,
+        universe=known.universe,
+        initial_cash=cash,
+        benchmark=workspace.benchmark(known.panel),
         warnings=known.warnings,
     )
 

@@ -18,7 +18,6 @@ from mech_exo.utils.calendar import sessions
 
 if TYPE_CHECKING:
     from rich.console import Console
-
     from rich.table import Table
 
     from mech_exo.assembly import Workspace
@@ -57,7 +56,10 @@ def demo(
     data = {
         "workspace": workspace.home,
         "synthetic": True,
-        "nights": [{"session": r.session, "nav": r.day.nav, "orders": len(r.sent), "fills": 0 if r.played is None else len(r.played.fills)} for r in results],
+        "nights": [
+            {"session": r.session, "nav": r.day.nav, "orders": len(r.sent), "fills": 0 if r.played is None else len(r.played.fills)}
+            for r in results
+        ],
         "backtest": result.as_dict() | {"report": path},
         "reports": reports,
     }
@@ -85,7 +87,12 @@ def nights_table(results: Sequence[NightResult]) -> Table:
     for night in results:
         fills = 0 if night.played is None else len(night.played.fills)
         table.add_row(
-            str(night.session), f"{night.day.nav:,.2f}", f"{night.day.nav - night.nav_before:+,.2f}", str(fills), str(len(night.sent)), night.day.state.value
+            str(night.session),
+            f"{night.day.nav:,.2f}",
+            f"{night.day.nav - night.nav_before:+,.2f}",
+            str(fills),
+            str(len(night.sent)),
+            night.day.state.value,
         )
     return table
 

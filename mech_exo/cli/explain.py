@@ -33,7 +33,10 @@ def explain(symbol: str, body: Body, ledger: Ledger, book: BookId) -> Body:
     if score is None and excluded is None and held is None:
         known = [line["symbol"] for line in body["scores"]] + list(body["excluded"])
         near = difflib.get_close_matches(symbol, known, 3, 0.5)
-        raise InputError(f"{symbol!r} was not known on {session}", remedy=f"did you mean {', '.join(near)}?" if near else "exo data status lists what is stored")
+        raise InputError(
+            f"{symbol!r} was not known on {session}",
+            remedy=f"did you mean {', '.join(near)}?" if near else "exo data status lists what is stored",
+        )
     orders = [row for row in ledger.orders(book, session=date.fromisoformat(body["session"])) if row.order.symbol == symbol]
     fills = [row.fill for row in ledger.fills(book) if row.fill.symbol == symbol and row.fill.session <= session]
     found: Body = {
@@ -48,9 +51,21 @@ def explain(symbol: str, body: Body, ledger: Ledger, book: BookId) -> Body:
         "excluded": excluded,
         "target": _of(symbol, body["targets"]),
         "breaches": [line for line in body["breaches"] if line["symbol"] in (symbol, None)],
-        "orders": [{"id": r.order.id, "shares": r.order.shares, "session": r.order.session, "reason": r.order.reason, "state": r.state, "note": r.note}
-                   for r in orders],
-        "fills": [{"session": f.session, "shares": f.shares, "price": f.price, "commission": f.commission, "reason": f.reason} for f in fills[-10:]],
+        "orders": [
+            {
+                "id": r.order.id,
+                "shares": r.order.shares,
+                "session": r.order.session,
+                "reason": r.order.reason,
+                "state": r.state,
+                "note": r.note,
+            }
+            for r in orders
+        ],
+        "fills": [
+            {"session": f.session, "shares": f.shares, "price": f.price, "commission": f.commission, "reason": f.reason}
+            for f in fills[-10:]
+        ],
         "missing_factors": body["missing_factors"],
     }
     found["verdict"] = verdict(found, body)
@@ -63,11 +78,19 @@ def verdict(found: Body, body: Body) -> str:
     if found["orders"]:
         order = found["orders"][0]
         side = "bought" if order["shares"] > 0 else "sold"
-        return f"{symbol} is to be {side}: {abs(order['shares']):,} shares, {order['reason'].value.replace('_', ' ')}, {order['state'].value}."
+        return (
+            f"{symbol} is to be {side}: {abs(order['shares']):,} shares, {order['reason'].value.replace('_', ' ')}, {order['state'].value}."
+        )
     if target is not None and target["wanted"] and not target["shares"]:
         return f"{symbol} was wanted ({target['wanted']:,} shares) and denied by {target['binding'].replace('_', ' ')}."
     if found["held"] is not None:
-        kept = "its size is as wanted" if target is not None else "the book was not decided this night" if not found["scheduled"] else "it stays as it is"
+        kept = (
+            "its size is as wanted"
+            if target is not None
+            else "the book was not decided this night"
+            if not found["scheduled"]
+            else "it stays as it is"
+        )
         return f"{symbol} is held ({found['held']['shares']:,} shares): {kept}."
     if found["excluded"]:
         return f"{symbol} is not bought: {found['excluded']}."
@@ -77,7 +100,9 @@ def verdict(found: Body, body: Body) -> str:
         bought = [line["symbol"] for line in body["targets"] if line["wanted"] > 0]
         worst = max((line["rank"] for line in body["scores"] if line["symbol"] in bought), default=None)
         if worst is not None and score["rank"] < worst:
-            return f"{symbol} is not bought: rank {score['rank']} would do, but its sector is full or unknown, or a time stop just ended it."
+            return (
+                f"{symbol} is not bought: rank {score['rank']} would do, but its sector is full or unknown, or a time stop just ended it."
+            )
         return f"{symbol} is not bought: rank {score['rank']} of {found['scored']}, the last one bought has rank {worst}."
     return f"{symbol} is not bought."
 
@@ -90,30 +115,53 @@ def render_explanation(to: Console, found: Body) -> None:
     to.print(f"[bold]{found['verdict']}[/]")
     score = found["score"]
     if score is not None:
-        table = Table("Factor", "Raw", "Normalised", "Weight", "Contribution", title_justify="left",
-                      title=f"Score {score['score']:.4f} · rank {score['rank']} of {found['scored']} · coverage {score['coverage']:.0%}")
+        table = Table(
+            "Factor",
+            "Raw",
+            "Normalised",
+            "Weight",
+            "Contribution",
+            title_justify="left",
+            title=f"Score {score['score']:.4f} · rank {score['rank']} of {found['scored']} · coverage {score['coverage']:.0%}",
+        )
         for column in table.columns[1:]:
             column.justify = "right"
         for name, line in score["factors"].items():
-            table.add_row(name, number(line["raw"], 4), number(line["normalised"], 4), number(found["weights"].get(name), 1), number(line["contribution"], 4))
+            table.add_row(
+                name,
+                number(line["raw"], 4),
+                number(line["normalised"], 4),
+                number(found["weights"].get(name), 1),
+                number(line["contribution"], 4),
+            )
         to.print(table)
     for line in missing_warnings(found["missing_factors"]):
         to.print(f"[dim]{line}[/]")
     target = found["target"]
     if target is not None:
         bound = f", cut by {target['binding'].replace('_', ' ')}" if target["binding"] else ""
-        to.print(f"Size by {target['method']}: {target['wanted']:,} shares wanted → {target['shares']:,} approved{bound} ({_percent(target['weight'])} of NAV)")
+        to.print(
+            f"Size by {target['method']}: {target['wanted']:,} shares wanted → {target['shares']:,} approved{bound} ({_percent(target['weight'])} of NAV)"
+        )
         to.print(f"  stop {number(target['stop'])}, profit target {number(target['target'])}")
     for line in found["breaches"]:
-        to.print(f"  limit {line['code']} on {line['symbol'] or 'the portfolio'}: {number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed")
+        to.print(
+            f"  limit {line['code']} on {line['symbol'] or 'the portfolio'}: {number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
+        )
     held = found["held"]
     if held is not None:
-        to.print(f"Held {held['shares']:,} shares for {held['sessions']} sessions, entry {number(held['entry'])}, mark {number(held['mark'])}, "
-                 f"stop {number(held['stop'])} ({held['stop_reason']}), target {number(held['target'])}")
+        to.print(
+            f"Held {held['shares']:,} shares for {held['sessions']} sessions, entry {number(held['entry'])}, mark {number(held['mark'])}, "
+            f"stop {number(held['stop'])} ({held['stop_reason']}), target {number(held['target'])}"
+        )
     for order in found["orders"]:
-        to.print(f"Order {order['id']}: {order['shares']:+,} for {order['session']} ({order['reason'].value}) → {order['state'].value}: {order['note']}")
+        to.print(
+            f"Order {order['id']}: {order['shares']:+,} for {order['session']} ({order['reason'].value}) → {order['state'].value}: {order['note']}"
+        )
     for fill in found["fills"]:
-        to.print(f"Fill {fill['session']}: {fill['shares']:+,} at {fill['price']:,.4f}, commission {fill['commission']:.2f} ({fill['reason'].value})")
+        to.print(
+            f"Fill {fill['session']}: {fill['shares']:+,} at {fill['price']:,.4f}, commission {fill['commission']:.2f} ({fill['reason'].value})"
+        )
 
 
 def _of(symbol: str, lines: list[Body]) -> Body | None:
@@ -124,14 +172,21 @@ def _held(line: Any, body: Body) -> Body:
     fields = asdict(line)
     level = _of(line.symbol, body["levels"]) or {}
     return {
-        "shares": int(fields["shares"]), "entry": fields["entry"], "mark": fields["mark"], "sessions": fields["age"],
-        "stop": level.get("stop"), "target": level.get("target"), "stop_reason": level.get("reason", "none"),
+        "shares": int(fields["shares"]),
+        "entry": fields["entry"],
+        "mark": fields["mark"],
+        "sessions": fields["age"],
+        "stop": level.get("stop"),
+        "target": level.get("target"),
+        "stop_reason": level.get("reason", "none"),
     }
 
 
 def _weights(body: Body) -> dict[str, float]:
     factors = body["config"]["factors"]
-    return {name: line["weight"] for family in ("fundamental", "technical", "sentiment", "quality") for name, line in factors[family].items()}
+    return {
+        name: line["weight"] for family in ("fundamental", "technical", "sentiment", "quality") for name, line in factors[family].items()
+    }
 
 
 def _percent(value: float | None) -> str:

@@ -55,7 +55,11 @@ def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
     workspace = Workspace.open(home())
     session = _session(workspace, at)
     with workspace.ledger() as ledger:
-        decision = workspace.replay(ledger, session).decision if _body(workspace, ledger, session) else plan_night(workspace.desks(ledger), session)
+        decision = (
+            workspace.replay(ledger, session).decision
+            if _body(workspace, ledger, session)
+            else plan_night(workspace.desks(ledger), session)
+        )
     emit(json.loads(decision.body()), as_json, lambda to: render_decision(to, decision))
 
 
@@ -169,7 +173,10 @@ def night_dict(result: NightResult, body: dict[str, Any] | None, reports: tuple[
 def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) -> None:
     """A night for a person."""
     if result.repeated:
-        to.print(f"{result.session} is booked already: nothing to do" + (f", {len(result.sent)} unsent orders handed over" if result.sent else ""))
+        to.print(
+            f"{result.session} is booked already: nothing to do"
+            + (f", {len(result.sent)} unsent orders handed over" if result.sent else "")
+        )
         return
     change = result.day.nav - result.nav_before
     to.print(f"\n[bold]Night of {result.session}[/] · NAV {result.day.nav:,.2f} USD ({change:+,.2f}) · cash {result.day.cash:,.2f} USD")
@@ -198,7 +205,12 @@ def _render_fills(to: Console, result: NightResult) -> None:
         column.justify = "right"
     for fill in result.played.fills:
         table.add_row(
-            fill.symbol, f"{fill.shares:+,d}", f"{fill.price:,.2f}", f"{fill.commission:,.2f}", f"{fill.slippage:,.2f}", fill.reason.value.replace("_", " ")
+            fill.symbol,
+            f"{fill.shares:+,d}",
+            f"{fill.price:,.2f}",
+            f"{fill.commission:,.2f}",
+            f"{fill.slippage:,.2f}",
+            fill.reason.value.replace("_", " "),
         )
     to.print(table)
 

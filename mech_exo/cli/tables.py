@@ -23,8 +23,15 @@ def ideas_table(scores: Scores, count: int) -> Table:
     from rich.table import Table
 
     frame = scores.frame().head(count)
-    table = Table("Rank", "Symbol", "Score", "Percentile", *(name.replace("_", " ") for name in scores.factors),
-                  title=f"Ideas at {scores.as_of} ({int((scores.rank > 0).sum())} scored)", title_justify="left")
+    table = Table(
+        "Rank",
+        "Symbol",
+        "Score",
+        "Percentile",
+        *(name.replace("_", " ") for name in scores.factors),
+        title=f"Ideas at {scores.as_of} ({int((scores.rank > 0).sum())} scored)",
+        title_justify="left",
+    )
     for column in table.columns:
         column.justify = "right"
     table.columns[1].justify = "left"
@@ -38,8 +45,18 @@ def orders_table(decision: Decision) -> Table:
     """The order plan: what, why, how large, which limit bound, where the stop and the profit target will rest."""
     from rich.table import Table
 
-    table = Table("Order", "Symbol", "Why", "Holds then", "Weight", "Stop", "Target", "Limit that bound",
-                  title=f"Orders for the open of {decision.session}", title_justify="left")
+    table = Table(
+        "Order",
+        "Symbol",
+        "Why",
+        "Holds then",
+        "Weight",
+        "Stop",
+        "Target",
+        "Limit that bound",
+        title=f"Orders for the open of {decision.session}",
+        title_justify="left",
+    )
     for place in (0, 3, 4, 5, 6):
         table.columns[place].justify = "right"
         table.columns[place].no_wrap = True
@@ -48,9 +65,13 @@ def orders_table(decision: Decision) -> Table:
         target = targets.get(order.symbol)
         colour = "green" if order.shares > 0 else "red"
         table.add_row(
-            f"[{colour}]{order.side} {abs(order.shares):,d}[/]", order.symbol, order.reason.value.replace("_", " "),
-            "0" if target is None else f"{target.shares:,d}", "0.0%" if target is None else f"{target.weight:.1%}",
-            "" if order.stop_level is None else number(order.stop_level), "" if order.target_level is None else number(order.target_level),
+            f"[{colour}]{order.side} {abs(order.shares):,d}[/]",
+            order.symbol,
+            order.reason.value.replace("_", " "),
+            "0" if target is None else f"{target.shares:,d}",
+            "0.0%" if target is None else f"{target.weight:.1%}",
+            "" if order.stop_level is None else number(order.stop_level),
+            "" if order.target_level is None else number(order.target_level),
             "" if target is None else target.binding.replace("max_", "").replace("_", " "),
         )
     return table

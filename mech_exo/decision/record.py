@@ -85,8 +85,14 @@ def reason_of(code: int) -> OrderReason:
 def position_of(symbol: str, line: np.void, opened: date, sector: str | None = None) -> Position:
     """A BOOK record as a domain position."""
     return Position(
-        symbol, int(line["shares"]), float(line["entry"]), float(line["mark"]), datetime(opened.year, opened.month, opened.day, tzinfo=UTC),
-        sector, known(line["stop"]), known(line["target"]),
+        symbol,
+        int(line["shares"]),
+        float(line["entry"]),
+        float(line["mark"]),
+        datetime(opened.year, opened.month, opened.day, tzinfo=UTC),
+        sector,
+        known(line["stop"]),
+        known(line["target"]),
     )
 
 
@@ -95,19 +101,27 @@ def portfolio_of(t: int, cash: float, book: np.ndarray, panel: BarPanel, univers
     positions = {}
     for s in np.flatnonzero(book["shares"]):
         opened = panel.sessions[max(0, t - int(book["age"][s]))].astype(object)
-        positions[panel.symbols[s]] = position_of(panel.symbols[s], book[s], opened, universe.sector_name(t, s))
+        positions[panel.symbols[s]] = position_of(panel.symbols[s], book[s], opened, universe.sector_name(t, int(s)))
     return Portfolio(cash, positions)
 
 
-def verdict_of(night: Night, breaches: int, state: int, nav: float, close: np.ndarray, panel: BarPanel, universe: Universe, method: str) -> RiskDecision:
+def verdict_of(
+    night: Night, breaches: int, state: int, nav: float, close: np.ndarray, panel: BarPanel, universe: Universe, method: str
+) -> RiskDecision:
     """The plan and its breaches in the domain's words; a target that was cut to nothing is listed with its reason."""
     targets = []
     for s in np.flatnonzero((night.plan["wanted"] != 0) | (night.plan["target"] != 0)):
         line = night.plan[s]
         targets.append(
             TargetPosition(
-                panel.symbols[s], int(line["target"]), float(line["target"] * close[s] / nav), method, int(line["wanted"]),
-                _code(line["binding"]) if line["binding"] else "", known(line["stop"]), known(line["profit"]),
+                panel.symbols[s],
+                int(line["target"]),
+                float(line["target"] * close[s] / nav),
+                method,
+                int(line["wanted"]),
+                _code(line["binding"]) if line["binding"] else "",
+                known(line["stop"]),
+                known(line["profit"]),
             )
         )
     said = tuple(_breach(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
@@ -162,8 +176,16 @@ def _plain(decision: Decision) -> dict[str, Any]:
         "excluded": {name: scores.exclusion[i] for i, name in enumerate(scores.symbols) if scores.exclusion[i]},
         "missing_factors": [list(pair) for pair in scores.missing],
         "targets": [
-            {"symbol": t.symbol, "shares": t.shares, "wanted": t.wanted, "weight": known(t.weight), "method": t.method,
-             "binding": t.binding, "stop": t.stop_level, "target": t.target_level}
+            {
+                "symbol": t.symbol,
+                "shares": t.shares,
+                "wanted": t.wanted,
+                "weight": known(t.weight),
+                "method": t.method,
+                "binding": t.binding,
+                "stop": t.stop_level,
+                "target": t.target_level,
+            }
             for t in decision.targets
         ],
         "breaches": [
@@ -183,11 +205,21 @@ def _scores(scores: Scores) -> list[dict[str, Any]]:
     rows = []
     for i in ranked[np.argsort(scores.rank[ranked], kind="stable")]:
         factors = {
-            name: {"raw": known(scores.raw[i, j]), "normalised": known(scores.normalised[i, j]), "contribution": known(scores.contribution[i, j])}
+            name: {
+                "raw": known(scores.raw[i, j]),
+                "normalised": known(scores.normalised[i, j]),
+                "contribution": known(scores.contribution[i, j]),
+            }
             for j, name in enumerate(scores.factors)
         }
         rows.append(
-            {"symbol": scores.symbols[i], "rank": int(scores.rank[i]), "score": float(scores.value[i]), "percentile": float(scores.percentile[i]),
-             "coverage": float(scores.coverage[i]), "factors": factors}
+            {
+                "symbol": scores.symbols[i],
+                "rank": int(scores.rank[i]),
+                "score": float(scores.value[i]),
+                "percentile": float(scores.percentile[i]),
+                "coverage": float(scores.coverage[i]),
+                "factors": factors,
+            }
         )
     return rows

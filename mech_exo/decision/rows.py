@@ -185,7 +185,9 @@ def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, 
 
 
 @njit
-def size_one(plan: np.ndarray, s: int, side: float, shares: float, held: float, price: float, atr: float, sizing: SizingParams, stops: StopParams) -> None:
+def size_one(
+    plan: np.ndarray, s: int, side: float, shares: float, held: float, price: float, atr: float, sizing: SizingParams, stops: StopParams
+) -> None:
     """Write one name's wanted size and the levels its entry would carry."""
     entry = plan[s]
     size = side * methods.whole(shares)
@@ -270,7 +272,15 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, book: np.ndarray, st
 
 @njit
 def settle(
-    t: int, close: Floats, sector: np.ndarray, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night, rules: Rules
+    t: int,
+    close: Floats,
+    sector: np.ndarray,
+    book: np.ndarray,
+    live: Ints,
+    account: np.ndarray,
+    days: np.ndarray,
+    night: Night,
+    rules: Rules,
 ) -> int:
     """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches."""
     count = relist(night.plan, book, live)
@@ -309,8 +319,17 @@ def any_score(score: Floats) -> bool:
 
 @njit
 def decide_row(
-    t: int, k: int, halted: bool, bars: Bars, features: Features, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray,
-    night: Night, rules: Rules,
+    t: int,
+    k: int,
+    halted: bool,
+    bars: Bars,
+    features: Features,
+    book: np.ndarray,
+    live: Ints,
+    account: np.ndarray,
+    days: np.ndarray,
+    night: Night,
+    rules: Rules,
 ) -> int:
     """Decide at the close of row ``t``: levels always; when ``k`` ≥ 0 also the book for the next open.
 

@@ -28,7 +28,7 @@ class Shares(dict[str, float]):
 
 
 def shares(targets: Mapping[str, float]) -> Shares:
-    """Mark a callable's answer as whole-share targets rather than weights: ``return shares({"AAPL": 100})``."""
+    """A callable's answer in whole shares rather than weights, e.g. ``return shares({"AAPL": 100})``."""
     return Shares(targets)
 
 
@@ -131,8 +131,15 @@ def night_buffers(symbols: int) -> Night:
 def bars_of(panel: BarPanel) -> Bars:
     """The panel's arrays as the kernels take them."""
     return Bars(
-        panel.open, panel.high, panel.low, panel.close, panel.volume,
-        panel.split_ratio, panel.dividend, panel.delisted, panel.delisting_value,
+        panel.open,
+        panel.high,
+        panel.low,
+        panel.close,
+        panel.volume,
+        panel.split_ratio,
+        panel.dividend,
+        panel.delisted,
+        panel.delisting_value,
     )
 
 
@@ -140,8 +147,15 @@ def cost_params(costs: CostModel) -> CostParams:
     """A cost model as the kernels take it."""
     per_share, min_order, max_fraction = costs.schedule()
     return CostParams(
-        per_share, min_order, max_fraction, costs.slippage_bps / 10_000, costs.impact, costs.impact_window,
-        costs.cash_rate, costs.margin_rate, costs.borrow_rate,
+        per_share,
+        min_order,
+        max_fraction,
+        costs.slippage_bps / 10_000,
+        costs.impact,
+        costs.impact_window,
+        costs.cash_rate,
+        costs.margin_rate,
+        costs.borrow_rate,
     )
 
 
@@ -169,7 +183,9 @@ def wanted_shares(answer: Mapping[str, float], view: MarketView, nav: float) -> 
         if not whole and number != 0.0:
             price = float(view.price[column])
             if not price > 0.0:
-                raise InputError(f"a weight needs a price; {symbol} did not trade on {view.as_of}", remedy="leave it out or use shares({...})")
+                raise InputError(
+                    f"a weight needs a price; {symbol} did not trade on {view.as_of}", remedy="leave it out or use shares({...})"
+                )
             number = float(np.copysign(np.floor(abs(number) * nav / price), number))
         columns.append(column)
         wanted.append(number)

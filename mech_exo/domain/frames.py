@@ -30,7 +30,9 @@ def as_polars(frame: Any) -> pl.DataFrame:
     kind = type(frame).__module__.split(".")[0]
     if kind == "pandas":
         flat = frame.reset_index() if {"symbol", "date"} & set(frame.index.names) else frame
-        return pl.from_pandas(flat)
+        converted = pl.from_pandas(flat)
+        assert isinstance(converted, pl.DataFrame)
+        return converted
     if kind == "pyarrow":
         converted = pl.from_arrow(frame)
         if isinstance(converted, pl.DataFrame):
@@ -96,7 +98,8 @@ def _price_checks(rows: pl.DataFrame) -> pl.DataFrame:
         if bad.height:
             first = bad.row(0, named=True)
             raise InputError(
-                f"a price must be above 0 and finite; {bad.height} rows break it, first {first['symbol']} {first['date']} {name}={first[name]}",
+                f"a price must be above 0 and finite; {bad.height} rows break it, "
+                f"first {first['symbol']} {first['date']} {name}={first[name]}",
                 remedy="import the file with `exo data import`, which quarantines bad rows, or drop them",
             )
     for name, rule in ACTION_RULES.items():

@@ -113,9 +113,17 @@ class Portfolio:
             "cash": self.cash,
             "nav": self.nav,
             "positions": [
-                {"symbol": p.symbol, "shares": p.shares, "entry_price": p.entry_price, "price": p.current_price,
-                 "value": p.market_value, "unrealised_pnl": p.unrealised_pnl, "sector": p.sector,
-                 "stop_level": p.stop_level, "target_level": p.target_level}
+                {
+                    "symbol": p.symbol,
+                    "shares": p.shares,
+                    "entry_price": p.entry_price,
+                    "price": p.current_price,
+                    "value": p.market_value,
+                    "unrealised_pnl": p.unrealised_pnl,
+                    "sector": p.sector,
+                    "stop_level": p.stop_level,
+                    "target_level": p.target_level,
+                }
                 for p in self.positions.values()
             ],
         }

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -77,7 +77,7 @@ def _compiled(function: Function, force: bool) -> Function:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder())
     try:
-        compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=force)(function)
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=force)(function)
     finally:
         numba.config.CACHE_DIR = before
-    return compiled
+    return cast(Function, compiled)

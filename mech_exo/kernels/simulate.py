@@ -54,7 +54,7 @@ def new_days(sessions: int) -> np.ndarray:
 @inlined
 def record(events: np.ndarray, account: np.ndarray, t: int, s: int, kind: int, reason: int) -> int:
     """Append an event with no effect yet and return its place."""
-    place = account[0].events
+    place: int = account[0].events
     event = events[place]
     event.row = t
     event.symbol = s

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 # --- the workloads -------------------------------------------------------------------------------------------------------------------
 
@@ -357,7 +358,7 @@ class NaiveAccount:
             ratio *= self.market.splits[u][s]
         if len(closes) * 2 < terms.impact_window or len(closes) < 3 or None in volumes or not sum(volumes) > 0:
             return terms.slippage + 0.10
-        returns = [newer / older - 1 for newer, older in zip(closes, closes[1:], strict=False)]
+        returns = [newer / older - 1 for newer, older in pairwise(closes)]
         impact = terms.impact * statistics.stdev(returns) * math.sqrt(shares / statistics.fmean(volumes))
         return min(terms.slippage + impact, 0.5)
 

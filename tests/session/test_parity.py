@@ -1,0 +1,51 @@
+"""One decision path: paper sessions stepped one by one give exactly the backtest's fills and NAV."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from mech_exo.assembly import Workspace
+from mech_exo.backtest.engine import EventBacktester
+from mech_exo.backtest.result import BacktestResult
+from mech_exo.session import run_night
+from mech_exo.utils.calendar import sessions
+
+
+def paper_equals_backtest(home: Path, start: date, end: date) -> BacktestResult:
+    """Step the paper book through every session, each night from the store as of that night, and compare with history."""
+    workspace = Workspace.open(home)
+    days = [day.astype(object) for day in sessions(start, end)]
+    with workspace.ledger() as ledger:
+        desks = workspace.desks(ledger)
+        for day in days:
+            night = run_night(desks, day)
+            assert night.gate.clean, night.gate.breaks
+        book = workspace.book_id()
+        paper = sorted((f.fill.session, f.fill.symbol, f.fill.shares, f.fill.price, f.fill.commission) for f in ledger.fills(book))
+        booked, navs, _ = ledger.nav_history(book)
+        assert ledger.verify().sound
+    known = workspace.known()
+    result = EventBacktester(known.panel, workspace.strategy, universe=known.universe).run(start, end)
+    history = sorted(result.fills.select("date", "symbol", "shares", "price", "commission").iter_rows())
+    assert paper == history
+    assert (booked == result.sessions).all()
+    assert np.array_equal(navs, result.days["nav"])
+    return result
+
+
+def test_500_real_sessions_one_by_one(real_home: Path) -> None:
+    result = paper_equals_backtest(real_home, date(2007, 9, 4), date(2009, 8, 31))
+    assert len(result.sessions) >= 500
+    assert len(result.fills) > 200
+    assert {"rebalance", "hard_stop", "trailing_stop", "profit_target", "time_stop"} <= set(result.fills["reason"])
+
+
+def test_sample_sessions_with_splits_dividends_and_delistings(sample: Path) -> None:
+    result = paper_equals_backtest(sample, date(2022, 1, 3), date(2022, 12, 30))
+    kinds = set(result.events["kind"].tolist())
+    from mech_exo.kernels.records import EventKind
+
+    assert {EventKind.SPLIT, EventKind.DIVIDEND} <= {EventKind(kind) for kind in kinds}
