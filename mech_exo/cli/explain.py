@@ -141,12 +141,14 @@ def render_explanation(to: Console, found: Body) -> None:
     if target is not None:
         bound = f", cut by {target['binding'].replace('_', ' ')}" if target["binding"] else ""
         to.print(
-            f"Size by {target['method']}: {target['wanted']:,} shares wanted → {target['shares']:,} approved{bound} ({_percent(target['weight'])} of NAV)"
+            f"Size by {target['method']}: {target['wanted']:,} shares wanted → "
+            f"{target['shares']:,} approved{bound} ({_percent(target['weight'])} of NAV)"
         )
         to.print(f"  stop {number(target['stop'])}, profit target {number(target['target'])}")
     for line in found["breaches"]:
         to.print(
-            f"  limit {line['code']} on {line['symbol'] or 'the portfolio'}: {number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
+            f"  limit {line['code']} on {line['symbol'] or 'the portfolio'}: "
+            f"{number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
         )
     held = found["held"]
     if held is not None:
@@ -156,11 +158,13 @@ def render_explanation(to: Console, found: Body) -> None:
         )
     for order in found["orders"]:
         to.print(
-            f"Order {order['id']}: {order['shares']:+,} for {order['session']} ({order['reason'].value}) → {order['state'].value}: {order['note']}"
+            f"Order {order['id']}: {order['shares']:+,} for {order['session']} "
+            f"({order['reason'].value}) → {order['state'].value}: {order['note']}"
         )
     for fill in found["fills"]:
         to.print(
-            f"Fill {fill['session']}: {fill['shares']:+,} at {fill['price']:,.4f}, commission {fill['commission']:.2f} ({fill['reason'].value})"
+            f"Fill {fill['session']}: {fill['shares']:+,} at {fill['price']:,.4f}, "
+            f"commission {fill['commission']:.2f} ({fill['reason'].value})"
         )
 
 

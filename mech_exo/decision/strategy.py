@@ -28,7 +28,7 @@ class Shares(dict[str, float]):
 
 
 def shares(targets: Mapping[str, float]) -> Shares:
-    """A callable's answer in whole shares rather than weights, e.g. ``return shares({"AAPL": 100})``."""
+    """A callable's answer in whole shares instead of weights: return the result for ``{"AAPL": 100}``."""
     return Shares(targets)
 
 
