@@ -56,7 +56,7 @@ HEDGED = {"AAA": (500, "Tech"), "BBB": (-500, "Energy")}
         ("portfolio__max_gross_exposure", 0.8, HEDGED, {"AAA": 400, "BBB": -400}),
         ("portfolio__max_leverage", 0.6, HEDGED, {"AAA": 300, "BBB": -300}),
         ("portfolio__max_net_exposure", 0.5, TWO, {"AAA": 250, "BBB": 250}),
-        ("portfolio__max_net_exposure", 0.5, HEDGED, {"AAA": 500, "BBB": -500}),
+        ("portfolio__max_net_exposure", 0.3, HEDGED, {"AAA": 500, "BBB": -500}),  # a hedge offsets
     ],
 )
 def test_each_limit_is_obeyed_as_written(workspace, key, value, targets, expected):
