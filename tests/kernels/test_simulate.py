@@ -78,7 +78,7 @@ def test_costs_of_one_purchase():
     day = desk.days[0]
     assert (desk.cash, desk.nav) == (10_000 - 10 * 100.5 - 1, 10_000 - 5 - 1)
     assert [day[name] for name in ("slippage", "commission", "traded", "price_pnl")] == pytest.approx([5.0, 1.0, 1005.0, 0.0])
-    assert day["index"] == desk.nav / 10_000 and desk.book["entry"][0] == 100.5 and desk.book["age"][0] == 0
+    assert day["index"] == desk.nav / 10_000 and desk.book["entry"][0] == pytest.approx(100.5) and desk.book["age"][0] == 0
 
 
 def test_sells_before_buys_then_in_symbol_order():
