@@ -166,7 +166,7 @@ def _book_and_decide(night: Desks, router: OrderRouter, session: date, missed: t
                 night.book, session, night.clock(), decision.config_hash, decision.code_version, decision.data_hash, decision.body()
             )
         )
-        router.plan(_intents(decision, known), session)
+        router.plan(_intents(decision, known, desk), session)
     night.broker.take_levels(desk.book)
     gate = router.open_gate()
     sent = router.submit(following)
@@ -183,10 +183,11 @@ def _journal_played(night: Desks, played: PlayedSession, row: SessionRow) -> Non
     night.ledger.book_session(row)
 
 
-def _intents(decision: Decision, known: Known) -> tuple[Intent, ...]:
-    """The orders with the close they were decided at."""
+def _intents(decision: Decision, known: Known, desk: Desk) -> tuple[Intent, ...]:
+    """The orders with the close they were decided at; a held name without a bar tonight with its last close."""
     close = known.panel.close[known.row]
-    return tuple(Intent(order, float(close[known.panel.column_of(order.symbol)])) for order in decision.orders)
+    price = np.where(np.isnan(close), desk.book["mark"], close)
+    return tuple(Intent(order, float(price[known.panel.column_of(order.symbol)])) for order in decision.orders)
 
 
 def _halted(night: Desks) -> bool:

@@ -109,6 +109,15 @@ def session_close(d: date) -> datetime:
     return seconds.replace(tzinfo=UTC)
 
 
+def closes(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """The closing bells ``(S,)`` of sessions ``(S,)`` datetime64[D], as datetime64[us] in UTC. Raises InputError for no session."""
+    places = np.minimum(np.searchsorted(_table().days, days), len(_table().days) - 1)
+    wrong = np.flatnonzero(_table().days[places] != days)
+    if len(wrong):
+        raise InputError(f"{days[wrong[0]]} must be a session of the New York Stock Exchange; it is none")
+    return _table().closes[places].astype("datetime64[us]")
+
+
 def latest_session(at: datetime) -> date:
     """The last session whose close is not after ``at`` (tz-aware): what is complete then.
 

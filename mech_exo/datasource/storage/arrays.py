@@ -98,7 +98,9 @@ def trimmed(grid: Grid, start: date | None, end: date) -> Grid | None:
     bars = {name: array[first:] for name, array in grid.bars.items()}
     symbols = grid.symbols
     if len(columns) < len(symbols):
-        bars = {name: array[:, columns] for name, array in bars.items()}
+        bars = {name: np.take(array, columns, axis=1) for name, array in bars.items()}
+        for array in bars.values():
+            array.flags.writeable = False  # a panel takes read-only arrays over without another copy
         symbols = tuple(symbols[column] for column in columns)
     return Grid(grid.sessions[first:], symbols, bars)
 

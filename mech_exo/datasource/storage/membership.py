@@ -52,8 +52,7 @@ def sectors(panel: BarPanel, versions: pl.DataFrame) -> tuple[NDArray[np.int16],
 def _placed(panel: BarPanel, versions: pl.DataFrame) -> pl.DataFrame:
     """``versions`` with ``place``, the symbol's column (null: none), and ``known``, the first row at whose close it was known."""
     places = pl.DataFrame({"symbol": panel.symbols, "place": range(len(panel.symbols))}, schema={"symbol": pl.String, "place": pl.Int64})
-    closes = np.array([calendar.session_close(day).replace(tzinfo=None) for day in panel.sessions.tolist()], "datetime64[us]")
-    known = np.searchsorted(closes, versions["known_at"].dt.replace_time_zone(None).to_numpy())
+    known = np.searchsorted(calendar.closes(panel.sessions), versions["known_at"].dt.replace_time_zone(None).to_numpy())
     return versions.with_columns(known=pl.Series(known, dtype=pl.Int64)).join(places, on="symbol", how="left", maintain_order="left")
 
 
