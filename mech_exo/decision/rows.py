@@ -186,17 +186,21 @@ def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, 
 
 @njit
 def size_one(
-    plan: np.ndarray, s: int, side: float, shares: float, held: float, price: float, atr: float, sizing: SizingParams, stops: StopParams
+    plan: np.ndarray, s: int, side: float, shares: float, position: np.ndarray, price: float, atr: float, sizing: SizingParams,
+    stops: StopParams,
 ) -> None:
-    """Write one name's wanted size and the levels its entry would carry."""
+    """Write one name's wanted size and its levels: where a held position's rest, else those its entry would carry."""
     entry = plan[s]
-    size = side * methods.whole(shares)
+    size, held = side * methods.whole(shares), position.shares
     if size * held > 0.0 and abs(size - held) < sizing.buffer * abs(size):
         size = held
     entry.wanted = size
     entry.atr = atr
-    entry.stop, entry.stop_reason = stop_level(side, price, price, atr, stops)
-    entry.profit = target_level(side, price, stops)
+    if size * held > 0.0:
+        entry.stop, entry.stop_reason, entry.profit = position.stop, position.stop_reason, position.target
+    else:
+        entry.stop, entry.stop_reason = stop_level(side, price, price, atr, stops)
+        entry.profit = target_level(side, price, stops)
 
 
 @njit
@@ -223,7 +227,7 @@ def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np
         side = 1.0 if i < len(longs) else -1.0
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
-        size_one(plan, s, side, wanted, book[s].shares, bars.close[t, s], atr, sizing, rules.stops)
+        size_one(plan, s, side, wanted, book[s], bars.close[t, s], atr, sizing, rules.stops)
 
 
 @njit
@@ -305,7 +309,7 @@ def want(names: Ints, shares: Floats, close: Floats, book: np.ndarray, plan: np.
     for i in range(len(names)):
         s = names[i]
         side = 1.0 if shares[i] >= 0.0 else -1.0
-        size_one(plan, s, side, abs(shares[i]), book[s].shares, close[s], math.nan, rules.sizing, rules.stops)
+        size_one(plan, s, side, abs(shares[i]), book[s], close[s], math.nan, rules.sizing, rules.stops)
 
 
 @njit
