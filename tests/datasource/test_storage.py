@@ -303,6 +303,21 @@ def test_undated_sectors_hold_always_and_are_flagged_dated_ones_from_their_day(s
     assert any("backfilled" in text for text in store.view().warnings())
 
 
+def test_a_correction_shows_from_the_close_at_which_it_was_seen(store: DataStorage) -> None:
+    sessions = calendar.sessions(days()[0], date(2021, 6, 30)).tolist()
+    early, late, corrected = datetime(2021, 1, 5, tzinfo=UTC), datetime(2021, 7, 1, tzinfo=UTC), datetime(2021, 6, 1, 21, tzinfo=UTC)
+    store.store_sectors(pl.DataFrame({"symbol": ["AAA"], "sector": ["Energy"]}), recorded_at=early)
+    store.store_universe(pl.DataFrame({"symbol": ["AAA"], "start": [sessions[1]], "end": [sessions[6]]}), name="u", recorded_at=early)
+    store.store_sectors(pl.DataFrame({"symbol": ["AAA"], "sector": ["Materials"]}), recorded_at=corrected)
+    store.store_universe(pl.DataFrame({"symbol": ["AAA"], "start": [sessions[1]], "end": [None]}), name="u", recorded_at=corrected)
+    store.store_ohlc_data(bars(("AAA",), sessions), recorded_at=late)
+    panel = store.view().panel()
+    found = store.view().universe(panel, "u")
+    seen = sessions.index(date(2021, 6, 2))  # an hour after the close of the 1st
+    assert [found.sector_names[code] for code in found.sector[:, 0]] == ["Energy"] * seen + ["Materials"] * (len(sessions) - seen)
+    assert found.member[:, 0].tolist() == [1 <= row < 6 or row >= seen for row in range(len(sessions))]
+
+
 def test_a_benchmark_is_cut_and_closes_become_returns(store: DataStorage) -> None:
     sessions = days()
     store.store_benchmark(pl.DataFrame({"date": sessions, "close": [100.0 + row for row in range(10)]}), name="IDX")
