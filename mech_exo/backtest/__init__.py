@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
+    from mech_exo.backtest.walk_forward import WalkForwardEvaluator
     from mech_exo.decision.strategy import Strategy, shares
     from mech_exo.utils.settings import CostModel
 
-__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "shares"]
+__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "shares"]
 
 _HOMES = {
     "BacktestResult": "mech_exo.backtest.result",
     "CostModel": "mech_exo.utils.settings",
     "EventBacktester": "mech_exo.backtest.engine",
+    "WalkForwardEvaluator": "mech_exo.backtest.walk_forward",
     "Strategy": "mech_exo.decision.strategy",
     "shares": "mech_exo.decision.strategy",
 }
