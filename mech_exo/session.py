@@ -89,11 +89,12 @@ def run_night(night: Desks, session: date) -> NightResult:
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
         return _repeat(router, gate, last, session)
+    known = night.known(session)  # before anything is booked: a date without bars must not turn the nights before it into missed ones
     router.expire(next_session(session))
     missed = _missed(last, session)
     for earlier in missed:
         _book_missed(night, earlier)
-    return _book_and_decide(night, router, session, missed, night.broker.account().nav)
+    return _book_and_decide(night, router, known, missed, night.broker.account().nav)
 
 
 def plan_night(night: Desks, session: date) -> Decision:
@@ -103,11 +104,13 @@ def plan_night(night: Desks, session: date) -> Decision:
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
         raise InputError(
-            f"{session} is booked already (last: {last.session})", remedy=f"exo why SYMBOL --date {session} shows what was decided"
+            f"a plan is for a night that is not booked yet; {session} is not after the last booked one, {last.session}",
+            remedy=f"exo plan --date {next_session(last.session)} is the next night",
         )
+    known = night.known(session)
     for earlier in _missed(last, session):
-        _play(night, earlier)
-    known, _, desk = _play(night, session)
+        _play(night, night.known(earlier))
+    _, desk = _play(night, known)
     return decide(known, desk, night.strategy, night.book.account, next_session(session), halted=_halted(night))
 
 
@@ -138,24 +141,25 @@ def _repeat(router: OrderRouter, gate: GateReport, last: SessionRow, session: da
     return NightResult(session, following, True, (), gate, None, None, last.day, last.day.nav, None, sent)
 
 
-def _play(night: Desks, session: date) -> tuple[Known, PlayedSession, Desk]:
-    """Let the broker trade ``session`` and lay its account out for the decision."""
-    known = night.known(session)
-    flow = sum(row.amount for row in night.ledger.flows(night.book, session))
+def _play(night: Desks, known: Known) -> tuple[PlayedSession, Desk]:
+    """Let the broker trade the session that ``known`` ends with, and lay its account out for the decision."""
+    flow = sum(row.amount for row in night.ledger.flows(night.book, known.as_of))
     played = night.broker.trade_session(known.panel, known.row, flow)
-    return known, played, night.broker.desk(known.panel)
+    return played, night.broker.desk(known.panel)
 
 
 def _book_missed(night: Desks, session: date) -> None:
     """A session nobody decided at: its orders and resting levels traded, nothing new is ordered, levels stay where they rested."""
-    known, played, desk = _play(night, session)
+    known = night.known(session)
+    played, desk = _play(night, known)
     watch(known, desk, night.strategy, halted=_halted(night))
     with night.ledger.transaction():
         _journal_played(night, played, night.broker.row(desk.book, desk.days[known.row], played))
 
 
-def _book_and_decide(night: Desks, router: OrderRouter, session: date, missed: tuple[date, ...], nav_before: float) -> NightResult:
-    known, played, desk = _play(night, session)
+def _book_and_decide(night: Desks, router: OrderRouter, known: Known, missed: tuple[date, ...], nav_before: float) -> NightResult:
+    session = known.as_of
+    played, desk = _play(night, known)
     following = next_session(session)
     decision = decide(known, desk, night.strategy, night.book.account, following, halted=_halted(night))
     row = night.broker.row(desk.book, desk.days[known.row], played)
@@ -217,7 +221,7 @@ def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, da
     """
     recorded, booked = ledger.decision(book, session), ledger.session(book, session)
     if recorded is None or booked is None:
-        raise MissingDataError(f"a replay needs a journaled decision; {book} has none for {session}", remedy=f"exo run --date {session}")
+        raise undecided(ledger, book, session)
     body = json.loads(recorded.body)
     strategy = Strategy(Config.model_validate(body["config"]))
     then = known(strategy.config, session, recorded.recorded_at)
@@ -226,6 +230,19 @@ def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, da
     again = decide(then, desk, strategy, book.account, date.fromisoformat(body["session"]), halted=halted)
     differences = () if again.body() == recorded.body else tuple(_differences(body, json.loads(again.body())))
     return Replay(session, recorded.recorded_at, again, differences)
+
+
+def undecided(ledger: Ledger, book: BookId, session: date) -> MissingDataError:
+    """The error that says why there is no decision of ``session`` in the journal, and what to do."""
+    if not is_session(session):
+        said, remedy = "it is no trading session", f"the session before is {previous_session(session)}, the next {next_session(session)}"
+    elif ledger.session(book, session) is not None:
+        said, remedy = "it was not run in time, and booked later without deciding", "name a night that was run"
+    else:
+        last = ledger.last_session(book)
+        following = session if last is None else next_session(last.session)
+        said, remedy = "it was not run", f"exo run --date {following}" + ("" if following == session else " is the next night")
+    return MissingDataError(f"a decision must be in the journal of {book}; there is none for {session}: {said}", remedy=remedy)
 
 
 def _desk_then(ledger: Ledger, book: BookId, booked: SessionRow, known: Known) -> Desk:

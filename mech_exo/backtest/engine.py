@@ -106,7 +106,7 @@ class EventBacktester:
     def run(self, start: date | None = None, end: date | None = None, *, progress: Progress | None = None) -> BacktestResult:
         """Play the sessions from ``start`` to ``end`` (default: all). Raises InputError when the panel has none of them."""
         if start is not None and end is not None and start > end:
-            raise InputError(f"the start must not be after the end; got {start} and {end}")
+            raise InputError(f"the start must not be after the end; got {start} and {end}", remedy="exchange the two dates")
         first, last = self.panel.rows_between(start, end)
         if isinstance(self.strategy, Strategy):
             return self._run_configured(self.strategy, first, last, progress)
@@ -114,7 +114,7 @@ class EventBacktester:
 
     def _config(self, costs: CostModel | None, cash: float | None, limits: RiskLimits | None, stops: StopRules | None) -> Config:
         if cash is not None and not (isinstance(cash, (int, float)) and math.isfinite(cash) and cash > 0):
-            raise InputError(f"initial_cash must be above 0 and finite USD; got {cash}")
+            raise InputError(f"initial_cash must be above 0 and finite USD; got {cash}", remedy="for example 100000")
         if isinstance(self.strategy, Strategy):
             if limits is not None or stops is not None:
                 raise InputError("a configured strategy brings its own limits and stops", remedy="change risk_limits.yml or Config.risk")

@@ -10,6 +10,7 @@ import typer
 
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,10 +98,16 @@ def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet
 
 
 def write_report(workspace: Workspace, result: BacktestResult, path: Path | None) -> Path:
-    """Write the tear sheet and return where."""
+    """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
-    return write_tearsheet(result, path or workspace.reports / "backtests" / f"{result.run_id}.html")
+    place = path or workspace.reports / "backtests" / f"{result.run_id}.html"
+    try:
+        return write_tearsheet(result, place)
+    except OSError as error:
+        raise UserError(
+            f"the report must be writable; {place}: {error.strerror}", remedy="--report FILE.html names another place"
+        ) from error
 
 
 def record_trial(workspace: Workspace, result: BacktestResult) -> None:

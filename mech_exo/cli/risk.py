@@ -68,7 +68,7 @@ def status(nav: NavOption = None, peak: PeakOption = None, as_json: JsonOption =
     summary = account.checker.get_risk_status_summary()
     summary["notes"] = [*account.notes, *summary["notes"]]
     data = {"home": home(), "source": account.source, "as_of": account.as_of, **summary}
-    emit(data, as_json, lambda console: _draw_status(console, data))
+    emit(data, as_json, lambda console: draw_status(console, data))
     if summary["violations"]:
         raise typer.Exit(NOT_APPROVED)
 
@@ -140,7 +140,7 @@ def _account(nav: float | None, peak: float | None) -> Account:
     from mech_exo.risk.checker import RiskChecker
 
     if nav is not None and not 0.0 < nav < float("inf"):
-        raise InputError(f"--nav must be above 0 and finite; got {nav}")
+        raise InputError(f"--nav must be above 0 and finite; got {nav}", remedy="for example --nav 100000")
     workspace = _workspace()
     limits = workspace.config.risk
     notes = [] if (workspace.home / "config").is_dir() else [f"{workspace.home} has no config folder: the built-in default limits apply"]
@@ -233,7 +233,8 @@ def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2%}"
 
 
-def _draw_status(console: Console, data: dict[str, Any]) -> None:
+def draw_status(console: Console, data: dict[str, Any]) -> None:
+    """A risk status as a table of limits, positions and notes."""
     from rich.table import Table
     from rich.text import Text
 

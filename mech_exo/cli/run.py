@@ -71,13 +71,14 @@ def why(
     """Why a symbol is held, bought, sold or not bought: raw factors → score → rank → size → limit → order → fill."""
     from mech_exo.assembly import Workspace
     from mech_exo.cli.explain import explain, render_explanation
+    from mech_exo.session import undecided
 
     workspace = Workspace.open(home())
     with workspace.ledger(read_only=True) as ledger:
         session = at.date() if at is not None else _last_booked(workspace, ledger)
         body = _body(workspace, ledger, session)
         if body is None:
-            raise MissingDataError(f"no decision is journaled for {session}", remedy=f"exo run --date {session}")
+            raise undecided(ledger, workspace.book_id(), session)
         found = explain(symbol.upper(), body, ledger, workspace.book_id())
     emit(found, as_json, lambda to: render_explanation(to, found))
 
@@ -113,7 +114,7 @@ def _mode(mode: str) -> Mode:
     try:
         return Mode(mode)
     except ValueError:
-        raise InputError(f"--mode must be paper or live; got {mode!r}") from None
+        raise InputError(f"--mode must be paper or live; got {mode!r}", remedy="use --mode paper") from None
 
 
 def _session(workspace: Workspace, at: datetime | None) -> date:
@@ -191,7 +192,8 @@ def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) ->
     withheld = [sent for sent in result.sent if sent.outcome.value != "live"]
     for sent in withheld:
         to.print(f"[red]✘ {sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}[/]")
-    to.print(f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}")
+    if result.sent:
+        to.print(f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}")
     for path in reports:
         to.print(f"Report: {path}")
 

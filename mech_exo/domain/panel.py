@@ -191,7 +191,8 @@ class BarPanel:
         first = 0 if start is None else int(np.searchsorted(self.sessions, np.datetime64(start, "D")))
         last = len(self.sessions) if end is None else int(np.searchsorted(self.sessions, np.datetime64(end, "D"), "right"))
         if first >= last:
-            raise InputError(f"the period must hold at least one session; {start} to {end} has none ({self._span()})")
+            period = f"{start or 'the first session'} to {end or 'the last session'}"
+            raise InputError(f"the period must hold at least one session; {period} has none ({self._span()})")
         return first, last
 
     def upto(self, row: int) -> BarPanel:
