@@ -30,8 +30,9 @@ class Line:
 
 def line(name: str, value: float, unit: str, bar: float | None = None, beside: tuple[str, float] | None = None) -> Line:
     """A figure, judged against its bar."""
-    other, figure = beside if beside is not None else (None, None)
-    return Line(name, round(value, 4), unit, bar, None if bar is None else value <= bar, other, None if figure is None else round(figure, 4))
+    holds = None if bar is None else value <= bar
+    other, figure = (None, None) if beside is None else (beside[0], round(beside[1], 4))
+    return Line(name, round(value, 4), unit, bar, holds, other, figure)
 
 
 def best(function: Callable[[], object], repeats: int) -> float:
@@ -67,7 +68,8 @@ def _table(title: str, lines: Sequence[Line]) -> None:
     for name in ("what", "measured", "bar", "beside it, in the same run"):
         table.add_column(name, justify="left" if name.startswith(("what", "beside")) else "right")
     for item in lines:
-        bar = "" if item.bar is None else f"[{'green' if item.holds else 'red'}]{'≤' if item.holds else 'MISSED'} {item.bar:g} {item.unit}[/]"
+        verdict = "[green]≤" if item.holds else "[red]MISSED"
+        bar = "" if item.bar is None else f"{verdict} {item.bar:g} {item.unit}[/]"
         beside = "" if item.beside is None else f"{item.beside}: {item.beside_value:,.4g} {item.unit}"
         table.add_row(item.name, f"{item.value:,.4g} {item.unit}", bar, beside)
     Console().print(table)

@@ -19,7 +19,7 @@ PER_SHARE, MINIMUM, SLIP, HARD, TRAILING = 0.0035, 0.35, 0.0005, 0.15, 0.25
 
 
 @njit(cache=True)
-def rotation(opens: Floats, highs: Floats, lows: Floats, closes: Floats) -> tuple[float, int]:
+def rotation(opens: Floats, highs: Floats, lows: Floats, closes: Floats) -> tuple[float, int]:  # noqa: C901 - one kernel on purpose
     """(final equity, orders) of W2; arrays ``(T, N)`` without a missing bar."""
     days, symbols = closes.shape
     cash, worth, orders, count = CASH, CASH, 0, 0
