@@ -8,16 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mech_exo.datasource.demo import UNIVERSE, sample_market
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.utils.workspace import create
-
-
-def set_line(path: Path, old: str, new: str) -> None:
-    """Change one line of a configuration file."""
-    text = path.read_text()
-    assert text.count(old) == 1, (path, old)
-    path.write_text(text.replace(old, new))
+from tests.session.stage import UNIVERSE, choose_universe, market
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +18,9 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of 60 invented companies over six years, with splits, dividends, delistings and new listings."""
     home = tmp_path_factory.mktemp("sample")
     create(home)
-    set_line(home / "config" / "strategy.yml", "  name: null", f"  name: {UNIVERSE}")
+    choose_universe(home, UNIVERSE)
     with DataStorage(DataStorage.path_in(home)) as storage:
-        sample_market(seed=11, symbols=60, years=6).store(storage)
+        market().store(storage)
         storage.publish()
     return home
 
@@ -46,7 +39,7 @@ def real_home(shared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
 
     home = tmp_path_factory.mktemp("real")
     create(home)
-    set_line(home / "config" / "strategy.yml", "  name: null", "  name: sp500")
+    choose_universe(home, "sp500")
     words = ["data", "import", str(shared("data/prices/us_sp500_members_2003_2016.parquet")), "--adjusted", "split"]
     words += ["--sectors", str(shared("data/reference/sp500_sectors_2016.csv"))]
     words += ["--universe", str(shared("data/reference/sp500_ticker_start_end.csv"))]
