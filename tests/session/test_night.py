@@ -178,7 +178,12 @@ def poisons() -> dict[str, Callable[[date, str, pl.DataFrame], pl.DataFrame]]:
         listed = [f"SYN{k:03d}" for k in range(2, 61, 2)]
         kept = frame.filter((pl.col("date") <= night) | ~gone)
         fresh = [s for s in listed if s not in kept["symbol"].to_list()]
-        rows = {"symbol": fresh, "date": [next_session(night)] * len(fresh), "kind": ["delisting"] * len(fresh), "value": [0.0] * len(fresh)}
+        rows = {
+            "symbol": fresh,
+            "date": [next_session(night)] * len(fresh),
+            "kind": ["delisting"] * len(fresh),
+            "value": [0.0] * len(fresh),
+        }
         return pl.concat([kept, pl.DataFrame(rows, schema=frame.schema)])
 
     return {"scaled": scaled, "deleted": deleted, "halved": halved}
