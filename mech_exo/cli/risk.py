@@ -160,8 +160,10 @@ def _account(nav: float | None, peak: float | None) -> Account:
     positions = {line.symbol: _position(line, last.session, quotes.get(line.symbol)) for line in held}
     portfolio = Portfolio(last.day.cash, positions)
     if nav is not None:
-        notes.append(f"NAV as given; the book's own is {portfolio.nav:,.2f} USD")
-        portfolio.cash += nav - portfolio.nav
+        own = portfolio.nav
+        notes.append(f"NAV as given; the book's own is {own:,.2f} USD")
+        portfolio.cash += nav - own
+        history = [before * nav / own for before in history] if own > 0.0 else []  # no gain, no loss: the book's own drawdown
     checker = RiskChecker(portfolio, limits, peak_nav=peak, nav_history=history, halted=halted)
     return Account(checker, f"book {last.book} at the close of {last.session}", last.session, (*notes, *said))
 

@@ -138,6 +138,7 @@ def test_a_given_nav_replaces_the_books_own(exo, workspace):
     assert data["nav"] == pytest.approx(60_000.0) and data["gross_exposure"] == 9_000.0
     assert any("the book's own is 105,600.00" in note for note in data["notes"])
     assert "max_position" in {v["code"] for v in data["violations"]}
+    assert data["drawdown"] == pytest.approx(1 - 105_600 / 110_000)  # the book's own: nothing was lost by stating another NAV
 
 
 def test_a_halt_is_seen(exo, workspace):
