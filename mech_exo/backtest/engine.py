@@ -14,8 +14,18 @@ import numpy as np
 from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.drivers import play
 from mech_exo.backtest.result import BacktestResult
+from mech_exo.decision.night import Known
 from mech_exo.decision.rows import Features, Rules
-from mech_exo.decision.strategy import Strategy, StrategyFunction, bars_of, cost_params, missing_warnings, night_buffers, panel_warnings
+from mech_exo.decision.strategy import (
+    Strategy,
+    StrategyFunction,
+    bars_of,
+    cost_params,
+    missing_warnings,
+    night_buffers,
+    panel_warnings,
+    unscored_warnings,
+)
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels import code_version
@@ -135,7 +145,8 @@ class EventBacktester:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
         account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
-        return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, missing_warnings(table.missing))
+        said = (*missing_warnings(table.missing), *unscored_warnings(table))
+        return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
 
     def _play(
         self, first: int, last: int, rows: Ints, features: Features, rules: Rules, progress: Progress | None
@@ -217,6 +228,7 @@ class EventBacktester:
             code_version=code_version(),
             panel=self.panel.rows(first, last),
             universe=self.universe.rows(first, last),
+            read=Known(self.panel.rows(0, last), self.universe.rows(0, last)),
             days=days[first:last].copy(),
             events=happened,
             benchmark=None if self.benchmark is None else self.benchmark[first:last],

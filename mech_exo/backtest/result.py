@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import polars as pl
 
+    from mech_exo.decision.night import Known
     from mech_exo.performance.kpi import KpiReport
     from mech_exo.performance.metrics import Summary
 
@@ -36,6 +37,8 @@ class BacktestResult:
         What was run, and with which sources.
     panel, universe
         The sessions played ``(T, N)``.
+    read
+        All that could be read: those sessions and the history before them.
     days
         ``(T,)`` :data:`mech_exo.kernels.records.DAY`.
     events
@@ -52,6 +55,7 @@ class BacktestResult:
     code_version: str
     panel: BarPanel
     universe: Universe
+    read: Known
     days: np.ndarray
     events: np.ndarray
     benchmark: np.ndarray | None
@@ -59,8 +63,8 @@ class BacktestResult:
 
     @functools.cached_property
     def data_hash(self) -> str:
-        """Hash of the bars, members and sectors played."""
-        return hashlib.sha256((self.panel.data_hash() + self.universe.data_hash()).encode()).hexdigest()[:16]
+        """Hash of the bars, members and sectors read, the history before the first session included."""
+        return self.read.data_hash()
 
     @functools.cached_property
     def run_id(self) -> str:

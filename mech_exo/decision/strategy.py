@@ -113,6 +113,15 @@ def missing_warnings(missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     return tuple(f"left out of the score: {', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
+def unscored_warnings(table: ScoreTable) -> tuple[str, ...]:
+    """One line when nobody had a score at some of the decisions of ``table``: nothing was ordered then, which is no decision to hold."""
+    empty = table.sessions[np.isnan(table.value).all(axis=1)]
+    if not len(empty):
+        return ()
+    when = str(empty[0]) if len(empty) == 1 else f"{len(empty)} of {len(table.sessions)} decisions, {empty[0]} to {empty[-1]}"
+    return (f"nobody had a score at {when}: the book was left as it was",)
+
+
 def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
     """What a reader of any result from this panel must know; a store says it itself, and more exactly."""
     said = [panel.label] if panel.label else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -15,7 +16,7 @@ from mech_exo.decision.strategy import Strategy, shares
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels.records import Outcome
-from mech_exo.utils.settings import CostModel, RiskLimits, StopRules
+from mech_exo.utils.settings import CostModel, RiskLimits, Selection, StopRules
 from tests.backtest.driving import default_config
 
 FREE = CostModel(commission="zero", slippage_bps=0, margin_rate=0)
@@ -105,6 +106,24 @@ class TestResult:
         ids = [run(), run(0.4), run(end=date(2020, 1, 20)), run(costs=FREE), run(initial_cash=5e4), run(stops=StopRules()), run(flows=flows)]
         other = EventBacktester(BarPanel.from_frame(frame(days=29)), hold({"AAA": 0.5})).run().run_id
         assert len({*ids, other}) == len(ids) + 1
+
+    def test_history_before_the_first_session_is_in_the_id(self, small_market):
+        """Factors read it: other bars there may give other fills, which must not carry the same id."""
+        market, universe = small_market
+        first = market.sessions[400].astype(object)
+        bars = {name: getattr(market, name).copy() for name in ("open", "high", "low", "close")}
+        for values in bars.values():
+            values[:200, ::2] *= 3.0
+        config = default_config(selection=Selection(top=5))
+        whole = EventBacktester(market, config, universe=universe).run(first)
+        other = EventBacktester(replace(market, **bars), config, universe=universe).run(first)
+        assert not whole.fills.equals(other.fills) and whole.run_id != other.run_id and whole.data_hash != other.data_hash
+
+    def test_decisions_at_which_nobody_had_a_score_are_said(self, small_market):
+        market, universe = small_market
+        result = EventBacktester(market, default_config(), universe=universe).run(end=market.sessions[100].astype(object))
+        said = [line for line in result.warnings if "nobody had a score" in line]
+        assert result.orders.is_empty() and len(said) == 1 and "5 of 5 decisions" in said[0]
 
     def test_tables_agree_with_each_other(self, small_market):
         market, universe = small_market
