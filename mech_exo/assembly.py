@@ -69,6 +69,10 @@ class Workspace:
 
         return DataStorage.snapshot(self.home)
 
+    @functools.cached_property
+    def _stored_until(self) -> datetime | None:
+        return self.storage.last_recorded()
+
     def book_id(self, mode: Mode = Mode.PAPER) -> BookId:
         """Which book of the ledger ``mode`` keeps."""
         from mech_exo.execution.rows import BookId
@@ -106,7 +110,7 @@ class Workspace:
         view = self.storage.view(as_of, recorded_by=recorded_by)
         panel = view.panel(start=self.config.strategy.history_start)
         universe = view.universe(panel, self.config.strategy.universe.name)
-        known = Known(panel, universe, view.warnings())
+        known = Known(panel, universe, view.warnings(), self._stored_until)
         if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
             raise MissingDataError(
                 f"deciding at {as_of} needs bars of that session; the store has none",

@@ -167,7 +167,14 @@ def _book_and_decide(night: Desks, router: OrderRouter, known: Known, missed: tu
         _journal_played(night, played, row)
         night.ledger.record_decision(
             DecisionRow(
-                night.book, session, night.clock(), decision.config_hash, decision.code_version, decision.data_hash, decision.body()
+                night.book,
+                session,
+                night.clock(),
+                decision.config_hash,
+                decision.code_version,
+                decision.data_hash,
+                decision.body(),
+                known.stored_until,
             )
         )
         router.plan(_intents(decision, known, desk), session)
@@ -216,7 +223,7 @@ class Replay:
 def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, datetime], Known], session: date) -> Replay:
     """Decide ``session`` again from what was in hand then, and compare with the journal.
 
-    The configuration is the journaled one; ``known`` gives the data as of the session that was stored by that instant.
+    The configuration is the journaled one; ``known`` gives the data as of the session that was stored when the night read the store.
     Raises MissingDataError when the session was never decided.
     """
     recorded, booked = ledger.decision(book, session), ledger.session(book, session)
@@ -224,7 +231,7 @@ def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, da
         raise undecided(ledger, book, session)
     body = json.loads(recorded.body)
     strategy = Strategy(Config.model_validate(body["config"]))
-    then = known(strategy.config, session, recorded.recorded_at)
+    then = known(strategy.config, session, recorded.stored_until or recorded.recorded_at)
     desk = _desk_then(ledger, book, booked, then)
     halted = body["state"] == RiskState.HALTED.value
     again = decide(then, desk, strategy, book.account, date.fromisoformat(body["session"]), halted=halted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 
@@ -20,11 +20,15 @@ from mech_exo.risk.rules import drawdown, risk_state
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What was known at the close of the panel's last session: its bars, members and sectors, and what must be said of them."""
+    """What was known at the close of the panel's last session: its bars, members and sectors, and what must be said of them.
+
+    ``stored_until`` is when the latest fact in the store was recorded (UTC), None when that does not matter: a replay cuts there.
+    """
 
     panel: BarPanel
     universe: Universe
     warnings: tuple[str, ...] = ()
+    stored_until: datetime | None = None
 
     @property
     def row(self) -> int:

@@ -26,7 +26,10 @@ class BookId:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """What was decided at the close of ``session``. ``body`` is canonical JSON in UTF-8: `exo replay` compares its bytes."""
+    """What was decided at the close of ``session``. ``body`` is canonical JSON in UTF-8: `exo replay` compares its bytes.
+
+    ``stored_until`` is when the latest market fact in hand had been stored; an import may have been under way beside the night.
+    """
 
     book: BookId
     session: date
@@ -35,6 +38,7 @@ class DecisionRow:
     code_version: str
     data_hash: str
     body: bytes
+    stored_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def session(on: date = DAY_ONE, nav: float = 100_000.0, *symbols: str) -> Sessio
 
 def decision(on: date = DAY_ONE, body: bytes = b'{"orders":[]}') -> DecisionRow:
     """A decision."""
-    return DecisionRow(BOOK, on, datetime(2024, 1, 2, 22, tzinfo=UTC), "c0ffee", "c0de", "da7a", body)
+    return DecisionRow(BOOK, on, datetime(2024, 1, 2, 22, tzinfo=UTC), "c0ffee", "c0de", "da7a", body, datetime(2024, 1, 2, 21, tzinfo=UTC))
 
 
 def write_everything(ledger: Ledger) -> None:

@@ -171,6 +171,10 @@ class DataStorage:
         """The store at a glance."""
         return status(self._con, self.path, datetime.now(UTC))
 
+    def last_recorded(self) -> datetime | None:
+        """When the latest fact in it was stored (UTC): a view ``recorded_by`` then sees all that is here and nothing stored later."""
+        return facts.last_recorded(self._con)
+
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""
         return quarantined_rows(self._con, limit)
