@@ -55,12 +55,16 @@ def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
     workspace = Workspace.open(home())
     session = _session(workspace, at)
     with workspace.ledger() as ledger:
-        decision = (
-            workspace.replay(ledger, session).decision
-            if _body(workspace, ledger, session)
-            else plan_night(workspace.desks(ledger), session)
-        )
-    emit(json.loads(decision.body()), as_json, lambda to: render_decision(to, decision))
+        body = _body(workspace, ledger, session)
+        again = None if body is None else workspace.replay(ledger, session)
+        decision = plan_night(workspace.desks(ledger), session) if again is None else again.decision
+
+    def show(to: Console) -> None:
+        if again is not None and not again.identical:
+            to.print(f"[red]✘ shown as derived today; the journal differs in {len(again.differences)} places: exo replay {session}[/]")
+        render_decision(to, decision)
+
+    emit(json.loads(decision.body()) if body is None else body, as_json, show)
 
 
 def why(
@@ -230,6 +234,8 @@ def render_decision(to: Console, decision: Decision) -> None:
         to.print(breaches_table(decision.verdict.breaches))
     if decision.orders:
         to.print(orders_table(decision))
+    elif decision.scheduled and not decision.scores.rank.any():
+        to.print("[yellow]No orders: nobody has a score, so nothing was decided.[/]")
     elif decision.scheduled:
         to.print("No orders: what is held is what is wanted.")
     else:
