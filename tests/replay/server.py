@@ -15,9 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import trustme
+import pytest
+
+if TYPE_CHECKING:
+    import trustme
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ class Replay:
 @contextmanager
 def replaying(folder: Path) -> Iterator[Replay]:
     """A running server; its authority's certificate lies in ``folder``."""
-    authority = trustme.CA()
+    maker = pytest.importorskip("trustme", reason="needs trustme, from the development extra: make test")
+    authority = maker.CA()
     bundle = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(bundle))
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Tunnel)
