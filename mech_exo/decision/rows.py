@@ -136,15 +136,24 @@ def raw_shares(price: float, volatility: float, atr: float, nav: float, sizing: 
 def portfolio_volatility(t: int, names: Ints, values: Floats, bars: Bars, window: int) -> float:
     """Annual volatility in USD that holding ``values`` USD of ``names`` would have had over the last ``window`` sessions.
 
-    Uses the realised total returns of the very mix, so correlations are in it; a session without a bar moved nothing.
+    Uses the realised total returns of the very mix, so correlations are in it. A session without a bar moved nothing; what happened
+    over a gap moved the session after it.
     """
     first = max(1, t - window + 1)
     total, squares = 0.0, 0.0
+    last = np.empty(len(names))  # last close, per today's share less what it paid without trading
+    for i in range(len(names)):
+        last[i] = bars.close[first - 1, names[i]]
     for u in range(first, t + 1):
         pnl = 0.0
         for i in range(len(names)):
             s = names[i]
-            change = (bars.close[u, s] + bars.dividend[u, s]) * bars.split_ratio[u, s] / bars.close[u - 1, s] - 1.0
+            close, ratio = bars.close[u, s], bars.split_ratio[u, s]
+            if math.isnan(close):
+                last[i] = last[i] / ratio - bars.dividend[u, s]
+                continue
+            change = (close + bars.dividend[u, s]) * ratio / last[i] - 1.0
+            last[i] = close
             if not math.isnan(change):
                 pnl += values[i] * change
         total += pnl
