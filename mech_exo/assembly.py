@@ -28,6 +28,23 @@ if TYPE_CHECKING:
 LEDGER = Path("data") / "ledger.sqlite"
 
 
+def _complete(panel: BarPanel, least: float) -> None:
+    """Refuse a half-imported last session: names without a bar would count as "did not trade" and be sold.
+
+    Measured on the names that traded in the last session before it and are not delisted. Raises MissingDataError.
+    """
+    traded = ~np.isnan(panel.close)
+    before = np.flatnonzero(traded[:-1].any(axis=1))
+    row = len(panel.sessions) - 1
+    expected = traded[before[-1]] & (panel.delisted > row) if len(before) else traded[row]
+    have, of = int((traded[row] & expected).sum()), int(expected.sum())
+    if have < least * of:
+        raise MissingDataError(
+            f"a night needs bars of at least {least:.0%} of the names of the session before; {panel.sessions[row]} has {have} of {of}",
+            remedy="import the rest of the session first: exo data import FILE (or lower min_coverage in data.yml)",
+        )
+
+
 class Mode(StrEnum):
     """Where orders go."""
 
@@ -105,7 +122,7 @@ class Workspace:
     def known(self, as_of: date | None = None, *, recorded_by: datetime | None = None) -> Known:
         """What was known at the close of ``as_of`` (None: everything stored), optionally as stored by ``recorded_by``.
 
-        Raises MissingDataError when the store has no bars up to then, or none on that very session.
+        Raises MissingDataError when the store has no bars up to then, or too few of that very session (``data.min_coverage``).
         """
         view = self.storage.view(as_of, recorded_by=recorded_by)
         panel = view.panel(start=self.config.strategy.history_start)
@@ -116,6 +133,8 @@ class Workspace:
                 f"deciding at {as_of} needs bars of that session; the store has none",
                 remedy="import or download them first: exo data import FILE",
             )
+        if as_of is not None:
+            _complete(panel, self.config.data.min_coverage)
         return known
 
     def benchmark(self, panel: BarPanel) -> np.ndarray | None:

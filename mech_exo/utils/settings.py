@@ -284,6 +284,7 @@ class DataConfig(Model):
     symbols: tuple[str, ...] = Field((), description="what the downloaders fetch; empty: the universe's members")
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="overnight move flagged as a jump")
+    min_coverage: PositiveFraction = Field(0.5, description="least share of the names of the session before that need a bar for a night")
 
 
 class Keys(Model):
