@@ -205,11 +205,11 @@ def test_the_hash_is_the_same_in_every_process() -> None:
 
 
 def test_local_keys_override_key_by_key(workspace: Path) -> None:
-    write(workspace, "api_keys.yml", "telegram: {bot_token: below, chat_id: kept}\nsec_user_agent: me")
-    write(workspace, "api_keys_local.yml", "telegram: {bot_token: above}")
+    write(workspace, "api_keys.yml", "telegram: {bot_token: token-below-77, chat_id: chat-kept-77}\nsec_user_agent: me")
+    write(workspace, "api_keys_local.yml", "telegram: {bot_token: token-above-77}")
     keys = configuration.load(workspace).keys
-    assert keys.telegram.bot_token.get_secret_value() == "above"
-    assert keys.telegram.chat_id.get_secret_value() == "kept"
+    assert keys.telegram.bot_token.get_secret_value() == "token-above-77"
+    assert keys.telegram.chat_id.get_secret_value() == "chat-kept-77"
     assert keys.sec_user_agent == "me"
 
 
