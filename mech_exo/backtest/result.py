@@ -185,6 +185,8 @@ class BacktestResult:
         return f"BacktestResult({self.name}, {self.sessions[0]} to {self.sessions[-1]}, {len(self.events)} events, run {self.run_id})"
 
 
-def _words(names: Any, codes: np.ndarray) -> np.ndarray:
-    words: np.ndarray = np.asarray(names, dtype=object)[codes]
-    return words
+def _words(names: Any, codes: np.ndarray) -> pl.Series:
+    """``names`` by code; text even when there are none, which Polars could not tell by itself."""
+    import polars as pl
+
+    return pl.Series(values=np.asarray(names, dtype=object)[codes].tolist(), dtype=pl.String)
