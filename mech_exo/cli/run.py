@@ -78,7 +78,7 @@ def why(
     from mech_exo.session import undecided
 
     workspace = Workspace.open(home())
-    with workspace.ledger(read_only=True) as ledger:
+    with _records(workspace) as ledger:
         session = at.date() if at is not None else _last_booked(workspace, ledger)
         body = _body(workspace, ledger, session)
         if body is None:
@@ -95,7 +95,7 @@ def replay(
     from mech_exo.assembly import Workspace
 
     workspace = Workspace.open(home())
-    with workspace.ledger(read_only=True) as ledger:
+    with _records(workspace) as ledger:
         result = workspace.replay(ledger, session.date())
     data = {"session": result.session, "recorded_at": result.recorded_at, "identical": result.identical, "differences": result.differences}
     emit(data, as_json, lambda to: _render_replay(to, data))
@@ -130,8 +130,18 @@ def _session(workspace: Workspace, at: datetime | None) -> date:
 def _last_booked(workspace: Workspace, ledger: Ledger) -> date:
     row = ledger.last_session(workspace.book_id())
     if row is None:
-        raise MissingDataError("no night has been run yet", remedy="exo run")
+        raise MissingDataError(f"no night has been run yet; {workspace.book_id()} has no session", remedy="exo run --mode paper")
     return row.session
+
+
+def _records(workspace: Workspace) -> Ledger:
+    """The ledger to read in. Raises MissingDataError before the first night; LedgerError when there was one and it is gone."""
+    from mech_exo.execution.ledger_care import mark_of
+
+    path = workspace.ledger_path
+    if not path.exists() and mark_of(path).read() is None:
+        raise MissingDataError(f"no night has been run yet; {path} is not there", remedy="exo run --mode paper --date YYYY-MM-DD")
+    return workspace.ledger(read_only=True)
 
 
 def _body(workspace: Workspace, ledger: Ledger, session: date) -> dict[str, Any] | None:
