@@ -24,6 +24,7 @@ from mech_exo.decision.strategy import (
     missing_warnings,
     night_buffers,
     panel_warnings,
+    sector_warnings,
     unscored_warnings,
 )
 from mech_exo.domain.errors import InputError
@@ -145,7 +146,7 @@ class EventBacktester:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
         account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
-        said = (*missing_warnings(table.missing), *unscored_warnings(table))
+        said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *unscored_warnings(table))
         return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
 
     def _play(

@@ -97,7 +97,10 @@ class NewsScraper:
 
 def plain_text(text: str) -> str:
     """``text`` without mark-up: entities become characters, tags vanish, runs of white space are one space."""
-    return SPACE.sub(" ", TAG.sub(" ", unescape(unescape(text)))).strip()
+    plain, before = unescape(unescape(text)), ""
+    while plain != before:  # taking a tag out can make another: <<>>
+        plain, before = SPACE.sub(" ", TAG.sub(" ", plain)).strip(), plain
+    return plain
 
 
 def _yahoo(symbol: str, session: YahooSession, timeout: float) -> pl.DataFrame:

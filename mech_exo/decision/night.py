@@ -11,7 +11,7 @@ import numpy as np
 
 from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
 from mech_exo.decision.rows import decide_row
-from mech_exo.decision.strategy import Strategy, bars_of, missing_warnings, night_buffers, unscored_warnings
+from mech_exo.decision.strategy import Strategy, bars_of, missing_warnings, night_buffers, sector_warnings, unscored_warnings
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
@@ -76,7 +76,12 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
         verdict=verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method),
         orders=orders_of(book, panel, strategy, account, next_session),
         levels=levels_of(book, panel),
-        warnings=(*known.warnings, *missing_warnings(table.missing), *(unscored_warnings(table) if scheduled else ())),
+        warnings=(
+            *known.warnings,
+            *sector_warnings(strategy, known.universe),
+            *missing_warnings(table.missing),
+            *(unscored_warnings(table) if scheduled else ()),
+        ),
     )
 
 

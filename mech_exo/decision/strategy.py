@@ -105,6 +105,14 @@ class Strategy:
         return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]))
 
 
+def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:
+    """Said where a sector rule is on and not one sector is known: then every purchase is denied."""
+    if not strategy.rules.sizing.need_sector or (universe.sector >= 0).any():
+        return ()
+    off = "position_sizing.max_sector_exposure: null and selection.max_sector_share: 1.0"
+    return (f"no sector is known, so the sector limit denies every purchase: exo data import --sectors FILE, or set {off}",)
+
+
 def missing_warnings(missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     """One line for each reason why configured factors are left out, naming them."""
     by_reason: dict[str, list[str]] = {}

@@ -82,7 +82,7 @@ class ScoringRules(Model):
 
     normalisation: Normalisation = Normalisation.ZSCORE
     winsor: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.025, description="share clipped at each end before the z-score")
-    min_coverage: PositiveFraction = Field(0.6, description="least share of the weights a name must have values for")
+    min_coverage: PositiveFraction = Field(0.7, description="least share of the weights a name must have values for")
 
 
 class FactorsConfig(Model):

@@ -160,7 +160,7 @@ def test_what_was_stored_but_not_published_was_not_in_hand(book: Path) -> None:
 def test_another_configuration_does_not_matter(book: Path) -> None:
     """The configuration is in the journal."""
     set_line(book / "config" / "strategy.yml", "  top: 30 ", "  top: 3 ")
-    set_line(book / "config" / "factors.yml", "min_coverage: 0.6 ", "min_coverage: 0.9 ")
+    set_line(book / "config" / "factors.yml", "min_coverage: 0.7 ", "min_coverage: 0.9 ")
     assert replays(book, decided()[:12]) == dict.fromkeys(decided()[:12], ())
 
 
