@@ -38,7 +38,8 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
     """See :meth:`mech_exo.datasource.storage.DataStorage.store_ohlc_data`."""
     began = time.perf_counter()
     raw = as_polars(frame)
-    rows = typed(renamed(raw, base.BARS, base.BAR_EXTRAS, what="bars"), SCHEMA)
+    named = renamed(raw, base.BARS, base.BAR_EXTRAS, what="bars")
+    rows = typed(named, SCHEMA)
     if rows.is_empty():
         raise InputError("bars need at least one row; there is none", remedy="check the file: it holds a header and nothing else")
     notices = []
@@ -46,7 +47,7 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         rows = rows.drop("split_ratio")
         notices.append("splits were not stored: a split-adjusted source has them in its prices already")
     found = quality.inspect(rows, now=now, max_jump=max_jump, before=_closes_before(con, rows), splits=_stored_splits(con))
-    _refuse_nothing_usable(rows, found)
+    _refuse_nothing_usable(named, found)
     single = _single_bar_symbols(con, found.bars)
     with transaction(con):
         _note_basis(con, origin, now)
@@ -71,7 +72,7 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         first=found.bars["session"].min(),  # type: ignore[arg-type]
         last=found.bars["session"].max(),  # type: ignore[arg-type]
         seconds=time.perf_counter() - began,
-        attention=_attention(rows, found, single),
+        attention=_attention(named, rows, found, single),
         notices=(*notices, *_notices(con, found, single)),
     )
 
@@ -93,14 +94,15 @@ def _stored_splits(con: Connection) -> pl.DataFrame:
     return facts.read(con, facts.ACTIONS, facts.Cut(), "kind = 'split'").select("symbol", "session", pl.col("value").alias("split_ratio"))
 
 
-def _refuse_nothing_usable(rows: pl.DataFrame, found: Inspection) -> None:
+def _refuse_nothing_usable(named: pl.DataFrame, found: Inspection) -> None:
+    """Raise when no row is believed; ``named`` has the values as they came."""
     if found.bars.height:
         return
     worst = found.refused["reason"].value_counts(sort=True)["reason"][0]
-    first = rows.row(found.refused.filter(pl.col("reason") == worst)["place"][0], named=True)
+    first = named.row(found.refused.filter(pl.col("reason") == worst)["place"][0], named=True)
     why = ", ".join(f"{count} × {reason}" for reason, count in _counts(found.refused["reason"]).items())
     raise InputError(
-        f"at least one row must be usable; all {rows.height} are refused: {why}; first {_told(first)}",
+        f"at least one row must be usable; all {named.height} are refused: {why}; first {_told(first)}",
         remedy=f"{REMEDIES[Reason(worst)]}; nothing was stored and nothing stored before has changed",
     )
 
@@ -167,7 +169,7 @@ def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, o
     con.unregister(facts.STAGED)
 
 
-def _attention(rows: pl.DataFrame, found: Inspection, single: list[str]) -> tuple[str, ...]:
+def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, single: list[str]) -> tuple[str, ...]:
     """What is probably a fault of the file rather than a bad tick."""
     said = []
     counts = _counts(found.refused["reason"])
@@ -177,7 +179,7 @@ def _attention(rows: pl.DataFrame, found: Inspection, single: list[str]) -> tupl
     for reason in (Reason.FUTURE, Reason.CONFLICT, Reason.SESSION, Reason.UNREADABLE):
         if reason in counts:
             place = found.refused.filter(pl.col("reason") == reason.value)["place"][0]
-            said.append(f"{reason}; {counts[reason]} rows break it, first {_told(rows.row(place, named=True))} → {REMEDIES[reason]}")
+            said.append(f"{reason}; {counts[reason]} rows break it, first {_told(named.row(place, named=True))} → {REMEDIES[reason]}")
     if found.duplicates:
         said.append(f"a symbol has one row per date; {found.duplicates} identical rows more were dropped → drop the doubles in the file")
     if single and len(single) == found.bars["symbol"].n_unique():
