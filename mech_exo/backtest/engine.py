@@ -30,7 +30,7 @@ from mech_exo.decision.strategy import (
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels import code_version
-from mech_exo.kernels.records import EVENT, Floats, Ints
+from mech_exo.kernels.records import EVENT, EventKind, Floats, Ints
 from mech_exo.kernels.simulate import new_account, new_book, new_days
 from mech_exo.utils.settings import (
     Config,
@@ -222,6 +222,7 @@ class EventBacktester:
             said += ("no risk limits: the strategy ran without them",)
         happened = events[: int(account["events"][0])].copy()
         happened["row"] -= first
+        said += _ended_unexplained(happened, self.panel.symbols)
         return BacktestResult(
             name=name,
             config=self.config,
@@ -235,6 +236,15 @@ class EventBacktester:
             benchmark=None if self.benchmark is None else self.benchmark[first:last],
             warnings=(*self.warnings, *said),
         )
+
+
+def _ended_unexplained(events: np.ndarray, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Holdings closed at a last close because their bars ended and no delisting says why: their true end may have been far worse."""
+    names = [symbols[s] for s in np.unique(events["symbol"][events["kind"] == EventKind.STALE_CLOSE])]
+    if not names:
+        return ()
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (f"closed at the last close because the bars ended without a delisting: {shown}",)
 
 
 def _research() -> StrategyConfig:

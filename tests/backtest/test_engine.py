@@ -125,6 +125,12 @@ class TestResult:
         said = [line for line in result.warnings if "nobody had a score" in line]
         assert result.orders.is_empty() and len(said) == 1 and "5 of 5 decisions" in said[0]
 
+    def test_a_holding_whose_bars_end_without_a_delisting_is_said(self):
+        rows = frame().filter((pl.col("symbol") != "AAA") | (pl.col("date") < date(2020, 1, 5)))
+        result = EventBacktester(BarPanel.from_frame(rows), lambda view, _: {"AAA": 0.5} if view.row == 0 else None).run()
+        assert result.fills["kind"].to_list() == ["order", "stale_close"]
+        assert "closed at the last close because the bars ended without a delisting: AAA" in result.warnings
+
     def test_tables_agree_with_each_other(self, small_market):
         market, universe = small_market
         result = EventBacktester(market, default_config(), universe=universe).run()
