@@ -72,4 +72,4 @@ def _table(title: str, lines: Sequence[Line]) -> None:
         bar = "" if item.bar is None else f"{verdict} {item.bar:g} {item.unit}[/]"
         beside = "" if item.beside is None else f"{item.beside}: {item.beside_value:,.4g} {item.unit}"
         table.add_row(item.name, f"{item.value:,.4g} {item.unit}", bar, beside)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 130).print(table)

@@ -5,23 +5,17 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+import numpy as np
+from _common import REPOSITORY, Line, best, line, main
 
-import numpy as np  # noqa: E402
-
-from mech_exo.domain.panel import BarPanel, Universe  # noqa: E402
-from mech_exo.kernels import rolling  # noqa: E402
-from mech_exo.scoring import score_rows  # noqa: E402
-from mech_exo.utils.settings import FactorsConfig, FactorWeight, ScoringRules, UniverseRules  # noqa: E402
+from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.kernels import rolling
+from mech_exo.scoring import score_rows
+from mech_exo.utils.settings import FactorsConfig, FactorWeight, ScoringRules, UniverseRules
 
 TECHNICAL = {"rsi_14": (8, "mean_revert"), "momentum_12_1": (12, "higher_better"), "volatility_ratio": (6, "lower_better"),
              "volume_trend": (5, "higher_better")}  # fmt: skip
@@ -32,7 +26,9 @@ MOMENTUM = FactorsConfig(
 NO_RULES = UniverseRules(min_price=0.0, min_dollar_volume=0.0)
 FIRST_CALL = """
 import time
-import bench.scoring as b
+import sys
+sys.path.insert(0, "bench")
+import scoring as b
 panel, universe, rows = b.market(300, 50)
 start = time.perf_counter()
 b.score_rows(panel, universe, rows, b.ALL, b.UniverseRules())
@@ -49,19 +45,9 @@ def market(sessions: int, symbols: int) -> tuple[BarPanel, Universe, np.ndarray]
     return panel, Universe.everyone(panel), np.arange(min(252, sessions - 1), sessions, 21)
 
 
-def best(function: Callable[[], object], repeats: int) -> float:
-    """Milliseconds of the quickest of ``repeats`` calls after one to warm up."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return 1000.0 * min(times)
-
-
-def line(name: str, value: float, unit: str, bar: float | None) -> dict[str, object]:
-    return {"name": name, "value": round(value, 3), "unit": unit, "bar": bar, "holds": None if bar is None else value <= bar}
+def quickest(function: Callable[[], object], repeats: int) -> float:
+    """Milliseconds of the quickest of ``repeats`` calls."""
+    return 1000.0 * best(function, repeats)
 
 
 def first_call() -> float:
@@ -71,48 +57,44 @@ def first_call() -> float:
     return float(ran.stdout)
 
 
-def measure(repeats: int) -> list[dict[str, object]]:
-    out = []
+def measure(quick: bool) -> list[Line]:
+    """Every figure beside its floor."""
+    repeats = 1 if quick else 5
+    first = line("first scoring in a new process, compile cache filled", first_call(), "s", 1.0)
+    return [*configured(repeats), *one_by_one(repeats), first]
+
+
+def configured(repeats: int) -> list[Line]:
+    """Whole scorings: the panel of the real data's size, and the large one."""
     panel, universe, rows = market(3398, 582)
-    read = best(lambda: panel.close.sum() + panel.volume.sum(), repeats)
-    out.append(line("floor: numpy sum of close and volume, 582 x 3398", read, "ms", None))
+    read = quickest(lambda: panel.close.sum() + panel.volume.sum(), repeats)
+    every = quickest(lambda: score_rows(panel, universe, rows, ALL, UniverseRules()), repeats)
     name = f"all technical factors, eligibility and composite, 582 x 3398, {len(rows)} sessions"
-    out.append(line(name, best(lambda: score_rows(panel, universe, rows, ALL, UniverseRules()), repeats), "ms", 200.0))
+    lines = [line(name, every, "ms", 200.0, ("numpy sum of close and volume", read))]
     panel, universe, rows = market(2520, 3000)
     chosen = f"3000 x 2520, {len(rows)} sessions"
-    ratio = best(lambda: panel.close[rows - 21] / panel.close[rows - 252] - 1.0, repeats)
-    out.append(line(f"floor: momentum as one numpy expression, {chosen}", ratio, "ms", None))
-    alone = best(lambda: score_rows(panel, universe, rows, MOMENTUM, NO_RULES), repeats)
-    out.append(line(f"momentum alone, {chosen}", alone, "ms", 15.0))
-    every = best(lambda: score_rows(panel, universe, rows, ALL, UniverseRules()), repeats)
-    out.append(line(f"all technical factors, {chosen}", every, "ms", 700.0))
-    copy = best(lambda: np.copy(panel.close), repeats)
-    out.append(line("floor: numpy copy of close, 3000 x 2520", copy, "ms", None))
-    for title, kernel in (
-        ("RSI 14", lambda: rolling.rsi(panel.close, 14)),
-        ("ATR 14", lambda: rolling.atr(panel.high, panel.low, panel.close, 14)),
-        ("volatility 20", lambda: rolling.volatility(panel.close, 20)),
-        ("momentum 12-1", lambda: rolling.lagged_ratio(panel.close, 21, 252)),
-    ):
-        out.append(line(f"{title} of every session, 3000 x 2520, one thread", best(kernel, repeats), "ms", None))
-    out.append(line("first scoring in a new process, compile cache filled", first_call(), "s", 1.0))
-    return out
+    ratio = quickest(lambda: panel.close[rows - 21] / panel.close[rows - 252] - 1.0, repeats)
+    alone = quickest(lambda: score_rows(panel, universe, rows, MOMENTUM, NO_RULES), repeats)
+    every = quickest(lambda: score_rows(panel, universe, rows, ALL, UniverseRules()), repeats)
+    floor = ("momentum as one numpy expression", ratio)
+    lines.append(line(f"momentum alone, {chosen}", alone, "ms", 15.0, floor))
+    lines.append(line(f"all technical factors, {chosen}", every, "ms", 700.0, floor))
+    return lines
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print a list of {name, value, unit, bar, holds}")
-    parser.add_argument("--quick", action="store_true", help="one repeat instead of five")
-    options = parser.parse_args()
-    lines = measure(1 if options.quick else 5)
-    if options.json:
-        print(json.dumps(lines, indent=2))
-    else:
-        for item in lines:
-            bar = "" if item["bar"] is None else f"  bar {item['bar']} {item['unit']}: {'holds' if item['holds'] else 'MISSED'}"
-            print(f"{item['value']:>10} {item['unit']:<3} {item['name']}{bar}")
-    return 0 if all(item["holds"] is not False for item in lines) else 1
+def one_by_one(repeats: int) -> list[Line]:
+    """Each kernel over every session."""
+    panel, _, _ = market(2520, 3000)
+    floor = ("numpy copy of close", quickest(lambda: np.copy(panel.close), repeats))
+    kernels = {
+        "RSI 14": lambda: rolling.rsi(panel.close, 14),
+        "ATR 14": lambda: rolling.atr(panel.high, panel.low, panel.close, 14),
+        "volatility 20": lambda: rolling.volatility(panel.close, 20),
+        "momentum 12-1": lambda: rolling.lagged_ratio(panel.close, 21, 252),
+    }
+    title = "of every session, 3000 x 2520, one thread"
+    return [line(f"{name} {title}", quickest(kernel, repeats), "ms", None, floor) for name, kernel in kernels.items()]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("Scoring", measure, __doc__))

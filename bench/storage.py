@@ -5,8 +5,6 @@ Every figure stands beside its bar; the loads also beside the floor of the same 
 
 from __future__ import annotations
 
-import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -17,14 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from _common import REPOSITORY, SHARED, Line, line, main
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from mech_exo.datasource.storage import DataStorage
+from mech_exo.utils import calendar
 
-from mech_exo.datasource.storage import DataStorage  # noqa: E402
-from mech_exo.utils import calendar  # noqa: E402
-
-REAL = ROOT.parent / "shared" / "data" / "prices" / "us_sp500_members_2003_2016.parquet"
+REAL = SHARED / "data" / "prices" / "us_sp500_members_2003_2016.parquet"
 LOAD = """
 import sys, time
 from datetime import date
@@ -67,11 +63,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def figure(name: str, value: float, bar: float | None, **beside: float) -> dict[str, object]:
-    return {"name": name, "value": round(value, 4), "unit": "s", "bar": bar, "holds": None if bar is None else value <= bar, **beside}
-
-
-def whole_history(folder: Path) -> list[dict[str, object]]:
+def whole_history(folder: Path) -> list[Line]:
     """Import 1.76 million rows from a file, as `exo data import` does, and again."""
     from mech_exo.datasource.importer import ImportRequest, run_import
     from mech_exo.domain.panel import PriceBasis
@@ -87,51 +79,45 @@ def whole_history(folder: Path) -> list[dict[str, object]]:
         first = timed(lambda: run_import(storage, request))
         again = timed(lambda: run_import(storage, request))
         rows = storage.status().bars
-    return [figure(f"import and publish {rows:,} bars", first, 15.0), figure("import them again (nothing changes)", again, 15.0)]
+    floor = ("polars reading the file", timed(lambda: pl.read_parquet(path)))
+    imported = line(f"import and publish {rows:,} bars", first, "s", 15.0, floor)
+    return [imported, line("import them again (nothing changes)", again, "s", 15.0, floor)]
 
 
-def large_panel(folder: Path, symbols: int, sessions: int) -> list[dict[str, object]]:
+def large_panel(folder: Path, symbols: int, sessions: int) -> list[Line]:
     """Store, publish and load the panel of the speed target."""
     size = f"{symbols:,} × {sessions:,}"
+    frame = market(symbols, sessions)
     with DataStorage(DataStorage.path_in(folder)) as storage:
-        stored = timed(lambda: storage.store_ohlc_data(market(symbols, sessions)))
+        stored = timed(lambda: storage.store_ohlc_data(frame))
         published = timed(storage.publish)
         query = timed(lambda: storage.view().panel())
         last = storage.view().as_of
-    child = subprocess.run([sys.executable, "-c", LOAD, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT)
+    child = subprocess.run([sys.executable, "-c", LOAD, str(folder)], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     cold, read = map(float, child.stdout.split())
     with DataStorage.snapshot(folder) as snapshot:
         warm = min(timed(lambda: snapshot.view().panel()) for _ in range(3))
         cut = min(timed(lambda: snapshot.view(calendar.previous_session(last or date.max)).panel()) for _ in range(3))
         arrays = snapshot.path.with_suffix(".panel")
         floor = timed(lambda: [np.load(arrays / f"{name}.npy") for name in ("open", "high", "low", "close", "volume")])
+    plain = ("reading the arrays from plain files", floor)
     return [
-        figure(f"store {size} bars", stored, None),
-        figure("publish them with their arrays", published, None),
-        figure("load the panel, new process", cold, 1.0, floor=round(floor, 4)),
-        figure("load it and read every cell, new process", read, 1.0, floor=round(floor, 4)),
-        figure("load the panel, warm", warm, 0.25, floor=round(floor, 4)),
-        figure("load it as of the session before", cut, 1.0, floor=round(floor, 4)),
-        figure("load it by query, without the arrays", query, None, floor=round(floor, 4)),
+        line(f"store {size} bars", stored, "s", None, plain),
+        line("publish them with their arrays", published, "s", None, plain),
+        line("load the panel, new process", cold, "s", 1.0, plain),
+        line("load it and read every cell, new process", read, "s", 1.0, plain),
+        line("load the panel, warm", warm, "s", 0.25, plain),
+        line("load it as of the session before", cut, "s", 1.0, plain),
+        line("load it by query, without the arrays", query, "s", None, plain),
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--symbols", type=int, default=3_000)
-    parser.add_argument("--sessions", type=int, default=2_520)
-    options = parser.parse_args()
+def measure(quick: bool) -> list[Line]:
+    """Import, publication and loading."""
+    symbols, sessions = (300, 1_000) if quick else (3_000, 2_520)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        figures = whole_history(Path(one)) + large_panel(Path(two), options.symbols, options.sessions)
-    if options.json:
-        print(json.dumps(figures, indent=2))
-        return
-    print(f"{'':44}{'seconds':>9}{'bar':>8}{'floor':>8}")
-    for line in figures:
-        mark = {True: "", False: "  MISSED", None: ""}[line["holds"]]  # type: ignore[index]
-        print(f"{line['name']:44}{line['value']:9.3f}{line['bar'] or '':>8}{line.get('floor', ''):>8}{mark}")
+        return [*whole_history(Path(one)), *large_panel(Path(two), symbols, sessions)]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main("Store", measure, __doc__))
