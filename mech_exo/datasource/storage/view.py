@@ -43,6 +43,7 @@ class StoreView:
             raise InputError(f"recorded_by must carry its time zone; got {recorded_by.isoformat()} without one")
         self._con = con
         self._folder = grid_folder
+        self._whole_history = as_of is None
         recorded = facts.END_OF_TIME if recorded_by is None else recorded_by.astimezone(UTC)
         if as_of is None:
             latest = f"select max(session) from bars where {facts.within(facts.BARS)}"
@@ -134,7 +135,16 @@ class StoreView:
             said.append("sectors are backfilled: the file had no dates, each name's sector is taken as known always")
         if facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "start = $always", {"always": facts.ALWAYS}).height:
             said.append("the universe is backfilled: members without a start date are taken as known always")
+        restated = self._restated() if self._whole_history else 0
+        if restated:
+            said.append(f"{restated} bars and actions were restated later: history shows the new values, unknown at the time")
         return tuple(said)
+
+    def _restated(self) -> int:
+        """Visible bars and corporate actions that replaced earlier ones."""
+        counts = (f"select count(*) as n from {f.name} where version > 0 and {facts.within(f)}" for f in (facts.BARS, facts.ACTIONS))
+        total = "select sum(n) from (" + " union all ".join(counts) + ")"
+        return int(run(self._con, total, self._cut.params())[0][0])
 
     def _grid(self) -> Grid | None:
         newest = load_grid(self._folder) if self._folder is not None else None
