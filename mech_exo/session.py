@@ -143,8 +143,9 @@ def _repeat(router: OrderRouter, gate: GateReport, last: SessionRow, session: da
 
 def _play(night: Desks, known: Known) -> tuple[PlayedSession, Desk]:
     """Let the broker trade the session that ``known`` ends with, and lay its account out for the decision."""
-    flow = sum(row.amount for row in night.ledger.flows(night.book, known.as_of))
-    played = night.broker.trade_session(known.panel, known.row, flow)
+    before = previous_session(known.as_of)  # money that came on a weekend counts at the next open
+    flows = (row for row in night.ledger.flows(night.book) if before < row.session <= known.as_of)
+    played = night.broker.trade_session(known.panel, known.row, sum(row.amount for row in flows))
     return played, night.broker.desk(known.panel)
 
 
