@@ -29,7 +29,10 @@ def encode(row: object) -> str:
 
 
 def decode(kind: type[Row], text: str) -> Row:
-    """The row of class ``kind`` that :func:`encode` wrote. Raises LedgerError when the text does not fit the class."""
+    """The row of class ``kind`` that :func:`encode` wrote; a field it did not have then takes its default.
+
+    Raises LedgerError when the text does not fit the class.
+    """
     try:
         return cast(Row, _typed(kind, json.loads(text)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -80,6 +83,11 @@ def _names(kind: type) -> tuple[str, ...]:
 
 
 @functools.cache
+def _optional(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING)
+
+
+@functools.cache
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
@@ -106,4 +114,5 @@ def _typed(hint: Any, value: Any) -> Any:
         return value.encode()
     if issubclass(hint, Enum):
         return hint(value)
-    return hint(**{name: _typed(part, value[name]) for name, part in _hints(hint).items() if name in _names(hint)})
+    missing = _optional(hint) - value.keys()  # a row written before the field existed
+    return hint(**{name: _typed(part, value[name]) for name, part in _hints(hint).items() if name in _names(hint) and name not in missing})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import os
 import subprocess
@@ -20,7 +21,7 @@ from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, Flow, Trial
+from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, DecisionRow, Flow, Trial
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order, session, write_everything
 
 
@@ -296,3 +297,12 @@ def test_an_unsound_backup_is_not_restored(path: Path, tmp_path: Path) -> None:
         ledger_care.restore(path, copy, datetime(2024, 2, 1, tzinfo=UTC))
     with Ledger.open(path) as ledger:
         assert ledger.verify().sound and not ledger.is_halted
+
+def test_a_row_written_before_a_field_existed_reads_with_its_default() -> None:
+    row = DecisionRow(BOOK, DAY_ONE, datetime(2024, 1, 2, 22, tzinfo=UTC), "c", "k", "d", b"{}")
+    old = json.loads(codec.encode(row))
+    del old["stored_until"]
+    assert codec.decode(DecisionRow, json.dumps(old)) == row
+    del old["data_hash"]
+    with pytest.raises(LedgerError, match="must read as DecisionRow"):
+        codec.decode(DecisionRow, json.dumps(old))
