@@ -298,6 +298,7 @@ def test_an_unsound_backup_is_not_restored(path: Path, tmp_path: Path) -> None:
     with Ledger.open(path) as ledger:
         assert ledger.verify().sound and not ledger.is_halted
 
+
 def test_a_row_written_before_a_field_existed_reads_with_its_default() -> None:
     row = DecisionRow(BOOK, DAY_ONE, datetime(2024, 1, 2, 22, tzinfo=UTC), "c", "k", "d", b"{}")
     old = json.loads(codec.encode(row))
