@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
     from mech_exo.performance.kpi import Kpi, KpiReport
 
+PATIENCE = 60.0
+"""Seconds to wait for a night that is writing the ledger."""
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
 
 HEADLINES = (
@@ -112,10 +114,12 @@ def write_report(workspace: Workspace, result: BacktestResult, path: Path | None
 
 def record_trial(workspace: Workspace, result: BacktestResult) -> None:
     """Count the run in the ledger: every look at history is a trial; the same run counts once."""
+    from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import Metric, Trial
 
     metrics = tuple(Metric(name, None if value is None else float(value)) for name, value in sorted(result.metrics.items()))
-    with workspace.ledger() as ledger:
+    workspace.ledger_path.parent.mkdir(parents=True, exist_ok=True)
+    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger:
         ledger.record_trial(Trial(result.run_id, "backtest", result.config_hash, metrics))
 
 
@@ -142,9 +146,16 @@ def kpi_table(report: KpiReport) -> Table:
     colours = {"pass": "green", "fail": "red"}
     table = Table("KPI", "Target", "Trailing 12 months", "Whole period", title="KPI contract", title_justify="left")
     for recent, whole in zip(report.trailing.kpis, report.whole.kpis, strict=True):
-        cells = [f"[{colours.get(kpi.verdict.value, 'yellow')}]{_kpi_value(kpi)} {kpi.verdict.value}[/]" for kpi in (recent, whole)]
+        cells = [f"[{colours.get(kpi.verdict.value, 'yellow')}]{_kpi_cell(kpi)}[/]" for kpi in (recent, whole)]
         table.add_row(whole.label, f"{whole.bound} {_kpi_number(whole.name, whole.threshold)}", *cells)
     return table
+
+
+def _kpi_cell(kpi: Kpi) -> str:
+    """Value and verdict; "not meaningful" says it all by itself."""
+    from mech_exo.performance.kpi import Verdict
+
+    return kpi.verdict.value if kpi.verdict is Verdict.NOT_MEANINGFUL else f"{_kpi_value(kpi)} {kpi.verdict.value}"
 
 
 def _kpi_value(kpi: Kpi) -> str:

@@ -130,3 +130,35 @@ def test_a_report_that_cannot_be_written(exo: Exo, ran: tuple[dict[str, Any], Pa
     place = home / "config" / "strategy.yml" / "r.html"
     shown = exo("backtest", "run", *PERIOD, "--report", place, "--home", home)
     assert shown.code == 2 and "the report must be writable" in shown.err and "--report" in shown.err and "bug" not in shown.err
+
+
+def test_a_night_that_is_writing_is_waited_for(exo: Exo, ran: tuple[dict[str, Any], Path]) -> None:
+    """The ledger has one writer; a backtest that is done waits to be counted instead of failing."""
+    import threading
+
+    _, home = ran
+    held, release = threading.Event(), threading.Event()
+
+    def night() -> None:
+        with Workspace.open(home).ledger():
+            held.set()
+            release.wait(20)
+
+    writer = threading.Thread(target=night)
+    writer.start()
+    assert held.wait(20)
+    threading.Timer(1.0, release.set).start()
+    words = ("backtest", "run", "--start", "2022-01-03", "--end", "2022-03-31", "--home", home, "--json")
+    run_id = json.loads(exo(*words).out)["run_id"]
+    writer.join()
+    with Workspace.open(home).ledger(read_only=True) as ledger:
+        assert run_id in {trial.run_id for trial in ledger.trials()}
+
+
+def test_a_period_in_which_nothing_is_bought(exo: Exo, ran: tuple[dict[str, Any], Path]) -> None:
+    """The first weeks have no momentum yet: no orders, a report all the same."""
+    _, home = ran
+    data = json.loads(exo("backtest", "run", "--end", "2019-01-31", "--home", home, "--json").out)
+    assert data["metrics"]["orders"] == 0 and data["metrics"]["final_equity"] == 100_000.0
+    assert Path(data["report"]).is_file() and any("nobody had a score" in warning for warning in data["warnings"])
+    assert exo("backtest", "run", "--end", "2019-01-31", "--home", home).code == 0

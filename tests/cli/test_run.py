@@ -181,3 +181,13 @@ def test_everything_that_looks_at_the_nights_prints_one_document(exo: Exo, playe
     shown = exo(*command.split(), "--home", played_home)
     assert shown.code == 0 and shown.out and "Traceback" not in shown.out + shown.err
     assert journal(played_home) == before
+
+
+def test_a_second_run_while_one_is_writing_is_told_so(exo: Exo, market_copy: Path) -> None:
+    assert exo("run", "--date", FIRST, "--home", market_copy).code == 0
+    with Workspace.open(market_copy).ledger():
+        ran = exo("run", "--date", SECOND, "--home", market_copy)
+        assert (ran.code, ran.out) == (4, "") and "one process writes the ledger at a time" in ran.err
+        for words in (("why", "SYN001"), ("replay", FIRST), ("positions",)):
+            assert exo(*words, "--home", market_copy).code == 0, "looking is always possible"
+    assert exo("run", "--date", SECOND, "--home", market_copy).code == 0
