@@ -137,6 +137,15 @@ class Workspace:
             _complete(panel, self.config.data.min_coverage)
         return known
 
+    def sectors(self, session: date) -> dict[str, str | None] | None:
+        """Every name's sector as known at ``session``; None where the store does not hold that session, so that all are unknown."""
+        try:
+            known = self.known(session)
+        except MissingDataError:
+            return None
+        row = len(known.panel.sessions) - 1
+        return {symbol: known.universe.sector_name(row, column) for column, symbol in enumerate(known.panel.symbols)}
+
     def benchmark(self, panel: BarPanel) -> np.ndarray | None:
         """``(T,)`` returns of the configured benchmark on the panel's sessions, NaN unknown; None when it is not stored."""
         name = self.config.data.benchmark

@@ -26,9 +26,10 @@ def scorer(scratch: Path):
         return IdeaScorer()
     except MissingDataError as nothing_stored:
         print(f"{nothing_stored}\n\nUsing the synthetic sample market instead.\n")
-    storage = DataStorage(scratch / "mech_exo.duckdb")
-    sample_market(symbols=100, years=3).store(storage)
-    return IdeaScorer(storage, load(home_folder()))
+    with DataStorage(DataStorage.path_in(scratch)) as market:
+        sample_market(symbols=100, years=3).store(market)
+        market.publish()
+    return IdeaScorer(DataStorage.snapshot(scratch), load(home_folder()))
 
 
 def show(scorer) -> None:
@@ -42,7 +43,8 @@ def show(scorer) -> None:
         )
     if ranking.frame.height:
         print(f"\nWhy:\n{scorer.explain(ranking.frame['symbol'][0], ranking.as_of)}")
-    print(f"\n{ranking.frame.height} names scored; without a score: {ranking.excluded or 'none'}")
+    left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(ranking.excluded.items()))
+    print(f"\n{ranking.frame.height} names scored; without a score: {left_out or 'none'}")
     for warning in ranking.warnings:
         print(f"note: {warning}")
 

@@ -110,10 +110,17 @@ def hoisted(args: list[str]) -> list[str]:
 
 
 def home() -> Path:
-    """The workspace of this call: ``--home``, else ``$EXO_HOME``, else the current folder."""
+    """The workspace of this call: ``--home``, else ``$EXO_HOME``, else the current folder. Raises UserError for no folder."""
+    from mech_exo.domain.errors import UserError
     from mech_exo.utils.config import home_folder
 
-    return home_folder(None)
+    place = home_folder(None)
+    if not place.is_dir():
+        if place.exists():
+            raise UserError(f"a workspace must be a folder; {place} is a file", remedy="choose another with --home or EXO_HOME")
+        remedy = f"exo init {place}   (or choose another with --home or EXO_HOME)"
+        raise UserError(f"a workspace must be a folder; {place} does not exist", remedy=remedy)
+    return place
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
     from mech_exo.execution.rows import BookId
 
 Body = dict[str, Any]
+Sectors = Callable[[], Mapping[str, str | None] | None]
 
 
-def explain(symbol: str, body: Body, ledger: Ledger, book: BookId) -> Body:
+def explain(symbol: str, body: Body, ledger: Ledger, book: BookId, sectors: Sectors) -> Body:
     """Everything a night decided about ``symbol``: score by factor, rank, target, limits, orders with their states and fills.
 
+    ``sectors`` gives each name's sector as known that night; it is asked only where a name was passed over in spite of its rank.
     Raises InputError for a symbol the night did not know.
     """
     session = date.fromisoformat(body["as_of"])
@@ -68,11 +72,11 @@ def explain(symbol: str, body: Body, ledger: Ledger, book: BookId) -> Body:
         ],
         "missing_factors": body["missing_factors"],
     }
-    found["verdict"] = verdict(found, body)
+    found["verdict"] = verdict(found, body, sectors)
     return found
 
 
-def verdict(found: Body, body: Body) -> str:
+def verdict(found: Body, body: Body, sectors: Sectors) -> str:
     """The answer in one sentence."""
     symbol, target, score = found["symbol"], found["target"], found["score"]
     if found["orders"]:
@@ -100,11 +104,24 @@ def verdict(found: Body, body: Body) -> str:
         bought = [line["symbol"] for line in body["targets"] if line["wanted"] > 0]
         worst = max((line["rank"] for line in body["scores"] if line["symbol"] in bought), default=None)
         if worst is not None and score["rank"] < worst:
-            return (
-                f"{symbol} is not bought: rank {score['rank']} would do, but its sector is full or unknown, or a time stop just ended it."
-            )
+            return f"{symbol} is not bought: rank {score['rank']} would do, but {_passed_over(symbol, bought, body, sectors())}."
         return f"{symbol} is not bought: rank {score['rank']} of {found['scored']}, the last one bought has rank {worst}."
     return f"{symbol} is not bought."
+
+
+def _passed_over(symbol: str, bought: list[str], body: Body, sectors: Mapping[str, str | None] | None) -> str:
+    """Why a name whose rank would do was not among the selected ones."""
+    if sectors is None:
+        return "its sector is full or unknown, or its size is unknown (the store no longer holds that session)"
+    own, limits, chosen = sectors.get(symbol), body["config"]["risk"]["position_sizing"], body["config"]["strategy"]["selection"]
+    ruled = limits["max_sector_exposure"] is not None or chosen["max_sector_share"] < 1.0
+    if own is None and ruled:
+        return "its sector is unknown, and the sector limit denies what it cannot judge (exo data import --sectors FILE)"
+    same = sum(sectors.get(name) == own for name in bought)
+    most = max(1, math.floor(chosen["max_sector_share"] * max(chosen["top"], chosen["bottom"]) + 1e-9))
+    if ruled and same >= most:
+        return f"{own} is full: {same} names are chosen, {most} are allowed (selection.max_sector_share)"
+    return "no size could be found: its volatility or ATR is unknown, or not one share fits"
 
 
 def render_explanation(to: Console, found: Body) -> None:
@@ -132,7 +149,7 @@ def render_explanation(to: Console, found: Body) -> None:
                 number(line["raw"], 4),
                 number(line["normalised"], 4),
                 number(found["weights"].get(name), 1),
-                number(line["contribution"], 4),
+                number(None if line["normalised"] is None else line["contribution"], 4),
             )
         to.print(table)
     for line in missing_warnings(found["missing_factors"]):
@@ -153,13 +170,14 @@ def render_explanation(to: Console, found: Body) -> None:
     held = found["held"]
     if held is not None:
         to.print(
-            f"Held {held['shares']:,} shares for {held['sessions']} sessions, entry {number(held['entry'])}, mark {number(held['mark'])}, "
+            f"Held {held['shares']:,} shares, sessions since entry: {held['sessions']}, "
+            f"entry {number(held['entry'])}, mark {number(held['mark'])}, "
             f"stop {number(held['stop'])} ({held['stop_reason']}), target {number(held['target'])}"
         )
     for order in found["orders"]:
         to.print(
             f"Order {order['id']}: {order['shares']:+,} for {order['session']} "
-            f"({order['reason'].value}) → {order['state'].value}: {order['note']}"
+            f"({order['reason'].value.replace('_', ' ')}) → {order['state'].value}{_note(order)}"
         )
     for fill in found["fills"]:
         to.print(
@@ -184,6 +202,11 @@ def _held(line: Any, body: Body) -> Body:
         "target": level.get("target"),
         "stop_reason": level.get("reason", "none"),
     }
+
+
+def _note(order: Body) -> str:
+    """What else is known of an order; nothing where that only repeats its state."""
+    return "" if order["note"] in ("", order["state"].value) else f": {order['note']}"
 
 
 def _weights(body: Body) -> dict[str, float]:

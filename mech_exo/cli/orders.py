@@ -208,7 +208,8 @@ def _order_cells(view: OrderView) -> tuple[str, ...]:
     side = "buy" if view.shares > 0 else "sell"
     levels = (money(view.decision_price), money(view.stop_level), money(view.target_level))
     state = f"[{style}]{view.state}[/{style}]"
-    return (str(view.session), escape(view.symbol), side, f"{abs(view.shares):,}", *levels, words(view.reason), state, escape(view.note))
+    note = "" if view.note == view.state else escape(view.note)
+    return (str(view.session), escape(view.symbol), side, f"{abs(view.shares):,}", *levels, words(view.reason), state, note)
 
 
 def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -> None:

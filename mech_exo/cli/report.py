@@ -12,11 +12,8 @@ from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from rich.console import Console
 
-    from mech_exo.assembly import Workspace
     from mech_exo.reporting.account import AccountRecord
     from mech_exo.reporting.night import NightReport
     from mech_exo.reporting.snapshot import SnapshotPaths
@@ -49,7 +46,7 @@ def daily(
         chosen = choose_book(ledger, book)
         last = ledger.last_session(chosen)
         session = date.date() if date is not None else (last.session if last else None)
-        sectors = None if session is None else _sectors(workspace, session)
+        sectors = None if session is None else workspace.sectors(session)
         night = night_report(ledger, chosen, session, workspace.config.risk, sectors)
     snapshot = DailySnapshot(night)
     paths = snapshot.write(workspace.reports)
@@ -92,18 +89,6 @@ def performance(
     emit(data, as_json, lambda to: _performance(to, record, path))
 
 
-def _sectors(workspace: Workspace, session: dt.date) -> dict[str, str | None] | None:
-    """Sectors as known at ``session``; None, and so unknown in the report, where the store does not hold that session."""
-    from mech_exo.domain.errors import MissingDataError
-
-    try:
-        known = workspace.known(session)
-    except MissingDataError:
-        return None
-    row = known.panel.shape[0] - 1
-    return {symbol: known.universe.sector_name(row, i) for i, symbol in enumerate(known.panel.symbols)}
-
-
 def _night(to: Console, night: NightReport, paths: SnapshotPaths) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -132,7 +117,7 @@ def _performance(to: Console, record: AccountRecord, path: Path) -> None:
     to.print(Text(f"{record.run_id}: {verdict_line(record.kpi.whole)}"))
     for warning in once(record.warnings):
         to.print(Text(f"note: {warning}", style="yellow"))
-    contract = Table("Demand", "", "Trailing 12 months", "Whole period")
+    contract = Table("Demand", "Bound", "Trailing 12 months", "Whole period")
     for line in kpi_lines(record.kpi):
         cells = [f"{cell.value} {verdict}" for cell, verdict in zip(line.cells, line.verdicts, strict=True)]
         contract.add_row(line.label, line.demand, *cells)

@@ -83,7 +83,7 @@ def why(
         body = _body(workspace, ledger, session)
         if body is None:
             raise undecided(ledger, workspace.book_id(), session)
-        found = explain(symbol.upper(), body, ledger, workspace.book_id())
+        found = explain(symbol.upper(), body, ledger, workspace.book_id(), lambda: workspace.sectors(session))
     emit(found, as_json, lambda to: render_explanation(to, found))
 
 
@@ -151,13 +151,17 @@ def _body(workspace: Workspace, ledger: Ledger, session: date) -> dict[str, Any]
 
 
 def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:
-    """The night's HTML, JSON and Markdown; nothing for a repeated night."""
-    if result.portfolio is None:
+    """The night's HTML, JSON and Markdown; of a repeated night only if it was stopped before they were written."""
+    last_written = workspace.reports / "daily" / f"{result.session}.md"
+    if result.portfolio is None and last_written.exists():
         return ()
     from mech_exo.reporting.query import night_report
     from mech_exo.reporting.snapshot import DailySnapshot
 
-    sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
+    if result.portfolio is None:
+        sectors = workspace.sectors(result.session)
+    else:
+        sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
     report = night_report(ledger, workspace.book_id(), result.session, workspace.config.risk, sectors)
     paths = DailySnapshot(report).write(workspace.reports)
     return (paths.html, paths.json, paths.markdown)
@@ -192,6 +196,8 @@ def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) ->
             f"{result.session} is booked already: nothing to do"
             + (f", {len(result.sent)} unsent orders handed over" if result.sent else "")
         )
+        for path in reports:
+            to.print(f"Report: {path}")
         return
     change = result.day.nav - result.nav_before
     to.print(f"\n[bold]Night of {result.session}[/] · NAV {result.day.nav:,.2f} USD ({change:+,.2f}) · cash {result.day.cash:,.2f} USD")

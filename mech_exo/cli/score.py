@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def score(
     """Rank the universe with the factors of factors.yml; contributions sum to the score."""
     from mech_exo.scoring.faces import IdeaScorer
 
+    home()  # a folder that is none says so
     ranking = IdeaScorer().ranking(None if date is None else date.date())
     shown = ranking.frame.head(top)
     data = {

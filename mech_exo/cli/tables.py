@@ -23,12 +23,13 @@ def ideas_table(scores: Scores, count: int) -> Table:
     from rich.table import Table
 
     frame = scores.frame().head(count)
+    place = {symbol: i for i, symbol in enumerate(scores.symbols)}
     table = Table(
         "Rank",
         "Symbol",
         "Score",
         "Percentile",
-        *(name.replace("_", " ") for name in scores.factors),
+        *scores.factors,
         title=f"Ideas at {scores.as_of} ({int((scores.rank > 0).sum())} scored)",
         title_justify="left",
     )
@@ -36,8 +37,9 @@ def ideas_table(scores: Scores, count: int) -> Table:
         column.justify = "right"
     table.columns[1].justify = "left"
     for row in frame.iter_rows(named=True):
-        parts = [number(row[name], 3) for name in scores.factors]
-        table.add_row(str(row["rank"]), row["symbol"], number(row["composite_score"], 3), f"{row['percentile']:.0%}", *parts)
+        gaps = [math.isnan(value) for value in scores.normalised[place[row["symbol"]]]]
+        parts = ["unknown" if gap else number(row[name], 3) for name, gap in zip(scores.factors, gaps, strict=True)]
+        table.add_row(str(row["rank"]), row["symbol"], number(row["composite_score"], 3), f"{row['percentile']:.3f}", *parts)
     return table
 
 

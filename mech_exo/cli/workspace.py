@@ -33,9 +33,10 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a workspace: config/ with commented templates, data/ and reports/. Never overwrites a configuration."""
+    from mech_exo.utils.config import home_folder
     from mech_exo.utils.workspace import create
 
-    place = home() if folder is None else folder.expanduser().absolute()
+    place = home_folder(folder)
     written = create(place, only_missing=missing)
 
     def render(paper: Console) -> None:

@@ -254,7 +254,11 @@ def _executed(row: SessionRow) -> tuple[Executed, ...]:
 
 
 def _idea(line: Mapping[str, Any]) -> Idea:
-    parts = tuple(Contribution(name, factor["raw"], factor["contribution"]) for name, factor in line["factors"].items())
+    """A factor without a value adds nothing to the score; its contribution is unknown, not 0."""
+    parts = tuple(
+        Contribution(name, factor["raw"], None if factor["normalised"] is None else factor["contribution"])
+        for name, factor in line["factors"].items()
+    )
     return Idea(int(line["rank"]), str(line["symbol"]), float(line["score"]), float(line["percentile"]), float(line["coverage"]), parts)
 
 

@@ -122,8 +122,8 @@ class IdeaScorer:
     """
 
     def __init__(self, storage: Market | None = None, config: Config | None = None) -> None:
+        self._config = _configured() if config is None else config  # first: a folder that is no workspace says so
         self._storage = _published() if storage is None else storage
-        self._config = _configured() if config is None else config
 
     def ranking(self, as_of: date | None = None) -> Ranking:
         """Score the last session at or before ``as_of`` (None: the last one stored)."""

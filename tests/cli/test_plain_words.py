@@ -1,0 +1,53 @@
+"""What a first-time user reads: a gap is not a 0, a passed-over name says why, a folder that is none says so."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from mech_exo.cli.explain import _passed_over
+from mech_exo.cli.tables import ideas_table
+from mech_exo.domain.scores import Scores
+
+NAN = float("nan")
+
+
+def test_a_factor_without_a_value_is_unknown_not_zero() -> None:
+    scores = Scores(
+        date(2015, 6, 29), ("A", "B"), np.array([2.0, 1.0]), np.array([1, 2]), np.array([1.0, 0.5]), ("momentum_12_1", "rsi_14"),
+        np.array([[0.5, NAN], [0.1, 30.0]]), np.array([[2.0, NAN], [0.5, 0.5]]), np.array([[2.0, 0.0], [0.5, 0.5]]),
+        np.array([0.6, 1.0]), ("", ""),
+    )  # fmt: skip
+    table = ideas_table(scores, 10)
+    heads = [str(column.header) for column in table.columns]
+    assert heads[4:] == ["momentum_12_1", "rsi_14"]
+    assert list(table.columns[5].cells) == ["unknown", "0.500"]
+    assert list(table.columns[3].cells) == ["1.000", "0.500"]
+
+
+@pytest.mark.parametrize(
+    ("sectors", "said"),
+    [
+        ({"A": None, "B": "Tech", "C": "Tech"}, "its sector is unknown"),
+        ({"A": "Tech", "B": "Tech", "C": "Tech"}, "Tech is full: 2 names are chosen, 2 are allowed"),
+        ({"A": "Energy", "B": "Tech", "C": "Tech"}, "no size could be found"),
+        (None, "the store no longer holds that session"),
+    ],
+)
+def test_a_name_passed_over_in_spite_of_its_rank_says_why(sectors: dict[str, str | None] | None, said: str) -> None:
+    limits = {"position_sizing": {"max_sector_exposure": 0.2}}
+    body = {"config": {"risk": limits, "strategy": {"selection": {"top": 10, "bottom": 0, "max_sector_share": 0.2}}}}
+    assert said in _passed_over("A", ["B", "C"], body, sectors)
+
+
+@pytest.mark.parametrize("words", [("score",), ("data", "import", "x.csv"), ("orders",), ("risk", "status")])
+def test_a_home_that_is_no_folder_says_so_and_makes_none(exo, tmp_path, words) -> None:
+    (tmp_path / "file").write_text("")
+    for place, said in ((tmp_path / "nowhere", "does not exist"), (tmp_path / "file", "is a file")):
+        ran = exo("--home", place, *words)
+        assert (ran.code, ran.out) == (2, "")
+        assert said in ran.err
+        assert not (tmp_path / "nowhere").exists()
+    assert exo("--home", tmp_path / "nowhere", "init").code == 0
