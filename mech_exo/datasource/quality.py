@@ -10,11 +10,11 @@ from enum import StrEnum
 import polars as pl
 
 from mech_exo.datasource.columns import UNREADABLE
+from mech_exo.domain.frames import contradictory
 from mech_exo.domain.panel import BAR_FIELDS, PRICE_FIELDS
 from mech_exo.utils import calendar
 
 SYMBOL_PATTERN = r"^[A-Z0-9.\-_ ]{1,16}$"
-ROUNDING = 1e-4
 INSTANT = pl.Datetime("us", "UTC")
 ADJUSTMENT_STEP = 0.2
 
@@ -124,7 +124,6 @@ def _parted(rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFra
     missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in prices)
     wrong = pl.any_horizontal((price <= 0.0) | price.is_infinite() for price in prices)
     volume = pl.col("volume")
-    top, bottom = pl.max_horizontal("open", "low", "close"), pl.min_horizontal("open", "high", "close")
     rules = {
         Reason.SYMBOL: pl.col("symbol").is_null() | ~pl.col("symbol").str.contains(SYMBOL_PATTERN),
         Reason.UNREADABLE: pl.col(UNREADABLE).is_not_null(),
@@ -134,7 +133,7 @@ def _parted(rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFra
         Reason.NO_PRICE: missing,
         Reason.PRICE: wrong,
         Reason.VOLUME: volume.is_null() | volume.is_nan() | volume.is_infinite() | (volume < 0.0),
-        Reason.RANGE: (top > pl.col("high") * (1.0 + ROUNDING)) | (bottom < pl.col("low") * (1.0 - ROUNDING)),
+        Reason.RANGE: contradictory(),
     }
     if "split_ratio" in rows.columns:
         rules[Reason.SPLIT] = (pl.col("split_ratio") < 0.0) | pl.col("split_ratio").is_infinite()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REQUIRED = ("symbol", "date", *BAR_FIELDS)
+ROUNDING = 1e-4
+"""Share of a price by which a source's rounding may put an open or close outside the bar's range."""
 ACTIONS = {"split_ratio": 1.0, "dividend": 0.0}
 ACTION_RULES = {
     "split_ratio": "a split ratio (new shares per old) must be above 0 and finite, 1 or null where nothing happens",
@@ -102,6 +104,8 @@ def _price_checks(rows: pl.DataFrame) -> pl.DataFrame:
                 f"first {first['symbol']} {first['date']} {name}={first[name]}",
                 remedy="import the file with `exo data import`, which quarantines bad rows, or drop them",
             )
+    _refuse_bars(rows, contradictory(), "high must be at least, low at most, open and close")
+    _refuse_bars(rows, (pl.col("volume") < 0.0) | pl.col("volume").is_infinite(), "volume must not be negative or infinite")
     for name, rule in ACTION_RULES.items():
         if name in rows.columns:
             bad = rows.filter(~_sane_action(name).fill_null(True))
@@ -109,6 +113,25 @@ def _price_checks(rows: pl.DataFrame) -> pl.DataFrame:
                 first = bad.row(0, named=True)
                 raise InputError(f"{rule}; {bad.height} rows break it, first {first['symbol']} {first['date']} {name}={first[name]}")
     return rows
+
+
+def contradictory() -> pl.Expr:
+    """Whether a bar's high is below, or its low above, another of its prices; an unknown price contradicts nothing."""
+    price = {name: pl.col(name).fill_nan(None) for name in PRICE_FIELDS}
+    above = pl.max_horizontal(price["open"], price["low"], price["close"]) > price["high"] * (1.0 + ROUNDING)
+    below = pl.min_horizontal(price["open"], price["high"], price["close"]) < price["low"] * (1.0 - ROUNDING)
+    return (above | below).fill_null(False)
+
+
+def _refuse_bars(rows: pl.DataFrame, wrong: pl.Expr, rule: str) -> None:
+    bad = rows.filter(wrong)
+    if bad.height:
+        first = bad.row(0, named=True)
+        shown = " ".join(f"{name}={first[name]}" for name in BAR_FIELDS)
+        raise InputError(
+            f"{rule}; {bad.height} rows break it, first {first['symbol']} {first['date']} {shown}",
+            remedy="import the file with `exo data import`, which quarantines bad rows, or drop them",
+        )
 
 
 def _sane_action(name: str) -> pl.Expr:

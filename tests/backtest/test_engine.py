@@ -262,6 +262,11 @@ class TestFrames:
         with refuses("above 0 and finite", "AAA 2020-01-01", "open"):
             BarPanel.from_frame(frame().with_columns(open=pl.when(pl.int_range(pl.len()) == 0).then(price).otherwise("open")))
 
+    @pytest.mark.parametrize(("name", "value", "said"), [("high", 1.0, "high must be"), ("low", 1e3, "low at most"), ("volume", -5.0, "volume must")])
+    def test_a_bar_that_contradicts_itself(self, name, value, said):
+        with pytest.raises(InputError, match=said):
+            BarPanel.from_frame(frame().with_columns(pl.lit(value).alias(name)))
+
     @pytest.mark.parametrize("ratio", [0.0, -2.0, math.inf, math.nan])
     def test_impossible_split(self, ratio):
         with refuses("split ratio", "90 rows"):
