@@ -130,7 +130,7 @@ class Workspace:
         known = Known(panel, universe, view.warnings(), self._stored_until)
         if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
             raise MissingDataError(
-                f"deciding at {as_of} needs bars of that session; the store has none",
+                f"deciding at {as_of} needs bars of that session; the store has none (the last with any is {self.storage.view().as_of})",
                 remedy="import or download them first: exo data import FILE",
             )
         if as_of is not None:

@@ -48,6 +48,16 @@ def test_a_second_run_of_the_same_night_does_nothing(exo: Exo, sample: Path) -> 
     assert {path: path.stat().st_mtime_ns for path in (sample / "reports").rglob("*")} == reports
 
 
+def test_a_run_stopped_before_its_reports_writes_the_same_ones_when_it_is_run_again(exo: Exo, sample: Path) -> None:
+    assert exo("run", "--date", NIGHTS[0], "--home", sample).code == 0
+    folder = sample / "reports" / "daily"
+    written = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / f"{NIGHTS[0]}.md").unlink()
+    again = json.loads(exo("run", "--date", NIGHTS[0], "--home", sample, "--json").out)
+    assert again["repeated"] and len(again["reports"]) == 3
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+
+
 def test_missed_sessions_are_booked_in_order_and_order_nothing(exo: Exo, sample: Path) -> None:
     first, filled, quiet, later = NIGHTS[0], NIGHTS[1], NIGHTS[2], NIGHTS[3]
     decide_every(sample, 1)
@@ -109,7 +119,7 @@ def test_a_date_without_bars_books_nothing(exo: Exo, sample: Path) -> None:
     before = journal(sample)
     for command in ("run", "plan"):
         ran = exo(command, "--date", "2031-01-03", "--home", sample)
-        assert (ran.code, ran.out) == (3, "") and "2031-01-03" in ran.err and "exo data import" in ran.err
+        assert (ran.code, ran.out) == (3, "") and "2031-01-03" in ran.err and "2024-12-31" in ran.err and "exo data import" in ran.err
     assert journal(sample) == before
     assert exo("run", "--date", NIGHTS[1], "--home", sample).code == 0
 
@@ -221,6 +231,13 @@ def test_deposits_move_the_nav_and_not_the_index(sample_home: Path, tmp_path: Pa
     before = days_of["with"][7]
     assert taken.flow == -20_000.0
     assert taken.index / before.index == pytest.approx((taken.nav - taken.flow) / before.nav, rel=1e-12)
+
+
+def test_a_deposit_on_a_weekend_counts_at_the_next_open(sample: Path) -> None:
+    workspace = Workspace.open(sample)
+    with workspace.ledger() as ledger:
+        ledger.record_flow(Flow("saturday", workspace.book_id(), date(2022, 1, 8), 1_234.5))
+    assert [night.day.flow for night in play(sample, NIGHTS[3:7])] == [0.0, 0.0, 1_234.5, 0.0], "the 6th, 7th, 10th and 11th"
 
 
 def test_a_delisted_holding_is_paid_out_and_leaves_the_book(played: Path) -> None:
