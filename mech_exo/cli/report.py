@@ -123,7 +123,8 @@ def _performance(to: Console, record: AccountRecord, path: Path) -> None:
         contract.add_row(line.label, line.demand, *cells)
     to.print(contract)
     for figures in metric_groups(record.metrics)[:3]:
-        table = Table(figures.title, "")
+        table = Table(figures.title, "Value")
+        table.columns[1].justify = "right"
         for figure in figures.lines:
             table.add_row(figure.name, figure.value)
         to.print(table)

@@ -51,17 +51,21 @@ def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
     """What the night decides and orders, and why. A night not yet run is only tried: nothing is journaled, nothing ordered."""
     from mech_exo.assembly import Workspace
     from mech_exo.session import plan_night
+    from mech_exo.utils.calendar import sessions
 
     workspace = Workspace.open(home())
     session = _session(workspace, at)
     with workspace.ledger() as ledger:
         body = _body(workspace, ledger, session)
+        booked = ledger.last_session(workspace.book_id())
         again = None if body is None else workspace.replay(ledger, session)
         decision = plan_night(workspace.desks(ledger), session) if again is None else again.decision
 
     def show(to: Console) -> None:
         if again is not None and not again.identical:
             to.print(f"[red]✘ shown as derived today; the journal differs in {len(again.differences)} places: exo replay {session}[/]")
+        if booked is not None and (between := len(sessions(booked.session, session)) - 2) > 0:
+            to.print(f"[yellow]⚠ the last booked night is {booked.session}: {between} between are taken as nights without a decision[/]")
         render_decision(to, decision)
 
     emit(json.loads(decision.body()) if body is None else body, as_json, show)
@@ -107,7 +111,9 @@ def _render_replay(to: Console, data: dict[str, Any]) -> None:
     if data["identical"]:
         to.print(f"[green]✔[/] {data['session']}: byte for byte as journaled at {data['recorded_at']:%Y-%m-%d %H:%M:%S} UTC")
         return
-    to.print(f"[red]✘[/] {data['session']}: {len(data['differences'])} differences from the journal")
+    to.print(f"[red]✘[/] {data['session']}: the journal of {data['recorded_at']:%Y-%m-%d %H:%M:%S} UTC → today's derivation differ:")
+    if all(line.startswith("code_version:") for line in data["differences"]):
+        to.print("  the decision is the same; only the program has another version since")
     for line in data["differences"][:50]:
         to.print(f"  {line}", markup=False)
 

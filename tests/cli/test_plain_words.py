@@ -51,3 +51,27 @@ def test_a_home_that_is_no_folder_says_so_and_makes_none(exo, tmp_path, words) -
         assert said in ran.err
         assert not (tmp_path / "nowhere").exists()
     assert exo("--home", tmp_path / "nowhere", "init").code == 0
+
+
+def test_a_store_that_cannot_be_written_says_so(exo, workspace) -> None:
+    (workspace / "data").rmdir() if not any((workspace / "data").iterdir()) else (workspace / "data").rename(workspace / "other")
+    (workspace / "data").write_text("a file where the folder belongs")
+    bars = workspace / "bars.csv"
+    bars.write_text("symbol,date,open,high,low,close,volume\nA,2015-01-05,1,1,1,1,5\nA,2015-01-06,1,1,1,1,5\n")
+    ran = exo("--home", workspace, "data", "import", bars)
+    assert ran.code == 3
+    assert "must be writable" in ran.err
+    assert "→" in ran.err
+
+
+def test_a_damaged_snapshot_is_published_anew(exo, workspace) -> None:
+    bars = workspace / "bars.csv"
+    bars.write_text("symbol,date,open,high,low,close,volume\nA,2015-01-05,1,1,1,1,5\nA,2015-01-06,1,1,1,1,5\n")
+    assert exo("--home", workspace, "data", "import", bars).code == 0
+    (snapshot,) = (workspace / "data" / "snapshots").glob("*.duckdb")
+    snapshot.chmod(0o644)
+    snapshot.write_bytes(b"not a database" * 400)
+    ran = exo("--home", workspace, "data", "status")
+    assert (ran.code, "exo data publish" in ran.err) == (3, True)
+    assert exo("--home", workspace, "data", "publish").code == 0
+    assert exo("--home", workspace, "data", "status").code == 0

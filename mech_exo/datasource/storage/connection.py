@@ -70,9 +70,10 @@ def connect(path: Path, *, read_only: bool) -> Connection:
         con = duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
         _migrate(con, path, read_only=read_only)
     except duckdb.Error as error:
+        cure = "exo data publish" if path.parent.name == "snapshots" else "exo data restore BACKUP"
         raise StoreError(
             f"{path} cannot be opened: {str(error).splitlines()[0]}",
-            remedy="another program may hold it; if it is damaged: exo data restore BACKUP",
+            remedy=f"another program may hold it; if it is damaged: {cure}",
         ) from error
     return con
 
@@ -125,8 +126,14 @@ class WriterLock:
 
     def take(self) -> None:
         """Take the lock at once or raise StoreError naming the process that holds it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("a+", encoding="ascii")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+", encoding="ascii")
+        except OSError as error:
+            raise StoreError(
+                f"the store's folder must be writable; {self.path.parent}: {error.strerror}",
+                remedy="free it for writing, or choose another workspace with --home or EXO_HOME",
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -64,7 +64,7 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     partial = folder / f"publishing-{os.getpid()}.partial"
     name = durable.copy(database, partial)[:16]
     target = folder / f"{name}.duckdb"
-    if before == target and grid_folder(target).is_dir():
+    if before == target and grid_folder(target).is_dir() and durable.digest(target).startswith(name):  # a damaged one is replaced
         partial.unlink()
         return SnapshotRef(name, target, False)
     grid = query_grid(con, facts.Cut())
