@@ -110,7 +110,7 @@ class PositionView:
         """The view of a book's line."""
         value = line.shares * line.mark
         weight = value / nav if nav else math.nan
-        return cls(line.symbol, int(line.shares), line.entry, line.mark, value, weight, line.shares * (line.mark - line.entry),
+        return cls(line.symbol, int(line.shares), line.cost, line.mark, value, weight, line.shares * (line.mark - line.cost),
                    line.stop, line.target, line.age)  # fmt: skip
 
 

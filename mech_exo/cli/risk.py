@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mech_exo.assembly import Workspace
-    from mech_exo.domain.portfolio import Portfolio, Position
+    from mech_exo.domain.portfolio import Portfolio
     from mech_exo.domain.verdict import Breach, RiskDecision
-    from mech_exo.execution.rows import BookLine, SessionRow
+    from mech_exo.execution.rows import SessionRow
     from mech_exo.risk.checker import RiskChecker
 
 app = typer.Typer(help="Risk status against the limits.")
@@ -136,6 +136,7 @@ def _workspace() -> Workspace:
 def _account(nav: float | None, peak: float | None) -> Account:
     """The paper book of the workspace, or an all-cash account of ``nav``."""
     from mech_exo.domain.portfolio import Portfolio
+    from mech_exo.execution.booking import position_of
     from mech_exo.execution.safety import HaltSwitch
     from mech_exo.risk.checker import RiskChecker
 
@@ -157,7 +158,8 @@ def _account(nav: float | None, peak: float | None) -> Account:
         return Account(checker, f"an all-cash account of {nav:,.0f} USD (no session is booked here)", None, tuple(notes))
     held = [line for line in last.lines if line.shares != 0.0]
     quotes, said = _quotes(workspace, tuple(line.symbol for line in held), last.session) if held else ({}, [])
-    positions = {line.symbol: _position(line, last.session, quotes.get(line.symbol)) for line in held}
+    sectors = {symbol: quote.sector for symbol, quote in quotes.items()}
+    positions = {line.symbol: position_of(line, last.session, sectors.get(line.symbol)) for line in held}
     portfolio = Portfolio(last.day.cash, positions)
     if nav is not None:
         own = portfolio.nav
@@ -179,18 +181,7 @@ def _booked(workspace: Workspace) -> tuple[SessionRow | None, list[float], bool]
     if last is None:
         return None, [], halted
     scale = last.day.nav / last.day.index
-    return last, [booked.day.index * scale for booked in (days[:-1] or days)], halted
-
-
-def _position(line: BookLine, session: date, quote: Quote | None) -> Position:
-    """A line of the ledger's book as a position; it was opened ``age`` sessions before ``session``."""
-    from mech_exo.domain.portfolio import Position
-    from mech_exo.utils.calendar import sessions
-
-    opened = sessions(session - timedelta(days=2 * line.age + 15), session)[-1 - line.age].astype(object)
-    levels = (level if level > 0.0 else None for level in (line.stop, line.target))  # NaN is none
-    entered = datetime(opened.year, opened.month, opened.day, tzinfo=UTC)
-    return Position(line.symbol, int(line.shares), line.entry, line.mark, entered, quote.sector if quote else None, *levels)
+    return last, [scale, *(booked.day.index * scale for booked in days[:-1])], halted
 
 
 def _quotes(workspace: Workspace, symbols: tuple[str, ...], as_of: date | None) -> tuple[dict[str, Quote], list[str]]:

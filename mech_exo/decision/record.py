@@ -87,7 +87,7 @@ def position_of(symbol: str, line: np.void, opened: date, sector: str | None = N
     return Position(
         symbol,
         int(line["shares"]),
-        float(line["entry"]),
+        float(line["cost"]),
         float(line["mark"]),
         datetime(opened.year, opened.month, opened.day, tzinfo=UTC),
         sector,

@@ -227,7 +227,8 @@ def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np
         volatility = features.volatility[k, s] if has_volatility else math.nan
         atr = features.atr[k, s] if has_atr else math.nan
         size = raw_shares(bars.close[t, s], volatility, atr, nav, sizing)
-        usable = size > 0.0 and size < math.inf and not (math.isnan(atr) and not math.isnan(rules.stops.volatility_atr))
+        usable = size > 0.0 and size < math.inf and not (has_volatility and math.isnan(volatility))
+        usable = usable and not (math.isnan(atr) and not math.isnan(rules.stops.volatility_atr))
         side = 1.0 if i < len(longs) else -1.0
         shares[i] = side * size if usable else 0.0
     scale = exposure_scale(t, names, shares, bars, nav, sizing)
@@ -237,6 +238,17 @@ def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, wanted, book[s], bars.close[t, s], atr, sizing, rules.stops)
+    keep_unseen(bars.close[t], book, plan)
+
+
+@njit
+def keep_unseen(close: Floats, book: np.ndarray, plan: np.ndarray) -> None:
+    """A held name without a bar tonight is wanted as it is: nothing is known of it, which is no reason to sell."""
+    for s in range(len(plan)):
+        position = book[s]
+        if position.shares != 0.0 and math.isnan(close[s]) and position.order_reason != TIME:
+            plan[s].wanted = position.shares
+            plan[s].stop, plan[s].stop_reason, plan[s].profit = position.stop, position.stop_reason, position.target
 
 
 @njit

@@ -96,7 +96,7 @@ class Strategy:
         sizing = self.settings.sizing
         none = np.empty((len(rows), 0))
         volatility, atr = none, none
-        if sizing.method is SizingMethod.VOLATILITY_BASED:
+        if sizing.method is SizingMethod.VOLATILITY_BASED or sizing.target_volatility is not None:
             volatility = volatility_rows(inputs.total_return, rows, sizing.volatility_window)
         if sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None:
             atr = atr_rows(inputs.high, inputs.low, inputs.close, rows, sizing.atr_window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from zoneinfo import ZoneInfo
 
@@ -13,11 +13,13 @@ import numpy as np
 
 from mech_exo.domain.errors import DataError
 from mech_exo.domain.orders import Fill, OrderKey, OrderReason
+from mech_exo.domain.portfolio import Position
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.rows import BookedDay, BookId, BookLine, DayFigures, EventLine
 from mech_exo.kernels.records import BOOK, DAY, EventKind, Outcome, Reason
 from mech_exo.kernels.records import RiskState as RiskCode
 from mech_exo.kernels.simulate import new_book, new_days
+from mech_exo.utils import calendar
 
 FIELDS = BOOK.names or ()
 REASON_FIELDS = frozenset({"stop_reason", "order_reason", "order_stop_reason"})
@@ -74,6 +76,14 @@ def _number(name: str, line: BookLine) -> float | int:
     if name == "best" and math.isnan(value) and line.shares != 0.0:
         return -math.inf if line.shares > 0.0 else math.inf
     return int(value) if name in WHOLE_FIELDS else float(value)
+
+
+def position_of(line: BookLine, session: date, sector: str | None) -> Position:
+    """A line of the book as it stood at ``session``: entered ``age`` sessions before, at its average cost."""
+    opened = calendar.sessions(session - timedelta(days=2 * line.age + 15), session)[-1 - line.age].astype(object)
+    levels = (level if level > 0.0 else None for level in (line.stop, line.target))  # NaN is none
+    entered = datetime(opened.year, opened.month, opened.day, tzinfo=UTC)
+    return Position(line.symbol, int(line.shares), line.cost, line.mark, entered, sector, *levels)
 
 
 def figures_of(day: np.void) -> DayFigures:

@@ -149,6 +149,7 @@ class BookLine:
     order_target: float
     order_stop_reason: OrderReason
     order_atr: float
+    cost: float
 
 
 @dataclass(frozen=True, slots=True)

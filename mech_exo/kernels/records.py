@@ -33,6 +33,7 @@ BOOK = np.dtype(
         ("order_target", np.float64),
         ("order_stop_reason", np.int64),
         ("order_atr", np.float64),
+        ("cost", np.float64),  # average fill price of what is held, slippage included
     ]
 )
 """Per symbol ``(N,)``: what is held, its levels, and the order for the next open."""

@@ -29,7 +29,7 @@ NO_BARS, CORPORATE_ACTION = int(Reason.NO_BARS), int(Reason.CORPORATE_ACTION)
 def new_book(symbols: int) -> np.ndarray:
     """``(N,)`` BOOK of nothing held: no levels, no marks, no orders."""
     book = np.zeros(symbols, BOOK)
-    for name in ("mark", "entry", "best", "atr", "stop", "target", "order_stop", "order_target", "order_atr"):
+    for name in ("mark", "entry", "best", "atr", "stop", "target", "order_stop", "order_target", "order_atr", "cost"):
         book[name] = np.nan
     return book
 
@@ -74,6 +74,7 @@ def record(events: np.ndarray, account: np.ndarray, t: int, s: int, kind: int, r
 def clear(position: np.ndarray) -> None:
     """Nothing is held any more: forget entry and levels."""
     position.entry = math.nan
+    position.cost = math.nan
     position.best = math.nan
     position.atr = math.nan
     position.stop = math.nan
@@ -93,12 +94,15 @@ def hold(position: np.ndarray, shares: float, price: float) -> None:
         clear(position)
     elif before == 0.0 or before * after < 0.0:
         position.entry = price
+        position.cost = price
         position.best = -math.inf if after > 0.0 else math.inf
         position.age = -1  # the close of this session makes it 0
         position.atr = position.order_atr
         position.stop = position.order_stop
         position.target = position.order_target
         position.stop_reason = position.order_stop_reason
+    elif before * shares > 0.0:
+        position.cost = (position.cost * before + price * shares) / after
 
 
 @inlined
@@ -179,6 +183,7 @@ def split(t: int, s: int, ratio: float, book: np.ndarray, account: np.ndarray, d
     split_order(t, s, ratio, whole, book, account, events)
     position.shares = whole
     position.entry /= ratio
+    position.cost /= ratio
     position.best /= ratio
     position.atr /= ratio
     position.stop /= ratio

@@ -100,9 +100,13 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """A limit, what it measures now, and what is left. All fractions of NAV; None = unknown, which denies."""
+    """A limit, what it measures now, and what is left. All fractions of NAV; None = unknown, which denies.
+
+    ``who`` is the symbol or sector that uses most of it; None = the whole portfolio, or nobody.
+    """
 
     name: str
+    who: str | None
     limit: float
     value: float | None
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mech_exo.domain.errors import InputError, MissingDataError
-from mech_exo.performance.drawdowns import trailing_drawdown
 from mech_exo.reporting.night import (
     Contribution,
     Cut,
@@ -116,7 +115,7 @@ def night_report(
         withheld=() if said is None else said.withheld,
         cuts=() if said is None else said.cuts,
         executed=_executed(row),
-        limits=headroom(holdings, nav, drawdown, limits, sectors),
+        limits=headroom(row, drawdown, limits, sectors),
         warnings=("no decision was journaled for this session",) if said is None else said.warnings,
         config_hash="" if decision is None else decision.config_hash,
         code_version="" if decision is None else decision.code_version,
@@ -143,42 +142,24 @@ def journaled(decision: DecisionRow) -> Journaled:
 
 
 def headroom(
-    holdings: tuple[Holding, ...], nav: float | None, drawdown: float | None, limits: RiskLimits, sectors: Mapping[str, str | None] | None
+    row: SessionRow, drawdown: float | None, limits: RiskLimits, sectors: Mapping[str, str | None] | None
 ) -> tuple[Headroom, ...]:
-    """Every limit with its use at this close. Unknown NAV, price, stop or sector makes the use unknown."""
-    weights = [holding.weight for holding in holdings]
-    known = [weight for weight in weights if weight is not None]
-    whole = nav is not None and nav > 0.0 and len(known) == len(weights)
-    gross = sum(abs(weight) for weight in known) if whole else None
-    net = abs(sum(known)) if whole else None
-    largest = max((abs(weight) for weight in known), default=0.0) if whole else None
-    risks = [holding.at_risk for holding in holdings]
-    risk = max((r for r in risks if r is not None), default=0.0) if whole and None not in risks else None
-    rules = [
-        Headroom("drawdown from the 12-month peak", limits.portfolio.max_drawdown, drawdown),
-        Headroom("gross exposure", limits.portfolio.max_gross_exposure, gross),
-        Headroom("net exposure", limits.portfolio.max_net_exposure, net),
-        Headroom("leverage", limits.portfolio.max_leverage, gross),
-        Headroom("largest position", limits.position_sizing.max_position, largest),
-        Headroom("largest loss if stopped", limits.position_sizing.max_single_trade_risk, risk),
-    ]
-    if limits.position_sizing.max_sector_exposure is not None:
-        worst = _largest_sector(holdings, sectors) if whole else None
-        rules.append(Headroom("largest sector", limits.position_sizing.max_sector_exposure, worst))
-    return tuple(rules)
+    """Every limit that is on, with the use of its most used instance at this close; measured by ``risk.usage``. None = unknown."""
+    from mech_exo.domain.portfolio import Portfolio
+    from mech_exo.execution.booking import position_of
+    from mech_exo.risk.rules import LimitParams
+    from mech_exo.risk.stops import StopParams
+    from mech_exo.risk.usage import usages
 
-
-def _largest_sector(holdings: tuple[Holding, ...], sectors: Mapping[str, str | None] | None) -> float | None:
-    """Gross weight of the heaviest sector; None where a held name's sector is unknown."""
-    if not holdings:
-        return 0.0
-    total: dict[str, float] = {}
-    for holding in holdings:
-        sector = None if sectors is None else sectors.get(holding.symbol)
-        if sector is None or holding.weight is None:
-            return None
-        total[sector] = total.get(sector, 0.0) + abs(holding.weight)
-    return max(total.values())
+    sector = {} if sectors is None else sectors
+    held = [line for line in row.lines if line.shares]
+    if any(math.isnan(line.mark) for line in held):
+        portfolio = Portfolio(0.0)  # without a price there is no NAV, and without a NAV every use is unknown
+    else:
+        portfolio = Portfolio(row.day.cash, {line.symbol: position_of(line, row.session, sector.get(line.symbol)) for line in held})
+    fall = math.nan if drawdown is None else drawdown
+    lines, _ = usages(portfolio, LimitParams.of(limits), StopParams.of(limits.stops), fall)
+    return tuple(Headroom(line.label, line.who, line.limit, line.value) for line in lines if line.limit is not None)
 
 
 def _money(row: SessionRow, history: tuple[BookedDay, ...]) -> Money:
@@ -194,15 +175,18 @@ def _pnl(row: SessionRow) -> float:
 
 
 def _drawdown(history: tuple[BookedDay, ...]) -> float | None:
-    growth = np.array([1.0, *(booked.day.index for booked in history)])
-    return _known(float(trailing_drawdown(growth)[-1]))
+    """The fall that the drawdown limit sees: the very rule."""
+    from mech_exo.risk.rules import drawdown
+
+    index = np.array([booked.day.index for booked in history])
+    return _known(float(drawdown(index, len(index) - 1)))
 
 
 def _holding(line: BookLine, nav: float | None) -> Holding:
     price, stop = _known(line.mark), _known(line.stop)
     value = None if price is None else line.shares * price
     weight = None if value is None or nav is None or not nav > 0.0 else value / nav
-    entry = _known(line.entry)
+    entry = _known(line.cost)
     risk = None
     if stop is not None and price is not None and nav is not None and nav > 0.0:
         risk = max(0.0, (price - stop) * line.shares / nav)

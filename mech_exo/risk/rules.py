@@ -91,11 +91,17 @@ class LimitParams(NamedTuple):
 
 @njit
 def drawdown(index: np.ndarray, t: int) -> float:
-    """Fall of the time-weighted index at ``t`` from its peak of the trailing 252 sessions; a fraction in [0, 1]."""
-    peak = index[t]
-    for u in range(max(0, t - DRAWDOWN_WINDOW + 1), t):
+    """Fall of the time-weighted index at ``t`` from its peak of the trailing 252 sessions and the close before; in [0, 1].
+
+    The index is 1 before the book's first session (rows before it are NaN): where the window reaches back to it, that 1 counts.
+    """
+    first = t - DRAWDOWN_WINDOW
+    peak = max(index[t], 1.0) if first < 0 else index[t]
+    for u in range(max(0, first), t):
         if index[u] > peak:
             peak = index[u]
+        elif math.isnan(index[u]) and peak < 1.0:
+            peak = 1.0
     fall: float = 1.0 - index[t] / peak
     return fall
 

@@ -37,7 +37,7 @@ def test_daily_writes_three_files_and_prints_json_alone(exo, booked):
     assert ran.code == 0, ran.err
     data = json.loads(ran.out)
     assert data["session"] == "2024-01-03" and data["money"]["nav"] == 101_000.0
-    assert {line["name"]: line["value"] for line in data["limits"]}["largest sector"] is None
+    assert {line["name"]: line["value"] for line in data["limits"]}["Sector"] is None
     for kind in ("html", "json", "md"):
         assert (booked / "reports" / "daily" / f"2024-01-03.{kind}").is_file()
 

@@ -27,7 +27,7 @@ SESSIONS = (date(2024, 5, 2), date(2024, 5, 3), date(2024, 5, 6))
 def line(symbol, shares, mark, entry, stop=math.nan, age=1):
     return BookLine(
         symbol, shares, mark, 0, entry, max(entry, mark), age, math.nan, stop, math.nan, OrderReason.HARD_STOP, 0.0, OrderReason.NONE,
-        math.nan, math.nan, OrderReason.NONE, math.nan,
+        math.nan, math.nan, OrderReason.NONE, math.nan, entry,
     )  # fmt: skip
 
 

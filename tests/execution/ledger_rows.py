@@ -54,7 +54,7 @@ def line(symbol: str, shares: float = 10.0, **changes: float) -> BookLine:
     none = OrderReason.NONE
     return BookLine(
         symbol, shares, values["mark"], 0, values["entry"], values["best"], 3, values["atr"], values["stop"], values["target"],
-        OrderReason.HARD_STOP, 0.0, none, NAN, NAN, none, NAN,
+        OrderReason.HARD_STOP, 0.0, none, NAN, NAN, none, NAN, values["entry"],
     )  # fmt: skip
 
 

@@ -55,21 +55,21 @@ def test_headroom_is_the_limit_less_its_use(ledger):
     fill_ledger(ledger)
     report = report_of(ledger, sectors={"AAA": "Tech"})
     weight = 11_011 / 101_000
-    for name in ("gross exposure", "net exposure", "leverage", "largest position", "largest sector"):
+    for name in ("Gross exposure", "Net exposure", "Leverage", "Single position", "Sector"):
         assert used(report, name).value == pytest.approx(weight)
-    assert used(report, "largest position").left == pytest.approx(0.10 - weight) and used(report, "largest position").left < 0
-    assert used(report, "drawdown from the 12-month peak").value == pytest.approx(0.0)
+    assert used(report, "Single position").left == pytest.approx(0.10 - weight) and used(report, "Single position").left < 0
+    assert used(report, "Drawdown").value == pytest.approx(0.0)
 
 
 def test_an_unknown_sector_stop_or_price_makes_the_use_unknown(ledger):
     fill_ledger(ledger)
-    assert used(report_of(ledger), "largest sector").value is None
-    assert used(report_of(ledger, sectors={"AAA": None}), "largest sector").value is None
+    assert used(report_of(ledger), "Sector").value is None
+    assert used(report_of(ledger, sectors={"AAA": None}), "Sector").value is None
     unpriced, unstopped = line("CCC", 5.0, mark=NAN), line("DDD", 5.0, mark=10.0, stop=NAN)
     ledger.book_session(SessionRow(BOOK, THREE, day(101_000.0, index=1.01), (unpriced, unstopped)))
     report = report_of(ledger)
-    assert used(report, "gross exposure").value is None and used(report, "gross exposure").left is None
-    assert used(report, "largest loss if stopped").value is None
+    assert used(report, "Gross exposure").value is None and used(report, "Gross exposure").left is None
+    assert used(report, "Risk per trade").value is None
     html = DailySnapshot(report).html()
     assert html.count("unknown") > 5
 
@@ -104,7 +104,7 @@ def test_three_files_agree_and_the_same_report_gives_the_same_bytes(ledger, tmp_
     snapshot.write(tmp_path / "reports")
     assert [path.read_bytes() for path in (paths.html, paths.json, paths.markdown)] == before
     data = json.loads(before[1])
-    assert data["session"] == "2024-01-03" and data["money"]["pnl"] == pytest.approx(1000.0) and data["limits"][0]["left"] == pytest.approx(0.1)
+    assert data["session"] == "2024-01-03" and data["money"]["pnl"] == pytest.approx(1000.0) and data["limits"][-1]["left"] == pytest.approx(0.1)
     for text in (before[0].decode(), before[2].decode()):
         for word in ("101,000.00", "1,000.00", "AAA", "synthetic sample", "max position", "c0ffee"):
             assert word in text
