@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MechExoError as error:
         return _say(str(error), error.exit_code)
     except TyperException as error:
+        error.message = _plainly(error.message)
         show = getattr(error, "show", None)
         return _say(error.format_message(), error.exit_code) if show is None else (show(), error.exit_code)[1]
     except (KeyboardInterrupt, Abort):
@@ -40,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if result == INTERRUPTED:  # how Typer reports Ctrl-C
         return _say("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _plainly(message: str) -> str:
+    """Typer's words for a wrong date as a rule: they show strptime's codes."""
+    asked = r"Value error, ('.*') does not match the formats '%Y-%m-%d'"
+    return re.sub(asked, r"must be a date of the calendar like 2015-06-30; got \1", message)
 
 
 def _say(message: str, code: int) -> int:

@@ -53,6 +53,13 @@ def test_a_home_that_is_no_folder_says_so_and_makes_none(exo, tmp_path, words) -
     assert exo("--home", tmp_path / "nowhere", "init").code == 0
 
 
+@pytest.mark.parametrize("words", [("why", "A", "--date", "2015-06-31"), ("backtest", "run", "--start", "1.2.2015"), ("replay", "soon")])
+def test_a_wrong_date_is_answered_with_a_right_one(exo, workspace, words) -> None:
+    ran = exo("--home", workspace, *words)
+    assert (ran.code, "%Y" in ran.err) == (2, False)
+    assert "must be a date of the calendar like 2015-06-30; got '" in ran.err
+
+
 def test_a_store_that_cannot_be_written_says_so(exo, workspace) -> None:
     (workspace / "data").rmdir() if not any((workspace / "data").iterdir()) else (workspace / "data").rename(workspace / "other")
     (workspace / "data").write_text("a file where the folder belongs")
