@@ -258,6 +258,8 @@ def render_decision(to: Console, decision: Decision) -> None:
         to.print(orders_table(decision))
     elif decision.scheduled and not decision.scores.rank.any():
         to.print("[yellow]No orders: nobody has a score, so nothing was decided.[/]")
+    elif decision.scheduled and not decision.targets and not decision.levels:
+        to.print("[yellow]No orders: nobody was selected, or no size was allowed.[/]")
     elif decision.scheduled:
         to.print("No orders: what is held is what is wanted.")
     else:

@@ -25,6 +25,12 @@ OF_NAV = (
     ("portfolio.max_net_exposure", "longs minus shorts"),
     ("portfolio.max_drawdown", "below the peak"),
 )
+# What nobody exceeds on purpose without leverage; above it a percent was probably written where a fraction belongs.
+USUAL = (
+    ("position_sizing.max_single_trade_risk", 0.25),
+    ("position_sizing.max_position", 1.0),
+    ("position_sizing.max_sector_exposure", 1.0),
+)
 
 
 def init(
@@ -65,11 +71,14 @@ def check(as_json: JsonOption = False) -> None:
     place = home()
     loaded = load(place)
     check_factors(loaded, place / "config" / "factors.yml")
-    data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights())}
+    doubts = unusual(loaded)
+    data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights()), "notes": doubts}
 
     def render(paper: Console) -> None:
         text = f"{place / 'config'} is in order: {len(loaded.factors.weights())} factors, config hash {data['config_hash']}"
         paper.print(text, highlight=False, markup=False, soft_wrap=True)
+        for doubt in doubts:
+            paper.print(f"note: {doubt}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     emit(data, as_json, render)
 
@@ -99,6 +108,17 @@ def show(
         typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120) if values else "# every value is its default")
 
     emit(data, as_json, render)
+
+
+def unusual(config: Config) -> list[str]:
+    """Limits that are allowed but look like percent: ``max_position: 2`` is 200 % of NAV in one name."""
+    limits, said = config.risk.model_dump(), []
+    for key, most in USUAL:
+        section, name = key.split(".")
+        value = limits[section][name]
+        if value is not None and value > most:
+            said.append(f"risk_limits.yml: {key} is {value:g}, which is {value:.0%} of NAV; is {value / 100:g} ({value:g} %) meant?")
+    return said
 
 
 def check_factors(config: Config, path: Path) -> None:

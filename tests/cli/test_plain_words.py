@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import numpy as np
@@ -82,3 +83,13 @@ def test_a_damaged_snapshot_is_published_anew(exo, workspace) -> None:
     assert (ran.code, "exo data publish" in ran.err) == (3, True)
     assert exo("--home", workspace, "data", "publish").code == 0
     assert exo("--home", workspace, "data", "status").code == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("max_position", 2), ("max_sector_exposure", 3), ("max_single_trade_risk", 1)])
+def test_a_percent_that_is_allowed_as_a_fraction_is_doubted(exo, workspace, key, value) -> None:
+    assert "note:" not in exo("--home", workspace, "config", "check").out
+    limits = workspace / "config" / "risk_limits.yml"
+    limits.write_text(re.sub(rf"{key}: [0-9.]+", f"{key}: {value}", limits.read_text()))
+    ran = exo("--home", workspace, "config", "check")
+    assert ran.code == 0
+    assert f"{key} is {value}, which is {value}00% of NAV; is 0.0{value} ({value} %) meant?" in ran.out
