@@ -7,6 +7,7 @@ is never sent again, and what was planned but not sent goes out. The session aft
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,8 +23,8 @@ from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.booking import book_of, days_on, history_of
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import Desk, PaperBroker, PlayedSession
-from mech_exo.execution.reconcile import GateReport
-from mech_exo.execution.router import OrderRouter, SendResult
+from mech_exo.execution.reconcile import Break, BreakKind, GateReport
+from mech_exo.execution.router import OrderRouter, SendLimits, SendResult
 from mech_exo.execution.rows import BookId, DayFigures, DecisionRow, Intent, SessionRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
 from mech_exo.kernels.simulate import drop_order, new_account
@@ -84,7 +85,9 @@ def run_night(night: Desks, session: date) -> NightResult:
     """
     _check_session(session)
     night.broker.connect()
-    router = OrderRouter(night.ledger, night.broker, night.book, night.switch)
+    sending = night.strategy.limits.sending
+    ceiling = math.inf if sending.max_notional_per_session is None else sending.max_notional_per_session
+    router = OrderRouter(night.ledger, night.broker, night.book, night.switch, SendLimits(sending.max_orders_per_session, ceiling))
     gate = router.open_gate()
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
@@ -180,10 +183,31 @@ def _book_and_decide(night: Desks, router: OrderRouter, known: Known, missed: tu
         )
         router.plan(_intents(decision, known, desk), session)
     night.broker.take_levels(desk.book)
-    gate = router.open_gate()
+    gate = router.open_gate(late_actions(night.ledger, night.book, known, desk))
     sent = router.submit(following)
     portfolio = portfolio_of(known.row, float(desk.account["cash"][0]), desk.book, known.panel, known.universe)
     return NightResult(session, following, False, missed, gate, played, decision, row.day, nav_before, portfolio, sent)
+
+
+def late_actions(ledger: Ledger, book: BookId, known: Known, desk: Desk) -> tuple[Break, ...]:
+    """Splits and dividends of held names that the store learnt of only after the session they belong to was booked.
+
+    Shares, levels or cash are then wrong until the book is put right; meanwhile the name takes no new risk.
+    """
+    found = []
+    panel = known.panel
+    for s in np.flatnonzero(desk.book["shares"]):
+        since = known.row - int(desk.book["age"][s]) + 1
+        ratio, dividend = panel.split_ratio[since : known.row, s], panel.dividend[since : known.row, s]
+        for row in since + np.flatnonzero((ratio != 1.0) | (dividend != 0.0)):
+            session: date = panel.sessions[row].astype(object)
+            booked = ledger.session(book, session)
+            kinds = {line.kind for line in booked.events if line.symbol == panel.symbols[s]} if booked is not None else set()
+            for kind, value, nothing in (("split", panel.split_ratio[row, s], 1.0), ("dividend", panel.dividend[row, s], 0.0)):
+                if value != nothing and kind not in kinds:
+                    note = f"the {kind} of {session} ({value:g}) became known after that session was booked"
+                    found.append(Break(BreakKind.LATE_ACTION, panel.symbols[s], float("nan"), float(value), note))
+    return tuple(found)
 
 
 def _journal_played(night: Desks, played: PlayedSession, row: SessionRow) -> None:

@@ -106,11 +106,16 @@ class Strategy:
 
 
 def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:
-    """Said where a sector rule is on and not one sector is known: then every purchase is denied."""
-    if not strategy.rules.sizing.need_sector or (universe.sector >= 0).any():
-        return ()
-    off = "position_sizing.max_sector_exposure: null and selection.max_sector_share: 1.0"
-    return (f"no sector is known, so the sector limit denies every purchase: exo data import --sectors FILE, or set {off}",)
+    """Said where a sector rule is on and not one sector is known, which denies every purchase, and of multipliers that fit no sector."""
+    said = []
+    unknown = sorted(strategy.config.factors.sector_adjustments.keys() - set(universe.sector_names))
+    if unknown:
+        known = ", ".join(universe.sector_names) or "none"
+        said.append(f"sector_adjustments without a sector of that name: {', '.join(unknown)} (known: {known})")
+    if strategy.rules.sizing.need_sector and not (universe.sector >= 0).any():
+        off = "position_sizing.max_sector_exposure: null and selection.max_sector_share: 1.0"
+        said.append(f"no sector is known, so the sector limit denies every purchase: exo data import --sectors FILE, or set {off}")
+    return tuple(said)
 
 
 def missing_warnings(missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:

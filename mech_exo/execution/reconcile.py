@@ -32,6 +32,7 @@ class BreakKind(StrEnum):
     OVERFILL = "overfill"
     LOST_JOURNAL = "lost_journal"
     REVIVED_ORDER = "revived_order"
+    LATE_ACTION = "late_action"
 
 
 HALTING = frozenset({BreakKind.ACCOUNT, BreakKind.LOST_JOURNAL, BreakKind.REVIVED_ORDER, BreakKind.OVERFILL})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution.broker import BrokerInterface, NotSentError
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.reconcile import GateReport, gate
+from mech_exo.execution.reconcile import Break, GateReport, gate
 from mech_exo.execution.rows import OPEN_STATES, BookId, Intent, OrderRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
 
@@ -68,9 +68,13 @@ class OrderRouter:
         self._limits = limits or SendLimits()
         self._gate: GateReport | None = None
 
-    def open_gate(self) -> GateReport:
-        """Recover and reconcile; a break that halts is a HALT, journaled. Must precede :meth:`submit` in each process."""
+    def open_gate(self, more: Sequence[Break] = ()) -> GateReport:
+        """Recover and reconcile; a break that halts is a HALT, journaled. Must precede :meth:`submit` in each process.
+
+        ``more`` are breaks the caller found in what neither ledger nor broker knows, e.g. the market's own records.
+        """
         report = gate(self._ledger, self._broker, self._book)
+        report = replace(report, breaks=(*report.breaks, *more))
         for found in report.halting:
             self._switch.halt(str(found))
         if report.halting and not self._ledger.is_halted:

@@ -13,7 +13,7 @@ from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.cross_section import percentile, ranks
 from mech_exo.scoring.eligibility import Exclusion, exclusions
-from mech_exo.scoring.factors import BoundFactor, did_you_mean, lookup
+from mech_exo.scoring.factors import BoundFactor, lookup
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.normalize import MODES, composite_row, composite_rows
 from mech_exo.utils.settings import Direction, FactorsConfig, ScoringRules, UniverseRules
@@ -136,7 +136,7 @@ def score_rows(panel: BarPanel, universe: Universe, rows: Ints, factors: Factors
     Raises
     ------
     ConfigError
-        Unknown factor, parameter or sector, or no factor with a source.
+        Unknown factor or parameter, or no factor with a source.
     InputError
         ``rows`` is not increasing or leaves the panel; ``universe`` has another shape.
     """
@@ -172,13 +172,6 @@ def _checked_rows(rows: Ints, panel: BarPanel, universe: Universe) -> Ints:
 
 
 def _multipliers(universe: Universe, rows: Ints, adjustments: dict[str, float]) -> Floats:
-    known = dict.fromkeys(universe.sector_names)
-    for name in adjustments:
-        if known and name not in known:
-            raise ConfigError(
-                f"sector_adjustments must name sectors of the store ({', '.join(known)}); got {name!r}",
-                remedy=did_you_mean(name, known),
-            )
     by_code = np.array([adjustments.get(name, 1.0) for name in universe.sector_names] + [1.0])  # -1, unknown, reads the last
     multiplier: Floats = by_code[universe.sector[rows]]
     return multiplier

@@ -244,11 +244,22 @@ class PortfolioLimits(Model):
     max_drawdown: PositiveFraction = Field(0.10, description="from the trailing-12-month peak NAV; beyond it only reductions")
 
 
+class SendingLimits(Model):
+    """``sending:`` of ``risk_limits.yml``: what may leave for one session, counted from the journal so that a restart resets nothing.
+
+    They guard against a program run wild, not against the strategy; a backtest does not know them.
+    """
+
+    max_orders_per_session: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="beyond it orders that add risk are denied")
+    max_notional_per_session: Positive | None = Field(None, description="USD; null: no ceiling")
+
+
 class RiskLimits(Model):
     """``risk_limits.yml``: what may never be exceeded, and the stops."""
 
     position_sizing: PositionLimits = PositionLimits()
     portfolio: PortfolioLimits = PortfolioLimits()
+    sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
 
     @classmethod

@@ -133,14 +133,6 @@ def test_sector_multipliers_scale_the_composite():
     assert np.array_equal(scaled[1:], plain[1:], equal_nan=True)
 
 
-def test_a_sector_the_store_does_not_know_is_refused_if_it_knows_any():
-    panel = random_panel(3)
-    with pytest.raises(ConfigError, match=r"got 'Enrgy'") as caught:
-        score_rows(panel, random_universe(3, panel), np.array([39]), config(sectors={"Enrgy": 2.0}), OPEN_TO_ALL)
-    assert caught.value.remedy == "did you mean Energy?"
-    score_rows(panel, Universe.everyone(panel), np.array([39]), config(sectors={"Enrgy": 2.0}), OPEN_TO_ALL)
-
-
 def test_a_gap_renormalises_the_other_weights_above_the_minimum_coverage():
     panel = random_panel(8, 40, 8, gaps=0.0)
     volume = np.array(panel.volume)
