@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -166,6 +169,18 @@ class Workspace:
         if not read_only:
             self.ledger_path.parent.mkdir(parents=True, exist_ok=True)
         return Ledger.open(self.ledger_path, read_only=read_only)
+
+    @contextmanager
+    def journal(self) -> Iterator[Ledger]:
+        """The ledger to be read, beside a night that may be writing it; an empty one where none has been begun."""
+        from mech_exo.execution.ledger import Ledger
+
+        if any(self.ledger_path.parent.glob(f"{self.ledger_path.stem}.*")):  # its mark alone means that it is gone: an alarm
+            with self.ledger(read_only=True) as ledger:
+                yield ledger
+        else:
+            with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / LEDGER.name) as ledger:
+                yield ledger
 
     def paper_broker(self, ledger: Ledger) -> PaperBroker:
         """The paper broker of this workspace's book: the backtest's fills on the backtest's costs."""

@@ -55,7 +55,7 @@ def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
 
     workspace = Workspace.open(home())
     session = _session(workspace, at)
-    with workspace.ledger() as ledger:
+    with workspace.journal() as ledger:
         body = _body(workspace, ledger, session)
         booked = ledger.last_session(workspace.book_id())
         again = None if body is None else workspace.replay(ledger, session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -73,8 +74,7 @@ def test_a_mode_that_is_none_and_one_that_is_not_here(exo: Exo, market_copy: Pat
 
 def test_plan_orders_nothing_and_the_night_does_what_was_planned(exo: Exo, market_copy: Path) -> None:
     planned = only_json(exo("plan", "--date", FIRST, "--home", market_copy, "--json"))
-    with Workspace.open(market_copy).ledger(read_only=True) as ledger:
-        assert ledger.books() == ()
+    assert not Workspace.open(market_copy).ledger_path.exists()
     assert not (market_copy / "reports").exists() or not any((market_copy / "reports").rglob("*.*"))
     done = only_json(exo("run", "--date", FIRST, "--home", market_copy, "--json"))
     assert planned == done["decision"]
@@ -191,3 +191,13 @@ def test_a_second_run_while_one_is_writing_is_told_so(exo: Exo, market_copy: Pat
         for words in (("why", "SYN001"), ("replay", FIRST), ("positions",)):
             assert exo(*words, "--home", market_copy).code == 0, "looking is always possible"
     assert exo("run", "--date", SECOND, "--home", market_copy).code == 0
+
+
+def test_a_plan_only_reads(exo, market_copy, played_home, tmp_path):
+    """It leaves no ledger behind where there was none, and works while a night holds the ledger."""
+    ran = exo("plan", "--date", NIGHTS[0], "--home", market_copy, "--json")
+    assert ran.code == 0 and json.loads(ran.out)["orders"]
+    assert not Workspace.open(market_copy).ledger_path.exists()
+    shutil.copytree(played_home, tmp_path / "busy")
+    with Workspace.open(tmp_path / "busy").ledger():
+        assert exo("plan", "--home", tmp_path / "busy", "--date", NIGHTS[-1], "--json").code == 0
