@@ -24,6 +24,7 @@ from mech_exo.decision.strategy import (
     missing_warnings,
     night_buffers,
     panel_warnings,
+    reducing_warnings,
     sector_warnings,
     unscored_warnings,
 )
@@ -147,6 +148,7 @@ class EventBacktester:
         features, table = strategy.features(self.panel, self.universe, rows)
         account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
         said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *unscored_warnings(table))
+        said += reducing_warnings(days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
 
     def _play(

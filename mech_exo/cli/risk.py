@@ -96,7 +96,6 @@ def what_if(
     verdict = checker.what_if({symbol: change}, prices=prices, sectors=sectors)
     target = next(t for t in verdict.approved if t.symbol == symbol)
     approved = target.shares - checker.portfolio.shares(symbol)
-    without = _without_drawdown(checker, symbol, change, prices, sectors)
     full = target.shares == target.wanted
     data = {
         "order": {"symbol": symbol, "shares": change, "price": prices.get(symbol), "sector": sectors[symbol]},
@@ -104,7 +103,6 @@ def what_if(
         "approved_in_full": full,
         "binding": target.binding or None,
         "state": verdict.state,
-        "approved_if_no_drawdown": without,
         "breaches": [{"code": b.code, "who": b.symbol, "limit": b.limit, "value": b.value} for b in verdict.breaches],
         "targets": [_row(checker.portfolio, t) for t in verdict.approved],
         "source": account.source,
@@ -154,7 +152,7 @@ def _account(nav: float | None, peak: float | None) -> Account:
         if nav is None:
             remedy = "give --nav 100000, or book a session with exo run"
             raise InputError(f"risk needs a NAV; {workspace.home} has no booked session", remedy=remedy)
-        checker = RiskChecker(Portfolio(nav), limits, peak_nav=peak, halted=halted)
+        checker = RiskChecker(Portfolio(nav), limits, peak_nav=peak, nav_history=[nav], halted=halted)  # it begins here: no fall yet
         return Account(checker, f"an all-cash account of {nav:,.0f} USD (no session is booked here)", None, tuple(notes))
     held = [line for line in last.lines if line.shares != 0.0]
     quotes, said = _quotes(workspace, tuple(line.symbol for line in held), last.session) if held else ({}, [])
@@ -198,21 +196,6 @@ def _quotes(workspace: Workspace, symbols: tuple[str, ...], as_of: date | None) 
         column = panel.column_of(symbol)
         found[symbol] = Quote(float(panel.close[row, column]), universe.sector_name(row, column))
     return found, [f"note: {warning}" for warning in view.warnings()]
-
-
-def _without_drawdown(
-    checker: RiskChecker, symbol: str, change: int, prices: dict[str, float], sectors: dict[str, str | None]
-) -> int | None:
-    """Shares the other limits would allow if the drawdown, which is unknown, were none; None where it is known or a HALT is in force."""
-    from math import isnan
-
-    from mech_exo.risk.checker import RiskChecker
-
-    nav = checker.portfolio.nav
-    if not isnan(checker.drawdown) or checker.halted or not nav > 0.0:
-        return None
-    verdict = RiskChecker(checker.portfolio, checker.limits, peak_nav=nav).what_if({symbol: change}, prices=prices, sectors=sectors)
-    return next(t.shares for t in verdict.approved if t.symbol == symbol) - checker.portfolio.shares(symbol)
 
 
 def _row(portfolio: Portfolio, target: Any) -> dict[str, Any]:
@@ -288,9 +271,6 @@ def _draw_what_if(console: Console, data: dict[str, Any], verdict: RiskDecision)
     console.print(table)
     for found in verdict.breaches:
         console.print(_said(found), style="yellow", highlight=False, markup=False)
-    if data["approved_if_no_drawdown"] not in (None, data["approved_shares"]):
-        text = f"the drawdown is unknown (give --peak): with none, {abs(data['approved_if_no_drawdown'])} shares would pass"
-        console.print(text, style="yellow", highlight=False)
     for note in data["notes"]:
         console.print(note, style="yellow", highlight=False, markup=False)
 

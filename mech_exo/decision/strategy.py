@@ -13,7 +13,7 @@ from mech_exo.decision.rows import Features, Night, Rules, SizingParams
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, MarketView, PriceBasis, Universe
 from mech_exo.domain.portfolio import Portfolio
-from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
+from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, RiskState
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils.config import config_hash
@@ -119,11 +119,21 @@ def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:
 
 
 def missing_warnings(missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """One line for each reason why configured factors are left out, naming them."""
+    """One line naming the configured factors that are left out, by reason; nothing when none is."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in missing:
         by_reason.setdefault(reason, []).append(name)
-    return tuple(f"left out of the score: {', '.join(names)} ({reason})" for reason, names in by_reason.items())
+    parts = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+    return (f"left out of the score: {parts}",) if parts else ()
+
+
+def reducing_warnings(days: np.ndarray, limits: RiskLimits) -> tuple[str, ...]:
+    """One line when the drawdown limit allowed reductions only at some closes of ``days`` ``(T,)`` DAY."""
+    reducing = int((days["state"] == int(RiskState.REDUCING)).sum())
+    if not reducing:
+        return ()
+    limit = f"{limits.portfolio.max_drawdown:.0%} below the trailing-12-month peak"
+    return (f"only reductions were allowed at {reducing:,} of {len(days):,} closes: the drawdown limit ({limit}) was passed",)
 
 
 def unscored_warnings(table: ScoreTable) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class Recipe:
             for name, line in family.items():
                 lookup(name).bind(line.params)
         bound = {name: lookup(name).bind(line.params) for name, line in config.weights().items()}
-        missing = tuple((n, f"needs {b.factor.needs}: the store has no source") for n, b in bound.items() if b.factor.compute is None)
+        missing = tuple((n, f"needs {b.factor.needs}: no source yet") for n, b in bound.items() if b.factor.compute is None)
         used = {name: factor for name, factor in bound.items() if factor.factor.compute is not None}
         if not used:
             raise ConfigError(
