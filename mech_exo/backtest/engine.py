@@ -19,7 +19,6 @@ from mech_exo.decision.rows import Features, Rules
 from mech_exo.decision.strategy import (
     Strategy,
     StrategyFunction,
-    bars_of,
     cost_params,
     missing_warnings,
     night_buffers,
@@ -31,7 +30,7 @@ from mech_exo.decision.strategy import (
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels import code_version
-from mech_exo.kernels.records import EVENT, EventKind, Floats, Ints
+from mech_exo.kernels.records import EVENT, Bars, EventKind, Floats, Ints
 from mech_exo.kernels.simulate import new_account, new_book, new_days
 from mech_exo.utils.settings import (
     Config,
@@ -159,7 +158,7 @@ class EventBacktester:
         decision_at[rows] = np.arange(len(rows))
         book, live = new_book(symbols), np.zeros(symbols, np.int64)
         account, days, events = new_account(self.initial_cash), new_days(sessions), np.empty(1024, EVENT)
-        night, bars, costs = night_buffers(symbols), bars_of(self.panel), cost_params(self.costs)
+        night, bars, costs = night_buffers(symbols), Bars.of(self.panel), cost_params(self.costs)
         chunk = last - first if progress is None else CHUNK
         for begin in range(first, last, chunk):
             stop = min(begin + chunk, last)
@@ -194,7 +193,7 @@ class EventBacktester:
             first,
             last,
             self.flows,
-            bars_of(self.panel),
+            Bars.of(self.panel),
             new_book(symbols),
             np.zeros(symbols, np.int64),
             account,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mech_exo.decision.strategy import bars_of
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.kernels.records import EventKind, Outcome, Reason
+from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason
 from mech_exo.utils.settings import Config
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ class BacktestResult:
         """``(R,)`` :data:`mech_exo.performance.attribution.TRADE`, first in first out."""
         from mech_exo.performance.attribution import round_trips
 
-        return round_trips(self.events, self.days, bars_of(self.panel))
+        return round_trips(self.events, self.days, Bars.of(self.panel))
 
     @functools.cached_property
     def trades(self) -> pl.DataFrame:

@@ -11,10 +11,11 @@ import numpy as np
 
 from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
 from mech_exo.decision.rows import decide_row
-from mech_exo.decision.strategy import Strategy, bars_of, missing_warnings, night_buffers, sector_warnings, unscored_warnings
+from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
+from mech_exo.kernels.records import Bars
 from mech_exo.risk.rules import drawdown, risk_state
 
 
@@ -59,7 +60,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     scheduled = row in strategy.decision_rows(panel, began, row, row + 1)
     night = night_buffers(len(book))
     breaches = decide_row(
-        row, 0 if scheduled else -1, halted, bars_of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules
+        row, 0 if scheduled else -1, halted, Bars.of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules
     )
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
     method = strategy.settings.sizing.method.value

@@ -14,10 +14,11 @@ from mech_exo.domain.orders import Order, OrderKey, OrderReason
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.scores import Scores
 from mech_exo.domain.targets import TargetPosition
-from mech_exo.domain.verdict import Breach, BreachCode, RiskDecision, RiskState
-from mech_exo.kernels.records import Reason
+from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
+from mech_exo.execution.booking import reason_of
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.risk.rules import FIRST_SECTOR, Rule
+from mech_exo.risk.rules import Rule
+from mech_exo.risk.usage import breach_of
 
 if TYPE_CHECKING:
     from mech_exo.decision.rows import Night
@@ -77,11 +78,6 @@ def known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def reason_of(code: int) -> OrderReason:
-    """The domain's word for a kernel's reason code."""
-    return OrderReason[Reason(code).name]
-
-
 def position_of(symbol: str, line: np.void, opened: date, sector: str | None = None) -> Position:
     """A BOOK record as a domain position."""
     return Position(
@@ -124,7 +120,7 @@ def verdict_of(
                 known(line["profit"]),
             )
         )
-    said = tuple(_breach(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
+    said = tuple(breach_of(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
     return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
 
 
@@ -151,12 +147,6 @@ def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
 
 def _code(rule: int) -> str:
     return BreachCode[Rule(rule).name].value
-
-
-def _breach(line: np.void, symbols: tuple[str, ...], sectors: tuple[str, ...]) -> Breach:
-    who = int(line["symbol"])
-    name = symbols[who] if who >= 0 else (sectors[FIRST_SECTOR - who] if who <= FIRST_SECTOR else None)
-    return Breach(BreachCode[Rule(int(line["rule"])).name], name, float(line["limit"]), float(line["value"]))
 
 
 def _plain(decision: Decision) -> dict[str, Any]:

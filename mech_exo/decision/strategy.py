@@ -13,7 +13,7 @@ from mech_exo.decision.rows import Features, Night, Rules, SizingParams
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, MarketView, PriceBasis, Universe
 from mech_exo.domain.portfolio import Portfolio
-from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, RiskState
+from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils.config import config_hash
@@ -158,21 +158,6 @@ def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
 def night_buffers(symbols: int) -> Night:
     """Scratch for one decision over ``symbols`` names."""
     return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH))
-
-
-def bars_of(panel: BarPanel) -> Bars:
-    """The panel's arrays as the kernels take them."""
-    return Bars(
-        panel.open,
-        panel.high,
-        panel.low,
-        panel.close,
-        panel.volume,
-        panel.split_ratio,
-        panel.dividend,
-        panel.delisted,
-        panel.delisting_value,
-    )
 
 
 def cost_params(costs: CostModel) -> CostParams:

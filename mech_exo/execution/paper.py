@@ -212,7 +212,7 @@ class PaperBroker:
         self._account["live"], self._account["events"] = count, 0
         events = np.zeros(EVENTS_PER_SYMBOL * count, EVENT)
         days = new_days(len(panel.sessions))
-        bars = Bars(*(getattr(panel, name) for name in Bars._fields))
+        bars = Bars.of(panel)
         step(row, flow, bars, self._book, live, self._account, days, events, self._costs, self._max_missing)
         happened = events_of(self._symbols, events[: int(self._account["events"][0])])
         self._remember(session, days[row])

@@ -7,7 +7,7 @@ argument. Units: USD, shares (float64 that holds whole numbers), fractions; indi
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,11 @@ class Bars(NamedTuple):
     dividend: Floats
     delisted: Ints
     delisting_value: Floats
+
+    @classmethod
+    def of(cls, panel: Any) -> Bars:
+        """The arrays of a panel (anything with attributes of these names)."""
+        return cls(*(getattr(panel, name) for name in cls._fields))
 
 
 class CostParams(NamedTuple):

@@ -15,9 +15,9 @@ from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import Breach, BreachCode, RiskDecision, RiskState
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.kernels.simulate import new_book
-from mech_exo.risk.rules import BREACH, FIRST_SECTOR, PLAN, LimitParams, Rule, approve, drawdown, risk_state
+from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, approve, drawdown, risk_state
 from mech_exo.risk.stops import StopParams, stop_level, target_level
-from mech_exo.risk.usage import LimitStatus, LimitUsage, at_risk, known_nav, resting_stop, usages
+from mech_exo.risk.usage import LimitStatus, LimitUsage, at_risk, breach_of, known_nav, resting_stop, usages
 from mech_exo.utils.settings import RiskLimits
 
 
@@ -168,7 +168,7 @@ class RiskChecker:
             self._params, breaches,
         )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
-        return RiskDecision(approved, tuple(_breach(line, symbols, names) for line in breaches[:count]), state)
+        return RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
 
     def what_if(
         self,
@@ -250,9 +250,3 @@ def _whole(symbol: str, shares: float) -> int:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _breach(line: np.void, symbols: Sequence[str], sectors: Sequence[str]) -> Breach:
-    who = int(line["symbol"])
-    name = symbols[who] if who >= 0 else (sectors[FIRST_SECTOR - who] if who <= FIRST_SECTOR else None)
-    return Breach(BreachCode[Rule(int(line["rule"])).name], name, float(line["limit"]), float(line["value"]))

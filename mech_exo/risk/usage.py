@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.verdict import Breach, BreachCode
-from mech_exo.risk.rules import LimitParams, share_allowed
+from mech_exo.risk.rules import FIRST_SECTOR, LimitParams, Rule, share_allowed
 from mech_exo.risk.stops import StopParams, stop_level
 
 WARN_AT = 0.8  # share of a limit from which it is shown as a warning
@@ -189,3 +191,10 @@ def _drawdown_line(limit: float | None, fall: float, nav: float) -> LimitUsage:
     peak = nav / (1.0 - fall)
     status = _below(fall / limit) if fall <= limit else LimitStatus.BREACH
     return LimitUsage(code, LABELS[code], limit, fall, fall / limit, nav - peak * (1.0 - limit), status)
+
+
+def breach_of(line: np.void, symbols: Sequence[str], sectors: Sequence[str]) -> Breach:
+    """A BREACH record in the domain's words; ``symbols`` and ``sectors`` give the names its codes stand for."""
+    who = int(line["symbol"])
+    name = symbols[who] if who >= 0 else (sectors[FIRST_SECTOR - who] if who <= FIRST_SECTOR else None)
+    return Breach(BreachCode[Rule(int(line["rule"])).name], name, float(line["limit"]), float(line["value"]))

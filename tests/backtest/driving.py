@@ -9,9 +9,9 @@ import numpy as np
 from mech_exo.backtest.drivers import play, with_room
 from mech_exo.datasource.demo import SampleMarket, sample_market
 from mech_exo.decision.rows import decide_row
-from mech_exo.decision.strategy import Strategy, bars_of, cost_params, night_buffers
+from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.kernels.records import EVENT
+from mech_exo.kernels.records import EVENT, Bars
 from mech_exo.kernels.simulate import new_account, new_book, new_days, step
 from mech_exo.utils.settings import (
     Config,
@@ -100,7 +100,7 @@ def played(panel: BarPanel, universe: Universe, config: Config, last: int, *, co
     decision_at[rows] = np.arange(len(rows))
     book, live, account = new_book(count), np.zeros(count, np.int64), new_account(config.strategy.initial_cash)
     days, events, night = new_days(len(panel.sessions)), np.empty(16, EVENT), night_buffers(count)
-    bars, costs, patience = bars_of(panel), cost_params(config.strategy.costs), config.strategy.max_missing_sessions
+    bars, costs, patience = Bars.of(panel), cost_params(config.strategy.costs), config.strategy.max_missing_sessions
     flows = np.zeros(len(panel.sessions))
     if compiled:
         events = play(first, last, decision_at, flows, bars, features, book, live, account, days, events, night, costs, patience, strategy.rules)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mech_exo.decision.rows import SESSIONS_PER_YEAR, portfolio_volatility
-from mech_exo.decision.strategy import bars_of
 from mech_exo.domain.panel import BarPanel
+from mech_exo.kernels.records import Bars
 
 NAN = math.nan
 
@@ -21,7 +21,7 @@ def volatility(close, values, split=None, dividend=None, window=10):
         if given is not None:
             bars[name] = np.array(given, np.float64)
     panel = BarPanel.from_arrays(np.datetime64("2020-01-01") + np.arange(len(close)), [f"S{k}" for k in range(close.shape[1])], bars)
-    return portfolio_volatility(len(close) - 1, np.arange(close.shape[1]), np.array(values, np.float64), bars_of(panel), window)
+    return portfolio_volatility(len(close) - 1, np.arange(close.shape[1]), np.array(values, np.float64), Bars.of(panel), window)
 
 
 def annual(pnl):

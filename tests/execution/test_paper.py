@@ -59,7 +59,7 @@ def by_hand(panel: BarPanel, wishes: dict[int, dict[str, int]], flows: np.ndarra
     book, account, days = new_book(count), new_account(CASH), new_days(sessions)
     events = np.zeros(EVENTS_PER_SYMBOL * count * sessions, EVENT)
     live = np.zeros(count, np.int64)
-    bars = Bars(*(getattr(panel, name) for name in Bars._fields))
+    bars = Bars.of(panel)
     for t in range(sessions):
         found = np.flatnonzero((book["shares"] != 0) | (book["order"] != 0))
         live[: len(found)], account["live"] = found, len(found)

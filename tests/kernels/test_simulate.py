@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from mech_exo.decision.strategy import bars_of, cost_params
+from mech_exo.decision.strategy import cost_params
 from mech_exo.domain.panel import BarPanel
-from mech_exo.kernels.records import DAY, EVENT, EventKind, Outcome, Reason
+from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, new_account, new_book, new_days, step
 from mech_exo.utils.settings import CostModel
 
@@ -51,7 +51,7 @@ class Desk:
             busy = np.flatnonzero((self.book["order"] != 0) | (self.book["shares"] != 0))
             self.live[: len(busy)], self.account["live"] = busy, len(busy)
             before = int(self.account["events"][0])
-            bars = bars_of(self.panel)
+            bars = Bars.of(self.panel)
             step(self.t, flow, bars, self.book, self.live, self.account, self.days, self.buffer, self.costs, self.max_missing)
             assert int(self.account["events"][0]) - before <= EVENTS_PER_SYMBOL * len(busy)
             self.t += 1
