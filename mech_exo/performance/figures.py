@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mech_exo.performance import kpi
 from mech_exo.performance.drawdowns import drawdown_series
 from mech_exo.performance.periods import Calendar, rolling_sharpe, rolling_volatility
-from mech_exo.performance.ratios import YEAR, Floats, growth
+from mech_exo.performance.ratios import YEAR, Floats, from_first_close, growth
 from mech_exo.performance.trading import account_returns, costs, exposure
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ Dates = NDArray[np.datetime64]
 BLUE, VERMILLION, ORANGE, SKY, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#009E73", "#6B7680"
 INK, GRID, PAPER = "#1D2733", "#E6E9EC", "#FFFFFF"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+NUMBER, PERCENT = ",.2~f", ".2~%"
+"""Tick labels (d3): as many of two decimals as it takes to tell neighbouring ticks apart."""
+FEW_SESSIONS = 12
+"""Up to here every session is marked and named by its date; Plotly would write hours between so few."""
 DIVERGING = [[0.0, VERMILLION], [0.5, "#F7F7F5"], [1.0, BLUE]]
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -33,22 +37,27 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 def equity_figure(sessions: Dates, days: NDArray[np.void], benchmark: Floats | None = None) -> go.Figure:
     """Growth of 100 of the account, flows taken out, against the benchmark ``(T,)``; buttons choose a linear or a log axis.
 
-    The benchmark is drawn from its first known return to its first gap, joined to the account where it begins.
+    Both begin at 100 with the first session: the account holds cash then, and what the benchmark did since the close before does not
+    count (:func:`mech_exo.performance.ratios.from_first_close`); an account that already trades in its first session begins at what that
+    made of 100. A benchmark known only later joins the account where it begins; it ends at its first gap.
     """
     figure = _blank(height=380)
     value = 100.0 * growth(account_returns(days))[1:]
-    figure.add_scatter(x=sessions, y=value, name="Account", line={"color": BLUE, "width": 2}, hovertemplate="%{y:,.1f}")
+    figure.add_scatter(x=sessions, y=value, name="Account", line={"color": BLUE, "width": 2}, hovertemplate="%{y:,.2f}")
     if benchmark is not None:
-        theirs = _joined(value, benchmark)
-        figure.add_scatter(x=sessions, y=theirs, name="Benchmark", line={"color": GREY, "width": 1.3}, hovertemplate="%{y:,.1f}")
+        theirs = _joined(value, from_first_close(benchmark))
+        figure.add_scatter(x=sessions, y=theirs, name="Benchmark", line={"color": GREY, "width": 1.3}, hovertemplate="%{y:,.2f}")
+    known = value[np.isfinite(value)]
+    wide = "D2" if len(known) and known.max() > 4.0 * known.min() else None  # on a narrow axis 1, 2 and 5 alone may all be out of sight
     buttons = [
         {"label": label, "method": "relayout", "args": [{"yaxis.type": kind, "yaxis.dtick": tick}]}
-        for label, kind, tick in (("Linear", "linear", None), ("Log", "log", "D2"))
+        for label, kind, tick in (("Linear", "linear", None), ("Log", "log", wide))
     ]
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     look = {"bgcolor": PAPER, "bordercolor": GRID, "font": {"size": 12, "color": INK}, "pad": {"t": 0, "b": 4}}
-    figure.update_layout(updatemenus=[menu | look], yaxis={"tickformat": ",.0f"}, hovermode="x unified")
-    figure.update_layout(legend={"x": 0, "y": -0.1, "yanchor": "top"})
+    figure.update_layout(updatemenus=[menu | look], yaxis={"tickformat": NUMBER}, hovermode="x unified")
+    figure.update_layout(legend={"x": 0, "y": -0.16, "yanchor": "top"})
+    _dates(figure, sessions)
     return figure
 
 
@@ -61,7 +70,8 @@ def underwater_figure(sessions: Dates, days: NDArray[np.void]) -> go.Figure:
         hovertemplate="%{y:.1%}<extra></extra>",
     )  # fmt: skip
     _limit(figure, -kpi.MAX_DRAWDOWN, f"limit {kpi.MAX_DRAWDOWN:.0%}")
-    figure.update_layout(yaxis={"tickformat": ".0%", "rangemode": "tozero"}, showlegend=False, hovermode="x unified")
+    figure.update_layout(yaxis={"tickformat": PERCENT, "rangemode": "tozero"}, showlegend=False, hovermode="x unified")
+    _dates(figure, sessions)
     return figure
 
 
@@ -91,7 +101,8 @@ def rolling_figure(sessions: Dates, days: NDArray[np.void], risk_free: float = 0
         line = {"color": colour, "width": 1.6}
         figure.add_scatter(x=sessions, y=values, line=line, hovertemplate=shown + "<extra></extra>", row=row, col=1)
     _limit(figure, kpi.MIN_SHARPE, f"goal {kpi.MIN_SHARPE}")
-    figure.update_layout(showlegend=False, hovermode="x unified", yaxis2={"tickformat": ".0%", "rangemode": "tozero"})
+    figure.update_layout(showlegend=False, hovermode="x unified", yaxis2={"tickformat": PERCENT, "rangemode": "tozero"})
+    _dates(figure, sessions)
     figure.update_annotations(font={"size": 12, "color": INK})
     return figure
 
@@ -103,7 +114,8 @@ def exposure_figure(sessions: Dates, days: NDArray[np.void]) -> go.Figure:
     figure.add_scatter(x=sessions, y=gross, name="Gross", line={"color": BLUE, "width": 1.4}, hovertemplate="%{y:.0%}")
     if not np.allclose(gross, net, equal_nan=True):
         figure.add_scatter(x=sessions, y=net, name="Net", line={"color": ORANGE, "width": 1.4}, hovertemplate="%{y:.0%}")
-    figure.update_layout(yaxis={"tickformat": ".0%", "rangemode": "tozero"}, hovermode="x unified")
+    figure.update_layout(yaxis={"tickformat": PERCENT, "rangemode": "tozero"}, hovermode="x unified")
+    _dates(figure, sessions)
     return figure
 
 
@@ -120,7 +132,7 @@ def trades_figure(trades: NDArray[np.void]) -> go.Figure:
     figure.add_vline(x=-kpi.MAX_TRADE_LOSS, line={"color": INK, "width": 1, "dash": "dot"})
     figure.add_annotation(x=-kpi.MAX_TRADE_LOSS, y=1.0, yref="paper", text=f"limit −{kpi.MAX_TRADE_LOSS:.0%}", showarrow=False,
                           xanchor="right", yanchor="top", font={"size": 11, "color": GREY})  # fmt: skip
-    axis = {"tickformat": ".1%", "title": {"text": "P&L of NAV at entry"}}
+    axis = {"tickformat": PERCENT, "title": {"text": "P&L of NAV at entry"}}
     figure.update_layout(barmode="overlay", bargap=0.06, xaxis=axis, yaxis={"title": {"text": "trades"}})
     return figure
 
@@ -138,7 +150,7 @@ def costs_figure(days: NDArray[np.void]) -> go.Figure:
         hovertemplate="%{x}: %{delta:,.2f} USD<extra></extra>",
     )  # fmt: skip
     names = {"showgrid": False, "tickangle": 0, "tickfont": {"size": 10}}
-    figure.update_layout(yaxis={"tickformat": "~s", "title": {"text": "USD"}}, xaxis=names, showlegend=False)
+    figure.update_layout(yaxis={"tickformat": NUMBER, "title": {"text": "USD"}}, xaxis=names, showlegend=False)
     return figure
 
 
@@ -154,7 +166,7 @@ def exits_figure(reasons: pl.DataFrame) -> go.Figure:
     shown = "%{y}: %{text}<extra></extra>"
     look = {"marker": {"color": colours}, "textposition": "auto", "textangle": 0, "cliponaxis": False}
     figure.add_bar(x=pnl, y=names, orientation="h", text=text, hovertemplate=shown, **look)
-    axis = {"tickformat": "~s", "title": {"text": "USD"}}
+    axis = {"tickformat": NUMBER, "title": {"text": "USD"}}
     figure.update_layout(xaxis=axis, yaxis={"showgrid": False, "ticksuffix": " "}, showlegend=False)
     return figure
 
@@ -169,6 +181,23 @@ def _joined(value: Floats, returns: Floats) -> Floats:
     path = np.cumprod(1.0 + returns[first:])
     out[first:] = path * (value[first - 1] if first else 100.0)
     return out
+
+
+def _dates(figure: go.Figure, sessions: Dates) -> None:
+    """The date axes of a few sessions show these sessions and no hours; their points are marked, a single one would be invisible."""
+    if not 0 < len(sessions) <= FEW_SESSIONS:
+        return
+    room = max(np.timedelta64(12, "h"), (sessions[-1] - sessions[0]).astype("timedelta64[h]") // 20)
+    ends = [str(sessions[0] - room), str(sessions[-1] + room)]
+    named = [str(session) for session in sessions]
+    figure.update_xaxes(type="date", range=ends, tickmode="array", tickvals=named, ticktext=[_short(day) for day in sessions])
+    figure.update_traces(mode="lines+markers", marker={"size": 5})
+
+
+def _short(session: np.datetime64) -> str:
+    """Like 3 Jan 2024."""
+    year, month, day = str(session).split("-")
+    return f"{int(day)} {MONTHS[int(month) - 1]} {year}"
 
 
 def _bin_width(values: Floats) -> float:

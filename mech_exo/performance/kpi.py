@@ -123,7 +123,8 @@ def kpi_contract(sessions: NDArray[np.datetime64], days: Records, trades: Record
     """Judge an account: ``sessions``, ``days`` ``(T,)`` of DAY, ``trades`` of :data:`mech_exo.performance.attribution.TRADE`.
 
     The trailing period is the last 252 sessions (all of them when there are fewer), with the trades closed in it and the
-    positions still open; the whole period is everything.
+    positions still open; the whole period is everything. The trailing maximum drawdown begins with those sessions: a fall from an older
+    peak, or one that ended before, is not in it (the metric ``max_drawdown_12m`` looks at every session of the whole period).
     """
     returns = trading.account_returns(days)
     first = max(0, len(days) - YEAR)

@@ -16,6 +16,7 @@ from mech_exo.performance.ratios import (
     YEAR,
     Floats,
     cagr,
+    from_first_close,
     growth,
     regression,
     sharpe,
@@ -59,11 +60,16 @@ def summary(
     trades
         :data:`mech_exo.performance.attribution.TRADE`.
     benchmark
-        ``(T,)`` session returns aligned with ``sessions``, NaN unknown.
+        ``(T,)`` session returns aligned with ``sessions``, NaN unknown. The first one does not count: see
+        :func:`mech_exo.performance.ratios.from_first_close`.
     risk_free
         Annual rate in Sharpe, Sortino and alpha.
     events
         ``(M,)`` of EVENT; without it the counts of orders, fills and stop-outs are None.
+
+    ``max_drawdown`` is the deepest fall from any earlier peak of the whole period. ``max_drawdown_12m`` is the deepest fall, at any time
+    of the whole period, from the highest point of the 252 sessions before: what ``portfolio.max_drawdown`` limits. Neither is the KPI
+    contract's trailing figure, which sees the last 252 sessions alone (:func:`mech_exo.performance.kpi.kpi_contract`).
 
     Fractions unless the name ends in ``_usd`` or is an amount (equity, P&L, costs: USD); annual figures on 252 sessions.
     """
@@ -143,7 +149,7 @@ def _trades(trades: NDArray[np.void]) -> dict[str, float | int]:
 
 
 def _against(returns: Floats, benchmark: Floats | None, risk_free: float) -> dict[str, float | int]:
-    theirs = np.full(len(returns), np.nan) if benchmark is None else benchmark
+    theirs = np.full(len(returns), np.nan) if benchmark is None else from_first_close(benchmark)
     line = regression(returns, theirs, risk_free)
     return {
         "alpha_ann": line.alpha_ann,

@@ -47,6 +47,18 @@ def total_return(returns: Floats) -> float:
     return float(growth(returns)[-1] - 1.0) if len(returns) else math.nan
 
 
+def from_first_close(benchmark: Floats) -> Floats:
+    """``(T,)`` returns of a benchmark as an account meets them: its first session counts 0, unless it is unknown (NaN).
+
+    An account begins in cash and decides at its first close. It was not invested at the close before, so what the benchmark did from
+    there to the first close is nothing the account could have had: both begin at the first close.
+    """
+    theirs: Floats = benchmark.astype(np.float64)
+    if len(theirs) and np.isfinite(theirs[0]):
+        theirs[0] = 0.0
+    return theirs
+
+
 def cagr(returns: Floats) -> float:
     """Compound annual growth rate Π(1 + r)^(252 / T) - 1, a fraction; annualised by sessions. NaN below 2 sessions.
 

@@ -11,7 +11,7 @@ from mech_exo.performance import figures
 from mech_exo.performance.attribution import by_exit_reason
 from mech_exo.performance.drawdowns import drawdown_table
 from mech_exo.performance.periods import Calendar, calendar_returns
-from mech_exo.performance.ratios import growth
+from mech_exo.performance.ratios import YEAR, growth
 from mech_exo.performance.trading import account_returns
 from mech_exo.reporting import page
 from mech_exo.reporting.text import day, money, percent, ratio, whole, words
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SHOWN_TRADES = 12
 SHOWN_UNFILLED = 50
+MONEY = ("price_pnl", "dividends", "interest", "borrow", "commission", "slippage")
+GROWTH = "Of 100, time-weighted and after costs; the benchmark from the first session's close."
+EXITS = "P&L by reason of the exit, with the number of trades."
 OUTCOMES = {"no_bar": "the symbol had no bar in that session"}
 
 
@@ -70,24 +73,32 @@ def sheet(result: Result, kind: str = "Backtest") -> Sheet:
 
 def _subtitle(result: Result, kind: str) -> str:
     span = f"{result.sessions[0]} to {result.sessions[-1]}" if len(result.sessions) else "no session yet"
-    return f"{kind}, {span}: {len(result.sessions):,} sessions, {len(result.symbols):,} symbols"
+    return f"{kind}, {span}: {_counted(len(result.sessions), 'session')}, {_counted(len(result.symbols), 'symbol')}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _charts(result: Result) -> tuple[Chart, ...]:
     dates, days = result.sessions, result.days
     rate = float(result.metrics["risk_free"] or 0.0)
-    drawn: tuple[tuple[str, str, go.Figure, bool], ...] = (
-        ("Growth", "Of 100, time-weighted and after costs.", figures.equity_figure(dates, days, result.benchmark), True),
-        ("Drawdown", "Below the highest point so far.", figures.underwater_figure(dates, days), True),
-        ("Trailing twelve months", "252 sessions, drawn once they are full.", figures.rolling_figure(dates, days, rate), True),
-        ("Exposure", "Of NAV at each close.", figures.exposure_figure(dates, days), True),
-        ("Trade results", "Closed trades, net.", figures.trades_figure(result.round_trips), False),
-        ("From gross to net", "Whole period, USD.", figures.costs_figure(days), False),
-        ("Exits", "P&L by reason of the exit, with the number of trades.", figures.exits_figure(by_exit_reason(result.trades)), True),
+    no_trade = "" if result.trades.height - result.trades["open"].sum() else "No closed trade yet."
+    no_year = "" if len(dates) >= YEAR else f"Not yet {YEAR} sessions; {len(dates)} so far."
+    no_money = "" if any(days[name].any() for name in MONEY) else "Nothing gained, lost or paid yet."
+    no_session = "" if len(dates) else "No session yet."
+    drawn: tuple[tuple[str, str, go.Figure, bool, str], ...] = (
+        ("Growth", GROWTH, figures.equity_figure(dates, days, result.benchmark), True, no_session),
+        ("Drawdown", "Below the highest point so far.", figures.underwater_figure(dates, days), True, no_session),
+        ("Trailing twelve months", "252 sessions, drawn once they are full.", figures.rolling_figure(dates, days, rate), True, no_year),
+        ("Exposure", "Of NAV at each close.", figures.exposure_figure(dates, days), True, no_session),
+        ("Trade results", "Closed trades, net.", figures.trades_figure(result.round_trips), False, no_trade),
+        ("From gross to net", "Whole period, USD.", figures.costs_figure(days), False, no_money),
+        ("Exits", EXITS, figures.exits_figure(by_exit_reason(result.trades)), True, no_trade),
     )
     charts = []
-    for number, (title, caption, figure, wide) in enumerate(drawn):
-        charts.append(Chart(title, caption, page.figure_html(figure, f"chart-{number}"), wide))
+    for number, (title, caption, figure, wide, nothing) in enumerate(drawn):
+        charts.append(Chart(title, caption, "" if nothing else page.figure_html(figure, f"chart-{number}"), wide, nothing))
     return tuple(charts)
 
 

@@ -102,12 +102,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawn figure as HTML, its heading and what it shows."""
+    """A drawn figure as HTML, its heading and what it shows; where there is nothing to draw, ``nothing`` says why instead."""
 
     title: str
     caption: str
     html: str
     wide: bool = True
+    nothing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,11 @@ def metric_groups(m: Summary) -> tuple[Group, ...]:
         )),
         Group("Risk", (
             Line("Volatility, annual", percent(m["volatility_ann"])),
-            Line("Sharpe", ratio(m["sharpe"]), f"± {ratio(m['sharpe_standard_error'])} standard error (Lo 2002)"),
+            Line("Sharpe", ratio(m["sharpe"]), _error(m, " standard error (Lo 2002)")),
             Line("Sortino", ratio(m["sortino"])),
             Line("Calmar", ratio(m["calmar"])),
-            Line("Maximum drawdown", percent(m["max_drawdown"])),
-            Line("… from the trailing-12-month peak", percent(m["max_drawdown_12m"])),
+            Line("Maximum drawdown", percent(m["max_drawdown"]), "whole period, from any earlier peak"),
+            Line("… from a 12-month peak", percent(m["max_drawdown_12m"]), "at any time of the whole period; what the risk limit sees"),
             Line("Longest drawdown, sessions", whole(m["longest_drawdown_sessions"])),
             Line("Drawdown at the end", percent(m["drawdown"])),
             Line("Skewness", ratio(m["skewness"])),
@@ -115,11 +115,16 @@ def headline(m: Summary) -> tuple[Line, ...]:
     return (
         Line("CAGR", percent(m["cagr"])),
         Line("Volatility", percent(m["volatility_ann"])),
-        Line("Sharpe", ratio(m["sharpe"]), f"± {ratio(m['sharpe_standard_error'])}"),
+        Line("Sharpe", ratio(m["sharpe"]), _error(m)),
         Line("Max. drawdown", percent(m["max_drawdown"])),
         Line("Trades", whole(m["trades"])),
         Line("Win rate", percent(m["win_rate"], 1)),
     )
+
+
+def _error(m: Summary, what: str = "") -> str:
+    """The Sharpe ratio's standard error; nothing where it is unknown."""
+    return "" if m["sharpe_standard_error"] is None else f"± {ratio(m['sharpe_standard_error'])}{what}"
 
 
 def basis(m: Summary) -> str:

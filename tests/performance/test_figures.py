@@ -33,6 +33,23 @@ def test_the_benchmark_joins_the_account_and_stops_at_a_gap():
     assert np.isnan(theirs[[0, 1, 3]]).all() and theirs[2] == pytest.approx(165.0)
 
 
+def test_both_lines_begin_at_100_in_the_first_session():
+    days = make_days([100.0, 110.0, 121.0], price_pnl=[0.0, 10.0, 11.0])
+    mine, theirs = figures.equity_figure(weekdays(3), days, np.array([-0.022, 0.5, 0.1])).data
+    assert list(mine.y) == pytest.approx([100.0, 110.0, 121.0]) and list(theirs.y) == pytest.approx([100.0, 150.0, 165.0])
+
+
+@pytest.mark.parametrize("count", [1, 3, figures.FEW_SESSIONS])
+def test_the_date_axis_of_a_few_sessions_names_them_and_no_hour(count):
+    dates, days = weekdays(count), make_days([100.0] * count)
+    for figure in (figures.equity_figure(dates, days), figures.underwater_figure(dates, days), figures.exposure_figure(dates, days)):
+        axis = figure.layout.xaxis
+        assert list(axis.tickvals) == [str(day) for day in dates] and axis.ticktext[0] == "4 Jan 2010"
+        assert np.datetime64(axis.range[0]) < dates[0] and np.datetime64(axis.range[1]) > dates[-1]
+        assert all(line.mode == "lines+markers" for line in figure.data)
+    assert figures.equity_figure(weekdays(13), make_days([100.0] * 13)).layout.xaxis.tickvals is None
+
+
 def test_underwater_reaches_the_maximum_drawdown(sample):
     figure = figures.underwater_figure(sample.sessions, sample.days)
     assert -min(figure.data[0].y) == pytest.approx(max_drawdown(growth(account_returns(sample.days))))

@@ -151,3 +151,9 @@ def test_months_and_years_compound_to_the_whole():
 
 def test_session_rate_compounds_to_the_annual_rate():
     assert (1 + ratios.session_rate(0.05)) ** 252 == pytest.approx(1.05)
+
+
+def test_a_benchmark_counts_from_the_first_close():
+    theirs = np.array([-0.022, 0.5, np.nan])
+    assert ratios.from_first_close(theirs).tolist()[:2] == [0.0, 0.5] and theirs[0] == -0.022
+    assert np.isnan(ratios.from_first_close(np.array([np.nan, 0.1]))[0]) and not len(ratios.from_first_close(np.zeros(0)))

@@ -100,6 +100,16 @@ def test_an_account_without_trades_or_sessions_still_gets_a_page(tmp_path):
     assert "no session yet" in empty and "NaN" not in empty.replace(page.plotly_source(), "")
 
 
+def test_what_cannot_be_drawn_yet_is_said_instead(written, tmp_path):
+    charts = {chart.title: chart for chart in sheet(Sample(length=1, names=1, symbols=("S",))).charts}
+    assert charts["Trade results"].nothing == charts["Exits"].nothing == "No closed trade yet."
+    assert charts["Trailing twelve months"].nothing == "Not yet 252 sessions; 1 so far." and not charts["Exits"].html
+    assert charts["Growth"].html and not charts["Growth"].nothing
+    html = write_tearsheet(Sample(length=1, names=1, symbols=("S",)), tmp_path / "short.html").read_text()
+    assert html.count("No closed trade yet.") == 2 and "1 session, 1 symbol<" in html
+    assert "No closed trade yet." not in written
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = page.write_text(tmp_path / "a.html", "old")
 
