@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reaso
 from mech_exo.performance.attribution import round_trips, trades_frame
 from mech_exo.performance.kpi import KpiReport, kpi_contract
 from mech_exo.performance.metrics import Summary, summary
+from mech_exo.reporting.text import once
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,6 +96,7 @@ def account_record(
     """The account of ``book`` since its first booked session.
 
     ``panel`` must hold the booked sessions and traded symbols; ``benchmark`` ``(T,)`` is aligned with its sessions.
+    To ``warnings`` come those of the last decision in the journal.
 
     Raises
     ------
@@ -120,8 +124,17 @@ def account_record(
         events=np.array([_event(t, column, line) for t, line in lines], EVENT),
         bars=_bars(panel, rows),
         benchmark=None if benchmark is None else benchmark[rows],
-        warnings=warnings,
+        warnings=once((*warnings, *_said(ledger, book, history))),
     )
+
+
+def _said(ledger: Ledger, book: BookId, history: Sequence[BookedDay]) -> tuple[str, ...]:
+    """The warnings of the last night that decided: what its page shows, e.g. which factors were left out of the score."""
+    for booked in reversed(history):
+        decision = ledger.decision(book, booked.session)
+        if decision is not None:
+            return tuple(str(warning) for warning in json.loads(decision.body)["warnings"])
+    return ()
 
 
 def _events(ledger: Ledger, book: BookId, day: BookedDay) -> tuple[EventLine, ...]:

@@ -55,6 +55,8 @@ def test_performance_measures_the_account(exo, booked):
     m = data["metrics"]
     assert m["total_return"] == pytest.approx(0.01) and (m["orders"], m["fills"], m["open_trades"], m["trades"]) == (2, 1, 1, 0)
     assert m["win_rate"] is None and data["kpi"]["whole_period"]["sharpe"]["verdict"] == "not enough data"
+    said = json.loads(exo("report", "daily", "--json", "--home", booked).out)["warnings"]
+    assert said and set(said) <= set(data["warnings"])
     assert "Account paper" in (booked / "reports" / "performance.html").read_text()
     assert exo("report", "performance", "--home", booked).code == 0
 
