@@ -21,6 +21,11 @@ from mech_exo.domain.errors import LedgerError
 Row = TypeVar("Row")
 GENESIS = "0" * 64
 """Hash before the first row of a chain."""
+OTHER_VERSION = (
+    "run the version that wrote it (its `exo ledger backup` copies and verifies the ledger); or keep a copy of the files data/ledger.* "
+    "and begin a new book: name another strategy in config/strategy.yml"
+)
+"""Not this version's own backup: that reads every row of its copy and stops at the same one."""
 
 
 def encode(row: object) -> str:
@@ -31,11 +36,16 @@ def encode(row: object) -> str:
 def decode(kind: type[Row], text: str) -> Row:
     """The row of class ``kind`` that :func:`encode` wrote; a field it did not have then takes its default.
 
-    Raises LedgerError when the text does not fit the class.
+    Raises LedgerError when the text does not fit the class; a field that is lacking and has no default means another version wrote it.
     """
     try:
         return cast(Row, _typed(kind, json.loads(text)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except KeyError as error:
+        raise LedgerError(
+            f"a journal row must have every field of {kind.__name__}; this one lacks {error}: another version of this program wrote it",
+            remedy=OTHER_VERSION,
+        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise LedgerError(f"a journal row must read as {kind.__name__}; {error}") from error
 
 

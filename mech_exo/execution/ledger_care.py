@@ -107,7 +107,11 @@ def backup(connection: sqlite3.Connection, dest: Path) -> VerifyReport:
     if dest.exists():
         raise LedgerError(f"a backup never overwrites a file; {dest} exists", remedy="choose another name")
     dest.parent.mkdir(parents=True, exist_ok=True)
-    report = _copy(connection, dest)
+    try:
+        report = _copy(connection, dest)
+    except LedgerError:
+        dest.unlink(missing_ok=True)
+        raise
     if not report.sound:
         dest.unlink()
         mark_of(dest).path.unlink(missing_ok=True)

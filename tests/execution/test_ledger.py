@@ -305,5 +305,19 @@ def test_a_row_written_before_a_field_existed_reads_with_its_default() -> None:
     del old["stored_until"]
     assert codec.decode(DecisionRow, json.dumps(old)) == row
     del old["data_hash"]
-    with pytest.raises(LedgerError, match="must read as DecisionRow"):
+    with pytest.raises(LedgerError, match="lacks 'data_hash': another version .* wrote it(?s:.*)another strategy"):
         codec.decode(DecisionRow, json.dumps(old))
+    with pytest.raises(LedgerError, match="must read as DecisionRow"):
+        codec.decode(DecisionRow, json.dumps(old | {"data_hash": 7}))
+
+
+def test_a_row_of_another_version_leaves_no_unverified_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = codec.encode
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        with monkeypatch.context() as other:
+            other.setattr(codec, "encode", lambda row: whole(row).replace('"data_hash":"d",', ""))
+            ledger.record_decision(DecisionRow(BOOK, DAY_ONE, datetime(2024, 1, 2, 22, tzinfo=UTC), "c", "k", "d", b"{}"))
+        for read in (lambda: ledger.decision(BOOK, DAY_ONE), ledger.verify, lambda: ledger.backup(tmp_path / "copy.sqlite")):
+            with pytest.raises(LedgerError, match="another version"):
+                read()
+    assert not (tmp_path / "copy.sqlite").exists()
