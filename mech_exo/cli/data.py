@@ -49,6 +49,7 @@ def import_(
     Exit code 0: all in order. 1: stored, but something in the files wants a look. 2: a file is unusable and was left out.
     """
     from mech_exo.datasource.importer import ImportRequest, run_import
+    from mech_exo.datasource.storage import DataStorage
     from mech_exo.domain.errors import InputError
     from mech_exo.domain.panel import PriceBasis
     from mech_exo.utils.config import load
@@ -69,7 +70,10 @@ def import_(
         benchmark_name=name or settings.benchmark or "SPY",
         max_jump=settings.max_jump,
     )
+    fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
     with _writer() as storage, console().status("opening the store") as status:
+        if fresh:
+            _say_where(place)
         report = run_import(storage, request, status.update)
     emit({**_as_mapping(report), "attention": report.attention}, as_json, lambda paper: _show_report(paper, report))
     if report.attention:
@@ -151,6 +155,12 @@ def _writer(*, existing: bool = False) -> DataStorage:
     if existing and not database.exists():
         raise MissingDataError(f"market data must be imported first; {database} does not exist", remedy="exo data import FILE…")
     return DataStorage(database)
+
+
+def _say_where(place: Path) -> None:
+    """A folder without configuration may be the wrong one: say, once, that a store was made in it."""
+    text = f"{place} has no configuration yet: a new store was made in {place / 'data'}; its configuration comes with: exo init {place}"
+    console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _reader() -> DataStorage:

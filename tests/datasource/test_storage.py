@@ -400,9 +400,9 @@ def test_ohlc_data_has_returns_volatility_and_atr_of_the_current_bars(store: Dat
 
 
 def test_a_snapshot_serves_what_the_store_serves_and_never_changes(store: DataStorage, home: Path) -> None:
+    store.store_ohlc_data(bars())
     with pytest.raises(MissingDataError, match="exo data publish"):
         DataStorage.snapshot(home)
-    store.store_ohlc_data(bars())
     store.publish()
     old = DataStorage.snapshot(home)
     before = old.view().panel()

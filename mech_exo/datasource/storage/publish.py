@@ -11,7 +11,7 @@ import duckdb
 
 from mech_exo.datasource.storage import durable, facts
 from mech_exo.datasource.storage.arrays import query_grid, save_grid
-from mech_exo.datasource.storage.connection import Connection, WriterLock, connect, run
+from mech_exo.datasource.storage.connection import SETTINGS, Connection, WriterLock, connect, run
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 
 FOLDER = "snapshots"
@@ -50,6 +50,22 @@ def current(database: Path) -> Path | None:
     if not path.is_file():
         raise StoreError(f"{pointer} must name a snapshot; {path.name} is missing", remedy="exo data publish")
     return path
+
+
+def holds_bars(database: Path) -> bool:
+    """Whether a bar is stored: an import that broke off leaves tables without rows, or no tables yet.
+
+    True too where that cannot be seen (another process is writing, the file is damaged): publishing then says which.
+    """
+    try:
+        con = duckdb.connect(str(database), read_only=True, config=SETTINGS)
+    except duckdb.Error:
+        return True
+    try:
+        made = run(con, "select count(*) from information_schema.tables where table_name = 'bars'")[0][0]
+        return bool(made) and bool(run(con, "select 1 from bars limit 1"))
+    finally:
+        con.close()
 
 
 def publish(con: Connection, database: Path) -> SnapshotRef:

@@ -69,12 +69,12 @@ class DataStorage:
         Raises
         ------
         MissingDataError
-            Nothing was published yet.
+            Nothing was published yet. The remedy: publish where bars are stored; import where none are, as after a broken-off import.
         """
         database = cls.path_in(home)
         path = publish.current(database)
         if path is None:
-            remedy = "exo data publish" if database.exists() else IMPORT_COMMAND
+            remedy = "exo data publish" if database.exists() and publish.holds_bars(database) else IMPORT_COMMAND
             raise MissingDataError(
                 f"market data must be imported and published first; {publish.snapshot_folder(database)} has no snapshot", remedy=remedy
             )
