@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mech_exo.cli.tables import number
 from mech_exo.decision.strategy import missing_warnings
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +38,8 @@ def explain(symbol: str, body: Body, ledger: Ledger, book: BookId, sectors: Sect
         known = [line["symbol"] for line in body["scores"]] + list(body["excluded"])
         near = difflib.get_close_matches(symbol, known, 3, 0.5)
         raise InputError(
-            f"{symbol!r} was not known on {session}",
-            remedy=f"did you mean {', '.join(near)}?" if near else "exo data status lists what is stored",
+            f"{cut(symbol)!r} was not known on {session}",
+            remedy=f"did you mean {', '.join(map(cut, near))}?" if near else "exo data status lists what is stored",
         )
     orders = [row for row in ledger.orders(book, session=date.fromisoformat(body["session"])) if row.order.symbol == symbol]
     fills = [row.fill for row in ledger.fills(book) if row.fill.symbol == symbol and row.fill.session <= session]

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.frames import as_polars
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -157,5 +157,5 @@ def _said(column: pl.Series) -> pl.Series:
 
 
 def shown(row: Mapping[str, object]) -> str:
-    """A row for a message: its filled cells."""
-    return ", ".join(f"{name}={value}" for name, value in row.items() if value is not None and not name.startswith("_"))
+    """A row for a message: its filled cells, long ones cut."""
+    return ", ".join(f"{name}={cut(value)}" for name, value in row.items() if value is not None and not name.startswith("_"))

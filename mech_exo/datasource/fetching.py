@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from mech_exo.domain.errors import ConfigError, DataError, InputError
+from mech_exo.domain.errors import ConfigError, DataError, InputError, cut
 from mech_exo.utils.retry import ATTEMPTS, DEADLINE_SECONDS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, download_policy
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig
 
@@ -140,7 +140,7 @@ def symbols_of(symbols: Sequence[str] | str) -> tuple[str, ...]:
         raise InputError("a download needs at least one symbol; got none")
     for symbol in wanted:
         if not SYMBOL.fullmatch(symbol):
-            raise InputError(f"a symbol has 1 to 20 letters, digits or . ^ = -; got {symbol!r}")
+            raise InputError(f"a symbol has 1 to 20 letters, digits or . ^ = -; got {cut(symbol)!r}")
     return wanted
 
 

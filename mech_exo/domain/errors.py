@@ -18,6 +18,14 @@ A message states the rule, then the value, then the remedy. A denied order is a 
 
 from __future__ import annotations
 
+LONGEST = 40
+
+
+def cut(text: object) -> str:
+    """What a user gave, for a message: at most 40 characters, the last one an ellipsis where there are more."""
+    whole = str(text)
+    return whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
+
 
 class MechExoError(Exception):
     """Root of every error this program raises on purpose.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.panel import BAR_FIELDS, PRICE_FIELDS, BarPanel
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _price_checks(rows: pl.DataFrame) -> pl.DataFrame:
             first = bad.row(0, named=True)
             raise InputError(
                 f"a price must be above 0 and finite; {bad.height} rows break it, "
-                f"first {first['symbol']} {first['date']} {name}={first[name]}",
+                f"first {cut(first['symbol'])} {first['date']} {name}={first[name]}",
                 remedy="import the file with `exo data import`, which quarantines bad rows, or drop them",
             )
     _refuse_bars(rows, contradictory(), "high must be at least, low at most, open and close")
@@ -111,7 +111,7 @@ def _price_checks(rows: pl.DataFrame) -> pl.DataFrame:
             bad = rows.filter(~_sane_action(name).fill_null(True))
             if bad.height:
                 first = bad.row(0, named=True)
-                raise InputError(f"{rule}; {bad.height} rows break it, first {first['symbol']} {first['date']} {name}={first[name]}")
+                raise InputError(f"{rule}; {bad.height} rows break it, first {cut(first['symbol'])} {first['date']} {name}={first[name]}")
     return rows
 
 
@@ -129,7 +129,7 @@ def _refuse_bars(rows: pl.DataFrame, wrong: pl.Expr, rule: str) -> None:
         first = bad.row(0, named=True)
         shown = " ".join(f"{name}={first[name]}" for name in BAR_FIELDS)
         raise InputError(
-            f"{rule}; {bad.height} rows break it, first {first['symbol']} {first['date']} {shown}",
+            f"{rule}; {bad.height} rows break it, first {cut(first['symbol'])} {first['date']} {shown}",
             remedy="import the file with `exo data import`, which quarantines bad rows, or drop them",
         )
 
@@ -147,7 +147,7 @@ def _refuse_duplicates(rows: pl.DataFrame, flat: NDArray[np.int64], shape: tuple
     if doubled:
         first = rows.filter(pl.struct("symbol", "date").is_duplicated()).row(0, named=True)
         raise InputError(
-            f"a symbol has one row per date; {doubled} rows are doubled, first {first['symbol']} {first['date']}",
+            f"a symbol has one row per date; {doubled} rows are doubled, first {cut(first['symbol'])} {first['date']}",
             remedy="drop the duplicates, e.g. frame.unique(['symbol', 'date'])",
         )
 

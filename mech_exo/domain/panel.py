@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 
 if TYPE_CHECKING:
     import polars as pl
@@ -181,8 +181,8 @@ class BarPanel:
 
             near = difflib.get_close_matches(symbol, self.symbols, 3, 0.5)
             raise InputError(
-                f"the symbol must be one of the panel's {len(self.symbols)}; got {symbol!r}",
-                remedy=f"did you mean {', '.join(near)}?" if near else None,
+                f"the symbol must be one of the panel's {len(self.symbols)}; got {cut(symbol)!r}",
+                remedy=f"did you mean {', '.join(map(cut, near))}?" if near else None,
             )
         return column
 

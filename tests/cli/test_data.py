@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import polars as pl
 import pytest
 
 from mech_exo.datasource.storage import DataStorage
+from mech_exo.domain.errors import InputError
+from mech_exo.domain.panel import BarPanel
 from tests.datasource.market import bars, changed, days
 
 Exo = Callable[..., Any]
@@ -108,6 +111,33 @@ def test_commands_on_nothing_say_what_to_do(data: Exo) -> None:
     for words in (("status",), ("quarantine",), ("publish",), ("backup", "x.duckdb")):
         ran = data(*words)
         assert (ran.code, ran.out) == (3, "") and "exo data import" in ran.err
+
+
+def test_without_a_snapshot_the_remedy_is_what_is_missing(data: Exo, prices: Path, workspace: Path) -> None:
+    assert data("import", prices.with_name("absent.csv")).code == 2  # the store is made, nothing is in it
+    assert DataStorage.path_in(workspace).exists() and "→ exo data import" in data("status").err
+    assert data("import", prices).code == 0
+    shutil.rmtree(workspace / "data" / "snapshots")
+    assert "→ exo data publish" in data("status").err
+
+
+def test_a_store_made_outside_a_workspace_says_where_once(exo: Exo, prices: Path, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    first = exo("--home", place, "data", "import", prices, "--json")
+    assert first.code == 0 and json.loads(first.out)["bars"]
+    assert str(place / "data") in first.err.replace("\n", "") and f"exo init {place}" in first.err.replace("\n", "")
+    assert "exo init" not in exo("--home", place, "data", "import", prices).err
+
+
+def test_a_long_symbol_is_cut_in_what_is_said(data: Exo, prices: Path) -> None:
+    long = "X" * 300
+    bars(("AAA", long)).write_csv(prices)
+    ran = data("import", prices)
+    assert ran.code == 1 and "X" * 39 + "…" in ran.out and "X" * 40 not in ran.out
+    with pytest.raises(InputError, match=r"X{39}…'$") as raised:
+        BarPanel.from_frame(bars()).column_of(long)
+    assert "X" * 40 not in str(raised.value)
 
 
 def test_one_name_for_two_things_is_refused(data: Exo, prices: Path) -> None:

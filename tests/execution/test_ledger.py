@@ -305,7 +305,7 @@ def test_a_row_written_before_a_field_existed_reads_with_its_default() -> None:
     del old["stored_until"]
     assert codec.decode(DecisionRow, json.dumps(old)) == row
     del old["data_hash"]
-    with pytest.raises(LedgerError, match="lacks 'data_hash': another version .* wrote it(?s:.*)another strategy"):
+    with pytest.raises(LedgerError, match=r"lacks 'data_hash': another version .* wrote it(?s:.*)another strategy"):
         codec.decode(DecisionRow, json.dumps(old))
     with pytest.raises(LedgerError, match="must read as DecisionRow"):
         codec.decode(DecisionRow, json.dumps(old | {"data_hash": 7}))

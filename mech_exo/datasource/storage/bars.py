@@ -17,7 +17,7 @@ from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, table, transaction
 from mech_exo.datasource.storage.others import add_sectors
 from mech_exo.datasource.storage.summary import ImportSummary
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.frames import as_polars
 from mech_exo.domain.panel import PriceBasis
 
@@ -204,8 +204,8 @@ def _counts(reasons: pl.Series) -> dict[str, int]:
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(map(cut, names[:SHOWN])) + more
 
 
 def _told(row: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in row.items() if name != UNREADABLE and name in base.BARS)
+    return " ".join(f"{name}={cut(value)}" for name, value in row.items() if name != UNREADABLE and name in base.BARS)
