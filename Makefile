@@ -17,7 +17,7 @@ export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types layers docs bench lock clean check-python
+.PHONY: help run test lint types layers docs bench faults lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,10 @@ docs: $(DEV) ## Build the documentation into site/.
 bench: $(DEV) ## Run every benchmark in bench/ (ARGS=--json for machines).
 	@set -e; ran=0; for script in bench/[!_]*.py; do test -f "$$script" || continue; echo "== $$script" >&2; $(BIN)/python "$$script" $(ARGS); ran=1; done; \
 	test $$ran = 1 || { echo "bench/ holds no script" >&2; exit 1; }
+
+faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000).
+	EXO_TEST_KILLS=$(or $(KILLS),200) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
+		$(BIN)/python -m pytest tests/faults tests/oracles tests/laws
 
 lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements-dev.txt
