@@ -41,8 +41,9 @@ docs: $(DEV) ## Build the documentation into site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(DEV) ## Run every benchmark in bench/ (ARGS=--json for machines).
-	@set -e; ran=0; for script in bench/[!_]*.py; do test -f "$$script" || continue; echo "== $$script" >&2; $(BIN)/python "$$script" $(ARGS); ran=1; done; \
-	test $$ran = 1 || { echo "bench/ holds no script" >&2; exit 1; }
+	@ran=0; missed=0; for script in bench/[!_]*.py; do test -f "$$script" || continue; echo "== $$script" >&2; \
+		$(BIN)/python "$$script" $(ARGS) || missed=1; ran=1; done; \
+	test $$ran = 1 || { echo "bench/ holds no script" >&2; exit 1; }; exit $$missed
 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000).
 	EXO_TEST_KILLS=$(or $(KILLS),200) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \

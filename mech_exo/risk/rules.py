@@ -96,12 +96,12 @@ def drawdown(index: np.ndarray, t: int) -> float:
     The index is 1 before the book's first session (rows before it are NaN): where the window reaches back to it, that 1 counts.
     """
     first = t - DRAWDOWN_WINDOW
-    peak = max(index[t], 1.0) if first < 0 else index[t]
+    peak = index[t]
+    if peak < 1.0 and (first < 0 or math.isnan(index[first])):
+        peak = 1.0
     for u in range(max(0, first), t):
         if index[u] > peak:
             peak = index[u]
-        elif math.isnan(index[u]) and peak < 1.0:
-            peak = 1.0
     fall: float = 1.0 - index[t] / peak
     return fall
 
