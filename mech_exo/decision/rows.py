@@ -321,7 +321,8 @@ def settle(
 def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules) -> None:
     """What every close does, decision or not: stop and target levels, time exits, the risk state."""
     protect(book, live, account[0].live, rules.stops)
-    days[t].state = risk_state(drawdown(days["index"], t), halted, rules.limits)
+    fall = drawdown(days["index"], t) if rules.limits.drawdown < math.inf else math.nan
+    days[t].state = risk_state(fall, halted, rules.limits)
 
 
 @njit
