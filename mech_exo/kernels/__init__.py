@@ -6,10 +6,12 @@ another file, so the cache folder is named by a hash of all compiled sources: an
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar, cast
@@ -45,15 +47,30 @@ def _hash(paths: Iterable[Path]) -> str:
 
 @functools.cache
 def cache_folder() -> Path:
-    """Folder of the compiled functions of these sources, under ``$XDG_CACHE_HOME/mech_exo``; the oldest others are dropped."""
+    """Folder of the compiled functions of these sources, under ``$XDG_CACHE_HOME/mech_exo``; the oldest others are dropped.
+
+    Where that cannot be written, a folder of this process alone: everything is then compiled anew each time.
+    """
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mech_exo"
     folder = root / _hash(compiled_sources())
-    folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)
-    others = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
-    for stale in others[KEPT_VERSIONS:]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+    except OSError:
+        own = tempfile.mkdtemp(prefix="mech_exo-")
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return Path(own)
+    for stale in sorted(root.iterdir(), key=_last_used, reverse=True)[KEPT_VERSIONS:]:
         shutil.rmtree(stale, ignore_errors=True)
     return folder
+
+
+def _last_used(folder: Path) -> float:
+    """When a version was last used; 0 when another process dropped it just now."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def njit(function: Function) -> Function:

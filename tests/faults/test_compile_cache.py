@@ -68,3 +68,13 @@ def test_an_edited_page_compiles_nothing(tree):
     other = tree / "src" / "mech_exo" / "domain" / "portfolio.py"
     other.write_text(other.read_text() + "\n# a comment\n")
     assert process(tree) == (170.0, 1, 0)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(repository, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code = "from mech_exo.kernels import cache_folder; from mech_exo.risk.stops import target_level; print(cache_folder())"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "file")}, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert not Path(ran.stdout.strip()).exists(), "it is taken away at the end"
