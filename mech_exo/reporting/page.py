@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,18 +52,3 @@ def plotly_source() -> str:
 
     source: str = get_plotlyjs()
     return source.replace("</script", "<\\/script")
-
-
-def write_text(path: Path, content: str) -> Path:
-    """Replace the file ``path`` by ``content`` (UTF-8), folders made as needed: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

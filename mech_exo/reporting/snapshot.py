@@ -11,6 +11,7 @@ from typing import Any
 from mech_exo.reporting import page
 from mech_exo.reporting.night import NavPoint, NightReport
 from mech_exo.reporting.text import UNKNOWN, percent
+from mech_exo.utils.durable import write_text
 
 __all__ = ["DailySnapshot", "NightReport", "SnapshotPaths"]
 
@@ -51,9 +52,9 @@ class DailySnapshot:
         """Write the three files under ``folder``/daily and return their paths."""
         stem = Path(folder) / "daily" / self.report.session.isoformat()
         return SnapshotPaths(
-            html=page.write_text(stem.with_suffix(".html"), self.html()),
-            json=page.write_text(stem.with_suffix(".json"), self.json()),
-            markdown=page.write_text(stem.with_suffix(".md"), self.markdown()),
+            html=write_text(stem.with_suffix(".html"), self.html()),
+            json=write_text(stem.with_suffix(".json"), self.json()),
+            markdown=write_text(stem.with_suffix(".md"), self.markdown()),
         )
 
     def html(self) -> str:

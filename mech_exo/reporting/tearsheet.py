@@ -18,6 +18,7 @@ from mech_exo.reporting.text import day, money, percent, ratio, whole, words
 from mech_exo.reporting.view import Chart, Line, Month, Result, Sheet, Year
 from mech_exo.reporting.wording import basis, headline, kpi_lines, metric_groups, span, verdict_line
 from mech_exo.utils.config import effective
+from mech_exo.utils.durable import write_text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -37,7 +38,7 @@ def write_tearsheet(result: Result, path: Path | str, *, kind: str = "Backtest")
     ``kind`` says what the record is, e.g. "Paper account". Plotly is inlined once; a content security policy in the page forbids
     every request. The file appears whole or not at all.
     """
-    return page.write_text(Path(path), page.render("tearsheet.html", sheet(result, kind)))
+    return write_text(Path(path), page.render("tearsheet.html", sheet(result, kind)))
 
 
 def sheet(result: Result, kind: str = "Backtest") -> Sheet:

@@ -21,7 +21,8 @@ OLD, NEW = bars(("AAA", "BBB"), days(count=50), seed=1), bars(tuple(f"S{n:03d}" 
 CHILD = """
 import os, signal, sys, time
 import polars as pl
-from mech_exo.datasource.storage import DataStorage, arrays, bars, durable, facts, publish
+from mech_exo.datasource.storage import DataStorage, arrays, bars, facts, publish
+from mech_exo.utils import durable
 
 def die(*_, **__):
     print("now", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ from mech_exo.reporting import page
 from mech_exo.reporting.tearsheet import sheet, write_tearsheet
 from mech_exo.reporting.text import money, percent
 from mech_exo.reporting.wording import verdict_line
+from mech_exo.utils.durable import write_text
 from tests.reporting.sample import Sample
 
 EVIL = "<script>alert(1)</script>"
@@ -111,12 +113,12 @@ def test_what_cannot_be_drawn_yet_is_said_instead(written, tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = page.write_text(tmp_path / "a.html", "old")
+    path = write_text(tmp_path / "a.html", "old")
 
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        page.write_text(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

@@ -18,10 +18,10 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource.storage.connection import Connection, run, table
-from mech_exo.datasource.storage.durable import flush_file, flush_folder
 from mech_exo.datasource.storage.facts import BARS, STAGED, Cut, visible, within
 from mech_exo.domain.panel import BAR_FIELDS
 from mech_exo.utils import calendar
+from mech_exo.utils.durable import flush_file, flush_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import duckdb
 
-from mech_exo.datasource.storage import durable, facts
+from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.arrays import query_grid, save_grid
 from mech_exo.datasource.storage.connection import SETTINGS, Connection, WriterLock, connect, run
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
+from mech_exo.utils import durable
 
 FOLDER = "snapshots"
 POINTER = "CURRENT"

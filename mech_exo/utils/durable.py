@@ -42,11 +42,16 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace the file ``path`` by ``text``: a reader sees the old or the new, never a part."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        flush_file(file)
-    partial.replace(path)
-    flush_folder(path.parent)
+def write_text(path: Path, text: str) -> Path:
+    """Replace the file ``path`` by ``text`` (UTF-8), folders made as needed: a reader sees the old or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            flush_file(file)
+        partial.replace(path)
+        flush_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
