@@ -206,7 +206,7 @@ def late_actions(ledger: Ledger, book: BookId, known: Known, desk: Desk) -> tupl
             for kind, value, nothing in (("split", panel.split_ratio[row, s], 1.0), ("dividend", panel.dividend[row, s], 0.0)):
                 if value != nothing and kind not in kinds:
                     note = f"the {kind} of {session} ({value:g}) became known after that session was booked"
-                    found.append(Break(BreakKind.LATE_ACTION, panel.symbols[s], float("nan"), float(value), note))
+                    found.append(Break(BreakKind.LATE_ACTION, panel.symbols[s], math.nan, float(value), note))
     return tuple(found)
 
 

@@ -20,6 +20,7 @@ from mech_exo.utils.config import config_hash
 from mech_exo.utils.settings import Config, CostModel, RiskLimits, SizingMethod, StrategyConfig
 
 if TYPE_CHECKING:
+    from mech_exo.scoring.inputs import FactorInputs
     from mech_exo.scoring.scorer import ScoreTable
 
 
@@ -83,16 +84,18 @@ class Strategy:
 
     def features(self, panel: BarPanel, universe: Universe, rows: Ints) -> tuple[Features, ScoreTable]:
         """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at."""
+        from mech_exo.scoring.inputs import FactorInputs
         from mech_exo.scoring.scorer import score_rows
 
-        table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe)
-        return self._features(panel, universe, rows, table), table
+        inputs = FactorInputs(panel)  # adjusted once, for the factors and for the sizes
+        table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
+        volatility, atr = self._dispersion(inputs, rows)
+        return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows])), table
 
-    def _features(self, panel: BarPanel, universe: Universe, rows: Ints, table: ScoreTable) -> Features:
+    def _dispersion(self, inputs: FactorInputs, rows: Ints) -> tuple[Floats, Floats]:
+        """Daily volatility and ATR (as-traded USD) at ``rows``, each ``(K, N)``, or ``(K, 0)`` where no rule reads it."""
         from mech_exo.kernels.rolling import atr_rows, volatility_rows
-        from mech_exo.scoring.inputs import FactorInputs
 
-        inputs = FactorInputs(panel)
         sizing = self.settings.sizing
         none = np.empty((len(rows), 0))
         volatility, atr = none, none
@@ -100,9 +103,9 @@ class Strategy:
             volatility = volatility_rows(inputs.total_return, rows, sizing.volatility_window)
         if sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None:
             atr = atr_rows(inputs.high, inputs.low, inputs.close, rows, sizing.atr_window)
-            if panel.has_actions:
-                atr = atr * (panel.close[rows] / inputs.close[rows])
-        return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]))
+            if inputs.panel.has_actions:
+                atr = atr * (inputs.panel.close[rows] / inputs.close[rows])
+        return volatility, atr
 
 
 def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ class BreachCode(StrEnum):
     UNKNOWN_PRICE = "unknown_price"
     UNKNOWN_NAV = "unknown_nav"
     UNKNOWN_SECTOR = "unknown_sector"
-    UNKNOWN_VOLATILITY = "unknown_volatility"
     DRAWDOWN = "max_drawdown"
     HALTED = "halted"
     TRADE_RISK = "max_single_trade_risk"

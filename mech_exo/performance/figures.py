@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Dates = NDArray[np.datetime64]
 
-BLUE, VERMILLION, ORANGE, SKY, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#009E73", "#6B7680"
+BLUE, VERMILLION, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#6B7680"
 INK, GRID, PAPER = "#1D2733", "#E6E9EC", "#FFFFFF"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 NUMBER, PERCENT = ",.2~f", ".2~%"

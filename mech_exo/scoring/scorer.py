@@ -126,12 +126,14 @@ class ScoreTable:
         )
 
 
-def score_rows(panel: BarPanel, universe: Universe, rows: Ints, factors: FactorsConfig, rules: UniverseRules) -> ScoreTable:
+def score_rows(
+    panel: BarPanel, universe: Universe, rows: Ints, factors: FactorsConfig, rules: UniverseRules, inputs: FactorInputs | None = None
+) -> ScoreTable:
     """Score every name of ``panel`` at the close of each of ``rows`` ``(K,)``, strictly increasing.
 
     Each factor reads rows up to the one it is asked for; values are normalised among the names that pass ``rules`` in that
     session (``factors.scoring``), directed, and weighted. The composite is multiplied by its sector's multiplier: above 1 the
-    opinion counts for more, a bad one too; an unknown sector has 1.
+    opinion counts for more, a bad one too; an unknown sector has 1. ``inputs`` are the panel's, where the caller reads them too.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def score_rows(panel: BarPanel, universe: Universe, rows: Ints, factors: Factors
     recipe = Recipe.of(factors)
     multiplier = _multipliers(universe, rows, factors.sector_adjustments)
     excluded = exclusions(panel, universe, rows, rules)
-    inputs = FactorInputs(panel)
+    inputs = inputs or FactorInputs(panel)
     raw = np.empty((len(recipe.factors), len(rows), len(panel.symbols)))
     for f, factor in enumerate(recipe.factors):
         raw[f] = factor.values(inputs, rows)
