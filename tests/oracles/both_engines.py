@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mech_exo.backtest import limit, on_close, stop
+from mech_exo.decision.tickets import limit, on_close, stop
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.kernels.records import DAY, EventKind, Outcome, Reason
 from mech_exo.utils.settings import CostModel, MarginRules, StopRules
@@ -38,7 +38,9 @@ def backtester_of(panel, function, terms: Terms, flows):
         hard=terms.hard, trailing=terms.trailing, target=terms.target, time_sessions=terms.time, volatility_atr=None,
         active_on_entry=terms.at_entry,
     )  # fmt: skip
-    margin = MarginRules(initial=terms.initial, maintenance_long=terms.maintenance_long, maintenance_short=terms.maintenance_short)
+    margin = None
+    if terms.initial is not None:
+        margin = MarginRules(initial=terms.initial, maintenance_long=terms.maintenance_long, maintenance_short=terms.maintenance_short)
     made = EventBacktester(
         panel,
         function,

@@ -55,7 +55,6 @@ class NaiveAccount:
         self.meet(day, "day", +1)
         self.meet(day, "close", -1)
         self.meet(day, "close", +1)
-        self.expire(day)
         self.mark(day)
         longs = sum(p.shares * p.mark for p in self.held.values() if p.shares > 0)
         shorts = sum(p.shares * p.mark for p in self.held.values() if p.shares < 0)
@@ -133,20 +132,19 @@ class NaiveAccount:
             if s not in self.tickets or self.tickets[s].shares * side <= 0:
                 continue
             ticket = self.tickets[s]
-            if ticket.kind == phase and self.market.price(day, s, phase) is None:
-                del self.tickets[s]
-                self.note(day, s, "order", ticket.why, ticket.shares, None, outcome="no_bar")
-                continue
             reference = ticket.reached(phase, *self.market.bar(day, s))
             if reference is not None:
                 del self.tickets[s]
                 self.execute(day, s, ticket, reference, phase)
+            elif phase == ticket.last_phase:
+                del self.tickets[s]
+                self.unreached(day, s, ticket)
 
     def execute(self, day, s, ticket, reference, phase):
         """Fill what volume and buying power allow; the rest is carried, or was not to be had."""
-        side = 1 if ticket.shares > 0 else -1
-        takes = min(abs(ticket.shares), self.volume_allows(day, s))
-        fills = self.margin_allows(s, side, takes, reference)
+        side, wants = (1 if ticket.shares > 0 else -1), abs(ticket.shares)
+        may = self.margin_allows(s, side, wants, reference)
+        fills = min(may, self.volume_allows(day, s))
         if fills:
             price = reference
             if ticket.kind != "limit" or phase == "open":
@@ -154,13 +152,13 @@ class NaiveAccount:
             if ticket.kind == "limit":
                 price = min(price, ticket.price) if side > 0 else max(price, ticket.price)
             self.trade(day, s, side * fills, reference, price, self.terms.fee(fills, price), "order", ticket.why, ticket, phase)
-        if takes > fills:
-            self.note(day, s, "order", ticket.why, tidy(side * (takes - fills)), None, outcome="no_margin")
-        if abs(ticket.shares) > takes:
-            rest = replace(ticket, shares=tidy(side * (abs(ticket.shares) - takes)))
+        if may > fills:
+            rest = replace(ticket, shares=tidy(side * (may - fills)))
             if ticket.kind == "stop":
                 rest = replace(rest, kind="open", price=None, keep=False)
             self.carry(day, s, rest, "order")
+        if wants > may:
+            self.note(day, s, "order", ticket.why, tidy(side * (wants - may)), None, outcome="no_margin")
         if fills and phase == "day":
             self.rest_of_the_bar(day, s, reference)
 
@@ -174,14 +172,14 @@ class NaiveAccount:
         volume = self.market.volumes[day][s]
         return 0 if volume is None else self.terms.lots(self.terms.participation * volume)
 
-    def expire(self, day):
-        """Limits and stops that were not reached."""
-        for s, ticket in sorted(self.tickets.items()):
-            if ticket.keep:
-                self.carry(day, s, ticket, "order")
-            else:
-                self.note(day, s, "order", ticket.why, ticket.shares, None, outcome="expired")
-        self.tickets = {}
+    def unreached(self, day, s, ticket):
+        """The session is over for it: kept, expired, or without a bar to meet."""
+        if ticket.keep:
+            self.carry(day, s, ticket, "order")
+            return
+        nothing = self.market.bar(day, s)[:3] == (None, None, None)
+        outcome = "no_bar" if nothing or ticket.kind in ("open", "close") else "expired"
+        self.note(day, s, "order", ticket.why, ticket.shares, None, outcome=outcome)
 
     # margin
 
@@ -197,20 +195,18 @@ class NaiveAccount:
             gross += abs(value)
         return equity / self.terms.initial - gross
 
-    def margin_allows(self, s, side, takes, reference):
-        """How many of the shares an order would take the account may carry; a reduction is never cut."""
-        if math.isinf(self.room):
-            return takes
+    def margin_allows(self, s, side, wants, reference):
+        """How much of an order the account may carry: what reduces or turns a position to its own size is never cut, growth is."""
         has = self.held[s].shares * side if s in self.held else 0
-        reduces = min(takes, max(0, -has))
-        adds = takes - reduces
-        affordable = self.terms.lots(max(0.0, self.room / reference + reduces))
-        return tidy(reduces + min(adds, affordable)) if adds else takes
+        free = max(0, -2 * has)
+        if math.isinf(self.room) or wants <= free:
+            return wants
+        return min(wants, tidy(free + self.terms.lots(max(0.0, self.room) / reference)))
 
     def margin_call(self):
         """{symbol: order} that brings every position down by the same share."""
         terms = self.terms
-        if terms.maintenance_long is None or terms.maintenance_short is None:
+        if terms.initial is None:
             return {}
         required = sum(
             abs(p.shares) * p.mark * (terms.maintenance_long if p.shares > 0 else terms.maintenance_short) for p in self.held.values()
@@ -289,7 +285,8 @@ class NaiveAccount:
         position = self.held.get(s)
         before = position.shares if position else 0
         after = tidy(before + shares)
-        self.room -= (abs(after) - abs(before)) * reference
+        if kind == "order":
+            self.room -= (abs(after) - abs(before)) * reference
         if after == 0:
             del self.held[s]
         elif before * after > 0:
@@ -345,14 +342,14 @@ class NaiveAccount:
             return
         self.carried = forced
         for s in sorted((set(self.held) | set(wishes)) - due):
-            self.ask(day, s, wishes.get(s, Wish(0)), bool(call))
+            self.ask(day, s, wishes.get(s, Wish(0)))
 
-    def ask(self, day, s, wish, called):
+    def ask(self, day, s, wish):
         have, close = self.held[s].shares if s in self.held else 0, self.market.closes[day][s]
-        want = wish.shares
-        if close is None or not self.nav > 0 or called:  # what is unknown, and who is called, may only reduce
+        want, called = wish.shares, s in self.carried
+        if close is None or not self.nav > 0 or called:  # what is unknown, or called, may only reduce
             want = (want if abs(want) <= abs(have) else have) if want * have > 0 else 0
-        if called and s in self.carried and (abs(want) >= abs(have + self.carried[s].shares) or wish.kind != "open"):
+        if called and (abs(want) >= abs(have + self.carried[s].shares) or wish.kind != "open"):
             return  # the call reduces more, and for sure
         if want == have:
             return

@@ -29,9 +29,9 @@ class Terms:
     cash_rate: float = 0.0
     margin_rate: float = 0.06
     borrow_rate: float = 0.005
-    initial: float | None = None
-    maintenance_long: float | None = None
-    maintenance_short: float | None = None
+    initial: float | None = None  # None = no margin rules at all
+    maintenance_long: float = 0.25
+    maintenance_short: float = 0.30
     fractional: bool = False
     patience: int = 10
     hard: float | None = None

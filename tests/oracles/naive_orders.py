@@ -44,6 +44,11 @@ class Ticket:
     stop_why: str = "none"
     target: float | None = None
 
+    @property
+    def last_phase(self):
+        """The part of the day in which it has its last turn."""
+        return self.kind if self.kind in ("open", "close") else "day"
+
     def reached(self, phase, opened, high, low, close):
         """The price at which the order meets the market at the ``open``, during the ``day`` or at the ``close``; None = it does not."""
         if self.kind in ("open", "close"):

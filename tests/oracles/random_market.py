@@ -97,9 +97,9 @@ def draw_terms(rng: random.Random):
         patience=rng.choice([1, 2, 5]), hard=maybe(0.03, 0.1), trailing=maybe(0.04, 0.12), target=maybe(0.05, 0.2, 1.5),
         time=maybe(1, 3, 8), at_entry=rng.random() < 0.6,
     )  # fmt: skip
-    terms.initial = maybe(0.5, 1.0)
-    if rng.random() < 0.4:
-        terms.maintenance_long, terms.maintenance_short = rng.choice([(0.25, 0.3), (0.5, 0.5), (0.9, 0.8)])
+    if rng.random() < 0.6:
+        terms.initial = rng.choice([0.5, 0.5, 1.0])
+        terms.maintenance_long, terms.maintenance_short = rng.choice([(0.25, 0.3), (0.5, 0.45), (0.9, 0.8)])
     return terms
 
 

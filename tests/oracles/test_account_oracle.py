@@ -11,7 +11,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mech_exo.decision.strategy import shares
+from mech_exo.backtest import shares
 from mech_exo.kernels.records import EventKind, Outcome, Reason
 from tests.oracles.both_engines import asked, backtester_of, compare
 from tests.oracles.naive_account import NaiveAccount

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mech_exo.decision.strategy import shares
+from mech_exo.backtest import shares
 from tests.oracles.both_engines import asked, backtester_of, compare
 from tests.oracles.naive_account import NaiveAccount
 from tests.oracles.naive_market import NaiveMarket, Terms
@@ -80,7 +80,6 @@ def unfilled(day, outcome, count, kind="order"):
         (STOP, 95, -10, (93, 99, 92, 98), 93),
         (STOP, 95, -10, (100, 101, 95, 98), 95),
         (STOP, 95, -10, (100, 101, 95.01, 98), None),
-        (LIMIT, 95, 10, (None, None, None, None), None),  # no bar does not reach it
     ],
 )
 def test_a_limit_and_a_stop_order_against_a_bar(kind, level, count, bar, price):
@@ -109,6 +108,7 @@ def test_a_market_order_needs_its_price():
     assert one([100, (None, 101, 99, 100)], {0: Wish(5)})[0] == [unfilled(1, "no_bar", 5)]
     assert one([100, (100, 101, 99, None)], {0: Wish(5, "close")})[0] == [unfilled(1, "no_bar", 5)]
     assert one([100, (None, 101, 99, 103)], {0: Wish(5, "close")})[0] == [filled(1, 5, 103)]
+    assert one([100, None], {0: Wish(5, LIMIT, 95)})[0] == [unfilled(1, "no_bar", 5)]
 
 
 def test_a_kept_order_waits_until_the_book_is_decided_anew():
@@ -219,7 +219,7 @@ def test_the_rest_of_a_stop_leaves_at_the_open_and_of_a_target_goes_on_resting()
 # --- margin --------------------------------------------------------------------------------------------------------------------------
 
 MARGIN = replace(FREE, cash=1_000.0, initial=0.5)
-CALLED = replace(FREE, cash=2_000.0, maintenance_long=0.25, maintenance_short=0.3)
+CALLED = replace(MARGIN, cash=2_000.0)
 
 
 def test_buying_power_cuts_what_enlarges_and_does_not_order_it_anew():
