@@ -61,7 +61,6 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
         if position.order_reason == MARGIN_CALL and change * position.order < 0.0:
             continue
         drop_order(position)
-        position.rest = 0.0
         if abs(change) < WHOLE:
             continue
         position.order = change
@@ -132,6 +131,5 @@ def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float
         if position.order * away > 0.0 and abs(position.order) >= abs(away):
             continue
         drop_order(position)
-        position.rest = 0.0
         position.order = away
         position.order_reason = MARGIN_CALL

@@ -123,6 +123,7 @@ def fill(
 def drop_order(position: np.ndarray) -> None:
     """The order is done with, filled or not."""
     position.order = 0.0
+    position.rest = 0.0
     position.order_reason = 0
     position.order_kind = 0
     position.order_level = math.nan
@@ -143,9 +144,10 @@ def say(t: int, s: int, kind: int, outcome: int, reason: int, shares: float, acc
 
 @inlined
 def end_order(t: int, s: int, outcome: int, book: np.ndarray, account: np.ndarray, events: np.ndarray) -> None:
-    """Drop an order that could not fill, if there is one, and say so."""
-    if book[s].order != 0.0:
-        say(t, s, ORDER, outcome, book[s].order_reason, book[s].order, account, events)
+    """Drop an order that could not fill, or the rest of one, if there is one, and say so."""
+    left = book[s].order + book[s].rest  # an order that met the market has a rest instead
+    if left != 0.0:
+        say(t, s, ORDER, outcome, book[s].order_reason, left, account, events)
     drop_order(book[s])
 
 

@@ -43,8 +43,6 @@ def mark(
         if math.isnan(close):
             position.missing += 1
             if position.missing >= terms.max_missing:
-                if position.rest != 0.0:
-                    position.order, position.rest = position.rest, 0.0  # ends with the position
                 close_out(t, s, position.mark, STALE_CLOSE, NO_BARS, book, account, day, events)
                 continue
         else:

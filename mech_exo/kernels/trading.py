@@ -139,7 +139,11 @@ def exit_position(
     t: int, s: int, which: int, reference: float, bars: Bars, book: np.ndarray, account: np.ndarray, day: np.ndarray,
     events: np.ndarray, costs: CostParams, terms: Terms,
 ) -> None:
-    """A resting stop (it becomes a market order and slips) or target (a limit: it does not) is reached at ``reference``."""
+    """A resting stop (it becomes a market order and slips) or target (a limit: it does not) is reached at ``reference``.
+
+    It takes the place of the name's order: both would trade the same shares.
+    """
+    end_order(t, s, ENDED, book, account, events)
     position = book[s]
     side = 1.0 if position.shares > 0.0 else -1.0
     held = abs(position.shares)
@@ -154,7 +158,6 @@ def exit_position(
     if filled < held:
         say(t, s, kind, CARRIED, reason, -side * (held - filled), account, events)
         if which == STOP_HIT:  # a target's rest goes on resting
-            end_order(t, s, ENDED, book, account, events)
             position.order_reason = reason
             position.rest = -side * (held - filled)
 
