@@ -48,13 +48,16 @@ def mark(
         else:
             position.mark = close
             position.missing = 0
+        high, low = bars.high[t, s], bars.low[t, s]
+        if position.age == 0 and math.isfinite(position.best):  # entered after the open: only the close surely came later
+            high, low = close, close
         if position.shares > 0.0:
-            if bars.high[t, s] > position.best:
-                position.best = bars.high[t, s]
+            if high > position.best:
+                position.best = high
             day.long_value += position.shares * position.mark
         else:
-            if bars.low[t, s] < position.best:
-                position.best = bars.low[t, s]
+            if low < position.best:
+                position.best = low
             day.short_value += position.shares * position.mark
         live[kept] = s
         kept += 1

@@ -202,6 +202,8 @@ def later_orders(
                 continue
             slips = position.order_kind != LIMIT
             room = fill_order(t, s, reference, room, bars, book, account, day, events, costs, terms, slips)
+            if position.age == -1:
+                position.best = reference  # what the bar showed before the entry is no peak of the position
             if not at_close:
                 entry_stop(t, s, reference, bars, book, account, day, events, costs, terms)
 
