@@ -11,7 +11,7 @@ from mech_exo.kernels import inlined, njit
 from mech_exo.kernels.account import WHOLE, drop_order, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
 from mech_exo.risk.rules import approve, drawdown, margin_call, risk_state
-from mech_exo.risk.stops import protect
+from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
 ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
@@ -71,9 +71,18 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
         position.order_keep = entry.keep
         position.order_level = order_level(entry, change, close[s], rules.sizing)
         if rules.stops.active_on_entry:
-            position.order_stop = entry.stop
-            position.order_stop_reason = entry.stop_reason
-            position.order_target = entry.profit
+            attach_levels(position, entry, rules.stops)
+
+
+@njit
+def attach_levels(position: np.ndarray, entry: np.ndarray, stops: StopParams) -> None:
+    """The levels an entry carries hang on the price it is expected at: the order's own, else the close the plan was made at."""
+    position.order_stop, position.order_stop_reason, position.order_target = entry.stop, entry.stop_reason, entry.profit
+    price = position.order_level
+    if not math.isnan(price) and entry.target * position.shares <= 0.0:
+        side = 1.0 if entry.target > 0.0 else -1.0
+        position.order_stop, position.order_stop_reason = stop_level(side, price, price, entry.atr, stops)
+        position.order_target = target_level(side, price, stops)
 
 
 @njit
