@@ -154,10 +154,10 @@ def end_order(t: int, s: int, outcome: int, book: np.ndarray, account: np.ndarra
 @inlined
 def lots_down(exact: float, lot: float) -> float:
     """``exact`` shares towards 0 to whole lots; what rounding left just under a lot is that lot (49 × 1/49)."""
-    return float(np.trunc(exact / lot + (WHOLE if exact > 0.0 else -WHOLE)) * lot)
+    return float(np.trunc((exact + (WHOLE if exact > 0.0 else -WHOLE)) / lot) * lot)
 
 
 @njit
 def lots_up(exact: float, lot: float) -> float:
     """``exact`` shares (≥ 0) up to whole lots; what rounding left just over a lot is that lot."""
-    return float(np.ceil(exact / lot - WHOLE) * lot)
+    return float(np.ceil((exact - WHOLE) / lot) * lot)
