@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from mech_exo.decision.tickets import limit, on_close, stop
 from mech_exo.backtest.engine import EventBacktester
+from mech_exo.decision.tickets import limit, on_close, stop
 from mech_exo.kernels.records import DAY, EventKind, Outcome, Reason
 from mech_exo.utils.settings import CostModel, MarginRules, StopRules
 from tests.oracles.naive_account import NaiveAccount

@@ -213,8 +213,13 @@ class NaiveAccount:
         )
         if self.nav >= required:
             return {}
-        share = 1 - self.nav / required if self.nav > 0 else 1
-        return {s: Ticket(-math.copysign(1, p.shares) * terms.lots_up(share * abs(p.shares)), "margin_call") for s, p in self.held.items()}
+        share, orders = (1 - self.nav / required if self.nav > 0 else 1), {}
+        for s, position in self.held.items():
+            side, away, rest = (-1 if position.shares > 0 else 1), terms.lots_up(share * abs(position.shares)), self.carried.get(s)
+            if rest and rest.kind == "open" and rest.shares * side > 0:
+                away = max(away, abs(rest.shares))  # what was to leave at that open anyway
+            orders[s] = Ticket(side * away, "margin_call")
+        return orders
 
     # resting exits
 
@@ -334,11 +339,7 @@ class NaiveAccount:
         due = {s for s, p in self.held.items() if self.terms.time is not None and p.age >= self.terms.time}
         forced = call | {s: Ticket(-self.held[s].shares, "time_stop") for s in due}
         if wishes is None:
-            for s, ticket in forced.items():
-                rest = self.carried.get(s)
-                sells_more = rest and rest.kind == "open" and rest.shares * ticket.shares > 0 and abs(rest.shares) >= abs(ticket.shares)
-                if s in due or not sells_more:
-                    self.carried[s] = ticket
+            self.carried |= forced
             return
         self.carried = forced
         for s in sorted((set(self.held) | set(wishes)) - due):

@@ -256,8 +256,8 @@ def test_a_margin_call_without_equity_closes_everything():
 
 @pytest.mark.parametrize(("wanted", "sold"), [(40, -14), (100, -14), (27, -14), (26, -14), (10, -30), (0, -40), (-5, -40)])
 def test_a_decision_may_only_reduce_further_than_the_call(wanted, sold):
-    events, _ = played([[100, 100], [100, 100], [60, 100], [60, 100]], {0: {0: Wish(40)}, 2: {0: Wish(wanted), 1: Wish(5)}}, CALLED)
-    assert [event[1:] for event in events[1:]] == [(0, "order", "filled", sold, 60)]
+    events, _ = one([100, 100, 60, 60], {0: Wish(40), 2: Wish(wanted)}, CALLED)
+    assert events[1:] == [filled(3, sold, 60)]
 
 
 def test_an_order_that_may_not_fill_does_not_stand_in_for_the_call():
