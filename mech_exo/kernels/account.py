@@ -157,6 +157,12 @@ def lots_down(exact: float, lot: float) -> float:
     return float(np.trunc((exact + (WHOLE if exact > 0.0 else -WHOLE)) / lot) * lot)
 
 
+@inlined
+def at_most(shares: float, most: float) -> float:
+    """``shares``, cut to ``most``; what only rounding would take off is no cut."""
+    return shares if most > shares - WHOLE else most
+
+
 @njit
 def lots_up(exact: float, lot: float) -> float:
     """``exact`` shares (≥ 0) up to whole lots; what rounding left just over a lot is that lot."""

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from mech_exo.kernels import inlined, njit
-from mech_exo.kernels.account import ORDER, drop_order, end_order, fill, lots_down, say
+from mech_exo.kernels.account import ORDER, at_most, drop_order, end_order, fill, lots_down, say
 from mech_exo.kernels.costs import commission, slippage
 from mech_exo.kernels.matching import NO_EXIT, STOP_HIT, resting_exit
 from mech_exo.kernels.records import Bars, CostParams, EventKind, Floats, OrderKind, Outcome, Reason, Terms
@@ -30,7 +30,7 @@ def available(t: int, s: int, shares: float, bars: Bars, costs: CostParams, term
     if costs.participation == math.inf:
         return shares
     most = lots_down(costs.participation * bars.volume[t, s], terms.lot)
-    return min(shares, most) if most > 0.0 else 0.0
+    return at_most(shares, most) if most > 0.0 else 0.0
 
 
 @njit
@@ -56,7 +56,7 @@ def granted(shares: float, held: float, reference: float, room: float, lot: floa
         return wanted
     growth = max(0.0, lots_down(max(0.0, room) / reference, lot))
     flip = 2.0 * abs(held) if held * shares < 0.0 else 0.0
-    return min(wanted, flip + growth)
+    return at_most(wanted, flip + growth)
 
 
 @inlined
