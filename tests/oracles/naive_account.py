@@ -359,4 +359,7 @@ class NaiveAccount:
             long, entry = wish.shares > 0, close if wish.price is None else wish.price
             ticket.stop, ticket.stop_why = self.level(long, entry, entry)
             ticket.target = self.profit(long, entry)
+            if want * have > 0:  # it adds: what it carries is what rests there
+                position = self.held[s]
+                ticket.stop, ticket.stop_why, ticket.target = position.stop, position.stop_why, position.target
         self.carried[s] = ticket
