@@ -11,7 +11,7 @@ from mech_exo.kernels import inlined, njit
 from mech_exo.kernels.account import WHOLE, drop_order, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
 from mech_exo.risk.rules import approve, drawdown, margin_call, risk_state
-from mech_exo.risk.stops import protect
+from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
 ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
@@ -48,7 +48,8 @@ def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
 def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book: np.ndarray, rules: Rules) -> None:
     """Orders for the next session = approved target − held; an entry carries its levels when stops are active on entry.
 
-    They take the place of what was to be ordered anew. A time exit stands; a margin call may only be enlarged.
+    They take the place of what was to be ordered anew. A time exit stands. So does tonight's margin call (an earlier one's rest does not),
+    unless the decision reduces more, as surely as the call does, and no further than to nothing.
     """
     for i in range(count):
         s = names[i]
@@ -56,12 +57,11 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
         if position.order_reason == TIME:
             continue
         change = entry.target - position.shares
-        if position.order_reason == MARGIN_CALL and abs(change) <= abs(position.order):
-            continue
-        if position.order_reason == MARGIN_CALL and change * position.order < 0.0:
-            continue
+        if position.order_reason == MARGIN_CALL and position.rest == 0.0:
+            change = math.copysign(min(abs(change), abs(position.shares)), change)
+            if entry.kind != ON_OPEN or abs(change) <= abs(position.order) or change * position.order < 0.0:
+                continue
         drop_order(position)
-        position.rest = 0.0
         if abs(change) < WHOLE:
             continue
         position.order = change
@@ -71,9 +71,18 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
         position.order_keep = entry.keep
         position.order_level = order_level(entry, change, close[s], rules.sizing)
         if rules.stops.active_on_entry:
-            position.order_stop = entry.stop
-            position.order_stop_reason = entry.stop_reason
-            position.order_target = entry.profit
+            attach_levels(position, entry, rules.stops)
+
+
+@njit
+def attach_levels(position: np.ndarray, entry: np.ndarray, stops: StopParams) -> None:
+    """The levels an entry carries hang on the price it is expected at: the order's own, else the close the plan was made at."""
+    position.order_stop, position.order_stop_reason, position.order_target = entry.stop, entry.stop_reason, entry.profit
+    price = position.order_level
+    if not math.isnan(price) and entry.target * position.shares <= 0.0:
+        side = 1.0 if entry.target > 0.0 else -1.0
+        position.order_stop, position.order_stop_reason = stop_level(side, price, price, entry.atr, stops)
+        position.order_target = target_level(side, price, stops)
 
 
 @njit
@@ -122,16 +131,15 @@ def order_anew(book: np.ndarray, live: Ints, held: int) -> None:
 
 @njit
 def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
-    """Order ``share`` of every position away at the next open; what leaves by itself already, or leaves by more, stays as it is."""
+    """Order ``share`` of every position away at the next open, or what was to leave there anyway where that is more."""
     for i in range(held):
         position = book[live[i]]
         if position.shares == 0.0 or position.order_reason == TIME:
             continue
         side = 1.0 if position.shares > 0.0 else -1.0
         away = -side * min(abs(position.shares), lots_up(share * abs(position.shares), lot))
-        if position.order * away > 0.0 and abs(position.order) >= abs(away):
-            continue
+        if position.order_kind == ON_OPEN and position.order * away > 0.0 and abs(position.order) > abs(away):
+            away = position.order
         drop_order(position)
-        position.rest = 0.0
         position.order = away
         position.order_reason = MARGIN_CALL

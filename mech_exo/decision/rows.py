@@ -132,9 +132,9 @@ def size_one(
     plan: np.ndarray, s: int, side: float, shares: float, position: np.ndarray, price: float, atr: float, sizing: SizingParams,
     stops: StopParams,
 ) -> None:
-    """Write one name's wanted size and its levels: where a held position's rest, else those its entry would carry."""
+    """Write one name's wanted size (in lots) and its levels: where a held position's rest, else those its entry would carry."""
     entry = plan[s]
-    size, held = side * methods.whole(shares, sizing.lot), position.shares
+    size, held = side * shares, position.shares
     if size * held > 0.0 and abs(size - held) < sizing.buffer * abs(size):
         size = held
     entry.wanted = size
@@ -179,7 +179,7 @@ def propose(
         side = 1.0 if i < len(longs) else -1.0
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
-        size_one(plan, s, side, wanted, book[s], bars.close[t, s], atr, sizing, rules.stops)
+        size_one(plan, s, side, methods.whole(wanted, sizing.lot), book[s], bars.close[t, s], atr, sizing, rules.stops)
     keep_unseen(bars.close[t], book, plan)
     return True
 

@@ -114,7 +114,7 @@ def _shares_of_weight(symbol: str, weight: float, view: MarketView, nav: float, 
     if not price > 0.0:
         remedy = "leave it out or use shares({...})"
         raise InputError(f"a weight needs a price; {cut(symbol)} did not trade on {view.as_of}", remedy=remedy)
-    return float(np.copysign(np.floor(abs(weight) * nav / price / lot) * lot, weight))
+    return float(np.copysign(np.floor(abs(weight) * max(0.0, nav) / price / lot) * lot, weight))
 
 
 def _terms(symbol: str, target: Target, view: MarketView) -> tuple[int, float, int]:

@@ -123,6 +123,7 @@ def fill(
 def drop_order(position: np.ndarray) -> None:
     """The order is done with, filled or not."""
     position.order = 0.0
+    position.rest = 0.0
     position.order_reason = 0
     position.order_kind = 0
     position.order_level = math.nan
@@ -143,19 +144,26 @@ def say(t: int, s: int, kind: int, outcome: int, reason: int, shares: float, acc
 
 @inlined
 def end_order(t: int, s: int, outcome: int, book: np.ndarray, account: np.ndarray, events: np.ndarray) -> None:
-    """Drop an order that could not fill, if there is one, and say so."""
-    if book[s].order != 0.0:
-        say(t, s, ORDER, outcome, book[s].order_reason, book[s].order, account, events)
+    """Drop an order that could not fill, or the rest of one, if there is one, and say so."""
+    left = book[s].order + book[s].rest  # an order that met the market has a rest instead
+    if left != 0.0:
+        say(t, s, ORDER, outcome, book[s].order_reason, left, account, events)
     drop_order(book[s])
 
 
 @inlined
 def lots_down(exact: float, lot: float) -> float:
     """``exact`` shares towards 0 to whole lots; what rounding left just under a lot is that lot (49 × 1/49)."""
-    return float(np.trunc(exact / lot + (WHOLE if exact > 0.0 else -WHOLE)) * lot)
+    return float(np.trunc((exact + (WHOLE if exact > 0.0 else -WHOLE)) / lot) * lot)
+
+
+@inlined
+def at_most(shares: float, most: float) -> float:
+    """``shares``, cut to ``most``; what only rounding would take off is no cut."""
+    return shares if most > shares - WHOLE else most
 
 
 @njit
 def lots_up(exact: float, lot: float) -> float:
     """``exact`` shares (≥ 0) up to whole lots; what rounding left just over a lot is that lot."""
-    return float(np.ceil(exact / lot - WHOLE) * lot)
+    return float(np.ceil((exact - WHOLE) / lot) * lot)

@@ -43,20 +43,21 @@ def mark(
         if math.isnan(close):
             position.missing += 1
             if position.missing >= terms.max_missing:
-                if position.rest != 0.0:
-                    position.order, position.rest = position.rest, 0.0  # ends with the position
                 close_out(t, s, position.mark, STALE_CLOSE, NO_BARS, book, account, day, events)
                 continue
         else:
             position.mark = close
             position.missing = 0
+        high, low = bars.high[t, s], bars.low[t, s]
+        if position.age == 0 and math.isfinite(position.best):  # entered after the open: only the close surely came later
+            high, low = close, close
         if position.shares > 0.0:
-            if bars.high[t, s] > position.best:
-                position.best = bars.high[t, s]
+            if high > position.best:
+                position.best = high
             day.long_value += position.shares * position.mark
         else:
-            if bars.low[t, s] < position.best:
-                position.best = bars.low[t, s]
+            if low < position.best:
+                position.best = low
             day.short_value += position.shares * position.mark
         live[kept] = s
         kept += 1

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from mech_exo.kernels import inlined, njit
-from mech_exo.kernels.account import ORDER, drop_order, end_order, fill, lots_down, say
+from mech_exo.kernels.account import ORDER, at_most, drop_order, end_order, fill, lots_down, say
 from mech_exo.kernels.costs import commission, slippage
 from mech_exo.kernels.matching import NO_EXIT, STOP_HIT, resting_exit
 from mech_exo.kernels.records import Bars, CostParams, EventKind, Floats, OrderKind, Outcome, Reason, Terms
@@ -30,7 +30,7 @@ def available(t: int, s: int, shares: float, bars: Bars, costs: CostParams, term
     if costs.participation == math.inf:
         return shares
     most = lots_down(costs.participation * bars.volume[t, s], terms.lot)
-    return min(shares, most) if most > 0.0 else 0.0
+    return at_most(shares, most) if most > 0.0 else 0.0
 
 
 @njit
@@ -56,7 +56,7 @@ def granted(shares: float, held: float, reference: float, room: float, lot: floa
         return wanted
     growth = max(0.0, lots_down(max(0.0, room) / reference, lot))
     flip = 2.0 * abs(held) if held * shares < 0.0 else 0.0
-    return min(wanted, flip + growth)
+    return at_most(wanted, flip + growth)
 
 
 @inlined
@@ -139,7 +139,11 @@ def exit_position(
     t: int, s: int, which: int, reference: float, bars: Bars, book: np.ndarray, account: np.ndarray, day: np.ndarray,
     events: np.ndarray, costs: CostParams, terms: Terms,
 ) -> None:
-    """A resting stop (it becomes a market order and slips) or target (a limit: it does not) is reached at ``reference``."""
+    """A resting stop (it becomes a market order and slips) or target (a limit: it does not) is reached at ``reference``.
+
+    It takes the place of the name's order: both would trade the same shares.
+    """
+    end_order(t, s, ENDED, book, account, events)
     position = book[s]
     side = 1.0 if position.shares > 0.0 else -1.0
     held = abs(position.shares)
@@ -154,7 +158,6 @@ def exit_position(
     if filled < held:
         say(t, s, kind, CARRIED, reason, -side * (held - filled), account, events)
         if which == STOP_HIT:  # a target's rest goes on resting
-            end_order(t, s, ENDED, book, account, events)
             position.order_reason = reason
             position.rest = -side * (held - filled)
 
@@ -199,6 +202,8 @@ def later_orders(
                 continue
             slips = position.order_kind != LIMIT
             room = fill_order(t, s, reference, room, bars, book, account, day, events, costs, terms, slips)
+            if position.age == -1:
+                position.best = reference  # what the bar showed before the entry is no peak of the position
             if not at_close:
                 entry_stop(t, s, reference, bars, book, account, day, events, costs, terms)
 

@@ -217,6 +217,8 @@ def single_name(
 def cut(plan: np.ndarray, s: int, share: float, rule: int, lot: float) -> bool:
     """Cut a target to ``share`` of the wanted size, if that is stricter than what binds already; tells whether it was."""
     entry = plan[s]
+    if share == 1.0:  # what is in lots already loses none by rounding again
+        return False
     allowed = np.floor(share * abs(entry.wanted) / lot) * lot
     if allowed < abs(entry.target):
         entry.target = allowed if entry.wanted > 0.0 else -allowed
