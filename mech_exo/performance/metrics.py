@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.performance import ratios, trading
+from mech_exo.performance.batch import BatchMetrics, batch_metrics
 from mech_exo.performance.benchmark import capture, regression, rolling_alpha, rolling_beta
 from mech_exo.performance.crises import crisis_table
 from mech_exo.performance.drawdowns import calmar, drawdown_series, drawdown_table, max_drawdown, trailing_drawdown
@@ -56,12 +57,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "YEAR", "account_returns", "annualisation_factor", "cagr", "calendar_returns", "calmar", "capture", "cornish_fisher_risk", "costs",
-    "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk", "gross_returns", "growth", "historical_risk",
-    "hit_rate", "max_drawdown", "omega", "opening_nav", "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta",
-    "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval",
-    "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary", "tail_ratio", "time_weighted_returns", "total_return",
-    "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
+    "YEAR", "BatchMetrics", "account_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar", "capture",
+    "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk", "gross_returns",
+    "growth", "historical_risk", "hit_rate", "max_drawdown", "omega", "opening_nav", "probabilistic_sharpe", "regression",
+    "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
+    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary",
+    "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann",
+    "worst_loss",
 ]  # fmt: skip
 
 Value = float | int | None
