@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mech_exo.kernels import inlined, njit
-
-Floats = NDArray[np.float64]
+from mech_exo.kernels.costs import square_root_impact
+from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
 
 YEAR = 252.0
 NOISE = 1e-14
@@ -143,7 +142,7 @@ def _conclude(count: int, begin: int, width: int, rate: float, state: Floats, to
 
 
 @njit
-def resampled_drawdowns(returns: Floats, rows: NDArray[np.int64]) -> Floats:
+def resampled_drawdowns(returns: Floats, rows: Ints) -> Floats:
     """``(D,)`` maximum drawdown, a positive fraction, of ``returns`` ``(T,)`` taken in the order of each row of ``rows`` ``(D, L)``."""
     out = np.empty(len(rows))
     for d in range(len(rows)):
@@ -157,11 +156,20 @@ def resampled_drawdowns(returns: Floats, rows: NDArray[np.int64]) -> Floats:
 
 
 @njit
-def resampled_sums(part: Floats, whole: Floats, rows: NDArray[np.int64]) -> Floats:
+def resampled_sums(part: Floats, whole: Floats, rows: Ints) -> Floats:
     """``(D, 2)`` sums of ``part`` and ``whole`` ``(T,)`` over each row of ``rows`` ``(D, L)``."""
     out = np.zeros((len(rows), 2))
     for d in range(len(rows)):
         for row in rows[d]:
             out[d, 0] += part[row]
             out[d, 1] += whole[row]
+    return out
+
+
+@njit
+def fill_impacts(rows: Ints, symbols: Ints, shares: Floats, bars: Bars, costs: CostParams) -> Floats:
+    """``(M,)`` :func:`mech_exo.kernels.costs.square_root_impact` of fills: session row, symbol and signed shares ``(M,)``; NaN unknown."""
+    out = np.empty(len(rows))
+    for i in range(len(rows)):
+        out[i] = square_root_impact(rows[i], symbols[i], abs(shares[i]), bars, costs)
     return out

@@ -13,6 +13,7 @@ import numpy as np
 from mech_exo.performance import ratios, trading
 from mech_exo.performance.batch import BatchMetrics, batch_metrics
 from mech_exo.performance.benchmark import capture, regression, rolling_alpha, rolling_beta
+from mech_exo.performance.capacity import capacity
 from mech_exo.performance.crises import crisis_table
 from mech_exo.performance.drawdowns import calmar, drawdown_series, drawdown_table, max_drawdown, trailing_drawdown
 from mech_exo.performance.intervals import sharpe_interval
@@ -56,14 +57,16 @@ from mech_exo.performance.trading import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mech_exo.kernels.records import Bars
+
 __all__ = [
-    "YEAR", "BatchMetrics", "account_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar", "capture",
-    "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk", "gross_returns",
-    "growth", "historical_risk", "hit_rate", "max_drawdown", "omega", "opening_nav", "probabilistic_sharpe", "regression",
-    "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
-    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary",
-    "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann",
-    "worst_loss",
+    "YEAR", "BatchMetrics", "account_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar",
+    "capacity", "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure",
+    "gaussian_risk", "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "omega", "opening_nav",
+    "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe",
+    "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino",
+    "summary", "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann",
+    "volatility_ann", "worst_loss",
 ]  # fmt: skip
 
 Value = float | int | None
@@ -78,6 +81,7 @@ def summary(
     risk_free: float = 0.0,
     *,
     events: NDArray[np.void] | None = None,
+    bars: Bars | None = None,
 ) -> Summary:
     """All metrics, flat, ready for JSON: unknown is None, never 0.
 
@@ -95,6 +99,9 @@ def summary(
     events
         ``(M,)`` of EVENT; without it the counts of orders, fills and stop-outs are None.
 
+    bars
+        ``(T, N)`` as traded; without them or ``events`` the capacity is None.
+
     ``max_drawdown`` is the deepest fall from any earlier peak of the whole period. ``max_drawdown_12m`` is the deepest fall, at any time
     of the whole period, from the highest point of the 252 sessions before: what ``portfolio.max_drawdown`` limits. Neither is the KPI
     contract's trailing figure, which sees the last 252 sessions alone (:func:`mech_exo.performance.kpi.kpi_contract`).
@@ -107,6 +114,7 @@ def summary(
     figures |= _returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns) | _calendar(sessions, returns)
     figures |= _account(days) | _gross(days, returns, risk_free) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
+    figures["capacity_usd"] = math.nan if events is None or bars is None else capacity(days, events, bars).nav
     counts = None if events is None else trading.activity(events)
     out: Summary = {name: _known(value) for name, value in figures.items()}
     for name in ("orders", "fills", "unfilled", "stop_outs", "target_exits", "delistings"):
