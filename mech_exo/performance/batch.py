@@ -42,7 +42,8 @@ def batch_metrics(returns: Floats, window: int = 126, *, risk_free: float = 0.0,
 
     Equal, to rounding, to :func:`~mech_exo.performance.ratios.sharpe`, :func:`~mech_exo.performance.ratios.sortino`,
     :func:`~mech_exo.performance.drawdowns.max_drawdown`, :func:`~mech_exo.performance.ratios.cagr`,
-    :func:`~mech_exo.performance.drawdowns.calmar` and :func:`~mech_exo.performance.periods.rolling_sharpe` of each column.
+    :func:`~mech_exo.performance.drawdowns.calmar` and :func:`~mech_exo.performance.periods.rolling_sharpe` of each column; below 2
+    sessions all are NaN.
 
     Raises
     ------

@@ -24,10 +24,10 @@ class Window(NamedTuple):
 CRISES = (
     Window("Dot-com crash", date(2000, 3, 27), date(2002, 10, 9)),
     Window("Financial crisis", date(2007, 10, 10), date(2009, 3, 9)),
-    Window("Lehman autumn", date(2008, 9, 15), date(2008, 11, 20)),
+    Window("After Lehman", date(2008, 9, 22), date(2008, 11, 20)),
     Window("Flash crash and Greece", date(2010, 4, 26), date(2010, 7, 2)),
     Window("US downgrade, euro crisis", date(2011, 7, 25), date(2011, 10, 3)),
-    Window("China devaluation, oil", date(2015, 8, 18), date(2016, 2, 11)),
+    Window("China devaluation, oil", date(2015, 5, 22), date(2016, 2, 11)),
     Window("Volatility shock", date(2018, 1, 29), date(2018, 2, 8)),
     Window("Rate fears, late 2018", date(2018, 9, 21), date(2018, 12, 24)),
     Window("Covid crash", date(2020, 2, 20), date(2020, 3, 23)),

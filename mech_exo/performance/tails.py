@@ -23,6 +23,8 @@ class TailRisk(NamedTuple):
 
 
 UNKNOWN = TailRisk(math.nan, math.nan)
+FAR = -6.0
+"""Normal quantile of one session in a billion: what an expansion says beyond it has no weight."""
 
 
 def historical_risk(returns: Floats, level: float = 0.95) -> TailRisk:
@@ -52,7 +54,7 @@ def cornish_fisher_risk(returns: Floats, level: float = 0.95) -> TailRisk:
     w(z) = z + (z² - 1) S / 6 + (z³ - 3z) K / 24 - (2z³ - 5z) S² / 36 (Favre and Galeano 2002, "Mean-Modified Value-at-Risk", Journal
     of Alternative Investments 5(2), eq. 4); the expected shortfall integrates it over the tail: -μ + σ φ(z) / p × (1 + z S / 6 + (z² - 1)
     K / 24 - (2z² - 1) S² / 36) (Maillard 2012, "A User's Guide to the Cornish Fisher Expansion", section 5). NaN where the
-    expansion is no quantile function: w must rise everywhere in the tail. NaN below 4 sessions or without spread.
+    expansion is no quantile function: w must rise in the tail. NaN below 4 sessions or without spread.
     """
     return _expanded(returns, level, skewness(returns), excess_kurtosis(returns))
 
@@ -72,12 +74,10 @@ def _expanded(returns: Floats, level: float, skew: float, kurtosis: float) -> Ta
 
 
 def _rises(z: float, skew: float, kurtosis: float) -> bool:
-    """Whether w'(x) = a x² + b x + c is above 0 for every x up to ``z``: Maillard (2012), section 3.1, asked of the tail alone."""
+    """Whether w'(x) = a x² + b x + c is above 0 between :data:`FAR` and ``z``: Maillard (2012), section 3.1, asked of the tail alone."""
     a, b, c = kurtosis / 8.0 - skew * skew / 6.0, skew / 3.0, 1.0 - kurtosis / 8.0 + 5.0 * skew * skew / 36.0
-    if a < 0.0 or (a == 0.0 and b > 0.0):
-        return False
-    lowest = z if a == 0.0 else min(z, -b / (2.0 * a))
-    return a * lowest * lowest + b * lowest + c > 0.0
+    turning = -b / (2.0 * a) if a > 0.0 else z
+    return all(a * x * x + b * x + c > 0.0 for x in (FAR, min(max(FAR, turning), z), z))
 
 
 def omega(returns: Floats, threshold: float = 0.0) -> float:
