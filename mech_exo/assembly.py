@@ -18,7 +18,7 @@ from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy, cost_params
 from mech_exo.domain.errors import MissingDataError, UserError
 from mech_exo.utils import config as configuration
-from mech_exo.utils.settings import Config
+from mech_exo.utils.settings import Config, OrderType, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage
@@ -45,6 +45,20 @@ def _complete(panel: BarPanel, least: float) -> None:
         raise MissingDataError(
             f"a night needs bars of at least {least:.0%} of the names of the session before; {panel.sessions[row]} has {have} of {of}",
             remedy="import the rest of the session first: exo data import FILE (or lower min_coverage in data.yml)",
+        )
+
+
+def _tradeable(settings: StrategyConfig) -> None:
+    """Refuse what only a backtest can do so far. Raises UserError."""
+    if settings.orders.type is not OrderType.MARKET_ON_OPEN:
+        raise UserError(
+            f"the paper book trades at the open; orders.type is {settings.orders.type}",
+            remedy="write orders: {type: market_on_open} in strategy.yml; other types are for backtests",
+        )
+    if settings.sizing.fractional_shares:
+        raise UserError(
+            "the paper book trades whole shares; sizing.fractional_shares is true",
+            remedy="write fractional_shares: false in strategy.yml; fractions are for backtests",
         )
 
 
@@ -187,10 +201,11 @@ class Workspace:
         from mech_exo.execution.paper import PaperBroker
 
         settings = self.config.strategy
+        _tradeable(settings)
         return PaperBroker(
             ledger,
             self.book_id(),
             costs=cost_params(settings.costs),
             initial_cash=settings.initial_cash,
-            max_missing=settings.max_missing_sessions,
+            terms=self.strategy.terms,
         )

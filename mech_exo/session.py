@@ -27,7 +27,7 @@ from mech_exo.execution.reconcile import Break, BreakKind, GateReport
 from mech_exo.execution.router import OrderRouter, SendLimits, SendResult
 from mech_exo.execution.rows import BookId, DayFigures, DecisionRow, Intent, SessionRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
-from mech_exo.kernels.simulate import drop_order, new_account
+from mech_exo.kernels.account import drop_order, new_account
 from mech_exo.utils.calendar import is_session, next_session, previous_session, sessions
 from mech_exo.utils.settings import Config
 
@@ -281,11 +281,14 @@ def _desk_then(ledger: Ledger, book: BookId, booked: SessionRow, known: Known) -
     """The account as it stood when ``booked`` was decided, on the columns of what was known."""
     lines = book_of(known.panel.symbols, booked.lines)
     for line in lines:
-        drop_order(line)
+        if line["rest"] == 0.0:
+            drop_order(line)
+        else:  # its terms are those of what was ordered anew
+            line["order"] = 0.0
     history = history_of([row for row in ledger.day_history(book) if row.session <= booked.session])
     account = new_account(booked.day.cash)
     account["nav"], account["index"] = booked.day.nav, booked.day.index
-    held = np.flatnonzero(lines["shares"])
+    held = np.flatnonzero((lines["shares"] != 0.0) | (lines["rest"] != 0.0))
     account["live"] = len(held)
     live = np.zeros(len(lines), np.int64)
     live[: len(held)] = held

@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
-    from mech_exo.decision.strategy import Strategy, shares
+    from mech_exo.decision.strategy import Strategy
+    from mech_exo.decision.tickets import limit, on_close, shares, stop
     from mech_exo.utils.settings import CostModel
 
-__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "shares"]
+__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "limit", "on_close", "shares", "stop"]
 
 _HOMES = {
     "BacktestResult": "mech_exo.backtest.result",
@@ -19,7 +20,10 @@ _HOMES = {
     "EventBacktester": "mech_exo.backtest.engine",
     "WalkForwardEvaluator": "mech_exo.backtest.walk_forward",
     "Strategy": "mech_exo.decision.strategy",
-    "shares": "mech_exo.decision.strategy",
+    "shares": "mech_exo.decision.tickets",
+    "limit": "mech_exo.decision.tickets",
+    "on_close": "mech_exo.decision.tickets",
+    "stop": "mech_exo.decision.tickets",
 }
 
 

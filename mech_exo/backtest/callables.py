@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from mech_exo.backtest.drivers import with_room
+from mech_exo.decision.orders import clear_plan, guard, settle
+from mech_exo.decision.params import Night, Rules
 from mech_exo.decision.record import portfolio_of
-from mech_exo.decision.rows import Night, Rules, clear_plan, guard, settle, want
-from mech_exo.decision.strategy import StrategyFunction, wanted_shares
+from mech_exo.decision.rows import want
+from mech_exo.decision.tickets import StrategyFunction, wanted_shares
 from mech_exo.domain.panel import BarPanel, MarketView, Universe
-from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
+from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, Terms
 from mech_exo.kernels.simulate import step
 
 
@@ -37,13 +39,13 @@ class CallableDriver:
         events: np.ndarray,
         night: Night,
         costs: CostParams,
-        max_missing: int,
+        terms: Terms,
         tick: Callable[[int], None] | None = None,
     ) -> np.ndarray:
         """Play the rows; ``tick`` is called with the number of sessions done."""
         for t in range(first, last):
             events = with_room(events, account)
-            step(t, float(flows[t]), bars, book, live, account, days, events, costs, max_missing)
+            step(t, float(flows[t]), bars, book, live, account, days, events, costs, terms)
             guard(t, False, book, live, account, days, self.rules)
             self._decide(t, book, live, account, days, night)
             if tick is not None:
@@ -55,8 +57,8 @@ class CallableDriver:
         answer = self.function(view, portfolio_of(t, float(account["cash"][0]), book, self.panel, self.universe))
         if answer is None:
             return
-        columns, shares = wanted_shares(answer, view, float(account["nav"][0]))
+        columns, shares, tickets = wanted_shares(answer, view, float(account["nav"][0]), self.rules.limits.lot)
         clear_plan(night.plan)
         close = self.panel.close[t]
-        want(columns, shares, close, book, night.plan, self.rules)
+        want(columns, shares, tickets, close, book, night.plan, self.rules)
         settle(t, close, self.universe.sector[t], book, live, account, days, night, self.rules)

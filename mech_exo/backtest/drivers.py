@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mech_exo.decision.rows import Features, Night, Rules, decide_row
+from mech_exo.decision.params import Features, Night, Rules
+from mech_exo.decision.rows import decide_row
 from mech_exo.kernels import njit
-from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
+from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, Terms
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
 
 
@@ -37,7 +38,7 @@ def play(
     events: np.ndarray,
     night: Night,
     costs: CostParams,
-    max_missing: int,
+    terms: Terms,
     rules: Rules,
 ) -> np.ndarray:
     """Rows ``first..last-1`` of the configured strategy, compiled; returns the event buffer (it may have grown).
@@ -46,6 +47,6 @@ def play(
     """
     for t in range(first, last):
         events = with_room(events, account)
-        step(t, flows[t], bars, book, live, account, days, events, costs, max_missing)
+        step(t, flows[t], bars, book, live, account, days, events, costs, terms)
         decide_row(t, decision_at[t], False, bars, features, book, live, account, days, night, rules)
     return events

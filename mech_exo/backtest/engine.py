@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -15,10 +16,9 @@ from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.drivers import play
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.decision.night import Known
-from mech_exo.decision.rows import Features, Rules
+from mech_exo.decision.params import Features
 from mech_exo.decision.strategy import (
     Strategy,
-    StrategyFunction,
     cost_params,
     missing_warnings,
     night_buffers,
@@ -27,14 +27,16 @@ from mech_exo.decision.strategy import (
     sector_warnings,
     unscored_warnings,
 )
+from mech_exo.decision.tickets import StrategyFunction
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels import code_version
+from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import EVENT, Bars, EventKind, Floats, Ints
-from mech_exo.kernels.simulate import new_account, new_book, new_days
 from mech_exo.utils.settings import (
     Config,
     CostModel,
+    MarginRules,
     RiskLimits,
     Selection,
     SizingMethod,
@@ -66,8 +68,10 @@ class EventBacktester:
         Members and sectors; default everybody, no sector known.
     limits
         Risk limits of a callable; default none, and the result says so. A configured strategy brings its own.
-    stops
-        Stops of a callable, when ``limits`` is not given.
+    stops, margin
+        Stops and margin rules of a callable, when ``limits`` is not given; default none.
+    fractional
+        A callable trades multiples of 0.0001 shares instead of whole ones; a configured strategy says it in ``strategy.yml``.
     flows
         ``(T,)`` USD deposited (withdrawn) before each open of the panel.
     benchmark
@@ -91,6 +95,8 @@ class EventBacktester:
         universe: Universe | None = None,
         limits: RiskLimits | None = None,
         stops: StopRules | None = None,
+        margin: MarginRules | None = None,
+        fractional: bool = False,
         flows: Floats | None = None,
         benchmark: Floats | None = None,
         warnings: tuple[str, ...] | None = None,
@@ -98,7 +104,7 @@ class EventBacktester:
         self.panel = panel
         self.strategy = Strategy(strategy) if isinstance(strategy, Config) else strategy
         self.universe = universe or Universe.everyone(panel)
-        self.config = self._config(costs, initial_cash, limits, stops)
+        self.config = self._config(costs, initial_cash, _Callable(limits, stops, margin, fractional))
         self.costs = self.config.strategy.costs
         self.initial_cash = self.config.strategy.initial_cash
         self.flows = np.zeros(len(panel.sessions)) if flows is None else np.asarray(flows, np.float64)
@@ -123,15 +129,17 @@ class EventBacktester:
             return self._run_configured(self.strategy, first, last, progress)
         return self._run_callable(self.strategy, first, last, progress)
 
-    def _config(self, costs: CostModel | None, cash: float | None, limits: RiskLimits | None, stops: StopRules | None) -> Config:
+    def _config(self, costs: CostModel | None, cash: float | None, given: _Callable) -> Config:
         if cash is not None and not (isinstance(cash, (int, float)) and math.isfinite(cash) and cash > 0):
             raise InputError(f"initial_cash must be above 0 and finite USD; got {cash}", remedy="for example 100000")
         if isinstance(self.strategy, Strategy):
-            if limits is not None or stops is not None:
-                raise InputError("a configured strategy brings its own limits and stops", remedy="change risk_limits.yml or Config.risk")
+            if given != _Callable():
+                raise InputError(
+                    "a configured strategy brings its own limits, stops, margin and lots", remedy="change risk_limits.yml or strategy.yml"
+                )
             base = self.strategy.config
         else:
-            base = Config(strategy=_research(), risk=limits or RiskLimits.off(stops))
+            base = given.config()
         changes: dict[str, Any] = {}
         if costs is not None:
             changes["costs"] = costs
@@ -145,13 +153,13 @@ class EventBacktester:
     def _run_configured(self, strategy: Strategy, first: int, last: int, progress: Progress | None) -> BacktestResult:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
-        account, days, events = self._play(first, last, rows, features, strategy.rules, progress)
+        account, days, events = self._play(first, last, rows, features, strategy, progress)
         said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *unscored_warnings(table))
         said += reducing_warnings(days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
 
     def _play(
-        self, first: int, last: int, rows: Ints, features: Features, rules: Rules, progress: Progress | None
+        self, first: int, last: int, rows: Ints, features: Features, strategy: Strategy, progress: Progress | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         symbols, sessions = len(self.panel.symbols), len(self.panel.sessions)
         decision_at = np.full(sessions, -1, np.int64)
@@ -176,8 +184,8 @@ class EventBacktester:
                 events,
                 night,
                 costs,
-                self.config.strategy.max_missing_sessions,
-                rules,
+                strategy.terms,
+                strategy.rules,
             )
             if progress is not None:
                 progress(stop - first, last - first)
@@ -201,7 +209,7 @@ class EventBacktester:
             np.empty(1024, EVENT),
             night_buffers(symbols),
             cost_params(self.costs),
-            self.config.strategy.max_missing_sessions,
+            shell.terms,
             tick,
         )
         name = getattr(function, "__name__", type(function).__name__)
@@ -248,14 +256,27 @@ def _ended_unexplained(events: np.ndarray, symbols: tuple[str, ...]) -> tuple[st
     return (f"closed at the last close because the bars ended without a delisting: {shown}",)
 
 
-def _research() -> StrategyConfig:
-    """Settings of a callable strategy: it selects and sizes by itself, so nothing of that is configured."""
-    return StrategyConfig(
-        name="callable",
-        universe=UniverseRules(min_price=0.0, min_dollar_volume=0.0),
-        selection=Selection(),
-        sizing=SizingRules(method=SizingMethod.EQUAL_WEIGHT, target_volatility=None, no_trade_buffer=0.0),
-    )
+@dataclass(frozen=True, slots=True)
+class _Callable:
+    """What a callable strategy is run under; it selects and sizes by itself, so nothing of that is configured."""
+
+    limits: RiskLimits | None = None
+    stops: StopRules | None = None
+    margin: MarginRules | None = None
+    fractional: bool = False
+
+    def config(self) -> Config:
+        if self.limits is not None and (self.stops is not None or self.margin is not None):
+            raise InputError("limits hold stops and margin; give either limits or the parts", remedy="RiskLimits(stops=..., margin=...)")
+        strategy = StrategyConfig(
+            name="callable",
+            universe=UniverseRules(min_price=0.0, min_dollar_volume=0.0),
+            selection=Selection(),
+            sizing=SizingRules(
+                method=SizingMethod.EQUAL_WEIGHT, target_volatility=None, no_trade_buffer=0.0, fractional_shares=self.fractional
+            ),
+        )
+        return Config(strategy=strategy, risk=self.limits or RiskLimits.off(self.stops, self.margin))
 
 
 def _function_hash(function: StrategyFunction, config_hash: str, events: np.ndarray) -> str:

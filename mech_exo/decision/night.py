@@ -54,7 +54,6 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     the orders. The result is a pure function of the arguments and of the code.
     """
     row, panel, book = known.row, known.panel, desk.book
-    book["order"] = book["order_reason"] = 0  # whatever was ordered before has traded or ended
     features, table = strategy.features(panel, known.universe, np.array([row], np.int64))
     began = int(np.flatnonzero(~np.isnan(desk.days["nav"]))[0])
     scheduled = row in strategy.decision_rows(panel, began, row, row + 1)

@@ -21,7 +21,7 @@ from mech_exo.risk.rules import Rule
 from mech_exo.risk.usage import breach_of
 
 if TYPE_CHECKING:
-    from mech_exo.decision.rows import Night
+    from mech_exo.decision.params import Night
     from mech_exo.decision.strategy import Strategy
     from mech_exo.domain.panel import BarPanel, Universe
 
@@ -82,7 +82,7 @@ def position_of(symbol: str, line: np.void, opened: date, sector: str | None = N
     """A BOOK record as a domain position."""
     return Position(
         symbol,
-        int(line["shares"]),
+        float(line["shares"]),
         float(line["cost"]),
         float(line["mark"]),
         datetime(opened.year, opened.month, opened.day, tzinfo=UTC),

@@ -6,86 +6,20 @@ It composes the rules of scoring, sizing and risk; the history driver calls it f
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.kernels import inlined, njit
+from mech_exo.decision.orders import clear_plan, guard, settle
+from mech_exo.decision.params import Features, Night, Rules, SizingParams
+from mech_exo.kernels import njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
-from mech_exo.risk.rules import LimitParams, approve, drawdown, risk_state
-from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
+from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
-from mech_exo.utils.settings import RiskLimits, StrategyConfig
 
 SESSIONS_PER_YEAR = 252.0
-REBALANCE, TIME = int(Reason.REBALANCE), int(Reason.TIME_STOP)
+TIME = int(Reason.TIME_STOP)
 EQUAL, FIXED, ATR, VOLATILITY, KELLY = methods.EQUAL, methods.FIXED, methods.ATR, methods.VOLATILITY, methods.KELLY
-
-
-class SizingParams(NamedTuple):
-    """Selection and sizing as numbers; NaN is "off"."""
-
-    method: int
-    top: int
-    bottom: int
-    per_sector: int  # most names of one sector, longs and shorts each
-    gross: float
-    target_volatility: float
-    volatility_window: int
-    atr_multiple: float
-    trade_risk: float
-    hard_stop: float
-    kelly: float
-    buffer: float
-    need_sector: bool
-
-    @classmethod
-    def of(cls, strategy: StrategyConfig, limits: RiskLimits) -> SizingParams:
-        """The numbers of ``strategy`` under ``limits``."""
-        sizing, chosen = strategy.sizing, strategy.selection
-        kelly = math.nan
-        if sizing.win_rate is not None and sizing.payoff is not None:
-            kelly = methods.kelly_fraction(sizing.win_rate, sizing.payoff, sizing.kelly_fraction)
-        return cls(
-            method=methods.CODES[sizing.method],
-            top=chosen.top,
-            bottom=chosen.bottom,
-            per_sector=max(1, math.floor(chosen.max_sector_share * max(chosen.top, chosen.bottom) + 1e-9)),
-            gross=sizing.gross_exposure,
-            target_volatility=math.nan if sizing.target_volatility is None else sizing.target_volatility,
-            volatility_window=sizing.volatility_window,
-            atr_multiple=sizing.atr_multiple,
-            trade_risk=limits.position_sizing.max_single_trade_risk,
-            hard_stop=math.nan if limits.stops.hard is None else limits.stops.hard,
-            kelly=kelly,
-            buffer=sizing.no_trade_buffer,
-            need_sector=limits.position_sizing.max_sector_exposure is not None or chosen.max_sector_share < 1.0,
-        )
-
-
-class Rules(NamedTuple):
-    """Everything :func:`decide_row` obeys."""
-
-    sizing: SizingParams
-    stops: StopParams
-    limits: LimitParams
-
-
-class Features(NamedTuple):
-    """What is known at the ``K`` decision sessions. Arrays ``(K, N)``, or ``(K, 0)`` where no rule reads them."""
-
-    score: Floats  # NaN = no opinion
-    volatility: Floats  # daily
-    atr: Floats  # USD, as traded
-    sector: np.ndarray  # int16, -1 unknown
-
-
-class Night(NamedTuple):
-    """Scratch and output of a decision, reused from session to session."""
-
-    plan: np.ndarray  # (N,) risk.rules.PLAN
-    breaches: np.ndarray  # risk.rules.BREACH buffer
 
 
 @njit
@@ -200,11 +134,12 @@ def size_one(
 ) -> None:
     """Write one name's wanted size and its levels: where a held position's rest, else those its entry would carry."""
     entry = plan[s]
-    size, held = side * methods.whole(shares), position.shares
+    size, held = side * methods.whole(shares, sizing.lot), position.shares
     if size * held > 0.0 and abs(size - held) < sizing.buffer * abs(size):
         size = held
     entry.wanted = size
     entry.atr = atr
+    entry.kind, entry.keep = sizing.order_kind, sizing.order_keep
     if size * held > 0.0:
         entry.stop, entry.stop_reason, entry.profit = position.stop, position.stop_reason, position.target
     else:
@@ -213,12 +148,19 @@ def size_one(
 
 
 @njit
-def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
-    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone."""
+def propose(
+    t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int, plan: np.ndarray, rules: Rules
+) -> bool:
+    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone.
+
+    False = nothing is wanted anew: the schedule waits for a signal, and who is selected is who is held.
+    """
     sizing = rules.sizing
     sector = features.sector[k]
     longs = select(features.score[k], sector, book, sizing.top, sizing)
     shorts = select(-features.score[k], sector, book, sizing.bottom, sizing) if sizing.bottom > 0 else longs[:0]
+    if sizing.on_signal and already_held(longs, shorts, book, live, held):
+        return False
     names = np.concatenate((longs, shorts))
     shares = np.empty(len(names))
     has_volatility, has_atr = features.volatility.shape[1] > 0, features.atr.shape[1] > 0
@@ -239,6 +181,25 @@ def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, wanted, book[s], bars.close[t, s], atr, sizing, rules.stops)
     keep_unseen(bars.close[t], book, plan)
+    return True
+
+
+@njit
+def already_held(longs: Ints, shorts: Ints, book: np.ndarray, live: Ints, held: int) -> bool:
+    """Whether the names selected are exactly the names held, on the same sides."""
+    count = 0
+    for i in range(held):
+        if book[live[i]].shares != 0.0:
+            count += 1
+    if count != len(longs) + len(shorts):
+        return False
+    for s in longs:
+        if not book[s].shares > 0.0:
+            return False
+    for s in shorts:
+        if not book[s].shares < 0.0:
+            return False
+    return True
 
 
 @njit
@@ -252,86 +213,13 @@ def keep_unseen(close: Floats, book: np.ndarray, plan: np.ndarray) -> None:
 
 
 @njit
-def clear_plan(plan: np.ndarray) -> None:
-    """Nothing is wanted of anybody."""
-    for s in range(len(plan)):
-        plan[s].wanted = 0.0
-        plan[s].target = 0.0
-        plan[s].binding = 0
-        plan[s].stop = math.nan
-        plan[s].profit = math.nan
-        plan[s].stop_reason = 0
-        plan[s].atr = math.nan
-
-
-@njit
-def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
-    """Rewrite ``live`` as every symbol held, ordered or wanted, ascending; returns how many."""
-    count = 0
-    for s in range(len(plan)):
-        if book[s].shares != 0.0 or plan[s].wanted != 0.0 or book[s].order != 0.0:
-            live[count] = s
-            count += 1
-    return count
-
-
-@njit
-def place_orders(plan: np.ndarray, names: Ints, count: int, book: np.ndarray, stops: StopParams) -> None:
-    """Orders for the next open = approved target − held; an entry carries its levels when stops are active on entry."""
-    for i in range(count):
-        s = names[i]
-        position, entry = book[s], plan[s]
-        if position.order_reason == TIME:
-            continue
-        change = entry.target - position.shares
-        if change == 0.0:
-            continue
-        position.order = change
-        position.order_reason = REBALANCE
-        position.order_atr = entry.atr
-        if stops.active_on_entry:
-            position.order_stop = entry.stop
-            position.order_stop_reason = entry.stop_reason
-            position.order_target = entry.profit
-
-
-@njit
-def settle(
-    t: int,
-    close: Floats,
-    sector: np.ndarray,
-    book: np.ndarray,
-    live: Ints,
-    account: np.ndarray,
-    days: np.ndarray,
-    night: Night,
-    rules: Rules,
-) -> int:
-    """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches."""
-    count = relist(night.plan, book, live)
-    account[0].live = count
-    fall = drawdown(days["index"], t)
-    state = days[t].state
-    written = approve(night.plan, live, count, book, close, sector, account[0].nav, state, fall, rules.limits, night.breaches)
-    place_orders(night.plan, live, count, book, rules.stops)
-    return written
-
-
-@inlined
-def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules) -> None:
-    """What every close does, decision or not: stop and target levels, time exits, the risk state."""
-    protect(book, live, account[0].live, rules.stops)
-    fall = drawdown(days["index"], t) if rules.limits.drawdown < math.inf else math.nan
-    days[t].state = risk_state(fall, halted, rules.limits)
-
-
-@njit
-def want(names: Ints, shares: Floats, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
-    """Write the sizes that a callable strategy asks for: ``shares`` (signed whole) of the columns ``names``."""
+def want(names: Ints, shares: Floats, terms: np.ndarray, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
+    """Write the sizes that a callable strategy asks for: ``shares`` (signed) of the columns ``names``, each ordered on its ``terms``."""
     for i in range(len(names)):
         s = names[i]
         side = 1.0 if shares[i] >= 0.0 else -1.0
         size_one(plan, s, side, abs(shares[i]), book[s], close[s], math.nan, rules.sizing, rules.stops)
+        plan[s].kind, plan[s].level, plan[s].keep = terms[i].kind, terms[i].level, terms[i].keep
 
 
 @njit
@@ -374,5 +262,6 @@ def decide_row(
     if k < 0 or not any_score(features.score[k]):
         return 0
     clear_plan(night.plan)
-    propose(t, k, account[0].nav, bars, features, book, night.plan, rules)
+    if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
+        return 0
     return settle(t, bars.close[t], features.sector[k], book, live, account, days, night, rules)

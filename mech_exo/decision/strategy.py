@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.decision.rows import Features, Night, Rules, SizingParams
-from mech_exo.domain.errors import InputError
-from mech_exo.domain.panel import BarPanel, MarketView, PriceBasis, Universe
-from mech_exo.domain.portfolio import Portfolio
-from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState
+from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_of
+from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
+from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState, Terms
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils.config import config_hash
-from mech_exo.utils.settings import Config, CostModel, RiskLimits, SizingMethod, StrategyConfig
+from mech_exo.utils.settings import Config, CostModel, Every, RiskLimits, SizingMethod, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.scoring.inputs import FactorInputs
     from mech_exo.scoring.scorer import ScoreTable
 
 
-class Shares(dict[str, float]):
-    """Targets in signed whole shares; see :func:`shares`."""
-
-
-def shares(targets: Mapping[str, float]) -> Shares:
-    """A callable's answer in whole shares instead of weights: return the result for ``{"AAPL": 100}``."""
-    return Shares(targets)
-
-
-Answer = Mapping[str, float] | None
-StrategyFunction = Callable[[MarketView, Portfolio], Answer]
-"""``(view, portfolio) -> {symbol: weight of NAV}``, ``shares({...})`` or None = leave everything; an absent symbol is sold."""
+PERIODS = {
+    Every.WEEK: lambda sessions: (sessions.astype(np.int64) + 3) // 7,  # 1970-01-01 was a Thursday: weeks begin on Monday
+    Every.MONTH: lambda sessions: sessions.astype("datetime64[M]").astype(np.int64),
+    Every.QUARTER: lambda sessions: sessions.astype("datetime64[M]").astype(np.int64) // 3,
+}
+"""Sessions ``(T,)`` to the number of the calendar period each lies in."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +62,32 @@ class Strategy:
     @functools.cached_property
     def rules(self) -> Rules:
         """Its sizing, stops and limits as the compiled functions take them."""
-        return Rules(SizingParams.of(self.settings, self.limits), StopParams.of(self.limits.stops), LimitParams.of(self.limits))
+        return Rules(
+            SizingParams.of(self.settings, self.limits),
+            StopParams.of(self.limits.stops),
+            LimitParams.of(self.limits, lot_of(self.settings)),
+        )
+
+    @functools.cached_property
+    def terms(self) -> Terms:
+        """What its account may do, as the kernels take it."""
+        margin = self.limits.margin
+        return Terms(self.settings.max_missing_sessions, lot_of(self.settings), math.nan if margin is None else margin.initial)
 
     def decision_rows(self, panel: BarPanel, began: int, first: int, last: int) -> Ints:
-        """Rows in ``[first, last)`` at whose close the book is decided: every n-th session since the anchor.
+        """Rows in ``[first, last)`` at whose close the book is decided, as far as the calendar tells: see ``schedule.every``.
 
-        ``began`` is the row of the book's first session, the anchor unless the schedule names another.
+        ``began`` is the row of the book's first session, the anchor unless the schedule names another; the anchor always decides. A
+        week, month or quarter begins with the first session that the panel has of it, so that no later session need be known. A book that
+        waits for a signal looks at every close.
         """
         schedule = self.settings.schedule
         start = began if schedule.anchor is None else int(np.searchsorted(panel.sessions, np.datetime64(schedule.anchor, "D")))
-        rows = np.arange(start, last, schedule.every_sessions, dtype=np.int64)
+        rows = np.arange(start, last, schedule.every_sessions if schedule.every is Every.SESSIONS else 1, dtype=np.int64)
+        if schedule.every in PERIODS:
+            period = PERIODS[schedule.every](panel.sessions[: max(last, start)])
+            begins = np.concatenate([[True], period[1:] != period[:-1]]) if len(period) else np.empty(0, np.bool_)
+            rows = rows[begins[rows] | (rows == start)]
         return rows[rows >= first]
 
     def features(self, panel: BarPanel, universe: Universe, rows: Ints) -> tuple[Features, ScoreTable]:
@@ -165,49 +173,19 @@ def night_buffers(symbols: int) -> Night:
 
 def cost_params(costs: CostModel) -> CostParams:
     """A cost model as the kernels take it."""
-    per_share, min_order, max_fraction = costs.schedule()
+    per_share, fraction, min_order, max_fraction = costs.schedule()
     return CostParams(
-        per_share,
-        min_order,
-        max_fraction,
-        costs.slippage_bps / 10_000,
-        costs.impact,
-        costs.impact_window,
-        costs.cash_rate,
-        costs.margin_rate,
-        costs.borrow_rate,
+        per_share=per_share,
+        fraction=fraction,
+        min_order=min_order,
+        max_fraction=max_fraction,
+        slippage=costs.slippage_bps / 10_000,
+        spread=costs.spread_usd,
+        spread_estimate=costs.spread_estimate,
+        impact=costs.impact,
+        impact_window=costs.impact_window,
+        participation=math.inf if costs.participation is None else costs.participation,
+        cash_rate=costs.cash_rate,
+        margin_rate=costs.margin_rate,
+        borrow_rate=costs.borrow_rate,
     )
-
-
-def wanted_shares(answer: Mapping[str, float], view: MarketView, nav: float) -> tuple[Ints, Floats]:
-    """A callable's answer as columns ``(M,)`` ascending and signed whole shares ``(M,)``.
-
-    Weights become floor(|weight| × NAV / close) shares. Raises InputError for an unknown symbol, a weight that is not
-    finite, fractional shares, or a weight on a name without a bar today.
-    """
-    if not isinstance(answer, Mapping):
-        raise InputError(
-            f"a strategy answers with a mapping from symbol to weight, shares({{...}}) or None; got {type(answer).__name__} on {view.as_of}"
-        )
-    columns, wanted = [], []
-    whole = isinstance(answer, Shares)
-    for symbol, value in answer.items():
-        column = view.column_of(symbol)
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise InputError(f"a strategy's targets must be numbers; {symbol} has {value!r} on {view.as_of}")
-        number = float(value)
-        if not np.isfinite(number):
-            raise InputError(f"a strategy's targets must be finite; {symbol} has {value} on {view.as_of}")
-        if whole and number != int(number):
-            raise InputError(f"shares must be whole; {symbol} has {value} on {view.as_of}")
-        if not whole and number != 0.0:
-            price = float(view.price[column])
-            if not price > 0.0:
-                raise InputError(
-                    f"a weight needs a price; {symbol} did not trade on {view.as_of}", remedy="leave it out or use shares({...})"
-                )
-            number = float(np.copysign(np.floor(abs(number) * nav / price), number))
-        columns.append(column)
-        wanted.append(number)
-    order = np.argsort(np.array(columns, np.int64), kind="stable")
-    return np.array(columns, np.int64)[order], np.array(wanted, np.float64)[order]

@@ -33,6 +33,7 @@ class OrderReason(StrEnum):
     DELISTED = "delisted"
     NO_BARS = "no_bars"
     CORPORATE_ACTION = "corporate_action"
+    MARGIN_CALL = "margin_call"
 
 
 class OrderState(StrEnum):

@@ -13,7 +13,7 @@ from mech_exo.domain.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """``shares`` (signed whole) of ``symbol``.
+    """``shares`` (signed; whole but for backtests of fractional shares) of ``symbol``.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Position:
     """
 
     symbol: str
-    shares: int
+    shares: float
     entry_price: float
     current_price: float
     entry_date: datetime
@@ -41,9 +41,10 @@ class Position:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} of {self.symbol} must be above 0 and finite; got {value}")
-        if int(self.shares) != self.shares:
-            raise InputError(f"shares of {self.symbol} must be whole; got {self.shares}")
-        object.__setattr__(self, "shares", int(self.shares))
+        if not math.isfinite(self.shares):
+            raise InputError(f"shares of {self.symbol} must be finite; got {self.shares}")
+        if int(self.shares) == self.shares:
+            object.__setattr__(self, "shares", int(self.shares))
 
     @property
     def market_value(self) -> float:
@@ -102,7 +103,7 @@ class Portfolio:
         held = self.positions.get(symbol)
         return 0.0 if held is None else held.market_value / self.nav
 
-    def shares(self, symbol: str) -> int:
+    def shares(self, symbol: str) -> float:
         """Signed shares held of ``symbol``; 0 when not held."""
         held = self.positions.get(symbol)
         return 0 if held is None else held.shares

@@ -16,14 +16,14 @@ from mech_exo.domain.orders import Fill, OrderKey, OrderReason
 from mech_exo.domain.portfolio import Position
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.rows import BookedDay, BookId, BookLine, DayFigures, EventLine
+from mech_exo.kernels.account import new_book, new_days
 from mech_exo.kernels.records import BOOK, DAY, EventKind, Outcome, Reason
 from mech_exo.kernels.records import RiskState as RiskCode
-from mech_exo.kernels.simulate import new_book, new_days
 from mech_exo.utils import calendar
 
 FIELDS = BOOK.names or ()
 REASON_FIELDS = frozenset({"stop_reason", "order_reason", "order_stop_reason"})
-WHOLE_FIELDS = frozenset({"missing", "age"})
+WHOLE_FIELDS = frozenset({"missing", "age", "order_kind", "order_keep"})
 FILL_KINDS = frozenset({"order", "stop", "target", "delisting", "stale_close"})
 """Kinds of events that change a holding by an execution."""
 EXCHANGE = ZoneInfo("America/New_York")
@@ -41,8 +41,8 @@ def code_of(reason: OrderReason) -> int:
 
 
 def lines_of(symbols: Sequence[str], book: np.ndarray) -> tuple[BookLine, ...]:
-    """The lines of ``book`` ``(N,)`` BOOK that hold something or have an order, in symbol order."""
-    live = np.flatnonzero((book["shares"] != 0.0) | (book["order"] != 0.0))
+    """The lines of ``book`` ``(N,)`` BOOK that hold something, have an order or the rest of one, in symbol order."""
+    live = np.flatnonzero((book["shares"] != 0.0) | (book["order"] != 0.0) | (book["rest"] != 0.0))
     return tuple(_line(symbols[s], book[s]) for s in live.tolist())
 
 

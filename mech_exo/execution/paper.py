@@ -29,8 +29,16 @@ from mech_exo.execution.broker import (
 )
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import BookId, EventLine, SessionRow, StateChange
-from mech_exo.kernels.records import EVENT, Bars, CostParams
-from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, new_account, new_book, new_days, step
+from mech_exo.kernels.account import new_account, new_book, new_days
+from mech_exo.kernels.records import BOOK, EVENT, Bars, CostParams, Terms
+from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
+
+ENDINGS = {
+    "no_bar": "no bar in the session: nothing to fill at",
+    "carried": "the session's volume allowed no more: the rest is ordered anew",
+    "no_margin": "more than the account may carry",
+}
+"""Outcomes of an order, or of a part of it, that was not filled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,14 +70,14 @@ class PaperBroker:
         The cost model as numbers.
     initial_cash
         USD of a book that has no session yet.
-    max_missing
-        Sessions without a bar after which a position is closed at its last close.
+    terms
+        What the account may do.
     """
 
     capabilities = Capabilities(name="paper", live=False, absence_is_proof=True)
 
-    def __init__(self, ledger: Ledger, book: BookId, *, costs: CostParams, initial_cash: float, max_missing: int) -> None:
-        self._ledger, self._id, self._costs, self._max_missing = ledger, book, costs, max_missing
+    def __init__(self, ledger: Ledger, book: BookId, *, costs: CostParams, initial_cash: float, terms: Terms) -> None:
+        self._ledger, self._id, self._costs, self._terms = ledger, book, costs, terms
         self._initial_cash = initial_cash
         self._connected = False
         self._symbols: tuple[str, ...] = ()
@@ -213,7 +221,7 @@ class PaperBroker:
         events = np.zeros(EVENTS_PER_SYMBOL * count, EVENT)
         days = new_days(len(panel.sessions))
         bars = Bars.of(panel)
-        step(row, flow, bars, self._book, live, self._account, days, events, self._costs, self._max_missing)
+        step(row, flow, bars, self._book, live, self._account, days, events, self._costs, self._terms)
         happened = events_of(self._symbols, events[: int(self._account["events"][0])])
         self._remember(session, days[row])
         return self._finish(session, happened)
@@ -260,11 +268,11 @@ class PaperBroker:
         """Levels decided for an order that was never placed (denied, cancelled) go with it."""
         idle = self._book["order"] == 0.0
         blank = new_book(1)
-        for name in ("order_reason", "order_stop", "order_target", "order_stop_reason", "order_atr"):
+        for name in (field for field in BOOK.names or () if field.startswith("order_")):
             self._book[name][idle] = blank[name][0]
 
     def _live(self) -> tuple[np.ndarray, int]:
-        found = np.flatnonzero((self._book["shares"] != 0.0) | (self._book["order"] != 0.0))
+        found = np.flatnonzero((self._book["shares"] != 0.0) | (self._book["order"] != 0.0) | (self._book["rest"] != 0.0))
         live = np.zeros(len(self._book), np.int64)
         live[: len(found)] = found
         return live, len(found)
@@ -283,9 +291,10 @@ def _as_broker_order(order: Order, state: BrokerOrderState) -> BrokerOrder:
 
 
 def _ending(order: Order, fill: Fill | None, happened: Sequence[EventLine]) -> StateChange:
-    if fill is not None:
+    said = {line.outcome for line in happened if line.symbol == order.symbol and line.kind == "order" and line.outcome != "filled"}
+    if fill is not None and not said:
         note = "filled" if fill.shares == order.shares else f"filled as {fill.shares} shares after a split"
         return StateChange(order.id, OrderState.FILLED, note, order.id)
-    no_bar = any(line.symbol == order.symbol and line.outcome == "no_bar" for line in happened)
-    note = "no bar in the session: nothing to fill at" if no_bar else "ended by a corporate action before the open"
+    why = next((words for outcome, words in ENDINGS.items() if outcome in said), "ended by a corporate action before the open")
+    note = why if fill is None else f"{fill.shares} of {order.shares} shares filled; {why}"
     return StateChange(order.id, OrderState.EXPIRED, note, order.id)

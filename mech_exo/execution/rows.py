@@ -6,6 +6,7 @@ Money in USD, shares signed and whole, NaN where a figure is unknown. Everything
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -130,7 +131,10 @@ class BookedDay:
 
 @dataclass(frozen=True, slots=True)
 class BookLine:
-    """One symbol of the book after a close; field for field ``kernels.records.BOOK`` after the name (tested)."""
+    """One symbol of the book after a close; field for field ``kernels.records.BOOK`` after the name (tested).
+
+    The last four came later: a row written before reads with their defaults.
+    """
 
     symbol: str
     shares: float
@@ -150,6 +154,10 @@ class BookLine:
     order_stop_reason: OrderReason
     order_atr: float
     cost: float
+    order_kind: int = 0
+    order_level: float = math.nan
+    order_keep: int = 0
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ MAX_SLIPPAGE = 0.5
 def commission(shares: float, price: float, costs: CostParams) -> float:
     """USD for an order of ``shares`` (unsigned) at ``price``.
 
-    max(minimum, per share × shares), at most ``max_fraction`` of the value; where the cap is below the minimum the cap
-    is charged (Interactive Brokers, fixed and tiered pricing, "maximum per order").
+    max(minimum, per share × shares + fraction × value), at most ``max_fraction`` of the value; where the cap is below the minimum
+    the cap is charged (Interactive Brokers, fixed and tiered pricing, "maximum per order").
     """
-    fee = max(costs.min_order, costs.per_share * shares)
+    fee = max(costs.min_order, costs.per_share * shares + costs.fraction * shares * price)
     return min(fee, costs.max_fraction * shares * price)
 
 
@@ -54,14 +54,45 @@ def square_root_impact(t: int, s: int, shares: float, bars: Bars, costs: CostPar
 
 
 @njit
-def slippage(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> float:
-    """Fraction of the reference price that a market fill of ``shares`` (unsigned) gives away."""
-    if costs.impact == 0.0:
-        return costs.slippage
-    impact = square_root_impact(t, s, shares, bars, costs)
-    if math.isnan(impact):
-        return costs.slippage + UNKNOWN_LIQUIDITY_SLIPPAGE
-    return min(costs.slippage + impact, MAX_SLIPPAGE)
+def estimated_spread(t: int, s: int, bars: Bars, window: int) -> float:
+    """Bid-ask spread as a fraction of price that the ``window`` sessions before ``t`` imply; NaN with fewer than half as many pairs.
+
+    Mean over consecutive sessions u, u + 1 of √max(0, 4 (c_u − η_u)(c_u − η_{u+1})), c the log close and η the mean of log high and
+    log low, prices of u + 1 in the shares of u. Abdi & Ranaldo (2017), Review of Financial Studies 30(12), "two-day corrected" estimator,
+    eqs. 9-10.
+    """
+    total, pairs = 0.0, 0
+    for u in range(max(0, t - window), t - 1):
+        close = math.log(bars.close[u, s])
+        middle = 0.5 * (math.log(bars.high[u, s]) + math.log(bars.low[u, s]))
+        later = 0.5 * (math.log(bars.high[u + 1, s]) + math.log(bars.low[u + 1, s])) + math.log(bars.split_ratio[u + 1, s])
+        product = (close - middle) * (close - later)
+        if not math.isnan(product):
+            total += math.sqrt(max(0.0, 4.0 * product))
+            pairs += 1
+    return total / pairs if pairs > 0 and pairs * 2 >= window else math.nan
+
+
+@njit
+def learnt(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> float:
+    """The part of the slippage that past bars tell, a fraction; the harsh :data:`UNKNOWN_LIQUIDITY_SLIPPAGE` where they do not."""
+    total = 0.0
+    if costs.spread_estimate > 0.0:
+        total += costs.spread_estimate * 0.5 * estimated_spread(t, s, bars, costs.impact_window)
+    if costs.impact > 0.0:
+        total += square_root_impact(t, s, shares, bars, costs)
+    return UNKNOWN_LIQUIDITY_SLIPPAGE if math.isnan(total) else total
+
+
+@njit
+def slippage(t: int, s: int, shares: float, reference: float, bars: Bars, costs: CostParams) -> float:
+    """Fraction of the ``reference`` price that a market fill of ``shares`` (unsigned) gives away, at most :data:`MAX_SLIPPAGE`."""
+    given = costs.slippage
+    if costs.spread > 0.0:
+        given += 0.5 * costs.spread / reference
+    if costs.impact > 0.0 or costs.spread_estimate > 0.0:
+        given += learnt(t, s, shares, bars, costs)
+    return min(given, MAX_SLIPPAGE)
 
 
 @njit

@@ -27,13 +27,17 @@ BOOK = np.dtype(
         ("stop", np.float64),  # resting stop level for the next bar
         ("target", np.float64),  # resting profit-target level for the next bar
         ("stop_reason", np.int64),  # Reason of the stop that binds
-        ("order", np.float64),  # signed shares to trade at the next open; 0 = none
+        ("order", np.float64),  # signed shares to trade in the next session; 0 = none
         ("order_reason", np.int64),
         ("order_stop", np.float64),  # levels attached to an entry order
         ("order_target", np.float64),
         ("order_stop_reason", np.int64),
         ("order_atr", np.float64),
         ("cost", np.float64),  # average fill price of what is held, slippage included
+        ("order_kind", np.int64),  # OrderKind
+        ("order_level", np.float64),  # limit or stop price, USD
+        ("order_keep", np.int64),  # 1: a limit or stop that is not reached is ordered anew
+        ("rest", np.float64),  # signed shares the session's order left to be ordered anew, its terms still in ``order_*``; 0 = none
     ]
 )
 """Per symbol ``(N,)``: what is held, its levels, and the order for the next open."""
@@ -100,11 +104,23 @@ class EventKind(IntEnum):
 
 
 class Outcome(IntEnum):
-    """What became of an order."""
+    """What became of an order, or of the part of it that an event is about."""
 
     FILLED = 0
     NO_BAR = 1
-    ENDED = 2  # by a corporate action before the open: the listing is gone, or a split left less than one share
+    ENDED = 2  # by a corporate action before the open (the listing is gone, a split left less than one lot), or with its position
+    CARRIED = 3  # not filled in this session and ordered anew for the next
+    EXPIRED = 4  # a limit or stop that was not reached
+    NO_MARGIN = 5  # more than the account may carry
+
+
+class OrderKind(IntEnum):
+    """How an order may fill."""
+
+    MARKET_ON_OPEN = 0
+    MARKET_ON_CLOSE = 1
+    LIMIT = 2
+    STOP = 3
 
 
 class Reason(IntEnum):
@@ -120,6 +136,7 @@ class Reason(IntEnum):
     DELISTED = 7
     NO_BARS = 8
     CORPORATE_ACTION = 9
+    MARGIN_CALL = 10
 
 
 class RiskState(IntEnum):
@@ -153,11 +170,23 @@ class CostParams(NamedTuple):
     """A :class:`mech_exo.utils.settings.CostModel` as numbers."""
 
     per_share: float
+    fraction: float  # of the order's value
     min_order: float
     max_fraction: float
     slippage: float  # fraction
+    spread: float  # quoted, USD per share
+    spread_estimate: float  # multiple of the half spread that daily bars imply
     impact: float
     impact_window: int
+    participation: float  # of the session's volume; inf: no cap
     cash_rate: float
     margin_rate: float
     borrow_rate: float
+
+
+class Terms(NamedTuple):
+    """What an account may do, whatever it costs."""
+
+    max_missing: int  # sessions without a bar after which a position is closed at its last close
+    lot: float  # shares come in multiples of it
+    initial_margin: float  # of gross exposure; NaN: an order is never cut for want of margin

@@ -13,8 +13,8 @@ from mech_exo.domain.errors import InputError
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import Breach, BreachCode, RiskDecision, RiskState
+from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.kernels.simulate import new_book
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, approve, drawdown, risk_state
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.risk.usage import LimitStatus, LimitUsage, at_risk, breach_of, known_nav, resting_stop, usages
@@ -178,7 +178,7 @@ class RiskChecker:
         sectors: Mapping[str, str | None] | None = None,
     ) -> RiskDecision:
         """:meth:`approve` of what is held plus ``orders`` (signed whole shares by symbol)."""
-        targets = {symbol: self.portfolio.shares(symbol) + _whole(symbol, change) for symbol, change in orders.items()}
+        targets = {symbol: _whole(symbol, self.portfolio.shares(symbol)) + _whole(symbol, change) for symbol, change in orders.items()}
         return self.approve(targets, prices=prices, sectors=sectors)
 
     def _levels(self, plan: np.ndarray, symbols: Sequence[str], close: np.ndarray) -> None:

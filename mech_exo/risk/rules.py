@@ -18,13 +18,16 @@ from mech_exo.utils.settings import RiskLimits
 
 PLAN = np.dtype(
     [
-        ("wanted", np.float64),  # signed whole shares before risk
-        ("target", np.float64),  # signed whole shares after risk
+        ("wanted", np.float64),  # signed shares before risk
+        ("target", np.float64),  # signed shares after risk
         ("binding", np.int64),  # Rule that cut it, 0 = none
         ("stop", np.float64),  # level an entry would carry, USD
         ("profit", np.float64),
         ("stop_reason", np.int64),
         ("atr", np.float64),
+        ("kind", np.int64),  # OrderKind of the order that gets there
+        ("level", np.float64),  # its limit or stop price; NaN: from the close, by the configured offset
+        ("keep", np.int64),  # 1: ordered anew while it is not reached
     ]
 )
 """Per symbol ``(N,)``: one night's plan."""
@@ -69,13 +72,18 @@ class LimitParams(NamedTuple):
     leverage: float
     net: float
     drawdown: float
+    maintenance_long: float = math.nan  # NaN: no margin call
+    maintenance_short: float = math.nan
+    lot: float = 1.0  # approved shares come in multiples of it
 
     @classmethod
-    def of(cls, limits: RiskLimits) -> LimitParams:
+    def of(cls, limits: RiskLimits, lot: float = 1.0) -> LimitParams:
         """The numbers of ``limits``. ``RiskLimits.off()`` is no limit at all, also above the ranges a file may state."""
-        if limits == RiskLimits.off(limits.stops):
+        margin = limits.margin
+        maintenance = (math.nan, math.nan) if margin is None else (margin.maintenance_long, margin.maintenance_short)
+        if limits == RiskLimits.off(limits.stops, margin):
             none = math.inf
-            return cls(trade_risk=none, position=none, sector=math.nan, gross=none, leverage=none, net=none, drawdown=none)
+            return cls(none, none, math.nan, none, none, none, none, *maintenance, lot)
         single, book = limits.position_sizing, limits.portfolio
         return cls(
             trade_risk=single.max_single_trade_risk,
@@ -85,6 +93,9 @@ class LimitParams(NamedTuple):
             leverage=book.max_leverage,
             net=book.max_net_exposure,
             drawdown=book.max_drawdown,
+            maintenance_long=maintenance[0],
+            maintenance_short=maintenance[1],
+            lot=lot,
         )
 
 
@@ -114,19 +125,31 @@ def risk_state(fall: float, halted: bool, limits: LimitParams) -> int:
 
 
 @njit
-def position_shares(limit: float, nav: float, price: float) -> float:
-    """Largest whole number of shares worth at most ``limit`` × NAV."""
-    return float(np.floor(limit * nav / price * (1.0 + SLACK)))
+def margin_call(nav: float, longs: float, shorts: float, limits: LimitParams) -> float:
+    """The share of every position that must go: 1 − NAV ÷ (maintenance × value), all without NAV; 0 while the margin is met.
+
+    ``longs`` ≥ 0 and ``shorts`` ≤ 0 in USD. Regulation T accounts, FINRA rule 4210(c).
+    """
+    requirement = limits.maintenance_long * longs - limits.maintenance_short * shorts
+    if not nav < requirement:
+        return 0.0
+    return 1.0 if nav <= 0.0 else 1.0 - nav / requirement
 
 
 @njit
-def trade_risk_shares(limit: float, nav: float, price: float, stop: float, side: float) -> float:
-    """Largest whole number of shares that loses at most ``limit`` × NAV from ``price`` to ``stop``.
+def position_shares(limit: float, nav: float, price: float, lot: float = 1.0) -> float:
+    """Most shares, in lots, worth at most ``limit`` × NAV."""
+    return float(np.floor(limit * nav / price * (1.0 + SLACK) / lot) * lot)
+
+
+@njit
+def trade_risk_shares(limit: float, nav: float, price: float, stop: float, side: float, lot: float = 1.0) -> float:
+    """Most shares, in lots, that lose at most ``limit`` × NAV from ``price`` to ``stop``.
 
     Without a stop (NaN) the whole price is at risk. A stop already passed risks nothing further (inf).
     """
     at_risk = price if math.isnan(stop) else (price - stop) * side
-    return float(np.floor(limit * nav / at_risk * (1.0 + SLACK))) if at_risk > 0.0 else math.inf
+    return float(np.floor(limit * nav / at_risk * (1.0 + SLACK) / lot) * lot) if at_risk > 0.0 else math.inf
 
 
 @njit
@@ -176,11 +199,11 @@ def single_name(
     entry = plan[s]
     side = 1.0 if entry.wanted > 0.0 else -1.0
     size = abs(entry.wanted)
-    allowed = position_shares(limits.position, nav, price)
+    allowed = position_shares(limits.position, nav, price, limits.lot)
     if size > allowed:
         count = breach(breaches, count, POSITION, s, limits.position, size * price / nav)
         entry.binding = POSITION
-    by_risk = trade_risk_shares(limits.trade_risk, nav, price, entry.stop, side)
+    by_risk = trade_risk_shares(limits.trade_risk, nav, price, entry.stop, side, limits.lot)
     if size > by_risk:
         at_risk = price if math.isnan(entry.stop) else (price - entry.stop) * side
         count = breach(breaches, count, TRADE_RISK, s, limits.trade_risk, size * at_risk / nav)
@@ -191,10 +214,10 @@ def single_name(
 
 
 @njit
-def cut(plan: np.ndarray, s: int, share: float, rule: int) -> bool:
+def cut(plan: np.ndarray, s: int, share: float, rule: int, lot: float) -> bool:
     """Cut a target to ``share`` of the wanted size, if that is stricter than what binds already; tells whether it was."""
     entry = plan[s]
-    allowed = np.floor(share * abs(entry.wanted))
+    allowed = np.floor(share * abs(entry.wanted) / lot) * lot
     if allowed < abs(entry.target):
         entry.target = allowed if entry.wanted > 0.0 else -allowed
         entry.binding = rule
@@ -239,8 +262,8 @@ def portfolio_wide(
     for i in range(held):
         s = names[i]
         if not math.isnan(limits.sector) and sector[s] >= 0:
-            cut(plan, s, share_allowed(limits.sector * nav, by_sector[sector[s]]), SECTOR)
-        cut(plan, s, gross, rule)
+            cut(plan, s, share_allowed(limits.sector * nav, by_sector[sector[s]]), SECTOR, limits.lot)
+        cut(plan, s, gross, rule, limits.lot)
     return net_limit(plan, names, held, book, close, nav, longs, shorts, limits, breaches, count)
 
 
@@ -277,7 +300,7 @@ def net_limit(
                 if first:
                     count = breach(breaches, count, NET, -1, limits.net, (wanted - other) / nav)
                 for i in range(held):
-                    if plan[names[i]].wanted * side > 0.0 and cut(plan, names[i], share, NET):
+                    if plan[names[i]].wanted * side > 0.0 and cut(plan, names[i], share, NET, limits.lot):
                         changed = True
         first = False
     return count

@@ -11,6 +11,7 @@ import numpy as np
 
 from mech_exo.domain.errors import InputError
 from mech_exo.kernels import njit
+from mech_exo.kernels.account import drop_order
 from mech_exo.kernels.records import Ints, Reason
 from mech_exo.utils.settings import StopRules
 
@@ -81,6 +82,7 @@ def protect(book: np.ndarray, live: Ints, held: int, stops: StopParams) -> None:
         position.stop, position.stop_reason = stop_level(side, position.entry, position.best, position.atr, stops)
         position.target = target_level(side, position.entry, stops)
         if stops.time_sessions > 0 and position.age >= stops.time_sessions:
+            drop_order(position)
             position.order = -position.shares
             position.order_reason = TIME
 

@@ -61,6 +61,6 @@ def kelly(nav: float, bet: float, price: float) -> float:
 
 
 @njit
-def whole(shares: float) -> float:
-    """Rounded down to whole shares; 0 for anything that is not a finite positive number."""
-    return float(np.floor(shares)) if shares > 0.0 and shares < math.inf else 0.0
+def whole(shares: float, lot: float = 1.0) -> float:
+    """Rounded down to lots (whole shares by default); 0 for anything that is not a finite positive number."""
+    return float(np.floor(shares / lot) * lot) if shares > 0.0 and shares < math.inf else 0.0

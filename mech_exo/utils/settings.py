@@ -122,11 +122,43 @@ class UniverseRules(Model):
     dollar_volume_window: Sessions = Field(63, description="sessions of the median")
 
 
-class Schedule(Model):
-    """When the book is decided anew."""
+class Every(StrEnum):
+    """What the schedule counts in."""
 
-    every_sessions: Sessions = 21
+    SESSIONS = "sessions"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    SIGNAL = "signal"
+
+
+class Schedule(Model):
+    """When the book is decided anew: every so many sessions, at the first close of each week, month or quarter, or on a signal
+    (at every close at which the names selected are not the names held).
+    """
+
+    every: Every = Every.SESSIONS
+    every_sessions: Sessions = Field(21, description="read by every: sessions alone")
     anchor: date | None = Field(None, description="session from which is counted; null: the first session of the book")
+
+
+class OrderType(StrEnum):
+    """How an order may fill; docs/fills.md."""
+
+    MARKET_ON_OPEN = "market_on_open"
+    MARKET_ON_CLOSE = "market_on_close"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
+class OrderRules(Model):
+    """How the configured strategy's orders are sent."""
+
+    type: OrderType = OrderType.MARKET_ON_OPEN
+    offset_bps: Annotated[float, Field(ge=-2000.0, le=2000.0)] = Field(
+        0.0, description="limit: so much better than the close decided at; stop: so much beyond it"
+    )
+    keep: bool = Field(True, description="a limit or stop that was not reached is ordered anew until the book is decided again")
 
 
 class Selection(Model):
@@ -160,6 +192,7 @@ class SizingRules(Model):
     win_rate: Fraction | None = Field(None, description="measured, for Kelly; null: no Kelly")
     payoff: Positive | None = Field(None, description="average win / average loss, measured, for Kelly")
     no_trade_buffer: Fraction = Field(0.2, description="a change smaller than this share of the target is not traded")
+    fractional_shares: bool = Field(False, description="shares in multiples of 0.0001 instead of whole ones; backtests only")
 
     @model_validator(mode="after")
     def _kelly_is_measured(self) -> SizingRules:
@@ -169,10 +202,12 @@ class SizingRules(Model):
 
 
 class CommissionPreset(StrEnum):
-    """Commission schedules. ``custom`` reads the three figures beside it."""
+    """Commission schedules. ``custom`` reads the four figures beside it."""
 
     IB_FIXED = "ib_fixed"
     IB_TIERED = "ib_tiered"
+    PER_SHARE = "per_share"
+    PER_CENT = "per_cent"
     ZERO = "zero"
     CUSTOM = "custom"
 
@@ -180,33 +215,42 @@ class CommissionPreset(StrEnum):
 class CostModel(Model):
     """What trading and holding costs. The paper broker and the backtest charge exactly this.
 
-    ``commission`` per order = per_share × shares, at least ``min_order``, at most ``max_fraction`` of the order's value
-    (Interactive Brokers, "Stocks, ETFs, Warrants - North America, Fixed"). A preset sets the three figures unless they
-    are given. ``slippage_bps`` moves every market fill against the trader; ``impact`` adds
+    ``commission`` per execution = per_share × shares + fraction × value, at least ``min_order``, at most ``max_fraction`` of the value
+    (Interactive Brokers, "Stocks, ETFs, Warrants - North America": fixed, and tiered for up to 300,000 shares a month). A preset sets the
+    four figures unless they are given. ``slippage_bps`` moves every market fill against the trader; half of ``spread_usd`` and
+    ``spread_estimate`` × half the spread that daily bars imply (Abdi & Ranaldo 2017) come on top; ``impact`` adds
     impact × daily volatility × sqrt(shares / average daily volume) (Almgren et al. 2005, "Direct estimation of equity
-    market impact", eq. 4 with exponent 1/2). Rates are annual, charged per session on 1/252.
+    market impact", eq. 4 with exponent 1/2). ``participation`` caps what an order takes of a session's volume; the rest is carried to the
+    next session. Rates are annual, charged per session on 1/252.
     """
 
     commission: CommissionPreset = CommissionPreset.IB_FIXED
     per_share: NonNegative | None = None
+    fraction: Annotated[float, Field(ge=0.0, le=0.1)] | None = Field(None, description="of the order's value")
     min_order: NonNegative | None = None
     max_fraction: PositiveFraction | None = None
     slippage_bps: Annotated[float, Field(ge=0.0, le=1000.0)] = 5.0
+    spread_usd: NonNegative = Field(0.0, description="quoted spread per share; a market fill pays half of it")
+    spread_estimate: Annotated[float, Field(ge=0.0, le=5.0)] = Field(0.0, description="multiple of the half spread that daily bars imply")
     impact: NonNegative = 0.0
-    impact_window: Annotated[int, Field(ge=2, le=500)] = 20
+    impact_window: Annotated[int, Field(ge=2, le=500)] = Field(20, description="sessions of the estimated spread and of the impact")
+    participation: PositiveFraction | None = Field(None, description="most of a session's volume that one order takes; null: no cap")
     cash_rate: Annotated[float, Field(ge=-0.05, le=0.5)] = Field(0.0, description="annual, on positive cash")
     margin_rate: Annotated[float, Field(ge=0.0, le=0.5)] = Field(0.06, description="annual, on negative cash")
     borrow_rate: Annotated[float, Field(ge=0.0, le=2.0)] = Field(0.005, description="annual, on the value held short")
 
-    def schedule(self) -> tuple[float, float, float]:
-        """(USD per share, USD minimum per order, cap as a fraction of the order's value; inf = no cap)."""
+    def schedule(self) -> tuple[float, float, float, float]:
+        """(USD per share, fraction of the value, USD minimum, cap as a fraction of the value; inf = no cap)."""
+        none = float("inf")
         presets = {
-            CommissionPreset.IB_FIXED: (0.005, 1.0, 0.01),
-            CommissionPreset.IB_TIERED: (0.0035, 0.35, 0.01),
-            CommissionPreset.ZERO: (0.0, 0.0, float("inf")),
-            CommissionPreset.CUSTOM: (0.0, 0.0, float("inf")),
+            CommissionPreset.IB_FIXED: (0.005, 0.0, 1.0, 0.01),
+            CommissionPreset.IB_TIERED: (0.0035, 0.0, 0.35, 0.01),
+            CommissionPreset.PER_SHARE: (0.005, 0.0, 0.0, none),
+            CommissionPreset.PER_CENT: (0.0, 0.001, 0.0, none),
+            CommissionPreset.ZERO: (0.0, 0.0, 0.0, none),
+            CommissionPreset.CUSTOM: (0.0, 0.0, 0.0, none),
         }
-        given = (self.per_share, self.min_order, self.max_fraction)
+        given = (self.per_share, self.fraction, self.min_order, self.max_fraction)
         preset = presets[self.commission]
         return tuple(mine if mine is not None else theirs for mine, theirs in zip(given, preset, strict=True))  # type: ignore[return-value]
 
@@ -244,6 +288,14 @@ class PortfolioLimits(Model):
     max_drawdown: PositiveFraction = Field(0.10, description="from the trailing-12-month peak NAV; beyond it only reductions")
 
 
+class MarginRules(Model):
+    """``margin:`` of ``risk_limits.yml``: what the broker asks of a margin account (Regulation T; FINRA rule 4210)."""
+
+    initial: PositiveFraction = Field(0.5, description="of gross exposure: an order that enlarges a position is cut to it at the fill")
+    maintenance_long: PositiveFraction = Field(0.25, description="of what is held long; with less NAV every position is reduced")
+    maintenance_short: PositiveFraction = Field(0.30, description="of what is held short")
+
+
 class SendingLimits(Model):
     """``sending:`` of ``risk_limits.yml``: what may leave for one session, counted from the journal so that a restart resets nothing.
 
@@ -259,15 +311,17 @@ class RiskLimits(Model):
 
     position_sizing: PositionLimits = PositionLimits()
     portfolio: PortfolioLimits = PortfolioLimits()
+    margin: MarginRules | None = MarginRules()
     sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
 
     @classmethod
-    def off(cls, stops: StopRules | None = None) -> RiskLimits:
+    def off(cls, stops: StopRules | None = None, margin: MarginRules | None = None) -> RiskLimits:
         """No limit binds (research on a callable strategy); reports say "no risk limits"."""
         return cls(
             position_sizing=PositionLimits(max_single_trade_risk=1.0, max_sector_exposure=None, max_position=4.0),
             portfolio=PortfolioLimits(max_gross_exposure=4.0, max_net_exposure=4.0, max_leverage=4.0, max_drawdown=1.0),
+            margin=margin,
             stops=stops or StopRules.none(),
         )
 
@@ -282,6 +336,7 @@ class StrategyConfig(Model):
     schedule: Schedule = Schedule()
     selection: Selection = Selection(max_sector_share=0.2)
     sizing: SizingRules = SizingRules()
+    orders: OrderRules = OrderRules()
     costs: CostModel = CostModel()
     max_missing_sessions: Annotated[int, Field(ge=1, le=250)] = Field(
         10, description="sessions without a bar after which a position is closed at the last close, flagged"

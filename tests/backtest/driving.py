@@ -11,8 +11,9 @@ from mech_exo.datasource.demo import SampleMarket, sample_market
 from mech_exo.decision.rows import decide_row
 from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
 from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import EVENT, Bars
-from mech_exo.kernels.simulate import new_account, new_book, new_days, step
+from mech_exo.kernels.simulate import step
 from mech_exo.utils.settings import (
     Config,
     CostModel,
@@ -100,13 +101,13 @@ def played(panel: BarPanel, universe: Universe, config: Config, last: int, *, co
     decision_at[rows] = np.arange(len(rows))
     book, live, account = new_book(count), np.zeros(count, np.int64), new_account(config.strategy.initial_cash)
     days, events, night = new_days(len(panel.sessions)), np.empty(16, EVENT), night_buffers(count)
-    bars, costs, patience = Bars.of(panel), cost_params(config.strategy.costs), config.strategy.max_missing_sessions
+    bars, costs, terms = Bars.of(panel), cost_params(config.strategy.costs), strategy.terms
     flows = np.zeros(len(panel.sessions))
     if compiled:
-        events = play(first, last, decision_at, flows, bars, features, book, live, account, days, events, night, costs, patience, strategy.rules)
+        events = play(first, last, decision_at, flows, bars, features, book, live, account, days, events, night, costs, terms, strategy.rules)
     else:
         for t in range(first, last):
             events = with_room(events, account)
-            step(t, 0.0, bars, book, live, account, days, events, costs, patience)
+            step(t, 0.0, bars, book, live, account, days, events, costs, terms)
             decide_row(t, int(decision_at[t]), False, bars, features, book, live, account, days, night, strategy.rules)
     return Played(book, live, account, days, events[: int(account["events"][0])])

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from mech_exo.backtest.engine import EventBacktester
-from mech_exo.decision.strategy import Strategy, shares
+from mech_exo.decision.strategy import Strategy
+from mech_exo.decision.tickets import shares
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels.records import Outcome

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from mech_exo.decision.strategy import cost_params
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker
 from mech_exo.execution.rows import BookId
-from mech_exo.kernels.records import CostParams
+from mech_exo.kernels.records import CostParams, Terms
+from mech_exo.utils.settings import CostModel
 
 BOOK = BookId("paper", "default")
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -17,12 +21,12 @@ CASH = 100_000.0
 
 def costs(*, slippage: float = 0.0005) -> CostParams:
     """Interactive Brokers' fixed schedule and 5 bps."""
-    return CostParams(0.005, 1.0, 0.01, slippage, 0.0, 20, 0.01, 0.06, 0.005)
+    return cost_params(CostModel(slippage_bps=1e4 * slippage, cash_rate=0.01))
 
 
 def paper_broker(ledger: Ledger, **changes: float) -> PaperBroker:
     """A paper broker of :data:`BOOK`, not connected."""
-    return PaperBroker(ledger, BOOK, costs=costs(**changes), initial_cash=CASH, max_missing=3)
+    return PaperBroker(ledger, BOOK, costs=costs(**changes), initial_cash=CASH, terms=Terms(3, 1.0, math.nan))
 
 
 def market(seed: int = 0, sessions: int = 40, symbols: tuple[str, ...] = SYMBOLS, *, actions: bool = True) -> BarPanel:

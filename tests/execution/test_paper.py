@@ -19,9 +19,10 @@ from mech_exo.execution.broker import Protection
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker, PlayedSession
 from mech_exo.execution.rows import BookLine, DayFigures, Intent
+from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import BOOK as BOOK_DTYPE
 from mech_exo.kernels.records import DAY, EVENT, Bars, Reason
-from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, new_account, new_book, new_days, step
+from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
 from tests.execution.paper_market import BOOK, CASH, SYMBOLS, costs, market, paper_broker
 
 

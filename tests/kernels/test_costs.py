@@ -57,7 +57,7 @@ IMPACT = cost_params(CostModel(slippage_bps=10, impact=0.5, impact_window=4))
 def test_impact_by_hand():
     bars = Bars.of(panel([100, 110, 99, 108.9, 1], [1000, 1000, 2000, 4000, 9]))
     sigma = np.std([0.1, -0.1, 0.1], ddof=1)
-    assert slippage(4, 0, 500.0, bars, IMPACT) == pytest.approx(0.001 + 0.5 * sigma * math.sqrt(500 / 2000), rel=1e-12)
+    assert slippage(4, 0, 500.0, 100.0, bars, IMPACT) == pytest.approx(0.001 + 0.5 * sigma * math.sqrt(500 / 2000), rel=1e-12)
 
 
 def test_a_split_changes_neither_volatility_nor_the_share_of_volume():
@@ -66,20 +66,20 @@ def test_a_split_changes_neither_volatility_nor_the_share_of_volume():
         ratio = np.where(np.arange(5) == at, 2.0, 1.0)
         to_date = np.cumprod(ratio)
         other = Bars.of(panel(np.array([100, 110, 99, 108.9, 50]) / to_date, np.array([1000, 1000, 2000, 4000, 9]) * to_date, ratio))
-        assert slippage(4, 0, 1000.0, other, IMPACT) == pytest.approx(slippage(4, 0, 500.0, plain, IMPACT), rel=1e-12)
+        assert slippage(4, 0, 1000.0, 100.0, other, IMPACT) == pytest.approx(slippage(4, 0, 500.0, 100.0, plain, IMPACT), rel=1e-12)
 
 
 def test_unknown_liquidity_is_charged_harshly_and_the_worst_is_bounded():
     thin = Bars.of(panel([100, math.nan, math.nan, 101, 100], [10, 10, 10, 10, 10]))
-    assert slippage(4, 0, 1.0, thin, IMPACT) == pytest.approx(0.001 + 0.10)
+    assert slippage(4, 0, 1.0, 100.0, thin, IMPACT) == pytest.approx(0.001 + 0.10)
     no_volume = Bars.of(panel([100, 101, 102, 103, 100], [10, math.nan, 10, 10, 10]))
-    assert slippage(4, 0, 1.0, no_volume, IMPACT) == pytest.approx(0.001 + 0.10)
+    assert slippage(4, 0, 1.0, 100.0, no_volume, IMPACT) == pytest.approx(0.001 + 0.10)
     bars = Bars.of(panel([100, 110, 99, 108.9, 100], [1, 1, 1, 1, 1]))
-    assert slippage(4, 0, 1e9, bars, IMPACT) == 0.5
-    assert slippage(0, 0, 1.0, bars, cost_params(CostModel(slippage_bps=10))) == 0.001
+    assert slippage(4, 0, 1e9, 100.0, bars, IMPACT) == 0.5
+    assert slippage(0, 0, 1.0, 100.0, bars, cost_params(CostModel(slippage_bps=10))) == 0.001
 
 
 def test_impact_reads_nothing_of_its_own_session():
     early = Bars.of(panel([100, 110, 99, 108.9, 1], [1000, 1000, 2000, 4000, 9]))
     late = Bars.of(panel([100, 110, 99, 108.9, 777], [1000, 1000, 2000, 4000, 1e9]))
-    assert slippage(4, 0, 500.0, early, IMPACT) == slippage(4, 0, 500.0, late, IMPACT)
+    assert slippage(4, 0, 500.0, 100.0, early, IMPACT) == slippage(4, 0, 500.0, 100.0, late, IMPACT)

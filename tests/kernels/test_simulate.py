@@ -9,8 +9,9 @@ import pytest
 
 from mech_exo.decision.strategy import cost_params
 from mech_exo.domain.panel import BarPanel
-from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason
-from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, new_account, new_book, new_days, step
+from mech_exo.kernels.account import new_account, new_book, new_days
+from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason, Terms
+from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
 from mech_exo.utils.settings import CostModel
 
 FREE = CostModel(commission="zero", slippage_bps=0, margin_rate=0, borrow_rate=0)
@@ -32,7 +33,7 @@ class Desk:
                 base[place] = value
             bars[name] = base
         self.panel = BarPanel.from_arrays(np.datetime64("2020-01-01") + np.arange(len(close)), [f"S{i}" for i in range(close.shape[1])], bars)
-        self.costs, self.max_missing, self.t = cost_params(costs), max_missing, 0
+        self.costs, self.terms, self.t = cost_params(costs), Terms(max_missing, 1.0, math.nan), 0
         self.book, self.account, self.days = new_book(close.shape[1]), new_account(cash), new_days(len(close))
         self.live, self.buffer = np.zeros(close.shape[1], np.int64), np.empty(100, EVENT)
 
@@ -52,7 +53,7 @@ class Desk:
             self.live[: len(busy)], self.account["live"] = busy, len(busy)
             before = int(self.account["events"][0])
             bars = Bars.of(self.panel)
-            step(self.t, flow, bars, self.book, self.live, self.account, self.days, self.buffer, self.costs, self.max_missing)
+            step(self.t, flow, bars, self.book, self.live, self.account, self.days, self.buffer, self.costs, self.terms)
             assert int(self.account["events"][0]) - before <= EVENTS_PER_SYMBOL * len(busy)
             self.t += 1
         return self

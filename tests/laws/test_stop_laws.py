@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import EVENT, Bars, CostParams, EventKind, Outcome, Reason
-from mech_exo.kernels.simulate import new_account, new_book, new_days, step
+from mech_exo.kernels.simulate import step
 from mech_exo.risk import StopEngine
 from mech_exo.risk.stops import StopParams, protect
 from mech_exo.utils.settings import StopRules

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.backtest.engine import EventBacktester
-from mech_exo.decision.strategy import shares
+from mech_exo.decision.tickets import shares
 from mech_exo.domain.panel import BarPanel
 from mech_exo.kernels.records import DAY, EventKind, Outcome, Reason
 from mech_exo.utils.settings import CostModel, StopRules

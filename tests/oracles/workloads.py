@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mech_exo.decision.strategy import shares
+from mech_exo.decision.tickets import shares
 from mech_exo.domain.panel import BarPanel
 from mech_exo.utils.settings import (
     Config,

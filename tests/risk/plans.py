@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
+from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState
-from mech_exo.kernels.simulate import new_book
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, approve
 from tests.oracles.naive_risk import Name
 

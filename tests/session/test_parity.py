@@ -10,9 +10,10 @@ import numpy as np
 from mech_exo.assembly import Workspace
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.backtest.result import BacktestResult
-from mech_exo.kernels.records import EventKind
+from mech_exo.kernels.records import EventKind, Outcome, Reason
 from mech_exo.session import run_night
 from mech_exo.utils.calendar import sessions
+from tests.session.stage import set_line
 
 
 def paper_equals_backtest(home: Path, start: date, end: date) -> BacktestResult:
@@ -53,3 +54,25 @@ def test_sample_sessions_with_a_split_and_dividends(sample: Path) -> None:
     first = max(0, split - split % 21 - 21)  # the same decision sessions, so the same name is held when it splits
     result = paper_equals_backtest(sample, whole.sessions[first].astype(object), whole.sessions[split + 5].astype(object))
     assert {EventKind.SPLIT, EventKind.DIVIDEND} <= {EventKind(kind) for kind in result.events["kind"].tolist()}
+
+
+def test_sample_sessions_with_little_volume_and_borrowed_money(sample: Path) -> None:
+    """Orders that take many sessions, a weekly schedule, margin calls: paper orders the rests of the evening before anew."""
+    strategy, limits = sample / "config" / "strategy.yml", sample / "config" / "risk_limits.yml"
+    set_line(strategy, "  participation: null", "  participation: 0.00001")
+    set_line(strategy, "  every: sessions", "  every: week")
+    set_line(strategy, "  spread_estimate: 0.0", "  spread_estimate: 1.0")
+    set_line(strategy, "  target_volatility: 0.12", "  target_volatility: null")
+    set_line(strategy, "  gross_exposure: 1.0", "  gross_exposure: 1.4")
+    set_line(limits, "  max_net_exposure: 1.0", "  max_net_exposure: 1.5")
+    set_line(limits, "  maintenance_long: 0.25", "  maintenance_long: 0.9")
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 9, 30))
+    outcomes = {Outcome(code).name for code in result.events["outcome"].tolist()}
+    reasons = {Reason(code).name for code in result.events["reason"].tolist()}
+    assert "CARRIED" in outcomes and "MARGIN_CALL" in reasons
+    workspace = Workspace.open(sample)
+    with workspace.ledger(read_only=True) as ledger:
+        partly = [order for order in ledger.orders(workspace.book_id()) if 0 < abs(order.filled) < abs(order.order.shares)]
+        assert partly and all("ordered anew" in order.note for order in partly)
+        for night in result.sessions[::9]:
+            assert workspace.replay(ledger, night.astype(object)).identical

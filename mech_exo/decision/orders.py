@@ -1,0 +1,137 @@
+"""What every close does to the book, and how a plan becomes orders: rests, stops, margin calls, the verdict, the orders themselves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mech_exo.decision.params import Night, Rules, order_level
+from mech_exo.kernels import inlined, njit
+from mech_exo.kernels.account import WHOLE, drop_order, lots_up
+from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
+from mech_exo.risk.rules import approve, drawdown, margin_call, risk_state
+from mech_exo.risk.stops import protect
+
+REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
+ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
+
+
+@njit
+def clear_plan(plan: np.ndarray) -> None:
+    """Nothing is wanted of anybody."""
+    for s in range(len(plan)):
+        plan[s].wanted = 0.0
+        plan[s].target = 0.0
+        plan[s].binding = 0
+        plan[s].stop = math.nan
+        plan[s].profit = math.nan
+        plan[s].stop_reason = 0
+        plan[s].atr = math.nan
+        plan[s].kind = ON_OPEN
+        plan[s].level = math.nan
+        plan[s].keep = 0
+
+
+@njit
+def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
+    """Rewrite ``live`` as every symbol held, ordered or wanted, ascending; returns how many."""
+    count = 0
+    for s in range(len(plan)):
+        if book[s].shares != 0.0 or plan[s].wanted != 0.0 or book[s].order != 0.0:
+            live[count] = s
+            count += 1
+    return count
+
+
+@njit
+def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book: np.ndarray, rules: Rules) -> None:
+    """Orders for the next session = approved target − held; an entry carries its levels when stops are active on entry.
+
+    They take the place of what was to be ordered anew. A time exit stands; a margin call may only be enlarged.
+    """
+    for i in range(count):
+        s = names[i]
+        position, entry = book[s], plan[s]
+        if position.order_reason == TIME:
+            continue
+        change = entry.target - position.shares
+        if position.order_reason == MARGIN_CALL and abs(change) <= abs(position.order):
+            continue
+        if position.order_reason == MARGIN_CALL and change * position.order < 0.0:
+            continue
+        drop_order(position)
+        position.rest = 0.0
+        if abs(change) < WHOLE:
+            continue
+        position.order = change
+        position.order_reason = REBALANCE
+        position.order_atr = entry.atr
+        position.order_kind = entry.kind
+        position.order_keep = entry.keep
+        position.order_level = order_level(entry, change, close[s], rules.sizing)
+        if rules.stops.active_on_entry:
+            position.order_stop = entry.stop
+            position.order_stop_reason = entry.stop_reason
+            position.order_target = entry.profit
+
+
+@njit
+def settle(
+    t: int,
+    close: Floats,
+    sector: np.ndarray,
+    book: np.ndarray,
+    live: Ints,
+    account: np.ndarray,
+    days: np.ndarray,
+    night: Night,
+    rules: Rules,
+) -> int:
+    """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches."""
+    count = relist(night.plan, book, live)
+    account[0].live = count
+    fall = drawdown(days["index"], t)
+    state = days[t].state
+    written = approve(night.plan, live, count, book, close, sector, account[0].nav, state, fall, rules.limits, night.breaches)
+    place_orders(night.plan, live, count, close, book, rules)
+    return written
+
+
+@inlined
+def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules) -> None:
+    """What every close does, decision or not: rests ordered anew, stop and target levels, time exits, margin call, the risk state."""
+    held = account[0].live
+    order_anew(book, live, held)
+    protect(book, live, held, rules.stops)
+    share = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
+    if share > 0.0:
+        deleverage(share, book, live, held, rules.sizing.lot)
+    fall = drawdown(days["index"], t) if rules.limits.drawdown < math.inf else math.nan
+    days[t].state = risk_state(fall, halted, rules.limits)
+
+
+@inlined
+def order_anew(book: np.ndarray, live: Ints, held: int) -> None:
+    """What the session left of an order becomes the order for the next one, on its own terms."""
+    for i in range(held):
+        position = book[live[i]]
+        if position.rest != 0.0:
+            position.order = position.rest
+
+
+@njit
+def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
+    """Order ``share`` of every position away at the next open; what leaves by itself already, or leaves by more, stays as it is."""
+    for i in range(held):
+        position = book[live[i]]
+        if position.shares == 0.0 or position.order_reason == TIME:
+            continue
+        side = 1.0 if position.shares > 0.0 else -1.0
+        away = -side * min(abs(position.shares), lots_up(share * abs(position.shares), lot))
+        if position.order * away > 0.0 and abs(position.order) >= abs(away):
+            continue
+        drop_order(position)
+        position.rest = 0.0
+        position.order = away
+        position.order_reason = MARGIN_CALL

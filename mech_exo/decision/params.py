@@ -1,0 +1,116 @@
+"""The numbers a decision obeys and the buffers it works in: the configuration as compiled functions take it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from mech_exo.kernels import njit
+from mech_exo.kernels.records import Floats, OrderKind
+from mech_exo.risk.rules import LimitParams
+from mech_exo.risk.stops import StopParams
+from mech_exo.sizing import methods
+from mech_exo.utils.settings import Every, RiskLimits, StrategyConfig
+
+LIMIT, STOP_ORDER = int(OrderKind.LIMIT), int(OrderKind.STOP)
+FRACTION = 0.0001
+"""The lot of fractional shares: what Interactive Brokers trades in."""
+
+
+class SizingParams(NamedTuple):
+    """Selection and sizing as numbers; NaN is "off"."""
+
+    method: int
+    top: int
+    bottom: int
+    per_sector: int  # most names of one sector, longs and shorts each
+    gross: float
+    target_volatility: float
+    volatility_window: int
+    atr_multiple: float
+    trade_risk: float
+    hard_stop: float
+    kelly: float
+    buffer: float
+    need_sector: bool
+    lot: float
+    on_signal: bool  # the book is decided only where the selected names are not the names held
+    order_kind: int
+    order_offset: float  # of a limit (better than the close) or stop (beyond it), a fraction
+    order_keep: int
+
+    @classmethod
+    def of(cls, strategy: StrategyConfig, limits: RiskLimits) -> SizingParams:
+        """The numbers of ``strategy`` under ``limits``."""
+        sizing, chosen = strategy.sizing, strategy.selection
+        kelly = math.nan
+        if sizing.win_rate is not None and sizing.payoff is not None:
+            kelly = methods.kelly_fraction(sizing.win_rate, sizing.payoff, sizing.kelly_fraction)
+        return cls(
+            method=methods.CODES[sizing.method],
+            top=chosen.top,
+            bottom=chosen.bottom,
+            per_sector=max(1, math.floor(chosen.max_sector_share * max(chosen.top, chosen.bottom) + 1e-9)),
+            gross=sizing.gross_exposure,
+            target_volatility=math.nan if sizing.target_volatility is None else sizing.target_volatility,
+            volatility_window=sizing.volatility_window,
+            atr_multiple=sizing.atr_multiple,
+            trade_risk=limits.position_sizing.max_single_trade_risk,
+            hard_stop=math.nan if limits.stops.hard is None else limits.stops.hard,
+            kelly=kelly,
+            buffer=sizing.no_trade_buffer,
+            need_sector=limits.position_sizing.max_sector_exposure is not None or chosen.max_sector_share < 1.0,
+            lot=lot_of(strategy),
+            on_signal=strategy.schedule.every is Every.SIGNAL,
+            order_kind=int(OrderKind[strategy.orders.type.name]),
+            order_offset=strategy.orders.offset_bps / 10_000,
+            order_keep=int(strategy.orders.keep),
+        )
+
+
+def lot_of(strategy: StrategyConfig) -> float:
+    """Shares come in multiples of it."""
+    return FRACTION if strategy.sizing.fractional_shares else 1.0
+
+
+TICKET = np.dtype([("kind", np.int64), ("level", np.float64), ("keep", np.int64)])
+"""How an order may fill: OrderKind, limit or stop price (NaN: none), kept (1) or for one session (0)."""
+
+
+class Rules(NamedTuple):
+    """Everything :func:`decide_row` obeys."""
+
+    sizing: SizingParams
+    stops: StopParams
+    limits: LimitParams
+
+
+class Features(NamedTuple):
+    """What is known at the ``K`` decision sessions. Arrays ``(K, N)``, or ``(K, 0)`` where no rule reads them."""
+
+    score: Floats  # NaN = no opinion
+    volatility: Floats  # daily
+    atr: Floats  # USD, as traded
+    sector: np.ndarray  # int16, -1 unknown
+
+
+class Night(NamedTuple):
+    """Scratch and output of a decision, reused from session to session."""
+
+    plan: np.ndarray  # (N,) risk.rules.PLAN
+    breaches: np.ndarray  # risk.rules.BREACH buffer
+
+
+@njit
+def order_level(entry: np.ndarray, change: float, close: float, sizing: SizingParams) -> float:
+    """Limit or stop price: the one given, else the close moved by the configured offset; NaN for market orders."""
+    if entry.kind != LIMIT and entry.kind != STOP_ORDER:
+        return math.nan
+    if not math.isnan(entry.level):
+        level: float = entry.level
+        return level
+    side = 1.0 if change > 0.0 else -1.0
+    away = -side if entry.kind == LIMIT else side
+    return close * (1.0 + away * sizing.order_offset)
