@@ -191,7 +191,6 @@ def _gross(days: NDArray[np.void], returns: Floats, risk_free: float) -> dict[st
     return {
         "gross_total_return": total_return(gross),
         "gross_cagr": cagr(gross),
-        "gross_volatility_ann": volatility_ann(gross),
         "gross_sharpe": sharpe(gross, risk_free),
         "cost_drag_ann": cagr(gross) - cagr(returns),
     }

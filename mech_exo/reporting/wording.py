@@ -75,7 +75,7 @@ def _risk(m: Summary) -> Group:
         Line("… probability above 0", percent(m["probabilistic_sharpe"], 1), "probabilistic Sharpe ratio, before any choice among trials"),
         Line("Sortino", ratio(m["sortino"]), free),
         Line("Calmar", ratio(m["calmar"]), "CAGR / maximum drawdown"),
-        Line("Omega", ratio(m["omega"]), "gains / losses of all sessions, about 0"),
+        Line("Omega", ratio(m["omega"]), "gains / losses of all sessions, threshold 0"),
         Line("Maximum drawdown", percent(m["max_drawdown"]), "whole period, from any earlier peak"),
         Line("… from a 12-month peak", percent(m["max_drawdown_12m"]), "at any time of the whole period; what the risk limit sees"),
         Line("Longest drawdown, sessions", whole(m["longest_drawdown_sessions"])),
