@@ -150,7 +150,7 @@ class BacktestResult:
         """
         from mech_exo.performance.metrics import summary
 
-        return summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events)
+        return summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events, bars=Bars.of(self.panel))
 
     @functools.cached_property
     def kpi(self) -> KpiReport:

@@ -76,7 +76,7 @@ class AccountRecord:
     @functools.cached_property
     def metrics(self) -> Summary:
         """Every figure; None = unknown."""
-        return summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events)
+        return summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events, bars=self.bars)
 
     @functools.cached_property
     def kpi(self) -> KpiReport:

@@ -14,6 +14,8 @@ from mech_exo.reporting.view import Group, KpiLine, Line
 if TYPE_CHECKING:
     from mech_exo.performance.metrics import Summary
 
+ANNUAL = f"annual on {YEAR} sessions"
+
 
 def verdict_line(period: KpiPeriod) -> str:
     """The KPI contract in one sentence."""
@@ -44,70 +46,126 @@ def kpi_lines(report: KpiReport) -> tuple[KpiLine, ...]:
 
 def metric_groups(m: Summary) -> tuple[Group, ...]:
     """The metrics of :func:`mech_exo.performance.metrics.summary` for a reader."""
-    return (
-        Group("Return", (
-            Line("Total return", percent(m["total_return"])),
-            Line("CAGR", percent(m["cagr"])),
-            Line("Best session", percent(m["best_session"])),
-            Line("Worst session", percent(m["worst_session"])),
-            Line("First NAV, USD", money(m["initial_equity"])),
-            Line("Last NAV, USD", money(m["final_equity"])),
-            Line("Deposits less withdrawals, USD", money(m["net_flow"])),
-        )),
-        Group("Risk", (
-            Line("Volatility, annual", percent(m["volatility_ann"])),
-            Line("Sharpe", ratio(m["sharpe"]), _error(m, " standard error (Lo 2002)")),
-            Line("Sortino", ratio(m["sortino"])),
-            Line("Calmar", ratio(m["calmar"])),
-            Line("Maximum drawdown", percent(m["max_drawdown"]), "whole period, from any earlier peak"),
-            Line("… from a 12-month peak", percent(m["max_drawdown_12m"]), "at any time of the whole period; what the risk limit sees"),
-            Line("Longest drawdown, sessions", whole(m["longest_drawdown_sessions"])),
-            Line("Drawdown at the end", percent(m["drawdown"])),
-            Line("Skewness", ratio(m["skewness"])),
-            Line("Excess kurtosis", ratio(m["excess_kurtosis"])),
-        )),
-        Group("Costs, USD", (
-            Line("Gross P&L", money(m["gross_pnl"])),
-            Line("Commission", money(m["commission"])),
-            Line("Slippage", money(m["slippage"])),
-            Line("Borrow fees", money(m["borrow"])),
-            Line("Total costs", money(m["total_costs"])),
-            Line("Net P&L", money(m["net_pnl"])),
-            Line("Costs of gross P&L", percent(m["cost_share"]) if m["cost_share"] is not None else "not meaningful"),
-            Line("Dividends", money(m["dividends"])),
-            Line("Interest", money(m["interest"])),
-        )),
-        Group("Trading", (
-            Line("Orders", whole(m["orders"])),
-            Line("Fills", whole(m["fills"])),
-            Line("Not filled", whole(m["unfilled"])),
-            Line("Stop-outs", whole(m["stop_outs"])),
-            Line("Profit targets", whole(m["target_exits"])),
-            Line("Turnover, one-way a year", ratio(m["turnover_ann"]), "times the average NAV"),
-            Line("Exposure, gross", percent(m["exposure"])),
-            Line("Exposure, net", percent(m["net_exposure"])),
-        )),
-        Group("Trades", (
-            Line("Closed", whole(m["trades"])),
-            Line("Win rate", percent(m["win_rate"])),
-            Line("Profit factor", ratio(m["profit_factor"])),
-            Line("Payoff", ratio(m["payoff"]), "average gain / average loss"),
-            Line("Expectancy, USD", money(m["expectancy"])),
-            Line("Average return", percent(m["average_trade_return"])),
-            Line("Average holding, sessions", ratio(m["average_holding_sessions"], 1)),
-            Line("Largest loss of NAV", percent(m["worst_trade_loss"]), "one lot or one whole position"),
-        )),
-        Group("Against the benchmark", (
-            Line("Benchmark CAGR", percent(m["benchmark_cagr"])),
-            Line("Benchmark Sharpe", ratio(m["benchmark_sharpe"])),
-            Line("Benchmark max. drawdown", percent(m["benchmark_max_drawdown"])),
-            Line("Alpha, annual", percent(m["alpha_ann"])),
-            Line("Beta", ratio(m["beta"])),
-            Line("Correlation", ratio(m["correlation"])),
-            Line("Tracking error, annual", percent(m["tracking_error_ann"])),
-            Line("Information ratio", ratio(m["information_ratio"])),
-        )),
-    )  # fmt: skip
+    return (_return(m), _risk(m), _tails(m), _gross_and_net(m), _costs(m), _trading(m), _trades(m), _benchmark(m))
+
+
+def _return(m: Summary) -> Group:
+    return Group("Return", (
+        Line("Total return", percent(m["total_return"])),
+        Line("CAGR", percent(m["cagr"]), ANNUAL),
+        Line("Best / worst session", _pair(m, "best_session", "worst_session")),
+        Line("Best / worst month", _pair(m, "best_month", "worst_month")),
+        Line("Best / worst year", _pair(m, "best_year", "worst_year"), "calendar years, unfinished ones as they are"),
+        Line("Sessions with a gain", percent(m["hit_rate_sessions"], 1), "of those with a return other than 0"),
+        Line("Months with a gain", percent(m["hit_rate_months"], 1)),
+        Line("First NAV, USD", money(m["initial_equity"])),
+        Line("Last NAV, USD", money(m["final_equity"])),
+        Line("Deposits less withdrawals, USD", money(m["net_flow"])),
+    ))  # fmt: skip
+
+
+def _risk(m: Summary) -> Group:
+    free = _risk_free(m)
+    return Group("Risk", (
+        Line("Volatility", percent(m["volatility_ann"]), ANNUAL),
+        Line("Sharpe", ratio(m["sharpe"]), free),
+        Line("… 95 % interval", _between(m, "sharpe_low", "sharpe_high"), "robust to autocorrelation and fat tails (Lo 2002)"),
+        Line("… standard error, plain", ratio(m["sharpe_standard_error"]), "as if returns were independent (Lo 2002)"),
+        Line("… autocorrelation counted", ratio(m["sharpe_autocorrelation_adjusted"]), "annual by Lo's η(252) instead of √252"),
+        Line("… probability above 0", percent(m["probabilistic_sharpe"], 1), "probabilistic Sharpe ratio, before any choice among trials"),
+        Line("Sortino", ratio(m["sortino"]), free),
+        Line("Calmar", ratio(m["calmar"]), "CAGR / maximum drawdown"),
+        Line("Omega", ratio(m["omega"]), "gains / losses of all sessions, threshold 0"),
+        Line("Maximum drawdown", percent(m["max_drawdown"]), "whole period, from any earlier peak"),
+        Line("… from a 12-month peak", percent(m["max_drawdown_12m"]), "at any time of the whole period; what the risk limit sees"),
+        Line("Longest drawdown, sessions", whole(m["longest_drawdown_sessions"])),
+        Line("Drawdown at the end", percent(m["drawdown"])),
+    ))  # fmt: skip
+
+
+def _tails(m: Summary) -> Group:
+    return Group("Tails, one session", (
+        Line("Value at risk, 95 %", percent(m["value_at_risk_95"]), "loss that one session in twenty exceeded"),
+        Line("Expected shortfall, 95 %", percent(m["expected_shortfall_95"]), "mean loss of those sessions"),
+        Line("Value at risk, 99 %", percent(m["value_at_risk_99"])),
+        Line("Expected shortfall, 99 %", percent(m["expected_shortfall_99"])),
+        Line("… 95 %, normal law", _pair(m, "value_at_risk_95_gaussian", "expected_shortfall_95_gaussian"), "value at risk / shortfall"),
+        Line("… 95 %, Cornish-Fisher", _pair(m, "value_at_risk_95_cornish_fisher", "expected_shortfall_95_cornish_fisher"),
+             "the same, corrected for skewness and kurtosis"),
+        Line("Tail ratio", ratio(m["tail_ratio"]), "95 % quantile / 5 % quantile"),
+        Line("Skewness", ratio(m["skewness"])),
+        Line("Excess kurtosis", ratio(m["excess_kurtosis"])),
+    ))  # fmt: skip
+
+
+def _gross_and_net(m: Summary) -> Group:
+    return Group("Gross and net", (
+        Line("Total return, gross", percent(m["gross_total_return"]), "before commission, slippage and borrow fees"),
+        Line("Total return, net", percent(m["total_return"])),
+        Line("CAGR, gross", percent(m["gross_cagr"]), ANNUAL),
+        Line("CAGR, net", percent(m["cagr"]), ANNUAL),
+        Line("Costs of the CAGR", percent(m["cost_drag_ann"]), "gross less net, a year"),
+        Line("Sharpe, gross", ratio(m["gross_sharpe"]), _risk_free(m)),
+        Line("Sharpe, net", ratio(m["sharpe"]), _risk_free(m)),
+    ))  # fmt: skip
+
+
+def _costs(m: Summary) -> Group:
+    return Group("Costs, USD", (
+        Line("Gross P&L", money(m["gross_pnl"])),
+        Line("Commission", money(m["commission"])),
+        Line("Slippage", money(m["slippage"])),
+        Line("Borrow fees", money(m["borrow"])),
+        Line("Total costs", money(m["total_costs"])),
+        Line("Net P&L", money(m["net_pnl"])),
+        Line("Costs of gross P&L", percent(m["cost_share"]) if m["cost_share"] is not None else "not meaningful"),
+        Line("Dividends", money(m["dividends"])),
+        Line("Interest", money(m["interest"])),
+    ))  # fmt: skip
+
+
+def _trading(m: Summary) -> Group:
+    return Group("Trading", (
+        Line("Orders", whole(m["orders"])),
+        Line("Fills", whole(m["fills"])),
+        Line("Not filled", whole(m["unfilled"])),
+        Line("Stop-outs", whole(m["stop_outs"])),
+        Line("Profit targets", whole(m["target_exits"])),
+        Line("Turnover, one-way a year", ratio(m["turnover_ann"]), "times the average NAV"),
+        Line("Exposure, gross", percent(m["exposure"])),
+        Line("Exposure, net", percent(m["net_exposure"])),
+        Line("Capacity, USD", money(m["capacity_usd"], 0), "NAV at which square-root impact would eat the whole edge"),
+    ))  # fmt: skip
+
+
+def _trades(m: Summary) -> Group:
+    return Group("Trades", (
+        Line("Closed", whole(m["trades"])),
+        Line("Win rate", percent(m["win_rate"])),
+        Line("Profit factor", ratio(m["profit_factor"])),
+        Line("Payoff", ratio(m["payoff"]), "average gain / average loss"),
+        Line("Expectancy, USD", money(m["expectancy"])),
+        Line("Average return", percent(m["average_trade_return"])),
+        Line("Average holding, sessions", ratio(m["average_holding_sessions"], 1)),
+        Line("Largest loss of NAV", percent(m["worst_trade_loss"]), "one lot or one whole position"),
+    ))  # fmt: skip
+
+
+def _benchmark(m: Summary) -> Group:
+    free = _risk_free(m)
+    return Group("Against the benchmark", (
+        Line("Benchmark CAGR", percent(m["benchmark_cagr"]), ANNUAL),
+        Line("Benchmark Sharpe", ratio(m["benchmark_sharpe"]), free),
+        Line("Benchmark max. drawdown", percent(m["benchmark_max_drawdown"])),
+        Line("Alpha", percent(m["alpha_ann"]), free),
+        Line("… t-statistic", ratio(m["alpha_t"]), _error_of(m, percent(m["alpha_error_ann"]))),
+        Line("Beta", ratio(m["beta"])),
+        Line("… t-statistic", ratio(m["beta_t"]), _error_of(m, ratio(m["beta_error"]))),
+        Line("Correlation", ratio(m["correlation"])),
+        Line("Up / down capture", _pair(m, "up_capture", "down_capture"), "of the sessions the benchmark rose and fell"),
+        Line("Tracking error", percent(m["tracking_error_ann"]), ANNUAL),
+        Line("Information ratio", ratio(m["information_ratio"]), ANNUAL),
+    ))  # fmt: skip
 
 
 def headline(m: Summary) -> tuple[Line, ...]:
@@ -122,9 +180,28 @@ def headline(m: Summary) -> tuple[Line, ...]:
     )
 
 
-def _error(m: Summary, what: str = "") -> str:
+def _error(m: Summary) -> str:
     """The Sharpe ratio's standard error; nothing where it is unknown."""
-    return "" if m["sharpe_standard_error"] is None else f"± {ratio(m['sharpe_standard_error'])}{what}"
+    return "" if m["sharpe_robust_error"] is None else f"± {ratio(m['sharpe_robust_error'])}"
+
+
+def _risk_free(m: Summary) -> str:
+    return f"{ANNUAL}, risk-free rate {percent(m['risk_free'])}"
+
+
+def _error_of(m: Summary, error: str) -> str:
+    return f"standard error {error}, Newey-West with {whole(m['newey_west_lags'])} lags" if m["alpha_error_ann"] is not None else ""
+
+
+def _pair(m: Summary, first: str, second: str) -> str:
+    """Two percentages; one "unknown" when both are."""
+    if m[first] is None and m[second] is None:
+        return percent(None)
+    return f"{percent(m[first])} / {percent(m[second])}"
+
+
+def _between(m: Summary, low: str, high: str) -> str:
+    return ratio(None) if m[low] is None else f"{ratio(m[low])} to {ratio(m[high])}"
 
 
 def basis(m: Summary) -> str:

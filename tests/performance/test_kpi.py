@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mech_exo.performance.attribution import TRADE
-from mech_exo.performance.kpi import Verdict, cagr_interval, kpi_contract, wilson_interval
+from mech_exo.performance.intervals import cagr_interval, wilson_interval
+from mech_exo.performance.kpi import Verdict, kpi_contract
 from tests.performance.test_trading import make_days
 from tests.reporting.sample import weekdays
 
@@ -125,3 +126,25 @@ def test_an_account_without_sessions_lacks_everything():
     report = kpi_contract(weekdays(0), make_days([]), make_trades([]))
     assert {kpi.verdict for kpi in report.whole.kpis} == {LACK} and report.whole.start is None
     json.dumps(report.as_dict(), allow_nan=False)
+
+
+def test_every_figure_has_an_interval_or_says_why_not_and_how_it_is_made_annual():
+    trades = make_trades([0.01] * 20 + [-0.005] * 12, last=599)
+    days = account(steady(600), commission=5.0)
+    for period in kpi_contract(weekdays(600), days, trades, 0.02).as_dict().values():
+        figures = {name: kpi for name, kpi in period.items() if isinstance(kpi, dict)}
+        assert {name for name, kpi in figures.items() if kpi["interval"] is None} == {"worst_trade_loss"}
+        assert "no interval" in figures["worst_trade_loss"]["note"]
+        assert {name: kpi["annualisation"] for name, kpi in figures.items() if kpi["annualisation"]} == {"sharpe": 252, "cagr": 252}
+        assert {name: kpi["risk_free"] for name, kpi in figures.items() if kpi["risk_free"] is not None} == {"sharpe": 0.02}
+        assert "252" in figures["sharpe"]["note"] and "2.00%" in figures["sharpe"]["note"] and "252" in figures["cagr"]["note"]
+        for name in ("max_drawdown", "cost_share"):
+            low, high = figures[name]["interval"]
+            assert 0 <= low <= high and "bootstrap" in figures[name]["interval_method"] and "seed" in figures[name]["interval_method"]
+
+
+def test_a_cost_share_whose_gross_gain_is_chance_has_no_interval_and_says_so():
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0, 0.01, 300)
+    kpi = judge(account(returns - returns.mean() + 0.0001, slippage=1.0), make_trades([]), "cost_share")
+    assert math.isfinite(kpi.value) and kpi.as_dict()["interval"] is None and "not above 0" in kpi.note

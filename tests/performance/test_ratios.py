@@ -11,12 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mech_exo.performance import ratios
-from mech_exo.performance.periods import calendar_returns, rolling_max_drawdown, rolling_return, rolling_sharpe, rolling_volatility
+from mech_exo.performance.benchmark import regression
+from mech_exo.performance.periods import (
+    calendar_returns,
+    hit_rate,
+    rolling_max_drawdown,
+    rolling_return,
+    rolling_sharpe,
+    rolling_sortino,
+    rolling_volatility,
+)
 from mech_exo.performance.ratios import (
     cagr,
     excess_kurtosis,
     growth,
-    regression,
     sharpe,
     sharpe_standard_error,
     skewness,
@@ -127,11 +135,11 @@ def test_rolling_figures_are_the_figure_of_each_window(values, window):
     r = np.array(values)
     for t in range(len(r)):
         part = r[t - window + 1 : t + 1] if t >= window - 1 else None
-        wanted = [NAN] * 4
+        wanted = [NAN] * 5
         if part is not None:
             worst = max(1 - b / a for i, a in enumerate(growth(part)) for b in growth(part)[i:])
-            wanted = [part.std(ddof=1) * 252**0.5, sharpe(part), np.prod(1 + part) - 1, worst]
-        rolled = [f(r, window)[t] for f in (rolling_volatility, rolling_sharpe, rolling_return, rolling_max_drawdown)]
+            wanted = [part.std(ddof=1) * 252**0.5, sharpe(part), np.prod(1 + part) - 1, worst, sortino(part)]
+        rolled = [f(r, window)[t] for f in (rolling_volatility, rolling_sharpe, rolling_return, rolling_max_drawdown, rolling_sortino)]
         for got, expected in zip(rolled, wanted, strict=True):
             assert got == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True)
 
@@ -147,6 +155,11 @@ def test_months_and_years_compound_to_the_whole():
     february = r[(sessions >= np.datetime64("2020-02-01")) & (sessions < np.datetime64("2020-03-01"))]
     assert table.months[1, 1] == pytest.approx(np.prod(1 + february) - 1)
     assert calendar_returns(sessions[:0], r[:0]).months.shape == (0, 12)
+
+
+def test_hit_rate_counts_what_was_won_or_lost():
+    assert hit_rate(np.array([0.0, 0.01, -0.02, 0.0, 0.03, NAN])) == pytest.approx(2 / 3)
+    assert math.isnan(hit_rate(np.zeros(5))) and math.isnan(hit_rate(np.zeros(0)))
 
 
 def test_session_rate_compounds_to_the_annual_rate():

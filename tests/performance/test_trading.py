@@ -11,7 +11,16 @@ import pytest
 from mech_exo.kernels.records import DAY, EVENT
 from mech_exo.performance.attribution import TRADE
 from mech_exo.performance.metrics import summary
-from mech_exo.performance.trading import account_returns, activity, costs, exposure, opening_nav, trade_statistics, turnover_ann
+from mech_exo.performance.trading import (
+    account_returns,
+    activity,
+    costs,
+    exposure,
+    gross_returns,
+    opening_nav,
+    trade_statistics,
+    turnover_ann,
+)
 from tests.reporting.sample import Sample, weekdays
 
 ISSUE_KEYS = ["cagr", "volatility_ann", "sharpe", "sortino", "max_drawdown", "calmar", "turnover_ann", "total_costs", "orders", "stop_outs"]
@@ -38,6 +47,22 @@ def test_costs_turnover_and_opening_nav():
     assert paid.share == pytest.approx(21 / 151)
     assert turnover_ann(days) == pytest.approx(1500 / 2 / 1135 * 252 / 2)
     assert account_returns(days).tolist() == pytest.approx([0.09, 1130 / 1090 - 1])
+
+
+def test_gross_returns_put_each_sessions_costs_back_on_the_nav_before_it():
+    days = make_days([1090.0, 1180.0], flow=[0.0, 50.0], price_pnl=[100.0, 45.0], borrow=[3.0, 0.0], commission=[4.0, 2.0], slippage=[3.0, 3.0])
+    assert opening_nav(days) == pytest.approx(1000.0)
+    assert gross_returns(days).tolist() == pytest.approx([0.1, (1180 - 50 + 5) / 1090 - 1])
+    m = summary(weekdays(2), days, np.zeros(0, TRADE))
+    assert m["gross_total_return"] == pytest.approx(1.1 * (1135 / 1090) - 1) and m["cost_drag_ann"] == pytest.approx(m["gross_cagr"] - m["cagr"])
+
+
+def test_without_costs_gross_is_net_and_with_them_never_below():
+    free = make_days([1090.0, 1180.0, 900.0], price_pnl=[90.0, 90.0, -280.0])
+    assert gross_returns(free).tolist() == account_returns(free).tolist()
+    sample = Sample()
+    assert (gross_returns(sample.days) >= account_returns(sample.days)).all() and sample.metrics["gross_cagr"] > sample.metrics["cagr"]
+    assert np.isnan(gross_returns(make_days([100.0, -5.0, 3.0], price_pnl=[0.0, -105.0, 8.0]))[1:]).all()
 
 
 def test_a_share_of_a_gross_loss_is_not_a_number():
@@ -88,7 +113,8 @@ def test_summary_of_a_strange_account_is_unknown_never_zero(nav):
     days = make_days(nav, price_pnl=np.diff(nav, prepend=100.0) if nav else [])
     m = summary(weekdays(len(nav)), days, np.zeros(0, TRADE), events=np.zeros(0, EVENT))
     json.dumps(m, allow_nan=False)
-    for key in ("sharpe", "sortino", "calmar", "win_rate", "profit_factor", "worst_trade_loss", "beta", "benchmark_cagr"):
+    unknown = ["sharpe", "sortino", "calmar", "win_rate", "profit_factor", "worst_trade_loss", "beta", "benchmark_cagr", "sharpe_low", "omega"]
+    for key in [*unknown, "tail_ratio", "value_at_risk_95", "probabilistic_sharpe", "alpha_t", "up_capture", "gross_sharpe", "capacity_usd"]:
         assert m[key] is None, key
     assert m["orders"] == 0
 
