@@ -22,7 +22,8 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from mech_exo.domain.errors import ConfigError
 from mech_exo.utils import log
 from mech_exo.utils.config_errors import explain
-from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, ResearchConfig, RiskLimits, StrategyConfig
+from mech_exo.utils.research_settings import ResearchConfig
+from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {

@@ -6,51 +6,14 @@ refused. ``mech_exo.utils.config`` reads them from YAML; a program may also buil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from types import UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
-Exposure = Annotated[float, Field(gt=0.0, le=4.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Sessions = Annotated[int, Field(ge=1, le=5000)]
-
-
-class Model(BaseModel):
-    """Frozen, strict about names, no silent coercion of text into numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, validate_default=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_text_for_numbers(cls, value: object, info: ValidationInfo) -> object:
-        """``"5"`` or ``true`` where a number is meant is a slip of the pen, not a value."""
-        annotation = cls.model_fields[info.field_name].annotation if info.field_name else None
-        if isinstance(value, (str, bool)) and _wants_number(annotation):
-            raise PydanticCustomError("number_wanted", "a number is wanted")
-        if isinstance(value, (int, float)) and date in (annotation, *get_args(annotation)):
-            raise PydanticCustomError("date_wanted", "a date is wanted")  # else 86400 would be 1970-01-02
-        if isinstance(value, Mapping) and get_origin(annotation) is dict and _wants_number(get_args(annotation)[1]):
-            for key, item in value.items():
-                if isinstance(item, (str, bool)):
-                    raise PydanticCustomError("number_wanted", "a number is wanted for {key}", {"key": str(key)})
-        return value
-
-
-def _wants_number(annotation: object) -> bool:
-    """Whether ``annotation`` is float or int, perhaps annotated, perhaps with None."""
-    if get_origin(annotation) is Annotated:
-        return _wants_number(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return all(_wants_number(branch) for branch in get_args(annotation) if branch is not type(None))
-    return annotation in (float, int)
+from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
+from mech_exo.utils.research_settings import ResearchConfig
 
 
 class Direction(StrEnum):
@@ -296,32 +259,6 @@ class DataConfig(Model):
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="overnight move flagged as a jump")
     min_coverage: PositiveFraction = Field(0.5, description="least share of the names of the session before that need a bar for a night")
-
-
-class OverfittingRules(Model):
-    """``overfitting:`` of ``research.yml``."""
-
-    blocks: Literal[2, 4, 6, 8, 10, 12, 14, 16, 18, 20] = Field(16, description="of sessions, for the probability of overfitting")
-    draws: Annotated[int, Field(ge=100, le=100_000)] = Field(1000, description="resamples of the reality check and the SPA test")
-
-
-class PromotionRules(Model):
-    """``promotion:`` of ``research.yml``: what a run must show before its configuration trades. A null switches one off."""
-
-    min_sessions: Sessions | None = Field(756, description="sessions played")
-    min_trades: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(100, description="closed round trips")
-    min_deflated_sharpe: Fraction | None = Field(0.95, description="probability that the true Sharpe ratio is above what luck would show")
-    max_pbo: Fraction | None = Field(0.2, description="probability of backtest overfitting; asked of a run that comes from a sweep")
-    max_drawdown: PositiveFraction | None = Field(0.10, description="of NAV")
-    max_cost_share: PositiveFraction | None = Field(0.25, description="fees and slippage over gross P/L")
-    require_walk_forward: bool = Field(True, description="the configuration must have been a candidate of a walk-forward evaluation")
-
-
-class ResearchConfig(Model):
-    """``research.yml``: how research is judged. No part of a decision, so no part of the config hash."""
-
-    overfitting: OverfittingRules = OverfittingRules()
-    promotion: PromotionRules = PromotionRules()
 
 
 class Keys(Model):

@@ -15,12 +15,12 @@ from mech_exo.domain.errors import ConfigError
 from mech_exo.utils import config as configuration
 from mech_exo.utils import log
 from mech_exo.utils.config_errors import allowed, key_paths
+from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import (
     Config,
     DataConfig,
     Direction,
     FactorsConfig,
-    ResearchConfig,
     RiskLimits,
     SizingRules,
     StopRules,
