@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home, runs
+from mech_exo.cli import home, promote, runs, trials
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import UserError
 
@@ -168,7 +168,7 @@ def record_trial(workspace: Workspace, result: BacktestResult) -> None:
 def is_counted(workspace: Workspace, run_id: str) -> bool:
     """Whether the run is among the trials."""
     with workspace.journal() as ledger:
-        return any(trial.run_id == run_id for trial in ledger.trials())
+        return any(trial.run_id == run_id for trial in ledger.trial_figures())
 
 
 def render(to: Console, result: BacktestResult, kept: Kept) -> None:
@@ -234,3 +234,7 @@ app.command("show")(runs.show)
 app.command("compare")(runs.compare)
 app.command("explain")(runs.explain)
 app.command("delete")(runs.delete)
+app.command("trials")(trials.trials)
+app.command("promote")(promote.promote)
+app.command("rollback")(promote.rollback)
+app.command("promotions")(promote.promotions)

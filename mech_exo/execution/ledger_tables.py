@@ -219,7 +219,8 @@ SENT = (
 )
 LAST_SESSION = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
 TRIAL_FIGURES = (
-    "SELECT run_id, trials.kind, CASE instr(body, ?1) WHEN 0 THEN 'null' ELSE substr(body, instr(body, ?1) + length(?1), 32) END "
+    "SELECT run_id, trials.kind, config_hash, "
+    "CASE instr(body, ?1) WHEN 0 THEN 'null' ELSE substr(body, instr(body, ?1) + length(?1), 32) END "
     "FROM journal JOIN trials USING (seq) ORDER BY seq"
 )
 """Cuts one figure out of the canonical JSON, where its name can stand but once: five times as fast as parsing 10,000 rows of it."""
@@ -231,10 +232,10 @@ def metric_text(name: str) -> tuple[str]:
     return (head,)
 
 
-def trial_figure(run_id: str, kind: str, text: str) -> TrialFigure:
+def trial_figure(run_id: str, kind: str, config_hash: str, text: str) -> TrialFigure:
     """A line of :data:`TRIAL_FIGURES`."""
     number = text.partition("}")[0]
-    return TrialFigure(run_id, kind, math.nan if number == "null" else float(number))
+    return TrialFigure(run_id, kind, config_hash, math.nan if number == "null" else float(number))
 
 
 def nav_arrays(days: Sequence[BookedDay]) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from mech_exo.domain.errors import ConfigError
-from mech_exo.utils import log
+from mech_exo.utils import config_swap, log
 from mech_exo.utils.config_errors import explain
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
@@ -67,6 +69,20 @@ def load(home: Path) -> Config:
     if not folder.is_dir():
         remedy = f"exo init {home}   (or choose a workspace with --home or EXO_HOME)"
         raise ConfigError(f"a workspace must hold the folder config; {folder} does not exist", remedy=remedy)
+    while True:  # until nothing was replaced under our eyes: one configuration, never halves of two
+        config_swap.settle(folder)
+        before = config_swap.state(folder)
+        try:
+            config = _read(folder)
+        except ConfigError:
+            if config_swap.state(folder) == before:
+                raise
+            continue
+        if config_swap.state(folder) == before:
+            return config
+
+
+def _read(folder: Path) -> Config:
     parts: dict[str, BaseModel] = {}
     mistakes: list[ConfigError] = []
     readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder)}
@@ -80,6 +96,16 @@ def load(home: Path) -> Config:
         remedies = dict.fromkeys(error.remedy for error in mistakes if error.remedy)
         raise ConfigError("\n".join(error.message for error in mistakes), remedy="\n  → ".join(remedies) or None)
     return Config.model_validate(parts)
+
+
+def with_files(home: Path, files: Mapping[str, bytes]) -> Config:
+    """What the configuration of ``home`` would be with ``files`` (name to contents) in place of its own. Raises ConfigError."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "config"
+        shutil.copytree(home / "config", folder, ignore=shutil.ignore_patterns(".*"))
+        for name, contents in files.items():
+            (folder / name).write_bytes(contents)
+        return _read(folder)
 
 
 def config_hash(config: Config) -> str:

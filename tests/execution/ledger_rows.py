@@ -21,6 +21,7 @@ from mech_exo.execution.rows import (
     Metric,
     OrderState,
     Promotion,
+    Replaced,
     SessionRow,
     Trial,
 )
@@ -79,8 +80,9 @@ def decision(on: date = DAY_ONE, body: bytes = b'{"orders":[]}') -> DecisionRow:
 def promotion() -> Promotion:
     """A promotion."""
     at = datetime(2024, 1, 2, 23, tzinfo=UTC)
-    files, figures = ("strategy.yml", "factors.yml"), (Metric("deflated_sharpe", 0.97), Metric("pbo", None))
-    return Promotion("20240102T230000Z-run-1", "promote", "run-1", "someone", at, "better", "c0ffee", "cafe", files, figures)
+    files = (Replaced("strategy.yml", "aa", "bb"), Replaced("factors.yml", "cc", "dd"))
+    figures = (Metric("deflated_sharpe", 0.97), Metric("pbo", None))
+    return Promotion("20240102T230000Z-run-1", "run-1", "someone", at, "better", "c0ffee", "cafe", files, figures, ("code",))
 
 
 def write_everything(ledger: Ledger) -> None:

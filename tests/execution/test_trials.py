@@ -74,5 +74,5 @@ def test_promotions_are_journaled_in_order(tmp_path: Path) -> None:
         ledger.append(promotion(), promotion().id)
     with Ledger.open(tmp_path / "ledger.sqlite", read_only=True) as ledger:
         (found,) = ledger.rows(Promotion)
-        assert (found.who, found.files, found.at) == ("someone", ("strategy.yml", "factors.yml"), promotion().at)
+        assert (found.who, found.files, found.at, found.undoes) == ("someone", promotion().files, promotion().at, None)
         assert ledger.verify().sound
