@@ -42,11 +42,9 @@ def settle(config: Path) -> None:
     """Move into place what a change has decided. Nothing to do, nothing done. Raises UserError where that cannot be written."""
     ready = config / FOLDER
     try:
-        for path in sorted(ready.glob("*.yml")):
-            try:
+        for path in _files(ready):
+            with contextlib.suppress(FileNotFoundError):  # another process does the same
                 path.replace(config / path.name)
-            except FileNotFoundError:  # another process does the same
-                continue
         if ready.is_dir():
             flush_folder(config)
             with contextlib.suppress(OSError):  # the note still waits in it; or it is empty and this was its end
@@ -72,13 +70,19 @@ def clear(config: Path) -> None:
 def state(config: Path) -> tuple[tuple[str, int, int], ...]:
     """Which files the folder ``config`` holds now; two readings with equal states in between and after saw one configuration."""
     found = []
-    for path in (*config.glob("*.yml"), *(config / FOLDER).glob("*.yml")):
-        try:
+    for path in (*_files(config), *_files(config / FOLDER)):
+        with contextlib.suppress(FileNotFoundError):
             stat = path.stat()
-        except FileNotFoundError:
-            continue
-        found.append((str(path), stat.st_ino, stat.st_mtime_ns))
-    return tuple(sorted(found))
+            found.append((str(path), stat.st_ino, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The configuration files in ``folder``, by name; none where it is not, or goes meanwhile."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".yml")
+    except FileNotFoundError:
+        return []
 
 
 def _unwritable(config: Path, error: OSError) -> UserError:
