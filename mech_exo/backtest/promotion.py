@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import yaml
 
 from mech_exo.domain.errors import StoreError, UserError
 from mech_exo.execution import codec
-from mech_exo.execution.rows import Metric, Promotion, Replaced
+from mech_exo.execution.rows import Metric, Promotion, Replaced, Sweep
 from mech_exo.utils import config as configuration
 from mech_exo.utils import config_swap
 from mech_exo.utils.durable import new_folder
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PARTS = ("strategy", "risk", "factors")
 """What a promotion brings; ``data.yml`` and ``research.yml`` are the workspace's own."""
 WALK_FORWARD, SWEEP = "walk_forward", "sweep"
+OF_SWEEP = ("pbo", "reality_check", "spa")
+"""Figures that a sweep has and a single run has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,39 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the ledger knows of a run: whether a sweep found it and whether its configuration was walked forward."""
+    """What the ledger knows of a run: the sweeps it was compared in, and whether its configuration was walked forward."""
 
     from_sweep: bool
     walked_forward: bool
+    sweeps: tuple[Sweep, ...]
 
     @classmethod
     def of(cls, ledger: Ledger, result: BacktestResult) -> Standing:
         """The standing of ``result``."""
-        figures = ledger.trial_figures()
+        trials = ledger.trial_figures()
+        sweeps = tuple(row for row in ledger.rows(Sweep) if result.run_id in row.run_ids)
         return cls(
-            any(one.run_id == result.run_id and one.kind == SWEEP for one in figures),
-            any(one.config_hash == result.config_hash and one.kind == WALK_FORWARD for one in figures),
+            bool(sweeps) or any(one.run_id == result.run_id and one.kind == SWEEP for one in trials),
+            any(one.config_hash == result.config_hash and one.kind == WALK_FORWARD for one in trials),
+            sweeps,
         )
+
+    def completed(self, report: OverfittingReport) -> OverfittingReport:
+        """``report`` with the worst PBO and p-values among the sweeps; unknown stays unknown."""
+        if not self.from_sweep:
+            return report
+        notes = tuple(note for note in report.notes if not note.startswith("No sweep"))
+        pbo, check, spa = (self._worst(name) for name in OF_SWEEP)
+        return replace(report, pbo=pbo, reality_check=check, spa=spa, notes=notes)
+
+    def _worst(self, name: str) -> float:
+        values = [one.value for row in self.sweeps for one in row.figures if one.name == name]
+        return max((value for value in values if value is not None), default=math.nan)
+
+
+def compared(id_: str, run_ids: Sequence[str], report: OverfittingReport) -> Sweep:
+    """The ledger's row of a sweep, from the report of its best."""
+    return Sweep(id_, tuple(run_ids), _metrics(report, OF_SWEEP))
 
 
 def judge(result: BacktestResult, report: OverfittingReport, rules: PromotionRules, standing: Standing) -> tuple[Check, ...]:
@@ -154,8 +176,7 @@ def recover(home: Path, ledger: Ledger) -> None:
         return
     config_swap.settle(home / "config")
     row = codec.decode(Promotion, text)
-    if row.id not in {known.id for known in ledger.rows(Promotion)}:
-        ledger.append(row, row.id)
+    ledger.once(row)
     config_swap.clear(home / "config")
 
 
@@ -187,7 +208,10 @@ def replaced(home: Path, files: Mapping[str, bytes]) -> tuple[Replaced, ...]:
 
 def figures(report: OverfittingReport) -> tuple[Metric, ...]:
     """What goes into the journal beside a promotion."""
-    names = ("trials", "sharpe", "probabilistic_sharpe", "expected_best", "deflated_sharpe", "pbo", "reality_check", "spa")
+    return _metrics(report, ("trials", "sharpe", "probabilistic_sharpe", "expected_best", "deflated_sharpe", *OF_SWEEP))
+
+
+def _metrics(report: OverfittingReport, names: Iterable[str]) -> tuple[Metric, ...]:
     values = {name: float(getattr(report, name)) for name in names}
     return tuple(Metric(name, value if math.isfinite(value) else None) for name, value in values.items())
 

@@ -171,6 +171,7 @@ def _case(workspace: Workspace, name: str) -> Case:
         figures, standing = ledger.trial_figures(), promotion.Standing.of(ledger, result)
     settings = rules.overfitting
     report = overfitting_report(account_returns(result.days), [one.value for one in figures], blocks=settings.blocks, draws=settings.draws)
+    report = standing.completed(report)
     checks = promotion.judge(result, report, rules.promotion, standing)
     changes = promotion.differences(_parts(workspace.config), _parts(wanted))
     return Case(result, report, checks, _objections(workspace, folder, result), wanted, changes)

@@ -218,6 +218,15 @@ class TrialFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """Runs that were compared with each other, and what the comparison says of the choice among them (PBO, p-values)."""
+
+    id: str
+    run_ids: tuple[str, ...]
+    figures: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Replaced:
     """A configuration file by name, and the SHA-256 of its bytes before and after."""
 

@@ -18,7 +18,7 @@ import pytest
 
 from mech_exo.backtest import promotion
 from mech_exo.execution.ledger import Ledger, default_path
-from mech_exo.execution.rows import Metric, Promotion, Trial
+from mech_exo.execution.rows import Metric, Promotion, Sweep, Trial
 from mech_exo.utils.config import config_hash, load
 from tests.session.stage import set_line
 
@@ -176,6 +176,33 @@ def test_a_walk_forward_of_the_same_configuration_satisfies(place: Path, run_id:
     count(place, Trial("w1", "walk_forward", "0" * 16, known), Trial("w2", "backtest", run["config_hash"], known))
     assert exo("--home", place, "backtest", "promote", run_id, *SAID, "--accept", "synthetic").code == 2
     count(place, Trial("w3", "walk_forward", run["config_hash"], known))
+    assert exo("--home", place, "backtest", "promote", run_id, *SAID, "--accept", "synthetic").code == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([0.15, 0.35], "max_pbo: probability of backtest overfitting 0.350, at most 0.200 is asked"),
+        ([None], "max_pbo: probability of backtest overfitting unknown, at most 0.200 is asked"),
+        ([0.15, 0.2], ""),
+    ],
+)
+def test_a_run_from_a_sweep_answers_for_the_worst_of_its_sweeps(
+    found: list[float | None], said: str, place: Path, run_id: str, exo: Exo
+) -> None:
+    (place / "config" / "research.yml").write_text(LENIENT.replace("max_pbo: null", "max_pbo: 0.2"))
+    with Ledger.open(default_path(place)) as ledger:
+        for number, pbo in enumerate(found):
+            ledger.once(Sweep(f"s{number}", ("other", run_id), (Metric("pbo", pbo), Metric("spa", 0.01))))
+        ledger.once(Sweep("another", ("other",), (Metric("pbo", 0.9),)))
+    ran = exo("--home", place, "backtest", "promote", run_id, *SAID, "--accept", "synthetic")
+    assert (ran.code, said in ran.err) == (2 if said else 0, True), ran.err
+    if not said:
+        assert {metric.name: metric.value for metric in journal(place)[0].figures}["pbo"] == 0.2
+
+
+def test_a_run_that_was_never_compared_has_no_pbo_to_answer_for(place: Path, run_id: str, exo: Exo) -> None:
+    (place / "config" / "research.yml").write_text(LENIENT.replace("max_pbo: null", "max_pbo: 0.2"))
     assert exo("--home", place, "backtest", "promote", run_id, *SAID, "--accept", "synthetic").code == 0
 
 

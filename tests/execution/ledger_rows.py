@@ -23,6 +23,7 @@ from mech_exo.execution.rows import (
     Promotion,
     Replaced,
     SessionRow,
+    Sweep,
     Trial,
 )
 
@@ -97,7 +98,8 @@ def write_everything(ledger: Ledger) -> None:
     ledger.record_fill(BOOK, fill(order("AAA")))
     ledger.record_flow(Flow("deposit-1", BOOK, DAY_ONE, 5_000.25, "bank"))
     ledger.record_trial(Trial("run-1", "backtest", "c0ffee", (Metric("sharpe", 0.7), Metric("cagr", None))))
-    ledger.append(promotion(), promotion().id)
+    ledger.once(Sweep("s1", ("run-1", "run-2"), (Metric("pbo", 0.3), Metric("spa", None))))
+    ledger.once(promotion())
     ledger.halt("test")
     ledger.resume("over")
     ledger.post_alert(Alert("a1", "critical", "Title", "Text"))

@@ -44,7 +44,7 @@ STEPS = {
     "one moved": (Path, "replace", 1),
     "two moved": (Path, "replace", 2),
     "all moved": (promotion, "recover", 0),
-    "journaling": (Ledger, "append", 0),
+    "journaling": (Ledger, "once", 0),
     "journaled": (config_swap, "clear", 0),
     "note gone": (Path, "rmdir", 0),
     "never": (durable, "remove_folder", 0),
