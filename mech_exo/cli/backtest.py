@@ -10,6 +10,7 @@ import typer
 
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.cli.walk_forward import cross_validate, walk_forward
 from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds to wait for a night that is writing the ledger."""
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
+app.command("walk-forward")(walk_forward)
+app.command("cross-validate")(cross_validate)
 
 HEADLINES = (
     ("final_equity", "Final equity", "usd"),

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "YEAR", "account_returns", "cagr", "calendar_returns", "calmar", "costs", "drawdown_series", "drawdown_table", "exposure", "growth",
-    "max_drawdown", "opening_nav", "regression", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_volatility", "sharpe",
-    "sharpe_standard_error", "sortino", "summary", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown",
-    "turnover_ann", "volatility_ann", "worst_loss",
+    "max_drawdown", "of_returns", "opening_nav", "regression", "rolling_max_drawdown", "rolling_return", "rolling_sharpe",
+    "rolling_volatility", "sharpe", "sharpe_standard_error", "sortino", "summary", "time_weighted_returns", "total_return",
+    "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
 ]
 
 Value = float | int | None
@@ -75,7 +75,7 @@ def summary(
     """
     returns = account_returns(days)
     figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR, "risk_free": risk_free}
-    figures |= _returns(returns, risk_free) | _account(days) | _trades(trades)
+    figures |= of_returns(returns, risk_free) | _account(days) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
     counts = None if events is None else trading.activity(events)
     out: Summary = {name: _known(value) for name, value in figures.items()}
@@ -84,7 +84,8 @@ def summary(
     return out
 
 
-def _returns(returns: Floats, risk_free: float) -> dict[str, float | int]:
+def of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int]:
+    """Every figure that needs nothing but session returns ``(T,)``; NaN unknown."""
     value = growth(returns)
     falls = drawdown_table(value, len(value))
     known = len(returns) > 0 and bool(np.isfinite(value).all())
