@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 FILLS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET, EventKind.DELISTING, EventKind.STALE_CLOSE)
 
 
+def run_hash(config: str, code: str, data: str, sessions: np.ndarray, flow: np.ndarray) -> str:
+    """Id of a run: of its configuration, code and data (their hashes), its period and its deposits ``(T,)``."""
+    what = (config + code + data + f"{sessions[0]}{sessions[-1]}").encode()
+    return hashlib.sha256(what + flow.tobytes()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, eq=False)
 class BacktestResult:
     """Sessions, events and their meaning.
@@ -68,9 +74,7 @@ class BacktestResult:
     @functools.cached_property
     def run_id(self) -> str:
         """Hash of configuration, code, data, period and deposits: the same id gives byte-identical fills."""
-        span = f"{self.sessions[0]}{self.sessions[-1]}"
-        what = (self.config_hash + self.code_version + self.data_hash + span).encode()
-        return hashlib.sha256(what + self.days["flow"].tobytes()).hexdigest()[:16]
+        return run_hash(self.config_hash, self.code_version, self.data_hash, self.sessions, self.days["flow"])
 
     @property
     def sessions(self) -> np.ndarray:
