@@ -54,8 +54,8 @@ class SweepTrial:
     ----------
     choice
         ``(dotted key, value)`` pairs that make it differ from the others.
-    run_id, config_hash
-        Those of the same backtest run by hand.
+    course
+        What all of them were played on.
     returns
         ``(T,)`` time-weighted session returns.
     account
@@ -64,10 +64,20 @@ class SweepTrial:
 
     choice: Choice
     config: Config
-    config_hash: str
-    run_id: str
+    course: Course
     returns: Floats
     account: Mapping[str, float | int]
+
+    @functools.cached_property
+    def config_hash(self) -> str:
+        """As of the same backtest run by hand."""
+        return config_hash(self.config)
+
+    @functools.cached_property
+    def run_id(self) -> str:
+        """That of the same backtest run by hand: it counts once, however it was played."""
+        sessions = self.course.sessions
+        return run_hash(self.config_hash, code_version(), self.course.data_hash, sessions, np.zeros(len(sessions)))
 
     @functools.cached_property
     def metrics(self) -> dict[str, float | int]:
@@ -184,7 +194,7 @@ def sweep(
     tick = None if progress is None else (lambda done, total: progress(len(made) * done // total, len(made)))
     answers = parallel.map(_play, parts, shared=course, backend=backend, workers=workers, address=address, progress=tick)
     played = {place: answer for part, told in zip(parts, answers, strict=True) for place, answer in zip(part.places, told, strict=True)}
-    runs = tuple(SweepTrial(made[place], configs[place], *played[place]) for place in range(len(made)))
+    runs = tuple(SweepTrial(made[place], configs[place], course, *played[place]) for place in range(len(made)))
     return SweepResult(runs, course.sessions, _said(panel, config, course.universe, runs, warnings))
 
 
@@ -194,8 +204,12 @@ class Course:
     def __init__(self, panel: BarPanel, universe: Universe, start: date | None, end: date | None) -> None:
         self.first, last = panel.rows_between(start, end)
         self.panel, self.universe, self.last = panel.rows(0, last), universe.rows(0, last), last
-        self.data_hash = Known(self.panel, self.universe).data_hash()
         self._begin()
+
+    @functools.cached_property
+    def data_hash(self) -> str:
+        """Hash of the bars, members and sectors read, the history before the first session included."""
+        return Known(self.panel, self.universe).data_hash()
 
     @property
     def sessions(self) -> np.ndarray:
@@ -248,8 +262,8 @@ class Part:
     configs: tuple[Config, ...]
 
 
-Answer = tuple[str, str, Floats, dict[str, float | int]]
-"""``(config hash, run id, returns, figures of the account)``."""
+Answer = tuple[Floats, dict[str, float | int]]
+"""Returns and figures of the account."""
 
 
 def _play(course: Course, part: Part) -> list[Answer]:
@@ -262,9 +276,7 @@ def _trial(course: Course, key: Hashable, config: Config) -> Answer:
     days, events = engine.records(features, rows, course.first, course.last)
     counts = trading.activity(events)
     figures = of_account(days) | {name: getattr(counts, name) for name in ("orders", "fills", "unfilled", "stop_outs", "target_exits")}
-    code = config_hash(config)
-    run_id = run_hash(code, code_version(), course.data_hash, course.sessions, days["flow"])
-    return code, run_id, trading.account_returns(days), figures
+    return trading.account_returns(days), figures
 
 
 def _choices(grid: Grid | Sequence[Choice], trials: int | None, seed: int) -> Iterable[Choice]:
