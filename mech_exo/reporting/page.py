@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,9 @@ def chart(title: str, caption: str, figure: go.Figure, *, wide: bool = True) -> 
     return Chart(title, caption, harmless(figure.to_json()), int(figure.layout.height), wide, buttons=buttons)
 
 
-def missing(title: str, caption: str, why: str, *, wide: bool = True) -> Chart:
-    """A chart's place and why nothing is drawn in it."""
-    return Chart(title, caption, "", 0, wide, nothing=why)
+def drawn(title: str, caption: str, nothing: str, draw: Callable[[], go.Figure], *, wide: bool = True) -> Chart:
+    """What ``draw`` returns as a :func:`chart`; where ``nothing`` says why there is nothing to draw, that instead."""
+    return Chart(title, caption, "", 0, wide, nothing) if nothing else chart(title, caption, draw(), wide=wide)
 
 
 def harmless(data: str) -> str:

@@ -1,0 +1,43 @@
+"use strict";
+(() => {
+  const PAPER = { wide: 664, half: 312, tall: 0.72 };  // CSS pixels of a chart on A4, and of its height on the screen
+  const still = { displayModeBar: false, responsive: true };
+  const plots = [...document.querySelectorAll(".plot")];
+  const heights = new Map(plots.map((plot) => [plot, plot.clientHeight]));
+
+  for (const plot of plots) {
+    const { data, layout } = JSON.parse(document.querySelector(`script[data-for="${plot.id}"]`).textContent);
+    if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;  // a finger scrolls the page, it does not zoom
+    Plotly.newPlot(plot, data, layout, still);
+  }
+
+  for (const button of document.querySelectorAll("button[data-change]")) {
+    button.addEventListener("click", () => {
+      Plotly.relayout(button.dataset.plot, JSON.parse(button.dataset.change));
+      for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
+    });
+  }
+
+  addEventListener("beforeprint", () => {
+    for (const plot of plots) {
+      const height = Math.round(heights.get(plot) * PAPER.tall);
+      plot.style.height = `${height}px`;
+      Plotly.relayout(plot, { autosize: false, width: plot.parentElement.classList.contains("wide") ? PAPER.wide : PAPER.half, height });
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const plot of plots) {
+      plot.style.height = `${heights.get(plot)}px`;
+      Plotly.relayout(plot, { autosize: true, width: null, height: heights.get(plot) });
+    }
+  });
+
+  const links = new Map([...document.querySelectorAll(".toc a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new Set();
+  const watch = new IntersectionObserver((entries) => {
+    for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
+    const here = [...links.keys()].find((id) => seen.has(id));
+    for (const [id, link] of links) id === here ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+  }, { rootMargin: "-10% 0px -70% 0px" });
+  for (const id of links.keys()) watch.observe(document.getElementById(id));
+})();
