@@ -48,9 +48,10 @@ def regression(returns: Floats, benchmark: Floats, risk_free: float = 0.0, lags:
 
     beta = cov / var; alpha = (mean - beta × benchmark mean) × 252 (Jensen 1968, "The Performance of Mutual Funds", JF 23(2),
     eq. 8); tracking error = deviation of the difference × sqrt(252); information ratio = mean difference / its deviation ×
-    sqrt(252) (Grinold and Kahn 2000, ch. 5). Errors: (X'X)⁻¹ T S (X'X)⁻¹ with S of :func:`mech_exo.performance.newey_west.long_run_covariance`
-    over the terms x e and ``lags`` (default :func:`mech_exo.performance.newey_west.automatic_lag`), without a small-sample correction.
-    NaN below 3 common sessions or for a constant side.
+    sqrt(252) (Grinold and Kahn 2000, ch. 5). Errors: (X'X)⁻¹ T S (X'X)⁻¹, S the
+    :func:`mech_exo.performance.newey_west.long_run_covariance` of the terms x e over ``lags`` (None:
+    :func:`mech_exo.performance.newey_west.automatic_lag`), without a small-sample correction. NaN
+    below 3 common sessions or for a constant side.
     """
     known = np.isfinite(returns) & np.isfinite(benchmark)
     count = int(known.sum())
