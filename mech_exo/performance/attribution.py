@@ -288,6 +288,11 @@ def by_exit_reason(trades: pl.DataFrame) -> pl.DataFrame:
     return _grouped(trades.filter(~trades["open"]), "exit_reason")
 
 
+def by_sector(trades: pl.DataFrame) -> pl.DataFrame:
+    """The same per ``sector`` at the entry, null where it was unknown. Open trades count as marked."""
+    return _grouped(trades, "sector")
+
+
 def _grouped(trades: pl.DataFrame, key: str) -> pl.DataFrame:
     import polars as pl
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from mech_exo.domain.errors import InputError
 from mech_exo.performance import figures
-from mech_exo.performance.attribution import by_exit_reason, by_symbol
+from mech_exo.performance.attribution import by_exit_reason, by_sector, by_symbol
 from mech_exo.reporting import page
 from mech_exo.reporting.text import UNKNOWN, day, money, percent, ratio, whole, words
-from mech_exo.reporting.view import Block, Result, Section, Table
+from mech_exo.reporting.view import Block, Chart, Result, Section, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +20,10 @@ SHOWN_SYMBOLS = 10
 TRADE_HEAD = (
     "Symbol", "Entry", "Exit", "Shares", "Entry price", "Exit price", "P&L, USD", "Return", "Of NAV", "Adverse", "Favourable", "Exit by",
 )  # fmt: skip
+TRADE_WORDS = (0, 1, 2, 11)
+UNFILLED_HEAD = ("Session", "Symbol", "Shares", "Order", "Why")
 GROUPED = ("Trades", "Won", "P&L, USD", "Held, sessions")
+FACTORS = "USD, adding up to the net P&L."
 EXITS = "USD, net, with the number of trades."
 OUTCOMES = {"no_bar": "the symbol had no bar in that session"}
 
@@ -41,9 +44,9 @@ def trades(result: Result) -> Section:
         page.drawn("Patience", "P&L and time held, a point a trade.", none, lambda: figures.holding_figure(trips), wide=False),
         page.drawn("P&L by reason of the exit", EXITS, none, lambda: figures.exits_figure(exits), wide=False),
         Table("Exits by reason", ("Reason", *GROUPED), _grouped(exits, "exit_reason"), nothing="No trade was closed.", wide=False),
-        Table("Largest gains", TRADE_HEAD, _trades(gains), 3, "No closed trade gained."),
-        Table("Largest losses", TRADE_HEAD, _trades(losses), 3, "No closed trade lost."),
-        Table("Orders not filled", ("Session", "Symbol", "Shares", "Order", "Why"), _unfilled(unfilled), 2, "Every order was filled.", note),
+        Table("Largest gains", TRADE_HEAD, _trades(gains), TRADE_WORDS, "No closed trade gained."),
+        Table("Largest losses", TRADE_HEAD, _trades(losses), TRADE_WORDS, "No closed trade lost."),
+        Table("Orders not filled", UNFILLED_HEAD, _unfilled(unfilled), (0, 1, 3, 4), "Every order was filled.", note),
     )
     return Section("trades", "Trades", blocks, f"{count} {prices}")
 
@@ -66,18 +69,18 @@ def attribution(result: Result) -> Section:
 def _factors(result: Result) -> Block:
     """What the market and each factor brought, best first; a record without factors says so."""
     title = "P&L by factor"
-    factors, why = result.by_factor
-    if factors is None:
-        return Chart(title, FACTORS, "", 0, True, why)
-    names = [words(name) for name in factors["part"]]
-    return page.drawn(title, FACTORS, "", lambda: figures.pnl_figure(names, factors["pnl"].to_numpy()))
+    try:
+        parts = result.by_factor
+    except InputError as error:
+        return Chart(title, FACTORS, "", 0, nothing=error.message)
+    names = [words(name) for name in parts["part"]]
+    return page.drawn(title, FACTORS, "", lambda: figures.pnl_figure(names, parts["pnl"].to_numpy()))
 
 
 def _sector_pnl(result: Result) -> Block:
     """P&L of the trades by the sector known when they were decided."""
-    known = "sector" in result.trades.columns
-    nothing = "No trade yet." if known else "This record does not say to which sectors its trades belonged."
-    return Table("P&L by sector", ("Sector", *GROUPED), _grouped(by_sector(result.trades), "sector") if known else (), nothing=nothing, wide=False)
+    sectors = _grouped(by_sector(result.trades), "sector")
+    return Table("P&L by sector", ("Sector", *GROUPED), sectors, nothing="No trade yet.", wide=False)
 
 
 def _ends(symbols: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from mech_exo.performance.overfitting import OverfittingReport
 
 FRACTIONS = ("total_return", "cagr", "volatility_ann", "max_drawdown")
-COMPARED = (("cagr", "CAGR"), ("volatility_ann", "Volatility, annual"), ("sharpe", "Sharpe"), ("max_drawdown", "Maximum drawdown"))
+LABELS = {
+    "cagr": "CAGR", "volatility_ann": "annual volatility", "sharpe": "Sharpe ratio", "max_drawdown": "maximum drawdown",
+    "sortino": "Sortino ratio", "calmar": "Calmar ratio",
+}  # fmt: skip
+COMPARED = ("cagr", "volatility_ann", "sharpe", "max_drawdown")
 IN_SAMPLE = (
     "No walk-forward belongs to this run: every figure below is in sample, from the same history its rules were made on. "
     "`exo backtest walk-forward` chooses on the past alone and judges on what followed."
@@ -55,7 +59,7 @@ def out_of_sample(result: Result, walked: OutOfSample | None, terms: str, *, liv
         page.chart("Growth, out of sample", CURVE, figures.out_of_sample_figure(sessions, returns, starts[1:], theirs)),
         _compared(walked, own),
         _stability(walked),
-        page.chart("Window by window", WINDOWS, figures.windows_figure(starts, inside, outside, words(walked.objective))),
+        page.chart("Window by window", WINDOWS, figures.windows_figure(starts, inside, outside, _label(walked.objective))),
         _windows(table),
     )
     return Section("out-of-sample", title, blocks, terms)
@@ -70,7 +74,7 @@ def overfitting(report: OverfittingReport | None, sessions: int, terms: str) -> 
     blocks: tuple[Block, ...] = (
         Words(_lucky(report)),
         page.chart("Sharpe ratio against luck", LUCK, drawn),
-        Table("What the statistics say", ("Figure", "Value", "In words"), _statistics(report, sessions), prose=True),
+        Table("What the statistics say", ("Figure", "Value", "In words"), _statistics(report, sessions), (0, 2), prose=True),
         *((Words("What could not be measured, and remarks:", report.notes),) if report.notes else ()),
     )
     return Section(anchor, title, blocks, terms)
@@ -78,7 +82,7 @@ def overfitting(report: OverfittingReport | None, sessions: int, terms: str) -> 
 
 def _walked(walked: OutOfSample, inside: Floats, outside: Floats, sessions: np.ndarray) -> str:
     count = len(inside)
-    objective = words(walked.objective)
+    objective = _label(walked.objective)
     tried = "one candidate was" if walked.candidates == 1 else f"{walked.candidates} candidates were"
     return (
         f"From {sessions[0]} to {sessions[-1]}, in {count} {'window' if count == 1 else 'windows'}: in each {tried} tried on the training "
@@ -94,7 +98,7 @@ def _compared(walked: OutOfSample, own: Floats) -> Table:
         "cagr": metrics.cagr(own), "volatility_ann": metrics.volatility_ann(own), "sharpe": metrics.sharpe(own),
         "max_drawdown": float(metrics.drawdown_series(growth).max()),
     }  # fmt: skip
-    rows = tuple((label, _metric(name, walked.metrics.get(name)), _metric(name, mine[name])) for name, label in COMPARED)
+    rows = tuple((_capital(_label(name)), _metric(name, walked.metrics.get(name)), _metric(name, mine[name])) for name in COMPARED)
     note = "This run: the same sessions of the record this page is about; unknown where it does not have them all."
     return Table("The same sessions", ("Figure", "Out of sample", "This run"), rows, note=note, wide=False)
 
@@ -108,13 +112,29 @@ def _stability(walked: OutOfSample) -> Table:
 def _windows(table: Any) -> Table:
     names = tuple(table.columns)
     rows = tuple(tuple(_cell(name, value) for name, value in zip(names, row, strict=True)) for row in table.iter_rows())
-    return Table("Every window", tuple(words(name).capitalize() if "." not in name else name for name in names), rows, left=2)
+    return Table("Every window", tuple(_head(name) for name in names), rows, left=(0, 1))
 
 
 def _cell(name: str, value: object) -> str:
     if isinstance(value, float):
         return _metric(name.removesuffix("_in_sample").removesuffix("_out_of_sample"), value)
     return "unknown" if value is None else str(value)
+
+
+def _head(column: str) -> str:
+    """A column of the walk-forward's table as its heading; the key of a parameter stays what it is."""
+    for end in ("_in_sample", "_out_of_sample"):
+        if column.endswith(end):
+            return f"{_capital(_label(column.removesuffix(end)))}{words(end)}"
+    return column if "." in column else _capital(words(column))
+
+
+def _label(metric: str) -> str:
+    return LABELS.get(metric, words(metric))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _metric(name: str, value: float | None) -> str:

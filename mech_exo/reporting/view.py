@@ -61,7 +61,15 @@ class Result(Protocol):
 
     @property
     def trades(self) -> pl.DataFrame:
-        """Round trips as a table."""
+        """Round trips as a table, with the ``sector`` known when they were decided, null unknown."""
+
+    @property
+    def holdings(self) -> pl.DataFrame:
+        """What was held at each close: date, symbol, sector (null unknown), weight (signed fraction of NAV)."""
+
+    @property
+    def by_factor(self) -> pl.DataFrame:
+        """Parts (``part``) and their ``pnl`` (USD), adding up to the net P&L. Raises InputError, saying why, where a record has no factors."""
 
     @property
     def orders(self) -> pl.DataFrame:
@@ -158,7 +166,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under ``head``; the first ``left`` columns are words. ``nothing`` stands where there is no row.
+    """Rows of text under ``head``; the columns numbered in ``left`` are words. ``nothing`` stands where there is no row.
 
     ``prose`` lets long cells wrap; other tables scroll sideways on a narrow screen.
     """
@@ -167,7 +175,7 @@ class Table:
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    left: int = 1
+    left: tuple[int, ...] = (0,)
     nothing: str = "None."
     note: str = ""
     prose: bool = False

@@ -122,8 +122,18 @@ def pnl_figure(names: list[str], pnl: Floats) -> go.Figure:
     look = {"marker": {"color": [BLUE if value > 0.0 else VERMILLION for value in pnl]}, "textposition": "auto", "textangle": 0}
     shown = "%{y}: %{text} USD<extra></extra>"
     figure.add_bar(x=pnl, y=names, orientation="h", text=signed(pnl), hovertemplate=shown, cliponaxis=False, **look)
-    axis = {"tickformat": USD, "tickangle": 0, "nticks": 6, "title": {"text": "USD", "font": {"size": 12}}}
+    axis = {"tickformat": USD, "tickangle": 0, "nticks": 6, "title": {"text": "USD", "font": {"size": 12}}, "range": _reach(pnl)}
     names_axis = {"autorange": "reversed", "showgrid": False, "ticksuffix": " ", "type": "category"}
     figure.update_layout(xaxis=axis, yaxis=names_axis, showlegend=False)
     return figure
 
+
+
+def _reach(pnl: Floats) -> list[float] | None:
+    """The ends of an axis of bars, with room left of losses for their figures: on a narrow screen they would stand on the names."""
+    known = pnl[np.isfinite(pnl)]
+    if not len(known) or not known.any():
+        return None
+    low, high = min(0.0, float(known.min())), max(0.0, float(known.max()))
+    span = high - low
+    return [low - 0.24 * span if low < 0.0 else 0.0, high + 0.04 * span if high > 0.0 else 0.0]

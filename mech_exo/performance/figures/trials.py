@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mech_exo.performance import kpi
 from mech_exo.performance.figures.returns import joined, scale_buttons
-from mech_exo.performance.figures.style import BLUE, GREY, INK, NUMBER, ORANGE, Dates, blank, dates, days, label, light
+from mech_exo.performance.figures.style import BLUE, GREY, INK, MONTHS, NUMBER, ORANGE, Dates, blank, dates, days, label, light
 from mech_exo.performance.ratios import Floats, from_first_close, growth
 
 if TYPE_CHECKING:
@@ -38,8 +38,14 @@ def windows_figure(starts: Sequence[str], inside: Floats, outside: Floats, objec
     for name, values, colour in (("In training", inside, ORANGE), ("Out of sample", outside, BLUE)):
         figure.add_bar(x=list(starts), y=values, name=name, marker={"color": colour}, hovertemplate="%{y:,.2f}")
     figure.update_layout(yaxis={"tickformat": NUMBER, "title": {"text": objective, "font": {"size": 12}}}, hovermode="x unified")
-    figure.update_layout(bargap=0.25, bargroupgap=0.05, xaxis={"type": "category", "tickangle": 0, "nticks": 6})
+    figure.update_layout(bargap=0.25, bargroupgap=0.05, xaxis={"type": "category", "tickangle": 0} | _months(starts))
     return figure
+
+
+def _months(starts: Sequence[str]) -> dict[str, Any]:
+    """At most five of the windows' beginnings, by month: their whole dates would run into each other on a narrow screen."""
+    named = list(starts)[:: -(-len(starts) // 5) or 1]
+    return {"tickmode": "array", "tickvals": named, "ticktext": [f"{MONTHS[int(day[5:7]) - 1]} {day[:4]}" for day in named]}
 
 
 def luck_figure(sharpe: float, low: float, high: float, expected_best: float) -> go.Figure:

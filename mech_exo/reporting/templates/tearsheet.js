@@ -5,20 +5,31 @@
   const plots = [...document.querySelectorAll(".plot")];
   const heights = new Map(plots.map((plot) => [plot, plot.clientHeight]));
 
-  for (const plot of plots) {
+  const draw = (plot) => {
     const { data, layout } = JSON.parse(document.querySelector(`script[data-for="${plot.id}"]`).textContent);
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;  // a finger scrolls the page, it does not zoom
     Plotly.newPlot(plot, data, layout, still);
-  }
+  };
+  const waiting = [...plots];
+  const next = () => {  // one chart whenever the browser has nothing to do: the page can be read and scrolled meanwhile
+    if (waiting.length) {
+      draw(waiting.shift());
+      requestIdleCallback(next);
+    }
+  };
+  next();
 
   for (const button of document.querySelectorAll("button[data-change]")) {
     button.addEventListener("click", () => {
-      Plotly.relayout(button.dataset.plot, JSON.parse(button.dataset.change));
+      const plot = document.getElementById(button.dataset.plot);
+      if (!plot.data) return;  // not drawn yet
+      Plotly.relayout(plot, JSON.parse(button.dataset.change));
       for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
     });
   }
 
   addEventListener("beforeprint", () => {
+    waiting.splice(0).forEach(draw);
     for (const plot of plots) {
       const height = Math.round(heights.get(plot) * PAPER.tall);
       plot.style.height = `${height}px`;
