@@ -54,7 +54,7 @@ DUST = 1e-6
 
 
 class _Event(NamedTuple):
-    """One row of ``kernels.records.EVENT`` as Python numbers."""
+    """What matching reads of one row of ``kernels.records.EVENT``, as Python numbers."""
 
     row: int
     symbol: int
@@ -147,7 +147,7 @@ def round_trips(events: NDArray[np.void], days: NDArray[np.void], bars: Bars) ->
     high, low and exit is unknown. Lots still open at the end are marked at the last close, ``open`` = True.
     """
     matcher = _Matcher(np.concatenate([[opening_nav(days)], days["nav"]]), bars)
-    for event in events.tolist():
+    for event in events[list(_Event._fields)].tolist():
         matcher.take(_Event(*event))
     matcher.mark_open()
     return np.array(matcher.rows, TRADE)
@@ -276,6 +276,23 @@ def trades_frame(trades: NDArray[np.void], sessions: NDArray[np.datetime64], sym
     frame = pl.DataFrame(columns, schema_overrides={"symbol": pl.String, "entry_reason": pl.String, "exit_reason": pl.String})
     closed = ~pl.col("open")
     return frame.with_columns(pl.when(closed).then(pl.col("exit_date")), pl.when(closed).then(pl.col("exit_reason")))
+
+
+def trades_of(frame: pl.DataFrame, sessions: NDArray[np.datetime64], symbols: tuple[str, ...]) -> NDArray[np.void]:
+    """The way back from :func:`trades_frame`: ``(R,)`` TRADE, to the last bit."""
+    out = np.empty(frame.height, TRADE)
+    column = {name: number for number, name in enumerate(symbols)}
+    code = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
+    exits = frame["exit_date"].fill_null(sessions[-1].astype(object)) if frame.height else frame["exit_date"]
+    out["symbol"] = [column[name] for name in frame["symbol"]]
+    out["entry_row"] = np.searchsorted(sessions, frame["entry_date"].to_numpy())
+    out["exit_row"] = np.searchsorted(sessions, exits.to_numpy())
+    for name in ("entry_reason", "exit_reason"):
+        out[name] = [code[word] for word in frame[name]]
+    for name in TRADE.names or ():
+        if name in frame.columns and name not in ("symbol", "entry_reason", "exit_reason"):
+            out[name] = frame[name].to_numpy()
+    return out
 
 
 def by_symbol(trades: pl.DataFrame) -> pl.DataFrame:
