@@ -182,4 +182,4 @@ def _optimal(covariance: Floats) -> float:
     density = covariance[0] + 2.0 * float(weighted.sum())
     curvature = 2.0 * float((lags * weighted).sum())
     longest = math.ceil(min(3.0 * math.sqrt(sessions), sessions / 3.0))
-    return min(float(longest), (curvature**2 / density**2 * sessions) ** (1.0 / 3.0)) if density > 0.0 else 1.0
+    return min(float(longest), (curvature**2 / density**2 * sessions) ** (1.0 / 3.0)) if density else float(longest)

@@ -80,7 +80,8 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
 
     sqrt(V) × ((1 - γ) Φ⁻¹(1 - 1/N) + γ Φ⁻¹(1 - 1/(N e))), V the variance of the trials' Sharpe ratios and γ Euler's constant: the
     false strategy theorem. Bailey and Lopez de Prado (2014), "The Deflated Sharpe Ratio", Journal of Portfolio Management 40(5), eq. 1
-    with mean 0. One trial is no choice: 0 exactly. NaN where ``variance`` is, unless there is one trial.
+    with mean 0. It approximates: 8 % low for 2 trials, within 2 % from 10 on. One trial is no choice: 0 exactly. NaN where ``variance``
+    is, unless there is one trial.
 
     Raises
     ------

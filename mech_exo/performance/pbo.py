@@ -80,8 +80,7 @@ def probability_of_backtest_overfitting(returns: Floats, blocks: int = 16) -> Pb
     step = max(1, LARGEST // trials)
     chosen = [_choose(picks[at : at + step], sums, squares, centre, size * blocks // 2) for at in range(0, len(picks), step)]
     trained, tested, rank = (np.concatenate(column) for column in zip(*chosen, strict=True))
-    relative = rank / (trials + 1.0)
-    logits = np.log(relative / (1.0 - relative))
+    logits = np.log(rank / (trials + 1.0 - rank))
     return Pbo(
         probability=float((logits <= 0.0).mean()),
         logits=logits,
