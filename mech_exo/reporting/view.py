@@ -69,7 +69,7 @@ class Result(Protocol):
 
     @property
     def by_factor(self) -> pl.DataFrame:
-        """Parts (``part``) and their ``pnl`` (USD), adding up to the net P&L. Raises InputError, saying why, where a record has no factors."""
+        """Each ``part`` and its ``pnl`` (USD), adding up to the net P&L. Raises InputError, saying why, where there are no factors."""
 
     @property
     def orders(self) -> pl.DataFrame:

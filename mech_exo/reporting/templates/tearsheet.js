@@ -1,6 +1,7 @@
 "use strict";
 (() => {
-  const PAPER = { wide: 664, half: 312, tall: 0.72 };  // CSS pixels of a chart on A4, and of its height on the screen
+  const PAPER = { wide: 664, half: 312, letters: 10 };  // CSS pixels on A4
+  const low = (height) => Math.round(height > 260 ? 0.72 * height : 0.86 * height);
   const still = { displayModeBar: false, responsive: true };
   const plots = [...document.querySelectorAll(".plot")];
   const heights = new Map(plots.map((plot) => [plot, plot.clientHeight]));
@@ -31,15 +32,16 @@
   addEventListener("beforeprint", () => {
     waiting.splice(0).forEach(draw);
     for (const plot of plots) {
-      const height = Math.round(heights.get(plot) * PAPER.tall);
+      const height = low(heights.get(plot));
+      const width = plot.parentElement.classList.contains("wide") ? PAPER.wide : PAPER.half;
       plot.style.height = `${height}px`;
-      Plotly.relayout(plot, { autosize: false, width: plot.parentElement.classList.contains("wide") ? PAPER.wide : PAPER.half, height });
+      Plotly.relayout(plot, { autosize: false, width, height, "font.size": PAPER.letters });
     }
   });
   addEventListener("afterprint", () => {
     for (const plot of plots) {
       plot.style.height = `${heights.get(plot)}px`;
-      Plotly.relayout(plot, { autosize: true, width: null, height: heights.get(plot) });
+      Plotly.relayout(plot, { autosize: true, width: null, height: heights.get(plot), "font.size": null });
     }
   });
 
