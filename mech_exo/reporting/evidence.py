@@ -25,7 +25,7 @@ LABELS = {
 COMPARED = ("cagr", "volatility_ann", "sharpe", "max_drawdown")
 IN_SAMPLE = (
     "No walk-forward belongs to this run: every figure below is in sample, from the same history its rules were made on. "
-    "`exo backtest walk-forward` chooses on the past alone and judges on what followed."
+    "The command “exo backtest walk-forward” chooses on the past alone and judges on what followed."
 )
 LIVED = "This record was lived forward, session by session, after its rules were fixed: all of it is out of sample."
 UNCOUNTED = (
