@@ -157,8 +157,8 @@ def _lucky(report: OverfittingReport) -> str:
         f" That its true Sharpe ratio is above such luck is {percent(report.deflated_sharpe, 0)} probable; less than 95 % is no evidence."
     )
     return (
-        f"{count} runs were looked at; the best of {count} worthless strategies would show a Sharpe ratio of about "
-        f"{ratio(report.expected_best)}; {shown}.{beaten}"
+        f"{count} runs were looked at; the best of {count} worthless strategies that differ as much as these would show a Sharpe ratio of "
+        f"about {ratio(report.expected_best)}; {shown}.{beaten}"
     )
 
 
