@@ -117,7 +117,7 @@ class SweepResult:
 
     def ranked(self, objective: str = "sharpe") -> tuple[SweepTrial, ...]:
         """The trials by ``objective``, best first, equals in their order; those without a value last. Raises InputError for no metric."""
-        one_of_metrics(objective, tuple(self.runs[0].metrics))
+        one_of_metrics(objective, objectives())
         sign = -1.0 if objective in LOWER_IS_BETTER else 1.0
         values = np.array([run.metrics[objective] for run in self.runs], np.float64)
         return tuple(self.runs[place] for place in np.argsort(-sign * values, kind="stable"))
@@ -145,6 +145,13 @@ class SweepResult:
         """
         known = [float(run.metrics["sharpe"]) for run in self.runs] if sharpes is None else sharpes
         return overfitting_report(self.best(objective).returns, known, self.returns)
+
+
+def objectives() -> tuple[str, ...]:
+    """Names of the metrics that a sweep knows of each trial."""
+    from mech_exo.kernels.records import DAY, EVENT
+
+    return ("sessions", *of_returns(np.empty(0)), *_account(np.empty(0, DAY), np.empty(0, EVENT)))
 
 
 def sweep(
@@ -274,9 +281,12 @@ def _trial(course: Course, key: Hashable, config: Config) -> Answer:
     engine = EventBacktester(course.panel, config, universe=course.universe, warnings=())
     features, rows = course.features(key, Strategy(config))
     days, events = engine.records(features, rows, course.first, course.last)
+    return trading.account_returns(days), _account(days, events)
+
+
+def _account(days: np.ndarray, events: np.ndarray) -> dict[str, float | int]:
     counts = trading.activity(events)
-    figures = of_account(days) | {name: getattr(counts, name) for name in ("orders", "fills", "unfilled", "stop_outs", "target_exits")}
-    return trading.account_returns(days), figures
+    return of_account(days) | {name: getattr(counts, name) for name in ("orders", "fills", "unfilled", "stop_outs", "target_exits")}
 
 
 def _choices(grid: Grid | Sequence[Choice], trials: int | None, seed: int) -> Iterable[Choice]:

@@ -11,6 +11,7 @@ import typer
 
 from mech_exo.cli import home, runs
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.cli.sweep import sweep
 from mech_exo.cli.walk_forward import cross_validate, walk_forward
 from mech_exo.domain.errors import UserError
 
@@ -29,6 +30,7 @@ PATIENCE = 60.0
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
 app.command("walk-forward")(walk_forward)
 app.command("cross-validate")(cross_validate)
+app.command("sweep")(sweep)
 
 HEADLINES = (
     ("final_equity", "Final equity", "usd"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.performance.figures import BLUE, GREY, INK, NUMBER, ORANGE, Dates, _blank, _style
+from mech_exo.performance.figures.style import BLUE, GREY, INK, NUMBER, ORANGE, Dates, blank, style
 from mech_exo.performance.ratios import Floats, growth
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def walk_forward_figure(sessions: Dates, returns: Floats, starts: Dates, inside:
     name = objective.replace("_", " ")
     titles = ("Out of sample, growth of 100", f"{name[:1].upper()}{name[1:]} by window")
     figure = make_subplots(rows=2, cols=1, vertical_spacing=0.16, row_heights=[0.62, 0.38], subplot_titles=titles)
-    _style(figure, height=460)
+    style(figure, height=460)
     value = 100.0 * growth(returns)[1:]
     line = {"color": BLUE, "width": 1.8}
     figure.add_scatter(x=sessions, y=value, line=line, hovertemplate="%{y:,.2f}<extra></extra>", showlegend=False, row=1, col=1)
@@ -48,7 +48,7 @@ def paths_figure(sessions: Dates, paths: Floats, sharpes: Floats) -> go.Figure:
 
     The paths are thin and alike, their median at each session is drawn over them.
     """
-    figure = _blank(height=380)
+    figure = blank(height=380)
     grown = 100.0 * np.array([growth(path)[1:] for path in paths])
     for number, (path, sharpe) in enumerate(zip(grown, sharpes, strict=True), 1):
         shown = f"path {number}, Sharpe {sharpe:.2f}: " + "%{y:,.1f}<extra></extra>"

@@ -72,7 +72,7 @@ def overfitting(report: OverfittingReport | None, sessions: int, terms: str) -> 
         return Section(anchor, title, (Words(UNCOUNTED),))
     drawn = figures.luck_figure(report.sharpe, report.sharpe_low, report.sharpe_high, report.expected_best)
     blocks: tuple[Block, ...] = (
-        Words(_lucky(report)),
+        Words(luck_alone(report)),
         page.chart("Sharpe ratio against luck", LUCK, drawn),
         Table("What the statistics say", ("Figure", "Value", "In words"), _statistics(report, sessions), (0, 2), prose=True),
         *((Words("What could not be measured, and remarks:", report.notes),) if report.notes else ()),
@@ -146,7 +146,8 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _lucky(report: OverfittingReport) -> str:
+def luck_alone(report: OverfittingReport) -> str:
+    """What luck alone would have shown among so many trials, beside what was found, in a sentence or two."""
     shown = f"this one shows {ratio(report.sharpe)} (95 %: {ratio(report.sharpe_low)} to {ratio(report.sharpe_high)})"
     if report.trials == 1:
         return f"One run was looked at: nothing was chosen among others. Its Sharpe ratio: {shown}."
