@@ -10,7 +10,8 @@
     │   ├── MissingDataError     the store does not hold what was asked
     │   └── StoreError           the market-data store is locked, damaged or of another version
     ├── LedgerError          stop: the money journal is locked, damaged or contradicts itself
-    └── BrokerError          look at the broker before anything else is sent
+    ├── BrokerError          look at the broker before anything else is sent
+    └── WorkerError          a worker of a parallel run died: run it again, with fewer workers
 
 A message states the rule, then the value, then the remedy. A denied order is a value
 (:class:`mech_exo.domain.verdict.Breach`), never an exception.
@@ -80,3 +81,7 @@ class BrokerError(MechExoError):
     """The broker did not answer as the protocol demands: look before anything else is sent."""
 
     exit_code = 5
+
+
+class WorkerError(MechExoError):
+    """A worker of a parallel run ended before its work was done; nothing of the run is kept."""
