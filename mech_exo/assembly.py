@@ -96,6 +96,11 @@ class Workspace:
         """Folder of reports; made when first written."""
         return self.home / "reports"
 
+    @property
+    def runs(self) -> Path:
+        """Folder of saved backtests, one folder a run; made when the first is saved."""
+        return self.home / "data" / "runs"
+
     @functools.cached_property
     def storage(self) -> DataStorage:
         """The latest published snapshot, read-only. Raises MissingDataError with the command that makes one."""
@@ -176,13 +181,21 @@ class Workspace:
         out[place[inside]] = frame["return"].to_numpy()[inside]
         return out
 
-    def ledger(self, *, read_only: bool = False) -> Ledger:
-        """The ledger, to be used as a context manager. Read-only it must exist."""
+    def ledger(self, *, read_only: bool = False, wait: float = 0.0) -> Ledger:
+        """The ledger, to be used as a context manager. Read-only it must exist; a writer waits ``wait`` seconds for another to end."""
+        from mech_exo.backtest.promotion import recover
         from mech_exo.execution.ledger import Ledger
 
-        if not read_only:
-            self.ledger_path.parent.mkdir(parents=True, exist_ok=True)
-        return Ledger.open(self.ledger_path, read_only=read_only)
+        if read_only:
+            return Ledger.open(self.ledger_path, read_only=True)
+        self.ledger_path.parent.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger.open(self.ledger_path, wait=wait)
+        try:
+            recover(self.home, ledger)
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
 
     @contextmanager
     def journal(self) -> Iterator[Ledger]:

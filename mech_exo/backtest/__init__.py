@@ -5,20 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mech_exo.backtest.comparison import compare
+    from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
+    from mech_exo.backtest.sweep import SweepResult
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
     from mech_exo.decision.strategy import Strategy
     from mech_exo.decision.tickets import limit, on_close, shares, stop
     from mech_exo.utils.settings import CostModel
 
-__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "limit", "on_close", "shares", "stop"]
+__all__ = [
+    "BacktestResult", "CombinatorialPurgedCV", "CostModel", "EventBacktester", "Strategy", "SweepResult", "WalkForwardEvaluator", "compare",
+    "limit", "on_close", "shares", "stop",
+]  # fmt: skip
 
 _HOMES = {
     "BacktestResult": "mech_exo.backtest.result",
+    "CombinatorialPurgedCV": "mech_exo.backtest.cross_validation",
     "CostModel": "mech_exo.utils.settings",
     "EventBacktester": "mech_exo.backtest.engine",
     "WalkForwardEvaluator": "mech_exo.backtest.walk_forward",
+    "SweepResult": "mech_exo.backtest.sweep",
+    "compare": "mech_exo.backtest.comparison",
     "Strategy": "mech_exo.decision.strategy",
     "shares": "mech_exo.decision.tickets",
     "limit": "mech_exo.decision.tickets",

@@ -158,6 +158,11 @@ class EventBacktester:
         said += reducing_warnings(days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
 
+    def records(self, features: Features, rows: Ints, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """DAY and EVENT records of rows ``first..last-1`` decided from ``features`` at ``rows``: all that a sweep asks of a trial."""
+        account, days, events = self._play(first, last, rows, features, Strategy(self.config).rules, None)
+        return days[first:last], events[: int(account["events"][0])]
+
     def _play(
         self, first: int, last: int, rows: Ints, features: Features, strategy: Strategy, progress: Progress | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -237,9 +242,10 @@ class EventBacktester:
             config=self.config,
             config_hash=config_hash,
             code_version=code_version(),
-            panel=self.panel.rows(first, last),
-            universe=self.universe.rows(first, last),
+            sessions=self.panel.sessions[first:last],
+            symbols=self.panel.symbols,
             read=Known(self.panel.rows(0, last), self.universe.rows(0, last)),
+            strategy=self.strategy,
             days=days[first:last].copy(),
             events=happened,
             benchmark=None if self.benchmark is None else self.benchmark[first:last],

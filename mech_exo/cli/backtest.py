@@ -1,15 +1,18 @@
-"""``exo backtest run``: the configured strategy over history, with its report."""
+"""``exo backtest``: the configured strategy over history, with its report. The commands on saved runs are in ``runs.py``."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import home, promote, runs, trials
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.cli.sweep import sweep
+from mech_exo.cli.walk_forward import cross_validate, walk_forward
 from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,10 +23,14 @@ if TYPE_CHECKING:
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
     from mech_exo.performance.kpi import Kpi, KpiReport
+    from mech_exo.performance.overfitting import OverfittingReport
 
 PATIENCE = 60.0
 """Seconds to wait for a night that is writing the ledger."""
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
+app.command("walk-forward")(walk_forward)
+app.command("cross-validate")(cross_validate)
+app.command("sweep")(sweep)
 
 HEADLINES = (
     ("final_equity", "Final equity", "usd"),
@@ -59,6 +66,7 @@ def run(
     end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")] = None,
     cash: Annotated[float | None, typer.Option(help="Initial cash in USD; default initial_cash of strategy.yml.")] = None,
     report: Annotated[Path | None, typer.Option(help="Where the HTML report goes; default reports/backtests/RUN.html.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Print the report to this file, too; needs Chromium or Chrome.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Backtest the configured strategy.
@@ -66,12 +74,60 @@ def run(
     Example: exo backtest run --start 2004-01-01 --end 2015-12-31
     """
     from mech_exo.assembly import Workspace
+    from mech_exo.reporting.pdf import browser, write_pdf
 
     workspace = Workspace.open(home())
+    if pdf is not None:
+        browser()
     result = play(backtester(workspace, cash), _day(start), _day(end), quiet=as_json)
-    path = write_report(workspace, result, report)
-    record_trial(workspace, result)
-    emit(result.as_dict() | {"report": str(path)}, as_json, lambda to: render(to, result, path))
+    kept = keep(workspace, result, report)
+    if pdf is not None and kept.report is not None:
+        kept = replace(kept, pdf=write_pdf(kept.report, pdf))
+    emit(result.as_dict() | asdict(kept), as_json, lambda to: render(to, result, kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a run and its report lie; None where there is no report, or no PDF of it."""
+
+    saved: Path
+    report: Path | None
+    pdf: Path | None = None
+
+
+def keep(workspace: Workspace, result: BacktestResult, report: Path | None = None) -> Kept:
+    """Save the run, write its report, count it: in this order, so that whatever counts can be looked at.
+
+    Each of the three is done whole or not at all. Stopped before it counts, a run new to the workspace is taken back with its report:
+    a look at history that was not counted must not be left to be looked at.
+    """
+    place = workspace.runs / result.run_id
+    page = report or report_path(workspace, result.run_id)
+    new = [path for path in (place, page) if not path.exists()]
+    try:
+        kept = Kept(result.save(place), write_report(result, page, luck(workspace, result)))
+        record_trial(workspace, result)
+    except BaseException:
+        if not is_counted(workspace, result.run_id):
+            for path in new:
+                discard(path)
+        raise
+    return kept
+
+
+def discard(path: Path) -> None:
+    """Remove a report or a saved run, if it is there, at once for a reader."""
+    from mech_exo.utils.durable import remove_folder
+
+    if path.is_dir():
+        remove_folder(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def report_path(workspace: Workspace, run_id: str) -> Path:
+    """Where a run's report goes unless another place is named."""
+    return workspace.reports / "backtests" / f"{run_id}.html"
 
 
 def backtester(workspace: Workspace, cash: float | None = None) -> EventBacktester:
@@ -99,13 +155,24 @@ def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet
         return engine.run(start, end, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def write_report(workspace: Workspace, result: BacktestResult, path: Path | None) -> Path:
+def luck(workspace: Workspace, result: BacktestResult) -> OverfittingReport:
+    """How much of the result is luck, this run counted among the ledger's trials whether or not it is there already."""
+    from mech_exo.performance.overfitting import overfitting_report
+    from mech_exo.performance.trading import account_returns
+
+    with workspace.journal() as ledger:
+        figures = {trial.run_id: trial.value for trial in ledger.trial_figures("sharpe")}
+    mine = result.metrics["sharpe"]
+    figures[result.run_id] = float("nan") if mine is None else mine
+    return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
+
+
+def write_report(result: BacktestResult, place: Path, overfitting: OverfittingReport | None = None) -> Path:
     """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
-    place = path or workspace.reports / "backtests" / f"{result.run_id}.html"
     try:
-        return write_tearsheet(result, place)
+        return write_tearsheet(result, place, overfitting=overfitting)
     except OSError as error:
         raise UserError(
             f"the report must be writable; {place}: {error.strerror}", remedy="--report FILE.html names another place"
@@ -123,7 +190,13 @@ def record_trial(workspace: Workspace, result: BacktestResult) -> None:
         ledger.record_trial(Trial(result.run_id, "backtest", result.config_hash, metrics))
 
 
-def render(to: Console, result: BacktestResult, path: Path) -> None:
+def is_counted(workspace: Workspace, run_id: str) -> bool:
+    """Whether the run is among the trials."""
+    with workspace.journal() as ledger:
+        return any(trial.run_id == run_id for trial in ledger.trial_figures())
+
+
+def render(to: Console, result: BacktestResult, kept: Kept) -> None:
     """The result for a person."""
     from rich.table import Table
 
@@ -136,7 +209,11 @@ def render(to: Console, result: BacktestResult, path: Path) -> None:
     for name, label, form in HEADLINES:
         table.add_row(label, shown(result.metrics.get(name), form))
     to.print(table)
-    to.print(f"Report: {path}")
+    if kept.report is not None:
+        to.print(f"Report: {kept.report}", soft_wrap=True)
+    if kept.pdf is not None:
+        to.print(f"PDF:    {kept.pdf}", soft_wrap=True)
+    to.print(f"Saved:  {kept.saved}", soft_wrap=True)
 
 
 def kpi_table(report: KpiReport) -> Table:
@@ -177,3 +254,14 @@ def shown(value: float | None, form: str) -> str:
 
 def _day(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
+
+
+app.command("list")(runs.list_runs)
+app.command("show")(runs.show)
+app.command("compare")(runs.compare)
+app.command("explain")(runs.explain)
+app.command("delete")(runs.delete)
+app.command("trials")(trials.trials)
+app.command("promote")(promote.promote)
+app.command("rollback")(promote.rollback)
+app.command("promotions")(promote.promotions)

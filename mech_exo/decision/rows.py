@@ -148,19 +148,12 @@ def size_one(
 
 
 @njit
-def propose(
-    t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int, plan: np.ndarray, rules: Rules
-) -> bool:
-    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone.
-
-    False = nothing is wanted anew: the schedule waits for a signal, and who is selected is who is held.
-    """
+def raw_sizes(t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, rules: Rules) -> tuple[Ints, int, Floats]:
+    """The names selected (longs first), how many of them are longs, and the signed unrounded shares of each; 0 where no size is known."""
     sizing = rules.sizing
     sector = features.sector[k]
     longs = select(features.score[k], sector, book, sizing.top, sizing)
     shorts = select(-features.score[k], sector, book, sizing.bottom, sizing) if sizing.bottom > 0 else longs[:0]
-    if sizing.on_signal and already_held(longs, shorts, book, live, held):
-        return False
     names = np.concatenate((longs, shorts))
     shares = np.empty(len(names))
     has_volatility, has_atr = features.volatility.shape[1] > 0, features.atr.shape[1] > 0
@@ -173,10 +166,26 @@ def propose(
         usable = usable and not (math.isnan(atr) and not math.isnan(rules.stops.volatility_atr))
         side = 1.0 if i < len(longs) else -1.0
         shares[i] = side * size if usable else 0.0
+    return names, len(longs), shares
+
+
+@njit
+def propose(
+    t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int, plan: np.ndarray, rules: Rules
+) -> bool:
+    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone.
+
+    False = nothing is wanted anew: the schedule waits for a signal, and who is selected is who is held.
+    """
+    sizing = rules.sizing
+    names, longs, shares = raw_sizes(t, k, nav, bars, features, book, rules)
+    if sizing.on_signal and already_held(names, longs, book, live, held):
+        return False
+    has_atr = features.atr.shape[1] > 0
     scale = exposure_scale(t, names, shares, bars, nav, sizing)
     for i in range(len(names)):
         s = names[i]
-        side = 1.0 if i < len(longs) else -1.0
+        side = 1.0 if i < longs else -1.0
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, methods.whole(wanted, sizing.lot), book[s], bars.close[t, s], atr, sizing, rules.stops)
@@ -185,19 +194,17 @@ def propose(
 
 
 @njit
-def already_held(longs: Ints, shorts: Ints, book: np.ndarray, live: Ints, held: int) -> bool:
-    """Whether the names selected are exactly the names held, on the same sides."""
+def already_held(names: Ints, longs: int, book: np.ndarray, live: Ints, held: int) -> bool:
+    """Whether the names selected (``longs`` of them first) are exactly the names held, on the same sides."""
     count = 0
     for i in range(held):
         if book[live[i]].shares != 0.0:
             count += 1
-    if count != len(longs) + len(shorts):
+    if count != len(names):
         return False
-    for s in longs:
-        if not book[s].shares > 0.0:
-            return False
-    for s in shorts:
-        if not book[s].shares < 0.0:
+    for i in range(len(names)):
+        side = 1.0 if i < longs else -1.0
+        if not book[names[i]].shares * side > 0.0:
             return False
     return True
 

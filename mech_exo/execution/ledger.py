@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Fill, OrderState
@@ -32,17 +32,15 @@ from mech_exo.execution.rows import (
     Intent,
     OrderRow,
     Plan,
+    Promotion,
     SentTotals,
     SessionRow,
     StateChange,
+    Sweep,
     Trial,
     TrialFigure,
     VerifyReport,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Row = TypeVar("Row")
 
@@ -275,7 +273,7 @@ class Ledger:
         sql = f"SELECT session, {tables.DAY_COLUMNS} FROM sessions WHERE account = ? AND strategy = ? ORDER BY session"
         return tuple(tables.booked_day(*row) for row in self._run(sql, tables.book_columns(book)))
 
-    def nav_history(self, book: BookId) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:
+    def nav_history(self, book: BookId) -> tables.NavArrays:
         """Sessions ``(T,)``, NAV at their closes ``(T,)`` and flows at their opens ``(T,)``, in order; NaN = unknown."""
         return tables.nav_arrays(self.day_history(book))
 
@@ -286,7 +284,7 @@ class Ledger:
 
     def record_flow(self, row: Flow) -> bool:
         """Journal a deposit or withdrawal; False when it is known, LedgerError when its id is known with other figures."""
-        return self._once(row)
+        return self.once(row)
 
     def flows(self, book: BookId, session: date | None = None) -> tuple[Flow, ...]:
         """Deposits and withdrawals, by session."""
@@ -336,7 +334,7 @@ class Ledger:
 
     def post_alert(self, row: Alert) -> bool:
         """Put an alert in the outbox; False when one of that id is there already."""
-        return self._once(row)
+        return self.once(row)
 
     def alerts(self, channel: str | None = None) -> tuple[Alert, ...]:
         """Alerts not yet delivered to ``channel``, oldest first; all of them when it is None."""
@@ -375,7 +373,8 @@ class Ledger:
                 raise LedgerError(f"the ledger refused a {kind} row ({key}): {error}") from error
             self._head = Mark(seq, digest)
 
-    def _once(self, row: Flow | Alert) -> bool:
+    def once(self, row: Flow | Alert | Sweep | Promotion) -> bool:
+        """Journal a row by its id; False when it is known, LedgerError when its id is known with other contents."""
         known = self._run("SELECT body FROM journal WHERE kind = ? AND key = ?", (tables.NAMES[type(row)], row.id))
         if known and known[0][0] != codec.encode(row):
             raise LedgerError(f"an entry never changes; {tables.NAMES[type(row)]} {row.id} is in the ledger with other contents")

@@ -33,6 +33,7 @@ from mech_exo.execution.rows import (
     Promotion,
     SessionRow,
     StateChange,
+    Sweep,
     Trial,
     TrialFigure,
 )
@@ -41,13 +42,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    NavArrays = tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]
+
 SCHEMA = Path(__file__).with_name("ledger_schema.sql")
 VERSION = 1
 RESTORE = "restore the last backup with `exo ledger restore BACKUP`, then reconcile with the broker"
 KINDS: dict[str, type[Any]] = {
     "decision": DecisionRow, "plan": Plan, "state": StateChange, "fill": FillRow, "session": SessionRow, "flow": Flow,
     "trial": Trial, "halt": HaltRow, "alert": Alert, "delivered": Delivered,
-    "promotion": Promotion,
+    "promotion": Promotion, "sweep": Sweep,
 }  # fmt: skip
 NAMES = {kind: name for name, kind in KINDS.items()}
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
@@ -168,8 +171,8 @@ def _project_rest(connection: sqlite3.Connection, seq: int, row: object) -> None
             run("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)", (row.id, row.severity, row.title, row.text, seq))
         case Delivered():
             run("INSERT INTO deliveries VALUES (?, ?, ?)", (row.id, row.channel, seq))
-        case Promotion():
-            pass  # a handful a year: read from the journal itself
+        case Promotion() | Sweep():
+            pass  # few: read from the journal itself
         case _:
             raise LedgerError(f"the ledger has no table for a {type(row).__name__}")
 
@@ -219,7 +222,8 @@ SENT = (
 )
 LAST_SESSION = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
 TRIAL_FIGURES = (
-    "SELECT run_id, trials.kind, CASE instr(body, ?1) WHEN 0 THEN 'null' ELSE substr(body, instr(body, ?1) + length(?1), 32) END "
+    "SELECT run_id, trials.kind, config_hash, "
+    "CASE instr(body, ?1) WHEN 0 THEN 'null' ELSE substr(body, instr(body, ?1) + length(?1), 32) END "
     "FROM journal JOIN trials USING (seq) ORDER BY seq"
 )
 """Cuts one figure out of the canonical JSON, where its name can stand but once: five times as fast as parsing 10,000 rows of it."""
@@ -231,13 +235,13 @@ def metric_text(name: str) -> tuple[str]:
     return (head,)
 
 
-def trial_figure(run_id: str, kind: str, text: str) -> TrialFigure:
+def trial_figure(run_id: str, kind: str, config_hash: str, text: str) -> TrialFigure:
     """A line of :data:`TRIAL_FIGURES`."""
     number = text.partition("}")[0]
-    return TrialFigure(run_id, kind, math.nan if number == "null" else float(number))
+    return TrialFigure(run_id, kind, config_hash, math.nan if number == "null" else float(number))
 
 
-def nav_arrays(days: Sequence[BookedDay]) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:
+def nav_arrays(days: Sequence[BookedDay]) -> NavArrays:
     """Sessions, NAVs and flows ``(T,)`` each."""
     import numpy as np
 

@@ -221,27 +221,47 @@ class TrialFigure:
 
     run_id: str
     kind: str
+    config_hash: str
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Promotion:
-    """The workspace's configuration was replaced: ``action`` is "promote" (by that of ``run_id``) or "rollback" (what it replaced is back).
+class Sweep:
+    """Runs that were compared with each other, and what the comparison says of the choice among them (PBO, p-values)."""
 
-    ``who`` is the user of the operating system, ``at`` in UTC, the hashes those of the whole configuration before and after, ``files``
-    the configuration files that changed, ``figures`` what the run was judged by. ``id`` names the folder that keeps the former files.
+    id: str
+    run_ids: tuple[str, ...]
+    figures: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A configuration file by name, and the SHA-256 of its bytes before and after."""
+
+    name: str
+    former: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The workspace's configuration was replaced: by that of ``run_id``, or back to what it was before the promotion ``undoes``.
+
+    ``who`` is the user of the operating system, ``at`` in UTC, the hashes those of the whole configuration before and after, ``figures``
+    what the run was judged by, ``accepted`` the objections passed over. ``id`` names the folder that keeps the former files.
     """
 
     id: str
-    action: str
     run_id: str
     who: str
     at: datetime
     reason: str
     former_hash: str
     config_hash: str
-    files: tuple[str, ...]
+    files: tuple[Replaced, ...]
     figures: tuple[Metric, ...] = ()
+    accepted: tuple[str, ...] = ()
+    undoes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

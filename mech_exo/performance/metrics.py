@@ -60,9 +60,9 @@ if TYPE_CHECKING:
     from mech_exo.kernels.records import Bars
 
 __all__ = [
-    "YEAR", "BatchMetrics", "account_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar",
-    "capacity", "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure",
-    "gaussian_risk", "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "omega", "opening_nav",
+    "YEAR", "BatchMetrics", "account_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar", "capacity",
+    "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk",
+    "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_account", "of_returns", "omega", "opening_nav",
     "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe",
     "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino",
     "summary", "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann",
@@ -111,8 +111,8 @@ def summary(
     returns = account_returns(days)
     basis: dict[str, float | int] = {"sessions_per_year": YEAR, "risk_free": risk_free}
     figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR} | basis
-    figures |= _returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns) | _calendar(sessions, returns)
-    figures |= _account(days) | _gross(days, returns, risk_free) | _trades(trades)
+    figures |= of_returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns) | _calendar(sessions, returns)
+    figures |= of_account(days) | _gross(days, returns, risk_free) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
     figures["capacity_usd"] = math.nan if events is None or bars is None else capacity(days, events, bars).nav
     counts = None if events is None else trading.activity(events)
@@ -122,7 +122,8 @@ def summary(
     return out
 
 
-def _returns(returns: Floats, risk_free: float) -> dict[str, float | int]:
+def of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int]:
+    """Every figure that needs nothing but session returns ``(T,)``; NaN unknown."""
     value = growth(returns)
     falls = drawdown_table(value, len(value))
     known = len(returns) > 0 and bool(np.isfinite(value).all())
@@ -196,7 +197,8 @@ def _gross(days: NDArray[np.void], returns: Floats, risk_free: float) -> dict[st
     }
 
 
-def _account(days: NDArray[np.void]) -> dict[str, float | int]:
+def of_account(days: NDArray[np.void]) -> dict[str, float | int]:
+    """Every figure of the account's sessions ``(T,)``: equity, P&L and costs in USD, turnover and exposure as fractions; NaN unknown."""
     paid = costs(days)
     gross, net = exposure(days)
     empty = not len(days)

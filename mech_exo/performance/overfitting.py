@@ -21,9 +21,9 @@ from mech_exo.performance.pbo import Pbo, probability_of_backtest_overfitting
 from mech_exo.performance.ratios import YEAR, Floats, excess_kurtosis, session_rate, sharpe, sharpe_standard_error, skewness
 
 __all__ = [
-    "OverfittingReport", "Pbo", "Snooping", "Track", "data_snooping", "deflated_sharpe", "effective_trials", "expected_maximum_sharpe",
-    "minimum_track_record", "overfitting_report", "probabilistic_sharpe", "probability_above", "probability_of_backtest_overfitting",
-    "reality_check", "spa",
+    "OverfittingReport", "Pbo", "Snooping", "Track", "data_snooping", "deflated_sharpe", "effective_trials", "expected_best",
+    "expected_maximum_sharpe", "minimum_track_record", "overfitting_report", "probabilistic_sharpe", "probability_above",
+    "probability_of_backtest_overfitting", "reality_check", "spa",
 ]  # fmt: skip
 
 EULER_MASCHERONI = 0.5772156649015329
@@ -96,6 +96,19 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
         return 0.0
     common, rare = (NORMAL.inv_cdf(1.0 - 1.0 / size) for size in (trials, trials * math.e))
     return math.sqrt(variance) * ((1.0 - EULER_MASCHERONI) * common + EULER_MASCHERONI * rare)
+
+
+def expected_best(trials: Sequence[float]) -> float:
+    """Annual Sharpe ratio the best of ``trials`` would show if all were worthless; of each its annual Sharpe ratio, NaN unknown.
+
+    :func:`expected_maximum_sharpe`: every trial counts, the known ones give the variance. NaN where fewer than 2 of several are known.
+    """
+    return expected_maximum_sharpe(len(trials), _variance(trials))
+
+
+def _variance(trials: Sequence[float]) -> float:
+    known = np.array([value for value in trials if math.isfinite(value)])
+    return float(known.var(ddof=1)) if len(known) > 1 else math.nan
 
 
 def deflated_sharpe(track: Track, trials: int, variance: float) -> float:
@@ -190,13 +203,11 @@ def overfitting_report(
     blocks, draws, seed
         Of :func:`probability_of_backtest_overfitting` and :func:`data_snooping`.
     """
-    count = max(1, len(trials))
-    known = np.array([value for value in trials if math.isfinite(value)])
-    variance = float(known.var(ddof=1)) if len(known) > 1 else math.nan
+    count, known, variance = max(1, len(trials)), sum(map(math.isfinite, trials)), _variance(trials)
     track = Track.of(returns, risk_free)
     error = 1.96 * sharpe_standard_error(returns, risk_free)
     ratio = track.sharpe * math.sqrt(YEAR)
-    notes = [*_about_track(track), *_about_trials(count, len(known))]
+    notes = [*_about_track(track), *_about_trials(count, known)]
     pbo = snooping = None
     if matrix is None:
         notes.append("No sweep belongs to this run, so there is no probability of backtest overfitting, reality check or SPA.")

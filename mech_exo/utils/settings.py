@@ -6,51 +6,14 @@ refused. ``mech_exo.utils.config`` reads them from YAML; a program may also buil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from types import UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-PositiveFraction = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
-Exposure = Annotated[float, Field(gt=0.0, le=4.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Sessions = Annotated[int, Field(ge=1, le=5000)]
-
-
-class Model(BaseModel):
-    """Frozen, strict about names, no silent coercion of text into numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, validate_default=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_text_for_numbers(cls, value: object, info: ValidationInfo) -> object:
-        """``"5"`` or ``true`` where a number is meant is a slip of the pen, not a value."""
-        annotation = cls.model_fields[info.field_name].annotation if info.field_name else None
-        if isinstance(value, (str, bool)) and _wants_number(annotation):
-            raise PydanticCustomError("number_wanted", "a number is wanted")
-        if isinstance(value, (int, float)) and date in (annotation, *get_args(annotation)):
-            raise PydanticCustomError("date_wanted", "a date is wanted")  # else 86400 would be 1970-01-02
-        if isinstance(value, Mapping) and get_origin(annotation) is dict and _wants_number(get_args(annotation)[1]):
-            for key, item in value.items():
-                if isinstance(item, (str, bool)):
-                    raise PydanticCustomError("number_wanted", "a number is wanted for {key}", {"key": str(key)})
-        return value
-
-
-def _wants_number(annotation: object) -> bool:
-    """Whether ``annotation`` is float or int, perhaps annotated, perhaps with None."""
-    if get_origin(annotation) is Annotated:
-        return _wants_number(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return all(_wants_number(branch) for branch in get_args(annotation) if branch is not type(None))
-    return annotation in (float, int)
+from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
+from mech_exo.utils.research_settings import ResearchConfig
 
 
 class Direction(StrEnum):
@@ -377,7 +340,7 @@ class ApiKeys(Model):
 
 
 class Config(Model):
-    """The whole effective configuration. ``hash`` (in ``utils.config``) covers all but the keys."""
+    """The whole effective configuration. ``hash`` (in ``utils.config``) covers what decides: all but research and keys."""
 
     strategy: StrategyConfig = StrategyConfig()
     risk: RiskLimits = RiskLimits()
@@ -385,4 +348,5 @@ class Config(Model):
         default_factory=lambda: FactorsConfig(technical={"momentum_12_1": FactorWeight(weight=1, direction=Direction.HIGHER_BETTER)})
     )
     data: DataConfig = DataConfig()
+    research: ResearchConfig = ResearchConfig()
     keys: ApiKeys = ApiKeys()

@@ -45,8 +45,8 @@ def test_the_best_of_the_training_part_is_chosen(panel: BarPanel, config: Config
     first, last = step.window.train
     cut = panel.rows(0, last)
     sharpes = {}
-    for choice, candidate in evaluator.candidates:
-        sharpes[choice] = EventBacktester(cut, candidate).run(cut.sessions[first].astype(object)).metrics["sharpe"]
+    for choice in evaluator.candidates:
+        sharpes[choice] = EventBacktester(cut, changed(config, choice)).run(cut.sessions[first].astype(object)).metrics["sharpe"]
     assert step.chosen == max(sharpes, key=lambda choice: sharpes[choice])
     assert step.in_sample == sharpes[step.chosen]
 

@@ -21,7 +21,9 @@ from mech_exo.execution.rows import (
     Metric,
     OrderState,
     Promotion,
+    Replaced,
     SessionRow,
+    Sweep,
     Trial,
 )
 
@@ -79,8 +81,9 @@ def decision(on: date = DAY_ONE, body: bytes = b'{"orders":[]}') -> DecisionRow:
 def promotion() -> Promotion:
     """A promotion."""
     at = datetime(2024, 1, 2, 23, tzinfo=UTC)
-    files, figures = ("strategy.yml", "factors.yml"), (Metric("deflated_sharpe", 0.97), Metric("pbo", None))
-    return Promotion("20240102T230000Z-run-1", "promote", "run-1", "someone", at, "better", "c0ffee", "cafe", files, figures)
+    files = (Replaced("strategy.yml", "aa", "bb"), Replaced("factors.yml", "cc", "dd"))
+    figures = (Metric("deflated_sharpe", 0.97), Metric("pbo", None))
+    return Promotion("20240102T230000Z-run-1", "run-1", "someone", at, "better", "c0ffee", "cafe", files, figures, ("code",))
 
 
 def write_everything(ledger: Ledger) -> None:
@@ -95,7 +98,8 @@ def write_everything(ledger: Ledger) -> None:
     ledger.record_fill(BOOK, fill(order("AAA")))
     ledger.record_flow(Flow("deposit-1", BOOK, DAY_ONE, 5_000.25, "bank"))
     ledger.record_trial(Trial("run-1", "backtest", "c0ffee", (Metric("sharpe", 0.7), Metric("cagr", None))))
-    ledger.append(promotion(), promotion().id)
+    ledger.once(Sweep("s1", ("run-1", "run-2"), (Metric("pbo", 0.3), Metric("spa", None))))
+    ledger.once(promotion())
     ledger.halt("test")
     ledger.resume("over")
     ledger.post_alert(Alert("a1", "critical", "Title", "Text"))

@@ -71,8 +71,8 @@ def test_the_figure_is_what_decoding_everything_gives(
 
 def test_promotions_are_journaled_in_order(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        ledger.append(promotion(), promotion().id)
+        assert [ledger.once(promotion()), ledger.once(promotion())] == [True, False]
     with Ledger.open(tmp_path / "ledger.sqlite", read_only=True) as ledger:
         (found,) = ledger.rows(Promotion)
-        assert (found.who, found.files, found.at) == ("someone", ("strategy.yml", "factors.yml"), promotion().at)
+        assert (found.who, found.files, found.at, found.undoes) == ("someone", promotion().files, promotion().at, None)
         assert ledger.verify().sound
