@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,9 +140,8 @@ def opened(workspace: Workspace, folder: Path, *, with_bars: bool = False) -> Ba
 
     result = BacktestResult.load(folder)
     if with_bars:
-        from mech_exo.assembly import Workspace as At
-
-        known = At(workspace.home, result.config).known()
+        # a configured run says itself which history and universe it read; a callable was handed this workspace's
+        known = (replace(workspace, config=result.config) if result.configured else workspace).known()
         result = BacktestResult.load(folder, known.panel, known.universe)
     if not is_counted(workspace, result.run_id):
         record_trial(workspace, result)

@@ -87,7 +87,7 @@ def test_nothing_else_is_ever_written_over(result, copy, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="folder of its own; .*mine holds other things"):
+    with pytest.raises(UserError, match=r"folder of its own; .*mine holds other things"):
         result.save(mine)
     assert (mine / "thesis.txt").read_text() == "years of work"
     other = EventBacktester(result.known.panel, busy_config(), universe=result.known.universe).run(end=result.sessions[50].astype(object))
@@ -141,7 +141,7 @@ def test_a_run_json_that_is_none(copy, text):
 
 
 def test_no_run_at_all(tmp_path):
-    with pytest.raises(StoreError, match="a folder with a run.json"):
+    with pytest.raises(StoreError, match=r"a folder with a run\.json"):
         BacktestResult.load(tmp_path / "nowhere")
 
 
