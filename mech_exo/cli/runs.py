@@ -71,7 +71,7 @@ def explain(
 
     workspace = Workspace.open(home())
     result = opened(workspace, find(workspace, run), with_bars=True)
-    found = result.explain(session.date(), symbol)
+    found = result.explain(session.date(), symbol.upper())
 
     def draw(to: Console) -> None:
         render_explanation(to, found.found)
