@@ -53,7 +53,9 @@ def verdict(found: Body, body: Body, sectors: Sectors) -> str:
         order = found["orders"][0]
         side = "bought" if order["shares"] > 0 else "sold"
         tense = "was" if str(order["state"]) == "filled" else "is to be"
-        return f"{symbol} {tense} {side}: {abs(order['shares']):,} shares, {_spoken(order['reason'])}, {_spoken(order['state'])}."
+        done = f"{symbol} {tense} {side}: {abs(order['shares']):,} shares, {_spoken(order['reason'])}, {_spoken(order['state'])}"
+        dropped = target is None and found["held"] is not None and found["scheduled"] and str(order["reason"]) == "rebalance"
+        return f"{done}{_dropped(found, body, sectors) if dropped else ''}."
     if target is not None and target["wanted"] and not target["shares"]:
         return f"{symbol} was wanted ({target['wanted']:,} shares) and denied by {_spoken(target['binding'])}."
     if found["held"] is not None:
@@ -69,6 +71,11 @@ def _kept(found: Body) -> str:
     if found["target"] is not None:
         return "its size is as wanted"
     return "it stays as it is" if found["scheduled"] else "the book was not decided this night"
+
+
+def _dropped(found: Body, body: Body, sectors: Sectors) -> str:
+    """Why a name that was held is not wanted any more."""
+    return f": {found['excluded']}" if found["excluded"] else _outranked(found, body, sectors)
 
 
 def _outranked(found: Body, body: Body, sectors: Sectors) -> str:

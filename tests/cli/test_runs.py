@@ -198,3 +198,11 @@ def test_data_that_changed_since_is_told(exo: Exo, copy: tuple[Path, list[str]])
     ran = exo("--home", home, "backtest", "explain", ids[0], "--date", "2021-06-30", "--symbol", "SYN001")
     assert ran.code == 2 and "the data changed since it was saved" in ran.err
     assert exo("--home", home, "backtest", "show", ids[0]).code == 0
+
+
+def test_a_run_that_cannot_be_counted_is_not_left(exo: Exo, market_copy: Path) -> None:
+    """A damaged ledger counts nothing: what was made is taken back, so that nobody looks at what does not count."""
+    (market_copy / "data" / "ledger.sqlite").write_bytes(b"not a ledger at all" * 100)
+    ran = exo("--home", market_copy, "backtest", "run", *PERIOD)
+    assert ran.code == 4 and "Traceback" not in ran.err
+    assert list((market_copy / "data" / "runs").iterdir()) == [] and list((market_copy / "reports" / "backtests").iterdir()) == []
