@@ -174,8 +174,9 @@ class WalkForwardResult:
 
     @property
     def degradation(self) -> Line:
-        """Does the objective in sample foretell the objective out of sample?"""
-        return line(self._objectives)
+        """Does the objective in sample foretell the objective out of sample? A last test part under half as long as the others is left out."""
+        lengths = np.array([len(step.result.sessions) for step in self.steps])
+        return line(self._objectives[2 * lengths >= lengths.max()])
 
     @functools.cached_property
     def _objectives(self) -> np.ndarray:
