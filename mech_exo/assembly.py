@@ -82,6 +82,11 @@ class Workspace:
         """Folder of reports; made when first written."""
         return self.home / "reports"
 
+    @property
+    def runs(self) -> Path:
+        """Folder of saved backtests, one folder a run; made when the first is saved."""
+        return self.home / "data" / "runs"
+
     @functools.cached_property
     def storage(self) -> DataStorage:
         """The latest published snapshot, read-only. Raises MissingDataError with the command that makes one."""

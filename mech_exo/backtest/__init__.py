@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mech_exo.backtest.comparison import compare
     from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from mech_exo.decision.strategy import Strategy, shares
     from mech_exo.utils.settings import CostModel
 
-__all__ = ["BacktestResult", "CombinatorialPurgedCV", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "shares"]
+__all__ = [
+    "BacktestResult", "CombinatorialPurgedCV", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "compare", "shares",
+]  # fmt: skip
 
 _HOMES = {
     "BacktestResult": "mech_exo.backtest.result",
@@ -20,6 +23,7 @@ _HOMES = {
     "CostModel": "mech_exo.utils.settings",
     "EventBacktester": "mech_exo.backtest.engine",
     "WalkForwardEvaluator": "mech_exo.backtest.walk_forward",
+    "compare": "mech_exo.backtest.comparison",
     "Strategy": "mech_exo.decision.strategy",
     "shares": "mech_exo.decision.strategy",
 }

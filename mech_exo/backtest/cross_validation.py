@@ -140,7 +140,7 @@ class CrossValidationResult:
 
     def plot(self) -> go.Figure:
         """The paths, as a Plotly figure."""
-        from mech_exo.performance.walk_figures import paths_figure
+        from mech_exo.performance.figures import paths_figure
 
         return paths_figure(self.sessions, self.paths, self.sharpes)
 

@@ -1,14 +1,15 @@
-"""``exo backtest run``: the configured strategy over history, with its report."""
+"""``exo backtest``: the configured strategy over history, with its report. The commands on saved runs are in ``runs.py``."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import home, runs
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.cli.walk_forward import cross_validate, walk_forward
 from mech_exo.domain.errors import UserError
@@ -72,9 +73,51 @@ def run(
 
     workspace = Workspace.open(home())
     result = play(backtester(workspace, cash), _day(start), _day(end), quiet=as_json)
-    path = write_report(workspace, result, report)
-    record_trial(workspace, result)
-    emit(result.as_dict() | {"report": str(path)}, as_json, lambda to: render(to, result, path))
+    kept = keep(workspace, result, report)
+    emit(result.as_dict() | asdict(kept), as_json, lambda to: render(to, result, kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a run and its report lie; None where there is no report."""
+
+    saved: Path
+    report: Path | None
+
+
+def keep(workspace: Workspace, result: BacktestResult, report: Path | None = None) -> Kept:
+    """Save the run, write its report, count it: in this order, so that whatever counts can be looked at.
+
+    Each of the three is done whole or not at all. Stopped before it counts, a run new to the workspace is taken back with its report:
+    a look at history that was not counted must not be left to be looked at.
+    """
+    place = workspace.runs / result.run_id
+    page = report or report_path(workspace, result.run_id)
+    new = [path for path in (place, page) if not path.exists()]
+    try:
+        kept = Kept(result.save(place), write_report(result, page))
+        record_trial(workspace, result)
+    except BaseException:
+        if not is_counted(workspace, result.run_id):
+            for path in new:
+                discard(path)
+        raise
+    return kept
+
+
+def discard(path: Path) -> None:
+    """Remove a report or a saved run, if it is there, at once for a reader."""
+    from mech_exo.utils.durable import remove_folder
+
+    if path.is_dir():
+        remove_folder(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def report_path(workspace: Workspace, run_id: str) -> Path:
+    """Where a run's report goes unless another place is named."""
+    return workspace.reports / "backtests" / f"{run_id}.html"
 
 
 def backtester(workspace: Workspace, cash: float | None = None) -> EventBacktester:
@@ -102,11 +145,10 @@ def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet
         return engine.run(start, end, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def write_report(workspace: Workspace, result: BacktestResult, path: Path | None) -> Path:
+def write_report(result: BacktestResult, place: Path) -> Path:
     """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
-    place = path or workspace.reports / "backtests" / f"{result.run_id}.html"
     try:
         return write_tearsheet(result, place)
     except OSError as error:
@@ -126,7 +168,13 @@ def record_trial(workspace: Workspace, result: BacktestResult) -> None:
         ledger.record_trial(Trial(result.run_id, "backtest", result.config_hash, metrics))
 
 
-def render(to: Console, result: BacktestResult, path: Path) -> None:
+def is_counted(workspace: Workspace, run_id: str) -> bool:
+    """Whether the run is among the trials."""
+    with workspace.journal() as ledger:
+        return any(trial.run_id == run_id for trial in ledger.trials())
+
+
+def render(to: Console, result: BacktestResult, kept: Kept) -> None:
     """The result for a person."""
     from rich.table import Table
 
@@ -139,7 +187,9 @@ def render(to: Console, result: BacktestResult, path: Path) -> None:
     for name, label, form in HEADLINES:
         table.add_row(label, shown(result.metrics.get(name), form))
     to.print(table)
-    to.print(f"Report: {path}")
+    if kept.report is not None:
+        to.print(f"Report: {kept.report}", soft_wrap=True)
+    to.print(f"Saved:  {kept.saved}", soft_wrap=True)
 
 
 def kpi_table(report: KpiReport) -> Table:
@@ -180,3 +230,10 @@ def shown(value: float | None, form: str) -> str:
 
 def _day(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
+
+
+app.command("list")(runs.list_runs)
+app.command("show")(runs.show)
+app.command("compare")(runs.compare)
+app.command("explain")(runs.explain)
+app.command("delete")(runs.delete)

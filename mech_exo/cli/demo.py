@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,8 +53,7 @@ def demo(
     status = risk_status(workspace, results[-1], navs.tolist())
     engine = backtest.backtester(workspace)
     result = backtest.play(engine, last.replace(year=last.year - YEARS), last, quiet=as_json)
-    path = backtest.write_report(workspace, result, None)
-    backtest.record_trial(workspace, result)
+    kept = backtest.keep(workspace, result)
 
     data = {
         "workspace": workspace.home,
@@ -62,7 +62,7 @@ def demo(
             {"session": r.session, "nav": r.day.nav, "orders": len(r.sent), "fills": 0 if r.played is None else len(r.played.fills)}
             for r in results
         ],
-        "backtest": result.as_dict() | {"report": path},
+        "backtest": result.as_dict() | asdict(kept),
         "risk": status,
         "reports": reports,
     }
@@ -72,7 +72,7 @@ def demo(
         to.print(nights_table(results))
         run.render_night(to, results[-1], reports)
         risk.draw_status(to, status)
-        backtest.render(to, result, path)
+        backtest.render(to, result, kept)
         best = results[-1].decision.scores.frame()["symbol"][0] if results[-1].decision is not None else engine.panel.symbols[0]
         to.print(f"\nWorkspace: {workspace.home}", soft_wrap=True)
         to.print(f"Try: exo --home {workspace.home} why {best}", soft_wrap=True)

@@ -74,7 +74,13 @@ def performance(
         chosen = choose_book(ledger, book)
         known = workspace.known()
         record = account_record(
-            ledger, chosen, known.panel, workspace.config, benchmark=workspace.benchmark(known.panel), warnings=known.warnings
+            ledger,
+            chosen,
+            known.panel,
+            workspace.config,
+            universe=known.universe,
+            benchmark=workspace.benchmark(known.panel),
+            warnings=known.warnings,
         )
     path = write_tearsheet(record, out or workspace.reports / "performance.html", kind=f"Account {chosen.account}")
     data = {

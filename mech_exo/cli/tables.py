@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from mech_exo.decision.explanation import number
+
+__all__ = ["breaches_table", "ideas_table", "number", "orders_table"]
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from mech_exo.decision.record import Decision
     from mech_exo.domain.scores import Scores
     from mech_exo.domain.verdict import Breach
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A figure, or "unknown"."""
-    return "unknown" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
 
 
 def ideas_table(scores: Scores, count: int) -> Table:

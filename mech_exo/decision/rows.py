@@ -213,8 +213,8 @@ def size_one(
 
 
 @njit
-def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
-    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone."""
+def raw_sizes(t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, rules: Rules) -> tuple[Ints, int, Floats]:
+    """The names selected (longs first), how many of them are longs, and the signed unrounded shares of each; 0 where no size is known."""
     sizing = rules.sizing
     sector = features.sector[k]
     longs = select(features.score[k], sector, book, sizing.top, sizing)
@@ -231,10 +231,19 @@ def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np
         usable = usable and not (math.isnan(atr) and not math.isnan(rules.stops.volatility_atr))
         side = 1.0 if i < len(longs) else -1.0
         shares[i] = side * size if usable else 0.0
+    return names, len(longs), shares
+
+
+@njit
+def propose(t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
+    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone."""
+    sizing = rules.sizing
+    names, longs, shares = raw_sizes(t, k, nav, bars, features, book, rules)
+    has_atr = features.atr.shape[1] > 0
     scale = exposure_scale(t, names, shares, bars, nav, sizing)
     for i in range(len(names)):
         s = names[i]
-        side = 1.0 if i < len(longs) else -1.0
+        side = 1.0 if i < longs else -1.0
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, wanted, book[s], bars.close[t, s], atr, sizing, rules.stops)

@@ -60,22 +60,32 @@ def link(previous: str, seq: int, at: str, kind: str, key: str, body: str) -> st
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int)):
+    kind = type(value)  # the commonest first: a sweep journals half a million figures
+    if kind is float:
+        return _number(value)
+    if kind is str or value is None:
         return value
+    if kind is tuple:
+        return [_plain(item) for item in value]
+    names = _names(cast(type, kind))
+    if names:
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, (bool, int)) and not isinstance(value, Enum):
+        return value
+    return _rare(value)
+
+
+def _rare(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, str):
-        return value
     if isinstance(value, float):
-        return _number(value)
+        return _number(float(value))
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name in _names(cast(type, type(value)))}
     raise LedgerError(f"a ledger row holds numbers, text, dates and rows; got {type(value).__name__}")
 
 
@@ -89,7 +99,7 @@ def _number(value: float) -> float | None:
 
 @functools.cache
 def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 @functools.cache

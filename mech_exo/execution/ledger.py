@@ -20,7 +20,6 @@ from mech_exo.execution import codec, ledger_care
 from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
 from mech_exo.execution.rows import (
-    OPEN_STATES,
     TRANSITIONS,
     Alert,
     BookedDay,
@@ -37,6 +36,7 @@ from mech_exo.execution.rows import (
     SessionRow,
     StateChange,
     Trial,
+    TrialFigure,
     VerifyReport,
 )
 
@@ -210,21 +210,12 @@ class Ledger:
         states: Iterable[OrderState] | None = None,
     ) -> tuple[OrderRow, ...]:
         """Orders by the session they are to trade in, the session they were decided at, or state; oldest first."""
-        wanted = tables.filters(book, session=session, decided=decided)
-        if states is not None:
-            names = sorted(states)
-            if set(names) <= OPEN_STATES:
-                wanted.append(("state IN ('new', 'sending', 'live', 'unknown')", ()))
-            wanted.append((f"state IN ({', '.join('?' * len(names))})", tuple(names)))
+        wanted = tables.filters(book, session=session, decided=decided) + tables.in_states(states)
         return self._orders(*tables.where(wanted))
 
     def sent(self, book: BookId, session: date) -> SentTotals:
         """How often an order for ``session`` went to SENDING, and for how much: survives every restart."""
-        sql = (
-            "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders "
-            "WHERE account = ? AND strategy = ? AND session = ?"
-        )
-        ((count, notional, unknown),) = self._run(sql, (*tables.book_columns(book), str(session)))
+        ((count, notional, unknown),) = self._run(tables.SENT, (*tables.book_columns(book), str(session)))
         return SentTotals(count or 0, math.nan if unknown else float(notional or 0.0))
 
     def record_fill(self, book: BookId, fill: Fill) -> bool:
@@ -276,8 +267,7 @@ class Ledger:
 
     def last_session(self, book: BookId) -> SessionRow | None:
         """The latest booked session, None for a new book."""
-        sql = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
-        found = self._run(sql, tables.book_columns(book))
+        found = self._run(tables.LAST_SESSION, tables.book_columns(book))
         return codec.decode(SessionRow, found[0][0]) if found else None
 
     def day_history(self, book: BookId) -> tuple[BookedDay, ...]:
@@ -287,11 +277,7 @@ class Ledger:
 
     def nav_history(self, book: BookId) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:
         """Sessions ``(T,)``, NAV at their closes ``(T,)`` and flows at their opens ``(T,)``, in order; NaN = unknown."""
-        import numpy as np
-
-        days = self.day_history(book)
-        navs, flows = (np.array([getattr(booked.day, name) for booked in days], np.float64) for name in ("nav", "flow"))
-        return np.array([booked.session for booked in days], "datetime64[D]"), navs, flows
+        return tables.nav_arrays(self.day_history(book))
 
     def books(self) -> tuple[BookId, ...]:
         """Every book that has a decision, a plan or a session."""
@@ -310,14 +296,25 @@ class Ledger:
 
     def record_trial(self, row: Trial) -> bool:
         """Count a backtest or sweep run once; False when the run is counted already."""
-        if self._run("SELECT 1 FROM trials WHERE run_id = ?", (row.run_id,)):
-            return False
-        self.append(row, row.run_id)
-        return True
+        return bool(self.record_trials((row,)))
+
+    def record_trials(self, rows: Iterable[Trial]) -> int:
+        """Count many runs in one commit; how many of them were not counted before."""
+        counted = 0
+        with self.transaction():
+            for row in rows:
+                if not self._run("SELECT 1 FROM trials WHERE run_id = ?", (row.run_id,)):
+                    self.append(row, row.run_id)
+                    counted += 1
+        return counted
 
     def trials(self) -> tuple[Trial, ...]:
         """Every counted run, oldest first."""
-        return tuple(codec.decode(Trial, body) for (body,) in self._run("SELECT body FROM journal WHERE kind = 'trial' ORDER BY seq"))
+        return self.rows(Trial)
+
+    def trial_figures(self, name: str = "sharpe") -> tuple[TrialFigure, ...]:
+        """One metric of every counted run, oldest first; nothing else of the rows is decoded."""
+        return tuple(tables.trial_figure(*row) for row in self._run(tables.TRIAL_FIGURES, tables.metric_text(name)))
 
     def halt(self, reason: str) -> None:
         """Journal a halt: nothing that adds risk is sent until :meth:`resume`."""
@@ -329,8 +326,7 @@ class Ledger:
 
     def halts(self) -> tuple[HaltRow, ...]:
         """Halts and resumes, oldest first."""
-        rows = self._run("SELECT halted, reason, at FROM halts ORDER BY seq")
-        return tuple(HaltRow(bool(halted), reason, datetime.fromisoformat(at)) for halted, reason, at in rows)
+        return self.rows(HaltRow)
 
     @property
     def is_halted(self) -> bool:
@@ -359,6 +355,11 @@ class Ledger:
     def backup(self, dest: Path) -> VerifyReport:
         """Copy the ledger as of now to ``dest`` and verify the copy. LedgerError when ``dest`` exists or the copy is unsound."""
         return ledger_care.backup(self._connection, dest)
+
+    def rows(self, kind: type[Row]) -> tuple[Row, ...]:
+        """Every row of one kind, oldest first."""
+        bodies = self._run("SELECT body FROM journal WHERE kind = ? ORDER BY seq", (tables.NAMES[kind],))
+        return tuple(codec.decode(kind, body) for (body,) in bodies)
 
     def append(self, row: object, key: str) -> None:
         """Chain ``row`` to the journal and to its tables, in the running transaction or one of its own."""
@@ -395,6 +396,5 @@ class Ledger:
         try:
             return self._connection.execute(sql, values).fetchall()
         except tables.DAMAGE as error:
-            full = "full" in str(error)
-            raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}",
-                              remedy="free disk space, then run the command again" if full else tables.RESTORE) from error  # fmt: skip
+            remedy = "free disk space, then run the command again" if "full" in str(error) else tables.RESTORE
+            raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}", remedy=remedy) from error

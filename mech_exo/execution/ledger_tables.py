@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
 from mech_exo.domain.verdict import RiskState
+from mech_exo.execution import codec
 from mech_exo.execution.guard import Mark, WriterLock
 from mech_exo.execution.rows import (
+    OPEN_STATES,
     Alert,
     BookedDay,
     BookId,
@@ -25,12 +27,19 @@ from mech_exo.execution.rows import (
     FillRow,
     Flow,
     HaltRow,
+    Metric,
     OrderRow,
     Plan,
+    Promotion,
     SessionRow,
     StateChange,
     Trial,
+    TrialFigure,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCHEMA = Path(__file__).with_name("ledger_schema.sql")
 VERSION = 1
@@ -38,6 +47,7 @@ RESTORE = "restore the last backup with `exo ledger restore BACKUP`, then reconc
 KINDS: dict[str, type[Any]] = {
     "decision": DecisionRow, "plan": Plan, "state": StateChange, "fill": FillRow, "session": SessionRow, "flow": Flow,
     "trial": Trial, "halt": HaltRow, "alert": Alert, "delivered": Delivered,
+    "promotion": Promotion,
 }  # fmt: skip
 NAMES = {kind: name for name, kind in KINDS.items()}
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
@@ -158,6 +168,8 @@ def _project_rest(connection: sqlite3.Connection, seq: int, row: object) -> None
             run("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)", (row.id, row.severity, row.title, row.text, seq))
         case Delivered():
             run("INSERT INTO deliveries VALUES (?, ?, ?)", (row.id, row.channel, seq))
+        case Promotion():
+            pass  # a handful a year: read from the journal itself
         case _:
             raise LedgerError(f"the ledger has no table for a {type(row).__name__}")
 
@@ -201,6 +213,38 @@ def booked_day(session: str, *figures: Any) -> BookedDay:
     return BookedDay(date.fromisoformat(session), DayFigures(**known, state=RiskState(state)))
 
 
+SENT = (
+    "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders "
+    "WHERE account = ? AND strategy = ? AND session = ?"
+)
+LAST_SESSION = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
+TRIAL_FIGURES = (
+    "SELECT run_id, trials.kind, CASE instr(body, ?1) WHEN 0 THEN 'null' ELSE substr(body, instr(body, ?1) + length(?1), 32) END "
+    "FROM journal JOIN trials USING (seq) ORDER BY seq"
+)
+"""Cuts one figure out of the canonical JSON, where its name can stand but once: five times as fast as parsing 10,000 rows of it."""
+
+
+def metric_text(name: str) -> tuple[str]:
+    """What stands before the figure ``name`` in the body of a trial."""
+    head, _, _ = codec.encode(Metric(name, 0.0)).rpartition("0.0")
+    return (head,)
+
+
+def trial_figure(run_id: str, kind: str, text: str) -> TrialFigure:
+    """A line of :data:`TRIAL_FIGURES`."""
+    number = text.partition("}")[0]
+    return TrialFigure(run_id, kind, math.nan if number == "null" else float(number))
+
+
+def nav_arrays(days: Sequence[BookedDay]) -> tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]:
+    """Sessions, NAVs and flows ``(T,)`` each."""
+    import numpy as np
+
+    navs, flows = (np.array([getattr(booked.day, name) for booked in days], np.float64) for name in ("nav", "flow"))
+    return np.array([booked.session for booked in days], "datetime64[D]"), navs, flows
+
+
 def book_columns(book: BookId) -> tuple[str, str]:
     """The two columns that name a book."""
     return book.account, book.strategy
@@ -216,3 +260,13 @@ def where(clauses: Sequence[Clause]) -> Clause:
     """One WHERE clause and its values."""
     text = " AND ".join(condition for condition, _ in clauses)
     return (f"WHERE {text}" if text else ""), tuple(value for _, values in clauses for value in values)
+
+
+def in_states(states: Iterable[OrderState] | None) -> list[Clause]:
+    """SQL conditions for orders in one of ``states``; None filters nothing."""
+    if states is None:
+        return []
+    names = tuple(sorted(states))
+    # The open ones by the very words of their partial index, so that it is used.
+    among = [("state IN ('new', 'sending', 'live', 'unknown')", ())] if set(names) <= OPEN_STATES else []
+    return [*among, (f"state IN ({', '.join('?' * len(names))})", names)]

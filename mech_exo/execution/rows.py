@@ -208,6 +208,35 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialFigure:
+    """One metric of a counted run; NaN = not known."""
+
+    run_id: str
+    kind: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The workspace's configuration was replaced: ``action`` is "promote" (by that of ``run_id``) or "rollback" (what it replaced is back).
+
+    ``who`` is the user of the operating system, ``at`` in UTC, the hashes those of the whole configuration before and after, ``files``
+    the configuration files that changed, ``figures`` what the run was judged by. ``id`` names the folder that keeps the former files.
+    """
+
+    id: str
+    action: str
+    run_id: str
+    who: str
+    at: datetime
+    reason: str
+    former_hash: str
+    config_hash: str
+    files: tuple[str, ...]
+    figures: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HaltRow:
     """Trading was halted (``halted``) or resumed, at a UTC instant, for ``reason``."""
 

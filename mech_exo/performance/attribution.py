@@ -54,7 +54,7 @@ DUST = 1e-6
 
 
 class _Event(NamedTuple):
-    """One row of ``kernels.records.EVENT`` as Python numbers."""
+    """What matching reads of one row of ``kernels.records.EVENT``, as Python numbers."""
 
     row: int
     symbol: int
@@ -147,7 +147,7 @@ def round_trips(events: NDArray[np.void], days: NDArray[np.void], bars: Bars) ->
     high, low and exit is unknown. Lots still open at the end are marked at the last close, ``open`` = True.
     """
     matcher = _Matcher(np.concatenate([[opening_nav(days)], days["nav"]]), bars)
-    for event in events.tolist():
+    for event in events[list(_Event._fields)].tolist():
         matcher.take(_Event(*event))
     matcher.mark_open()
     return np.array(matcher.rows, TRADE)
@@ -278,6 +278,23 @@ def trades_frame(trades: NDArray[np.void], sessions: NDArray[np.datetime64], sym
     return frame.with_columns(pl.when(closed).then(pl.col("exit_date")), pl.when(closed).then(pl.col("exit_reason")))
 
 
+def trades_of(frame: pl.DataFrame, sessions: NDArray[np.datetime64], symbols: tuple[str, ...]) -> NDArray[np.void]:
+    """The way back from :func:`trades_frame`: ``(R,)`` TRADE, to the last bit."""
+    out = np.empty(frame.height, TRADE)
+    column = {name: number for number, name in enumerate(symbols)}
+    code = {reason.name.lower(): int(reason) for reason in Reason} | {None: int(Reason.NONE)}
+    exits = frame["exit_date"].fill_null(sessions[-1].astype(object)) if frame.height else frame["exit_date"]
+    out["symbol"] = [column[name] for name in frame["symbol"]]
+    out["entry_row"] = np.searchsorted(sessions, frame["entry_date"].to_numpy())
+    out["exit_row"] = np.searchsorted(sessions, exits.to_numpy())
+    for name in ("entry_reason", "exit_reason"):
+        out[name] = [code[word] for word in frame[name]]
+    for name in TRADE.names or ():
+        if name in frame.columns and name not in ("symbol", "entry_reason", "exit_reason"):
+            out[name] = frame[name].to_numpy()
+    return out
+
+
 def by_symbol(trades: pl.DataFrame) -> pl.DataFrame:
     """P&L, commission, slippage, income (USD), number of trades and of wins per symbol, best first. Open trades count as marked."""
     return _grouped(trades, "symbol")
@@ -286,6 +303,11 @@ def by_symbol(trades: pl.DataFrame) -> pl.DataFrame:
 def by_exit_reason(trades: pl.DataFrame) -> pl.DataFrame:
     """The same per exit reason, closed trades only."""
     return _grouped(trades.filter(~trades["open"]), "exit_reason")
+
+
+def by_sector(trades: pl.DataFrame) -> pl.DataFrame:
+    """The same per ``sector`` at the entry, null where it was unknown. Open trades count as marked."""
+    return _grouped(trades, "sector")
 
 
 def _grouped(trades: pl.DataFrame, key: str) -> pl.DataFrame:

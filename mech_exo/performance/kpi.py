@@ -2,13 +2,14 @@
 
 Six figures, over the trailing twelve months and over the whole period, each judged ``pass``, ``fail``, ``not enough data``
 or ``not meaningful``. A ceiling (drawdown, loss of one trade) fails as soon as it is broken; everything else, and every
-pass, needs a full year of sessions, and a win rate needs :data:`MIN_TRADES` closed trades.
+pass, needs a full year of sessions, and a win rate needs :data:`MIN_TRADES` closed trades. Beside each stands its 95 % interval
+(:mod:`mech_exo.performance.intervals`) where one exists; it informs, the verdict is about the figure.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ import numpy as np
 
 from mech_exo.performance import trading
 from mech_exo.performance.drawdowns import max_drawdown
-from mech_exo.performance.ratios import YEAR, Floats, cagr, growth, sharpe, sharpe_standard_error
+from mech_exo.performance.intervals import Interval, cagr_interval, drawdown_interval, share_interval, sharpe_interval, wilson_interval
+from mech_exo.performance.ratios import YEAR, Floats, cagr, growth, sharpe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +33,6 @@ MAX_COST_SHARE = 0.25
 MAX_TRADE_LOSS = 0.02
 MIN_WIN_RATE = 0.55
 MIN_TRADES = 30
-Z95 = 1.959963984540054
-"""Quantile of the normal law for a two-sided 95 % interval."""
 
 
 class Verdict(StrEnum):
@@ -45,17 +45,12 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95 % confidence interval and where it comes from."""
-
-    low: float
-    high: float
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
 class Kpi:
-    """One figure against its threshold. ``bound`` is "at most" or "above"; ``value`` NaN where unknown; fractions, Sharpe a ratio."""
+    """One figure against its threshold. ``bound`` is "at most" or "above"; ``value`` NaN where unknown; fractions, Sharpe a ratio.
+
+    ``annualisation`` is the sessions of a year an annual figure is reckoned with, None for one that is not annual; ``risk_free`` the
+    annual rate taken off, None where none is. Where there is no ``interval``, ``note`` says why.
+    """
 
     name: str
     label: str
@@ -65,6 +60,8 @@ class Kpi:
     verdict: Verdict
     interval: Interval | None = None
     note: str = ""
+    annualisation: int | None = None
+    risk_free: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes None."""
@@ -76,6 +73,8 @@ class Kpi:
             "verdict": self.verdict.value,
             "interval": [self.interval.low, self.interval.high] if known and self.interval else None,
             "interval_method": self.interval.method if known and self.interval else None,
+            "annualisation": self.annualisation,
+            "risk_free": self.risk_free,
             "note": self.note,
         }
 
@@ -149,13 +148,13 @@ def _period(name: str, sessions: NDArray[np.datetime64], days: Records, returns:
     return KpiPeriod(name, *ends, len(days), kpis)
 
 
-def _ceiling(name: str, label: str, value: float, limit: float, full: bool, note: str = "") -> Kpi:
+def _ceiling(name: str, label: str, value: float, limit: float, full: bool, interval: Interval | None = None, note: str = "") -> Kpi:
     """At most ``limit``: broken is broken, whatever the length of the record."""
     if math.isfinite(value) and value > limit:
         verdict = Verdict.FAIL
     else:
         verdict = Verdict.PASS if full and math.isfinite(value) else Verdict.NOT_ENOUGH_DATA
-    return Kpi(name, label, value, "at most", limit, verdict, note=note)
+    return Kpi(name, label, value, "at most", limit, verdict, interval, note)
 
 
 def _floor(name: str, label: str, value: float, limit: float, enough: bool, interval: Interval, note: str = "") -> Kpi:
@@ -166,35 +165,42 @@ def _floor(name: str, label: str, value: float, limit: float, enough: bool, inte
 
 
 def _drawdown(days: Records, returns: Floats, full: bool) -> Kpi:
+    name, label = "max_drawdown", "Maximum drawdown"
     if len(days) and not (days["nav"] > 0.0).all() and np.isfinite(days["nav"]).all():
-        return Kpi("max_drawdown", "Maximum drawdown", math.nan, "at most", MAX_DRAWDOWN, Verdict.FAIL, note="NAV fell to 0 or below")
-    return _ceiling("max_drawdown", "Maximum drawdown", max_drawdown(growth(returns)) if len(returns) else math.nan, MAX_DRAWDOWN, full)
+        return Kpi(name, label, math.nan, "at most", MAX_DRAWDOWN, Verdict.FAIL, note="NAV fell to 0 or below: no interval of what is left")
+    value = max_drawdown(growth(returns)) if len(returns) else math.nan
+    note = "interval: what the same weeks in another order would have brought"
+    return _ceiling(name, label, value, MAX_DRAWDOWN, full, drawdown_interval(returns), note)
 
 
 def _sharpe(returns: Floats, risk_free: float, full: bool) -> Kpi:
-    value, error = sharpe(returns, risk_free), sharpe_standard_error(returns, risk_free)
-    interval = Interval(value - Z95 * error, value + Z95 * error, "Lo 2002, independent returns")
-    return _floor("sharpe", "Sharpe ratio", value, MIN_SHARPE, full, interval, f"risk-free rate {risk_free:.2%} a year")
+    note = f"annual on {YEAR} sessions; risk-free rate {risk_free:.2%} a year"
+    kpi = _floor("sharpe", "Sharpe ratio", sharpe(returns, risk_free), MIN_SHARPE, full, sharpe_interval(returns, risk_free), note)
+    return replace(kpi, annualisation=YEAR, risk_free=risk_free)
 
 
 def _cagr(returns: Floats, full: bool) -> Kpi:
-    return _floor("cagr", "CAGR", cagr(returns), MIN_CAGR, full, cagr_interval(returns))
+    kpi = _floor("cagr", "CAGR", cagr(returns), MIN_CAGR, full, cagr_interval(returns), f"annual on {YEAR} sessions")
+    return replace(kpi, annualisation=YEAR)
 
 
 def _cost_share(days: Records, full: bool) -> Kpi:
     paid = trading.costs(days)
     name, label = "cost_share", "Fees + slippage of gross P/L"
     if not full:
-        return Kpi(name, label, paid.share, "at most", MAX_COST_SHARE, Verdict.NOT_ENOUGH_DATA)
+        return Kpi(name, label, paid.share, "at most", MAX_COST_SHARE, Verdict.NOT_ENOUGH_DATA, note=f"no interval below {YEAR} sessions")
     if not paid.gross > 0.0:
         note = f"gross P/L is {paid.gross:,.2f} USD, not above 0; costs were {paid.total:,.2f} USD"
         return Kpi(name, label, math.nan, "at most", MAX_COST_SHARE, Verdict.NOT_MEANINGFUL, note=note)
-    return _ceiling(name, label, paid.share, MAX_COST_SHARE, full)
+    spent = days["commission"] + days["slippage"] + days["borrow"]
+    interval = share_interval(spent, trading.session_pnl(days) + spent)
+    note = "" if math.isfinite(interval.high) else "no interval: in more than 2.5 % of the resamples gross P/L is not above 0"
+    return _ceiling(name, label, paid.share, MAX_COST_SHARE, full, interval, note)
 
 
 def _trade_loss(trades: Records, full: bool) -> Kpi:
-    note = "of NAV before the entry; by lot and by whole position, open ones at the last close"
-    return _ceiling("worst_trade_loss", "Largest loss of one trade", trading.worst_loss(trades), MAX_TRADE_LOSS, full, note)
+    note = "of NAV before the entry; by lot and by whole position, open ones at the last close; no interval: one trade is no sample"
+    return _ceiling("worst_trade_loss", "Largest loss of one trade", trading.worst_loss(trades), MAX_TRADE_LOSS, full, None, note)
 
 
 def _win_rate(trades: Records, full: bool) -> Kpi:
@@ -202,28 +208,3 @@ def _win_rate(trades: Records, full: bool) -> Kpi:
     enough = full and done.closed >= MIN_TRADES
     note = f"{done.wins} of {done.closed} closed trades" + ("" if done.closed >= MIN_TRADES else f"; {MIN_TRADES} are needed")
     return _floor("win_rate", "Win rate", done.win_rate, MIN_WIN_RATE, enough, wilson_interval(done.wins, done.closed), note)
-
-
-def cagr_interval(returns: Floats) -> Interval:
-    """95 % interval of the CAGR from log returns x: exp(252 × (mean ± 1.96 × s / √T)) - 1. NaN below 2 sessions or after a total loss.
-
-    Normal approximation of the mean of independent log returns; Campbell, Lo and MacKinlay (1997), ch. 1.4.
-    """
-    method = "normal approximation of log returns"
-    if len(returns) < 2 or not (returns > -1.0).all():
-        return Interval(math.nan, math.nan, method)
-    logs = np.log1p(returns)
-    mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    low, high = (math.expm1(YEAR * (mean + sign * Z95 * error)) for sign in (-1.0, 1.0))
-    return Interval(low, high, method)
-
-
-def wilson_interval(wins: int, trials: int) -> Interval:
-    """95 % score interval of a proportion. NaN without trials. Wilson (1927), JASA 22(158), p. 209."""
-    method = "Wilson 1927"
-    if trials == 0:
-        return Interval(math.nan, math.nan, method)
-    share, z2 = wins / trials, Z95 * Z95
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z95 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
-    return Interval(centre - half, centre + half, method)

@@ -1,5 +1,6 @@
 """Every figure a report shows, by name. The formulas live beside each other: returns and risk in ``ratios``, falls in
-``drawdowns``, the same through time in ``periods``, trading and costs in ``trading``; this module gathers them.
+``drawdowns``, bad sessions in ``tails``, the same through time in ``periods``, the benchmark in ``benchmark``, bad times in ``crises``,
+trading and costs in ``trading``; this module gathers them.
 """
 
 from __future__ import annotations
@@ -10,33 +11,60 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.performance import ratios, trading
+from mech_exo.performance.batch import BatchMetrics, batch_metrics
+from mech_exo.performance.benchmark import capture, regression, rolling_alpha, rolling_beta
+from mech_exo.performance.crises import crisis_table
 from mech_exo.performance.drawdowns import calmar, drawdown_series, drawdown_table, max_drawdown, trailing_drawdown
-from mech_exo.performance.periods import calendar_returns, rolling_max_drawdown, rolling_return, rolling_sharpe, rolling_volatility
+from mech_exo.performance.intervals import sharpe_interval
+from mech_exo.performance.overfitting import probabilistic_sharpe
+from mech_exo.performance.periods import (
+    calendar_returns,
+    hit_rate,
+    rolling_max_drawdown,
+    rolling_return,
+    rolling_sharpe,
+    rolling_sortino,
+    rolling_volatility,
+)
 from mech_exo.performance.ratios import (
     YEAR,
     Floats,
+    annualisation_factor,
     cagr,
     from_first_close,
     growth,
-    regression,
     sharpe,
+    sharpe_robust_error,
     sharpe_standard_error,
     sortino,
     time_weighted_returns,
     total_return,
     volatility_ann,
 )
-from mech_exo.performance.trading import account_returns, costs, exposure, opening_nav, trade_statistics, turnover_ann, worst_loss
+from mech_exo.performance.tails import cornish_fisher_risk, gaussian_risk, historical_risk, omega, tail_ratio
+from mech_exo.performance.trading import (
+    account_returns,
+    costs,
+    exposure,
+    gross_returns,
+    opening_nav,
+    trade_statistics,
+    turnover_ann,
+    worst_loss,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "YEAR", "account_returns", "cagr", "calendar_returns", "calmar", "costs", "drawdown_series", "drawdown_table", "exposure", "growth",
-    "max_drawdown", "of_returns", "opening_nav", "regression", "rolling_max_drawdown", "rolling_return", "rolling_sharpe",
-    "rolling_volatility", "sharpe", "sharpe_standard_error", "sortino", "summary", "time_weighted_returns", "total_return",
-    "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
-]
+    "YEAR", "BatchMetrics", "account_returns", "all_of_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar", "capture",
+    "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk", "gross_returns",
+    "growth", "historical_risk", "hit_rate", "max_drawdown", "of_returns", "omega", "opening_nav", "probabilistic_sharpe", "regression",
+    "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
+    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary",
+    "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann",
+    "worst_loss",
+]  # fmt: skip
 
 Value = float | int | None
 Summary = dict[str, Value]
@@ -74,8 +102,10 @@ def summary(
     Fractions unless the name ends in ``_usd`` or is an amount (equity, P&L, costs: USD); annual figures on 252 sessions.
     """
     returns = account_returns(days)
-    figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR, "risk_free": risk_free}
-    figures |= of_returns(returns, risk_free) | _account(days) | _trades(trades)
+    basis: dict[str, float | int] = {"sessions_per_year": YEAR, "risk_free": risk_free}
+    figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR} | basis
+    figures |= all_of_returns(returns, risk_free) | _calendar(sessions, returns)
+    figures |= _account(days) | _gross(days, returns, risk_free) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
     counts = None if events is None else trading.activity(events)
     out: Summary = {name: _known(value) for name, value in figures.items()}
@@ -95,7 +125,6 @@ def of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int
         "cagr": cagr(returns),
         "volatility_ann": volatility_ann(returns),
         "sharpe": sharpe(returns, risk_free),
-        "sharpe_standard_error": sharpe_standard_error(returns, risk_free),
         "sortino": sortino(returns, risk_free),
         "calmar": calmar(returns, value),
         "max_drawdown": max_drawdown(value) if known else math.nan,
@@ -106,6 +135,63 @@ def of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int
         "excess_kurtosis": ratios.excess_kurtosis(returns),
         "best_session": float(returns.max()) if len(returns) else math.nan,
         "worst_session": float(returns.min()) if len(returns) else math.nan,
+    }
+
+
+def all_of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int]:
+    """Every figure of :func:`summary` that needs nothing but session returns ``(T,)``; NaN unknown."""
+    return of_returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns)
+
+
+def _certainty(returns: Floats, risk_free: float) -> dict[str, float | int]:
+    """How sure the Sharpe ratio is."""
+    interval = sharpe_interval(returns, risk_free)
+    per_session = sharpe(returns, risk_free) / math.sqrt(YEAR)
+    return {
+        "sharpe_standard_error": sharpe_standard_error(returns, risk_free),
+        "sharpe_robust_error": sharpe_robust_error(returns, risk_free),
+        "sharpe_low": interval.low,
+        "sharpe_high": interval.high,
+        "sharpe_autocorrelation_adjusted": per_session * annualisation_factor(returns),
+        "probabilistic_sharpe": probabilistic_sharpe(returns, 0.0, risk_free),
+    }
+
+
+def _tails(returns: Floats) -> dict[str, float | int]:
+    found = {"omega": omega(returns), "tail_ratio": tail_ratio(returns)}
+    risks = {
+        "95": historical_risk(returns),
+        "99": historical_risk(returns, 0.99),
+        "95_gaussian": gaussian_risk(returns),
+        "95_cornish_fisher": cornish_fisher_risk(returns),
+    }
+    for name, risk in risks.items():
+        found |= {f"value_at_risk_{name}": risk.value_at_risk, f"expected_shortfall_{name}": risk.expected_shortfall}
+    return found
+
+
+def _calendar(sessions: NDArray[np.datetime64], returns: Floats) -> dict[str, float | int]:
+    calendar = calendar_returns(sessions, returns)
+    months, years = (part[np.isfinite(part)] for part in (calendar.months, calendar.totals))
+    return {
+        "hit_rate_sessions": hit_rate(returns),
+        "hit_rate_months": hit_rate(months),
+        "best_month": float(months.max()) if len(months) else math.nan,
+        "worst_month": float(months.min()) if len(months) else math.nan,
+        "best_year": float(years.max()) if len(years) else math.nan,
+        "worst_year": float(years.min()) if len(years) else math.nan,
+    }
+
+
+def _gross(days: NDArray[np.void], returns: Floats, risk_free: float) -> dict[str, float | int]:
+    """Before commission, slippage and borrow fees."""
+    gross = gross_returns(days)
+    return {
+        "gross_total_return": total_return(gross),
+        "gross_cagr": cagr(gross),
+        "gross_volatility_ann": volatility_ann(gross),
+        "gross_sharpe": sharpe(gross, risk_free),
+        "cost_drag_ann": cagr(gross) - cagr(returns),
     }
 
 
@@ -151,11 +237,18 @@ def _trades(trades: NDArray[np.void]) -> dict[str, float | int]:
 
 def _against(returns: Floats, benchmark: Floats | None, risk_free: float) -> dict[str, float | int]:
     theirs = np.full(len(returns), np.nan) if benchmark is None else from_first_close(benchmark)
-    line = regression(returns, theirs, risk_free)
+    line, taken = regression(returns, theirs, risk_free), capture(returns, theirs)
     return {
         "alpha_ann": line.alpha_ann,
         "beta": line.beta,
+        "alpha_error_ann": line.alpha_error_ann,
+        "alpha_t": line.alpha_t,
+        "beta_error": line.beta_error,
+        "beta_t": line.beta_t,
+        "newey_west_lags": line.lags,
         "correlation": line.correlation,
+        "up_capture": taken.up,
+        "down_capture": taken.down,
         "tracking_error_ann": line.tracking_error_ann,
         "information_ratio": line.information_ratio,
         "benchmark_sessions": line.sessions,

@@ -37,6 +37,18 @@ def rolling_sharpe(returns: Floats, window: int = YEAR, risk_free: float = 0.0) 
     return _rolling(returns - session_rate(risk_free), window, ratio)
 
 
+def rolling_sortino(returns: Floats, window: int = YEAR, risk_free: float = 0.0) -> Floats:
+    """``(T,)`` :func:`mech_exo.performance.ratios.sortino` of the last ``window`` sessions; NaN also where nothing was lost."""
+
+    def ratio(view: Floats) -> Floats:
+        downside = np.sqrt((np.minimum(view, 0.0) ** 2).mean(axis=1))
+        downside[downside <= NOISE] = np.nan
+        result: Floats = view.mean(axis=1) / downside * math.sqrt(YEAR)
+        return result
+
+    return _rolling(returns - session_rate(risk_free), window, ratio)
+
+
 def rolling_return(returns: Floats, window: int = YEAR) -> Floats:
     """``(T,)`` compounded return of the last ``window`` sessions, a fraction."""
     return _rolling(returns, window, lambda view: np.prod(1.0 + view, axis=1) - 1.0)
@@ -56,17 +68,29 @@ def rolling_max_drawdown(returns: Floats, window: int = YEAR) -> Floats:
 def calendar_returns(sessions: NDArray[np.datetime64], returns: Floats) -> Calendar:
     """Compound ``returns`` ``(T,)`` by calendar month and year of ``sessions`` ``(T,)``."""
     month = sessions.astype("datetime64[M]").astype(np.int64)
-    year, of_year = month // 12 + 1970, month % 12
-    years = np.arange(year[0], year[-1] + 1) if len(year) else np.empty(0, np.int64)
-    months = np.full((len(years), 12), np.nan)
-    totals = np.full(len(years), np.nan)
-    for i, wanted in enumerate(years):
-        mine = year == wanted
-        if mine.any():
-            totals[i] = np.prod(1.0 + returns[mine]) - 1.0
-        for j in np.unique(of_year[mine]):
-            months[i, j] = np.prod(1.0 + returns[mine & (of_year == j)]) - 1.0
-    return Calendar(years, months, totals)
+    years = np.arange(month[0] // 12, month[-1] // 12 + 1) + 1970 if len(month) else np.empty(0, np.int64)
+    months, totals = np.full(12 * len(years), np.nan), np.full(len(years), np.nan)
+    if len(month):
+        number, of_month = _compounded(month, returns)
+        months[number - 12 * (years[0] - 1970)] = of_month
+        number, of_year = _compounded(month // 12, returns)
+        totals[number - (years[0] - 1970)] = of_year
+    return Calendar(years, months.reshape(-1, 12), totals)
+
+
+def hit_rate(returns: Floats) -> float:
+    """Share of the returns above 0 among those that are not 0: sessions, or months and years of :func:`calendar_returns`.
+
+    A session in cash without interest is neither won nor lost. Unknown returns (NaN) do not count; NaN where none is left.
+    """
+    decided = returns[np.isfinite(returns) & (returns != 0.0)]
+    return float((decided > 0.0).mean()) if len(decided) else math.nan
+
+
+def _compounded(period: NDArray[np.int64], returns: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The periods there are (``period`` ``(T,)`` rises) and the compounded return of each."""
+    first = np.flatnonzero(np.diff(period, prepend=period[0] - 1))
+    return period[first], np.multiply.reduceat(1.0 + returns, first) - 1.0
 
 
 def _rolling(values: Floats, window: int, reduce: Callable[[Floats], Floats]) -> Floats:

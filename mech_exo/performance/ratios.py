@@ -8,10 +8,11 @@ ratio whose denominator is 0 or mere rounding (:data:`NOISE`), give NaN; nothing
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mech_exo.performance.newey_west import automatic_lag, long_run_covariance
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ def cagr(returns: Floats) -> float:
 
 def volatility_ann(returns: Floats) -> float:
     """Sample standard deviation (n - 1) × sqrt(252), a fraction. NaN below 2 sessions; a constant series has 0."""
-    return _deviation(returns) * math.sqrt(YEAR)
+    return deviation(returns) * math.sqrt(YEAR)
 
 
 def session_rate(annual: float) -> float:
@@ -85,8 +86,8 @@ def sharpe(returns: Floats, risk_free: float = 0.0) -> float:
     NaN below 2 sessions and for a constant series. Sharpe (1994), "The Sharpe Ratio", JPM 21(1), eqs. 3-6.
     """
     excess = returns - session_rate(risk_free)
-    deviation = _deviation(excess)
-    return float(excess.mean() / deviation * math.sqrt(YEAR)) if deviation > NOISE else math.nan
+    spread = deviation(excess)
+    return float(excess.mean() / spread * math.sqrt(YEAR)) if spread > NOISE else math.nan
 
 
 def sharpe_standard_error(returns: Floats, risk_free: float = 0.0) -> float:
@@ -97,6 +98,39 @@ def sharpe_standard_error(returns: Floats, risk_free: float = 0.0) -> float:
     """
     ratio = sharpe(returns, risk_free) / math.sqrt(YEAR)
     return math.sqrt((1.0 + 0.5 * ratio * ratio) / len(returns) * YEAR) if len(returns) else math.nan
+
+
+def sharpe_robust_error(returns: Floats, risk_free: float = 0.0, lags: int | None = None) -> float:
+    """Standard error of the annual :func:`sharpe` for returns that are autocorrelated, skewed, fat-tailed or of changing variance.
+
+    sqrt(V / T) × sqrt(252), V the long-run variance (:func:`mech_exo.performance.newey_west.long_run_covariance`) of the ratio's
+    influence (x - μ) / σ - SR / 2 × ((x - μ)² / σ² - 1). Lo (2002), eqs. 13-15 (the GMM estimator by the delta method). ``lags`` None:
+    :func:`mech_exo.performance.newey_west.automatic_lag`. NaN where the ratio is.
+    """
+    excess = returns - session_rate(risk_free)
+    spread = deviation(excess)
+    if not spread > NOISE:
+        return math.nan
+    score = (excess - excess.mean()) / excess.std()
+    influence = score - 0.5 * float(excess.mean() / excess.std()) * (score**2 - 1.0)
+    variance = long_run_covariance(influence[:, None], automatic_lag(len(returns)) if lags is None else lags)
+    return math.sqrt(max(0.0, float(variance[0, 0])) / len(returns) * YEAR)
+
+
+def annualisation_factor(returns: Floats, periods: int = YEAR, lags: int | None = None) -> float:
+    """η(q): what a Sharpe ratio per session is to be multiplied by for one over ``periods`` = q sessions; sqrt(q) without autocorrelation.
+
+    q / sqrt(q + 2 Σₖ (q - k) ρₖ), Lo (2002), eq. 20, with the autocorrelations beyond ``lags`` taken to be 0: 251 of them cannot be
+    measured on daily returns. ``lags`` None: :func:`mech_exo.performance.newey_west.automatic_lag`. NaN without spread, or where the
+    sum is not above 0.
+    """
+    if not deviation(returns) > NOISE:
+        return math.nan
+    centred = returns - returns.mean()
+    lags = min(periods - 1, automatic_lag(len(returns)) if lags is None else lags)
+    squares = float(centred @ centred)
+    total = periods + 2.0 * sum((periods - k) * float(centred[k:] @ centred[:-k]) / squares for k in range(1, lags + 1))
+    return periods / math.sqrt(total) if total > 0.0 else math.nan
 
 
 def sortino(returns: Floats, risk_free: float = 0.0) -> float:
@@ -122,45 +156,7 @@ def excess_kurtosis(returns: Floats) -> float:
     return _moment(returns, 4) - 3.0
 
 
-class Regression(NamedTuple):
-    """Against a benchmark. ``sessions`` is how many had both returns; alpha and tracking error are annual fractions."""
-
-    alpha_ann: float
-    beta: float
-    correlation: float
-    tracking_error_ann: float
-    information_ratio: float
-    sessions: int
-
-
-def regression(returns: Floats, benchmark: Floats, risk_free: float = 0.0) -> Regression:
-    """Ordinary least squares of excess on excess benchmark returns, over sessions where both are known.
-
-    beta = cov / var; alpha = (mean - beta × benchmark mean) × 252 (Jensen 1968, "The Performance of Mutual Funds", JF 23(2),
-    eq. 8); tracking error = deviation of the difference × sqrt(252); information ratio = mean difference / its deviation ×
-    sqrt(252) (Grinold and Kahn 2000, ch. 5). NaN below 3 common sessions or for a constant side.
-    """
-    known = np.isfinite(returns) & np.isfinite(benchmark)
-    count = int(known.sum())
-    if count < 3:
-        return Regression(math.nan, math.nan, math.nan, math.nan, math.nan, count)
-    rate = session_rate(risk_free)
-    mine, theirs = returns[known] - rate, benchmark[known] - rate
-    spread_mine, spread_theirs, spread = _deviation(mine), _deviation(theirs), _deviation(mine - theirs)
-    covariance = float(((mine - mine.mean()) * (theirs - theirs.mean())).sum() / (count - 1))
-    beta = covariance / spread_theirs**2 if spread_theirs > NOISE else math.nan
-    both = spread_mine > NOISE and spread_theirs > NOISE
-    return Regression(
-        alpha_ann=float(mine.mean() - beta * theirs.mean()) * YEAR,
-        beta=beta,
-        correlation=covariance / (spread_mine * spread_theirs) if both else math.nan,
-        tracking_error_ann=spread * math.sqrt(YEAR),
-        information_ratio=float((mine - theirs).mean() / spread * math.sqrt(YEAR)) if spread > NOISE else math.nan,
-        sessions=count,
-    )
-
-
-def _deviation(values: Floats) -> float:
+def deviation(values: Floats) -> float:
     """Sample standard deviation; exactly 0 for a constant series, NaN below 2 values."""
     if len(values) < 2:
         return math.nan
@@ -168,7 +164,7 @@ def _deviation(values: Floats) -> float:
 
 
 def _moment(values: Floats, order: int) -> float:
-    if len(values) < order or not _deviation(values) > NOISE:
+    if len(values) < order or not deviation(values) > NOISE:
         return math.nan
     centred = values - values.mean()
     return float((centred**order).mean() / (centred**2).mean() ** (order / 2))

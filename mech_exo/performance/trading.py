@@ -41,11 +41,30 @@ def account_returns(days: Records) -> Floats:
     An account that was empty and got its first deposit in the first session opens with that deposit. NaN rule as in
     :func:`mech_exo.performance.ratios.time_weighted_returns`.
     """
+    start, flow = _opening(days)
+    return time_weighted_returns(days["nav"], flow, start)
+
+
+def gross_returns(days: Records) -> Floats:
+    """``(T,)`` :func:`account_returns` before commission, slippage and borrow fees: each session's costs are put back, over the same NAV.
+
+    What the strategy would have earned on the capital it had if trading were free; costs of earlier sessions stay paid (GIPS 2020,
+    glossary "gross-of-fees", here before trading costs too). NaN where the net return is.
+    """
+    start, _ = _opening(days)
+    before = np.concatenate([[start], days["nav"][:-1]]) if len(days) else np.empty(0)
+    paid = days["commission"] + days["slippage"] + days["borrow"]
+    result: Floats = account_returns(days) + paid / np.where(before > 0.0, before, np.nan)
+    return result
+
+
+def _opening(days: Records) -> tuple[float, Floats]:
+    """NAV before the first session and ``(T,)`` flows; a first deposit into an empty account is its opening NAV, no flow."""
     flow = days["flow"].astype(np.float64)
     start = opening_nav(days)
     if len(flow) and flow[0] > 0.0 and abs(start) <= 1e-9 * flow[0]:
         start, flow[0] = flow[0], 0.0
-    return time_weighted_returns(days["nav"], flow, start)
+    return start, flow
 
 
 @dataclass(frozen=True, slots=True)

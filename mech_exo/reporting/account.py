@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.domain.errors import MissingDataError
+from mech_exo.backtest.tables import sectors, words
+from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.panel import Universe
 from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason, RiskState
 from mech_exo.performance.attribution import round_trips, trades_frame
+from mech_exo.performance.holdings import holdings
 from mech_exo.performance.kpi import KpiReport, kpi_contract
 from mech_exo.performance.metrics import Summary, summary
 from mech_exo.reporting.text import once
@@ -31,7 +34,7 @@ ORDERS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET)
 
 @dataclass(frozen=True, eq=False)
 class AccountRecord:
-    """Booked sessions ``(T,)``, their figures and events, and the bars they met."""
+    """Booked sessions ``(T,)``, their figures and events, the bars they met and the sectors ``(T, N)`` known then."""
 
     name: str
     run_id: str
@@ -44,6 +47,7 @@ class AccountRecord:
     days: NDArray[np.void]
     events: NDArray[np.void]
     bars: Bars
+    universe: Universe
     benchmark: NDArray[np.float64] | None
     warnings: tuple[str, ...]
 
@@ -54,8 +58,30 @@ class AccountRecord:
 
     @functools.cached_property
     def trades(self) -> pl.DataFrame:
-        """Round trips as a table."""
-        return trades_frame(self.round_trips, self.sessions, self.symbols)
+        """Round trips as a table, with the sector known when they were decided."""
+        trips = self.round_trips
+        sector = sectors(self.universe, np.maximum(trips["entry_row"] - 1, 0), trips["symbol"])
+        return trades_frame(trips, self.sessions, self.symbols).with_columns(sector.alias("sector"))
+
+    @functools.cached_property
+    def holdings(self) -> pl.DataFrame:
+        """What was held at each close: date, symbol, sector (null unknown) and weight (signed fraction of NAV)."""
+        import polars as pl
+
+        held = holdings(self.events, self.bars)
+        nav = self.days["nav"][held["row"]]
+        columns = {
+            "date": self.sessions[held["row"]],
+            "symbol": words(self.symbols, held["symbol"]),
+            "sector": sectors(self.universe, held["row"], held["symbol"]),
+            "weight": held["shares"] * held["price"] / np.where(nav > 0.0, nav, np.nan),
+        }
+        return pl.DataFrame(columns)
+
+    @property
+    def by_factor(self) -> pl.DataFrame:
+        """Raises InputError: the journal of an account does not hold what its positions owed to each factor."""
+        raise InputError("an account's P&L is not attributed to factors; a backtest of the same strategy over the same sessions is")
 
     @functools.cached_property
     def orders(self) -> pl.DataFrame:
@@ -90,12 +116,14 @@ def account_record(
     panel: BarPanel,
     config: Config,
     *,
+    universe: Universe | None = None,
     benchmark: NDArray[np.float64] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> AccountRecord:
     """The account of ``book`` since its first booked session.
 
-    ``panel`` must hold the booked sessions and traded symbols; ``benchmark`` ``(T,)`` is aligned with its sessions.
+    ``panel`` must hold the booked sessions and traded symbols; ``universe`` ``(T, N)`` and ``benchmark`` ``(T,)`` are aligned with it;
+    without a universe no sector is known.
     To ``warnings`` come those of the last decision in the journal.
 
     Raises
@@ -123,6 +151,7 @@ def account_record(
         days=np.array([_day(booked) for booked in history], DAY),
         events=np.array([_event(t, column, line) for t, line in lines], EVENT),
         bars=_bars(panel, rows),
+        universe=_universe(universe or Universe.everyone(panel), rows),
         benchmark=None if benchmark is None else benchmark[rows],
         warnings=once((*warnings, *_said(ledger, book, history))),
     )
@@ -168,6 +197,10 @@ def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
 def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
     cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
     return Bars._make([*cut, panel.delisted, panel.delisting_value])
+
+
+def _universe(universe: Universe, rows: NDArray[np.int64]) -> Universe:
+    return replace(universe, member=universe.member[rows], sector=universe.sector[rows])
 
 
 def _day(booked: BookedDay) -> tuple[float | int, ...]:

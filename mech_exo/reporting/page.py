@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mech_exo.reporting import text
+from mech_exo.reporting.view import Chart
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,12 +41,23 @@ def cell(value: object) -> str:
     return "".join("\\" + letter if letter in r"\`*_{}[]<>()#+!|" else letter for letter in plain)
 
 
-def figure_html(figure: go.Figure, name: str) -> str:
-    """A figure as an HTML fragment that expects Plotly on the page; its JSON escapes ``<``, ``>`` and ``/``."""
-    config = {"displayModeBar": False, "responsive": True}
-    height = f"{figure.layout.height}px"
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config, default_height=height)
-    return html
+def chart(title: str, caption: str, figure: go.Figure, *, wide: bool = True) -> Chart:
+    """``figure`` for a page that holds Plotly; its buttons become the page's own, which a keyboard reaches."""
+    menus, figure.layout.updatemenus = figure.layout.updatemenus, ()
+    buttons = tuple((str(button.label), json.dumps(button.args[0])) for menu in menus for button in menu.buttons)
+    return Chart(title, caption, harmless(figure.to_json()), int(figure.layout.height), wide, buttons=buttons)
+
+
+def drawn(title: str, caption: str, nothing: str, draw: Callable[[], go.Figure], *, wide: bool = True) -> Chart:
+    """What ``draw`` returns as a :func:`chart`; where ``nothing`` says why there is nothing to draw, that instead."""
+    return Chart(title, caption, "", 0, wide, nothing) if nothing else chart(title, caption, draw(), wide=wide)
+
+
+def harmless(data: str) -> str:
+    """JSON that cannot end the script element it stands in, nor begin another."""
+    for letter in "<>&":
+        data = data.replace(letter, f"\\u{ord(letter):04x}")
+    return data
 
 
 def plotly_source() -> str:

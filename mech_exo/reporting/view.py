@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,15 @@ class Result(Protocol):
 
     @property
     def trades(self) -> pl.DataFrame:
-        """Round trips as a table."""
+        """Round trips as a table, with the ``sector`` known when they were decided, null unknown."""
+
+    @property
+    def holdings(self) -> pl.DataFrame:
+        """What was held at each close: date, symbol, sector (null unknown), weight (signed fraction of NAV)."""
+
+    @property
+    def by_factor(self) -> pl.DataFrame:
+        """Each ``part`` and its ``pnl`` (USD), adding up to the net P&L. Raises InputError, saying why, where there are no factors."""
 
     @property
     def orders(self) -> pl.DataFrame:
@@ -83,6 +92,34 @@ class Result(Protocol):
         """The KPI contract."""
 
 
+class OutOfSample(Protocol):
+    """What of :class:`mech_exo.backtest.walk_forward.WalkForwardResult` a tear sheet reads."""
+
+    @property
+    def objective(self) -> str:
+        """The metric that chose."""
+
+    @property
+    def candidates(self) -> int:
+        """How many were tried in each window."""
+
+    @property
+    def returns(self) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+        """Sessions and returns ``(T,)`` of the test parts, stitched."""
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """Out of sample."""
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """A row per window: ``test_start``, ``test_end``, what it chose, ``<objective>_in_sample`` and ``<objective>_out_of_sample``."""
+
+    @property
+    def stability(self) -> Mapping[str, float]:
+        """Per parameter, the share of windows that chose its most frequent value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A name and its value, ready to be read; ``note`` explains the figure."""
@@ -101,19 +138,53 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """A drawn figure as HTML, its heading and what it shows; where there is nothing to draw, ``nothing`` says why instead."""
+class KpiLine:
+    """One demand, over both periods."""
 
+    label: str
+    demand: str
+    cells: tuple[Line, ...]
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure as JSON, its heading and what it shows; where there is nothing to draw, ``nothing`` says why instead.
+
+    ``buttons`` are names and the layout changes (JSON) that they make.
+    """
+
+    kind: ClassVar[str] = "chart"
     title: str
     caption: str
-    html: str
+    figure: str
+    height: int
     wide: bool = True
     nothing: str = ""
+    buttons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under ``head``; the columns numbered in ``left`` are words. ``nothing`` stands where there is no row.
+
+    ``prose`` lets long cells wrap; other tables scroll sideways on a narrow screen.
+    """
+
+    kind: ClassVar[str] = "table"
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: tuple[int, ...] = (0,)
+    nothing: str = "None."
+    note: str = ""
+    prose: bool = False
+    wide: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A cell of the monthly table: its text, its colour, and whether there is a value."""
+    """A cell of the monthly table: its text and its colour."""
 
     text: str
     colour: str
@@ -129,38 +200,58 @@ class Year:
 
 
 @dataclass(frozen=True, slots=True)
-class KpiLine:
-    """One demand, over both periods."""
+class Months:
+    """Returns by calendar month, newest year first."""
 
-    label: str
-    demand: str
-    cells: tuple[Line, ...]
-    verdicts: tuple[str, ...]
+    kind: ClassVar[str] = "months"
+    title: str
+    years: tuple[Year, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Groups of figures side by side."""
+
+    kind: ClassVar[str] = "figures"
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Sentences; those in ``points`` as a list."""
+
+    kind: ClassVar[str] = "words"
+    text: str
+    points: tuple[str, ...] = ()
+
+
+Block = Chart | Table | Months | Figures | Words
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, its place in the contents and what stands under it. ``note`` says how its figures are reckoned."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Everything the template shows."""
+    """Everything the template shows. ``caveats`` are the warnings and, in plain words, what each means for the reader."""
 
     title: str
     subtitle: str
     verdict: str
     passed: str
-    warnings: tuple[str, ...]
+    caveats: tuple[Line, ...]
     periods: tuple[str, ...]
     kpis: tuple[KpiLine, ...]
     headline: tuple[Line, ...]
-    groups: tuple[Group, ...]
-    basis: str
-    charts: tuple[Chart, ...]
-    falls: tuple[tuple[str, ...], ...]
-    years: tuple[Year, ...]
-    winners: tuple[tuple[str, ...], ...]
-    losers: tuple[tuple[str, ...], ...]
-    trade_count: str
-    exits: tuple[tuple[str, ...], ...]
-    unfilled: tuple[tuple[str, ...], ...]
-    unfilled_count: int
+    terms: str
+    sections: tuple[Section, ...]
     identity: tuple[Line, ...]
     configuration: str
     plotly: str

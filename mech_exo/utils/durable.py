@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,3 +58,49 @@ def write_text(path: Path, text: str) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that becomes ``target`` when the block is done: a reader sees all of its files or none.
+
+    Whatever ends the block early leaves nothing behind; what a killed process left beside ``target`` goes with the next one.
+    Raises FileExistsError when ``target`` is there already: it is never written over.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(f".{target.name}.*.partial"):
+        if not _alive(stale.name.split(".")[-2]):
+            shutil.rmtree(stale, ignore_errors=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        yield partial
+        for path in partial.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        flush_folder(partial)
+        if target.exists():
+            raise FileExistsError(f"{target} is there already")
+        partial.rename(target)
+        flush_folder(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove ``folder``: at once for a reader, its files after that."""
+    gone = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    folder.rename(gone)
+    flush_folder(folder.parent)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    """Whether a process of that id runs on this machine."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

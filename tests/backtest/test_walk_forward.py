@@ -216,8 +216,8 @@ def test_does_training_foretell_by_hand() -> None:
 
 def test_the_picture_shows_both(panel: BarPanel, config: Config) -> None:
     result = WalkForwardEvaluator(panel, config, GRID, train=500, test=250).run()
-    figure = result.plot()
-    curve, inside, outside = figure.data
+    (curve,) = result.plot().data
     assert curve.y[-1] == pytest.approx(100 * (1 + result.metrics["total_return"]))
+    inside, outside = result.plot_windows().data
     assert list(inside.y) == [step.in_sample for step in result.steps]
     assert list(outside.y) == [step.result.metrics["sharpe"] for step in result.steps]

@@ -8,8 +8,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from mech_exo.cli.explain import _passed_over
 from mech_exo.cli.tables import ideas_table
+from mech_exo.decision.explanation import passed_over
 from mech_exo.domain.scores import Scores
 
 NAN = float("nan")
@@ -40,7 +40,7 @@ def test_a_factor_without_a_value_is_unknown_not_zero() -> None:
 def test_a_name_passed_over_in_spite_of_its_rank_says_why(sectors: dict[str, str | None] | None, said: str) -> None:
     limits = {"position_sizing": {"max_sector_exposure": 0.2}}
     body = {"config": {"risk": limits, "strategy": {"selection": {"top": 10, "bottom": 0, "max_sector_share": 0.2}}}}
-    assert said in _passed_over("A", ["B", "C"], body, sectors)
+    assert said in passed_over("A", ["B", "C"], body, sectors)
 
 
 @pytest.mark.parametrize("words", [("score",), ("data", "import", "x.csv"), ("orders",), ("risk", "status")])

@@ -14,7 +14,7 @@ from mech_exo.cli.walk_forward import foretold
 
 TOP = "strategy.selection.top"
 SETS = ("--set", f"{TOP}=10,30", "--set", "strategy.schedule.every_sessions=21,63")
-PERIOD = ("--start", "2021-01-04", "--end", "2023-12-22")
+PERIOD = ("--start", "2021-01-04", "--end", "2023-12-26")
 WALK = ("backtest", "walk-forward", *SETS, *PERIOD, "--train", "300", "--test", "150", "--purge", "21")
 CROSS = ("backtest", "cross-validate", *SETS, *PERIOD, "--groups", "4", "--test-groups", "2", "--purge", "10", "--embargo", "10")
 

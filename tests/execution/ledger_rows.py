@@ -20,6 +20,7 @@ from mech_exo.execution.rows import (
     Intent,
     Metric,
     OrderState,
+    Promotion,
     SessionRow,
     Trial,
 )
@@ -75,6 +76,13 @@ def decision(on: date = DAY_ONE, body: bytes = b'{"orders":[]}') -> DecisionRow:
     return DecisionRow(BOOK, on, datetime(2024, 1, 2, 22, tzinfo=UTC), "c0ffee", "c0de", "da7a", body, datetime(2024, 1, 2, 21, tzinfo=UTC))
 
 
+def promotion() -> Promotion:
+    """A promotion."""
+    at = datetime(2024, 1, 2, 23, tzinfo=UTC)
+    files, figures = ("strategy.yml", "factors.yml"), (Metric("deflated_sharpe", 0.97), Metric("pbo", None))
+    return Promotion("20240102T230000Z-run-1", "promote", "run-1", "someone", at, "better", "c0ffee", "cafe", files, figures)
+
+
 def write_everything(ledger: Ledger) -> None:
     """At least one row of every kind."""
     with ledger.transaction():
@@ -87,6 +95,7 @@ def write_everything(ledger: Ledger) -> None:
     ledger.record_fill(BOOK, fill(order("AAA")))
     ledger.record_flow(Flow("deposit-1", BOOK, DAY_ONE, 5_000.25, "bank"))
     ledger.record_trial(Trial("run-1", "backtest", "c0ffee", (Metric("sharpe", 0.7), Metric("cagr", None))))
+    ledger.append(promotion(), promotion().id)
     ledger.halt("test")
     ledger.resume("over")
     ledger.post_alert(Alert("a1", "critical", "Title", "Text"))

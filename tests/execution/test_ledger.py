@@ -21,8 +21,8 @@ from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, DecisionRow, Flow, Trial
-from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order, session, write_everything
+from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, DecisionRow, Flow, Promotion, Trial
+from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order, promotion, session, write_everything
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_every_row_reads_back_and_the_chain_holds(path: Path) -> None:
         assert ledger.verify().sound
     with Ledger.open(path, read_only=True) as ledger:
         report = ledger.verify()
-        assert (report.sound, report.rows) == (True, 15)
+        assert (report.sound, report.rows) == (True, 16)
         assert codec.encode(ledger.session(BOOK, DAY_ONE)) == codec.encode(session())
         assert ledger.decision(BOOK, DAY_ONE).body.decode().startswith('{"name":"Ünïcode')
         assert [(row.order.symbol, row.state, row.broker_id) for row in ledger.orders(BOOK)] == [
@@ -45,6 +45,7 @@ def test_every_row_reads_back_and_the_chain_holds(path: Path) -> None:
         assert [row.fill for row in ledger.fills(BOOK)] == [fill(order("AAA"))]
         assert ledger.flows(BOOK)[0].amount == 5_000.25
         assert ledger.trials()[0].metrics[1].value is None
+        assert codec.encode(ledger.rows(Promotion)[0]) == codec.encode(promotion())
         assert [halt.halted for halt in ledger.halts()] == [True, False]
         assert (ledger.alerts("slack"), len(ledger.alerts("telegram"))) == ((), 1)
         assert ledger.books() == (BOOK,)
@@ -269,14 +270,14 @@ def test_backup_and_restore(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "b" / "copy.sqlite"
     with Ledger.open(path) as ledger:
         write_everything(ledger)
-        assert ledger.backup(copy).rows == 15
+        assert ledger.backup(copy).rows == 16
         with pytest.raises(LedgerError, match="never overwrites"):
             ledger.backup(copy)
         ledger.halt("after the backup")
         with pytest.raises(LedgerError, match="one process writes"):
             ledger_care.restore(path, copy, datetime(2024, 2, 1, tzinfo=UTC))
     report = ledger_care.restore(path, copy, datetime(2024, 2, 1, tzinfo=UTC))
-    assert report.rows == 15
+    assert report.rows == 16
     with Ledger.open(path) as ledger:
         assert ledger.verify().sound
         assert ledger.is_halted and "compare orders" in ledger.halts()[-1].reason

@@ -146,7 +146,7 @@ def test_lost_rows_at_the_end_are_missed(sound: Path, tmp_path: Path, keep: int)
     connection.commit()
     connection.close()
     for read_only in (False, True):
-        with pytest.raises(LedgerError, match="must hold row 15 as it was committed") as caught:
+        with pytest.raises(LedgerError, match="must hold row 16 as it was committed") as caught:
             Ledger.open(path, read_only=read_only)
         assert "exo ledger restore" in str(caught.value)
 
@@ -168,7 +168,7 @@ def test_a_rewritten_chain_does_not_fit_the_mark(sound: Path, tmp_path: Path) ->
 def test_a_missing_database_is_not_a_new_one(sound: Path, tmp_path: Path) -> None:
     path = copy_of(sound, tmp_path)
     path.unlink()
-    with pytest.raises(LedgerError, match="held 15 rows"):
+    with pytest.raises(LedgerError, match="held 16 rows"):
         Ledger.open(path)
 
 
@@ -197,7 +197,7 @@ def test_a_ledger_ahead_of_its_mark_catches_up(sound: Path, tmp_path: Path) -> N
     mark.close()
     with Ledger.open(path) as ledger:
         assert ledger.verify().sound
-    assert ledger_care.mark_of(path).read().seq == 15
+    assert ledger_care.mark_of(path).read().seq == 16
 
 
 def test_a_cut_file_is_refused(sound: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mech_exo.performance.attribution import TRADE
-from mech_exo.performance.kpi import Verdict, cagr_interval, kpi_contract, wilson_interval
+from mech_exo.performance.intervals import cagr_interval, wilson_interval
+from mech_exo.performance.kpi import Verdict, kpi_contract
 from tests.performance.test_trading import make_days
 from tests.reporting.sample import weekdays
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mech_exo.performance import ratios
+from mech_exo.performance.benchmark import regression
 from mech_exo.performance.periods import calendar_returns, rolling_max_drawdown, rolling_return, rolling_sharpe, rolling_volatility
 from mech_exo.performance.ratios import (
     cagr,
     excess_kurtosis,
     growth,
-    regression,
     sharpe,
     sharpe_standard_error,
     skewness,

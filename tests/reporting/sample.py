@@ -9,12 +9,15 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from mech_exo.domain.errors import InputError
 from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason
 from mech_exo.performance.attribution import round_trips, trades_frame
 from mech_exo.performance.kpi import kpi_contract
 from mech_exo.performance.metrics import summary
 from mech_exo.utils.settings import Config
 from tests.performance.naive import Account
+
+SECTORS = ("Energy", "Health Care", "Utilities", None)
 
 
 def weekdays(count: int, start: str = "2010-01-04") -> np.ndarray:
@@ -42,6 +45,7 @@ class Sample:
     code_version: str = "bbbbbbbbbbbbbbbb"
     data_hash: str = "cccccccccccccccc"
     config: Config = field(default_factory=Config)
+    factors: dict[str, float] | None = None
 
     def __post_init__(self):
         self.sessions = weekdays(self.length)
@@ -52,9 +56,12 @@ class Sample:
         close = 50.0 * np.exp(np.cumsum(market[:, None] + own, axis=0))
         self.benchmark = np.expm1(market)
         self.account = Account(bars_of(close), 100_000.0, per_share=0.005, slip=0.0005)
+        self.held = []
         for row in range(self.length):
             self._session(row, close, rng)
             self.account.close(row, interest=0.5)
+            nav = self.account.days[-1][0]
+            self.held += [(row, symbol, shares * close[row, symbol] / nav) for symbol, shares in sorted(self.account.held.items()) if shares]
 
     def _session(self, row, close, rng):
         account = self.account
@@ -83,7 +90,23 @@ class Sample:
 
     @cached_property
     def trades(self):
-        return trades_frame(self.round_trips, self.sessions, self.symbols)
+        sectors = [self.sector(symbol) for symbol in self.round_trips["symbol"]]
+        table = trades_frame(self.round_trips, self.sessions, self.symbols)
+        return table.with_columns(pl.Series("sector", sectors, pl.String))
+
+    def sector(self, symbol):
+        return SECTORS[symbol % len(SECTORS)]
+
+    @cached_property
+    def holdings(self):
+        rows = [(self.sessions[row].astype(object), self.symbols[symbol], self.sector(symbol), weight) for row, symbol, weight in self.held]
+        return pl.DataFrame(rows, schema={"date": pl.Date, "symbol": pl.String, "sector": pl.String, "weight": pl.Float64}, orient="row")
+
+    @property
+    def by_factor(self):
+        if self.factors is None:
+            raise InputError("a strategy that is a Python callable has no factors to attribute to")
+        return pl.DataFrame({"part": list(self.factors), "pnl": list(self.factors.values())})
 
     @cached_property
     def orders(self):

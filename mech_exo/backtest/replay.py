@@ -1,0 +1,134 @@
+"""A recorded run played again up to one close, through the very functions that made it, and compared with the record on the way.
+
+Rebuilding an account from events would be a second bookkeeping that could drift; this cannot: what differs by one bit is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mech_exo.backtest.callables import CallableDriver
+from mech_exo.backtest.drivers import play
+from mech_exo.decision.rows import Night, Rules
+from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
+from mech_exo.kernels.records import EVENT, Bars, Floats, Ints
+from mech_exo.kernels.simulate import new_account, new_book, new_days
+
+if TYPE_CHECKING:
+    from mech_exo.backtest.result import BacktestResult
+    from mech_exo.decision.strategy import Answer, StrategyFunction
+    from mech_exo.domain.panel import MarketView
+    from mech_exo.domain.portfolio import Portfolio
+
+
+@dataclass(eq=False)
+class Stage:
+    """Everything an account is while it is played. Arrays as :func:`mech_exo.kernels.simulate.step` takes them."""
+
+    book: np.ndarray
+    live: Ints
+    account: np.ndarray
+    days: np.ndarray
+    events: np.ndarray
+    night: Night
+
+    @classmethod
+    def empty(cls, symbols: int, sessions: int, cash: float) -> Stage:
+        """An account that holds ``cash`` USD before the first session."""
+        book, live = new_book(symbols), np.zeros(symbols, np.int64)
+        return cls(book, live, new_account(cash), new_days(sessions), np.empty(1024, EVENT), night_buffers(symbols))
+
+    @property
+    def happened(self) -> np.ndarray:
+        """``(M,)`` EVENT so far."""
+        return self.events[: int(self.account["events"][0])]
+
+    @property
+    def breaches(self) -> int:
+        """Limits that bound in the night of the last session played."""
+        return int((self.night.breaches["rule"] != 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Stood:
+    """The account as it stood right after deciding at a close.
+
+    ``decided`` tells whether the book was decided anew that night; ``answer`` is what a callable gave then.
+    """
+
+    stage: Stage
+    decided: bool
+    answer: Answer = None
+
+
+class _Heard:
+    """A callable whose last answer is kept."""
+
+    def __init__(self, function: StrategyFunction) -> None:
+        self.function = function
+        self.answer: Answer = None
+
+    def __call__(self, view: MarketView, portfolio: Portfolio) -> Answer:
+        self.answer = self.function(view, portfolio)
+        return self.answer
+
+
+def stand(result: BacktestResult, row: int) -> Stood | None:
+    """Play ``result`` again up to session ``row`` (counted from its first), its decision included.
+
+    None where it does not come out as recorded: the code is another one, or a callable does not answer the same way twice.
+    """
+    function = result.strategy
+    again = _configured(result, row) if isinstance(function, Strategy) else None if function is None else _callable(result, function, row)
+    return again if again is not None and _as_recorded(result, again.stage, row) else None
+
+
+def _configured(result: BacktestResult, row: int) -> Stood:
+    strategy, known, first = Strategy(result.config), result.known, result.first
+    rows = strategy.decision_rows(known.panel, first, first, first + row + 1)
+    features, _ = strategy.features(known.panel, known.universe, rows)
+    decision_at = np.full(len(known.panel.sessions), -1, np.int64)
+    decision_at[rows] = np.arange(len(rows))
+    stage, flows, rules = *_stage(result), strategy.rules
+    bars, costs, missing = Bars.of(known.panel), cost_params(result.config.strategy.costs), result.config.strategy.max_missing_sessions
+    for begin, end in ((first, first + row), (first + row, first + row + 1)):
+        stage.night.breaches["rule"] = 0
+        stage.events = play(
+            begin, end, decision_at, flows, bars, features, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night,
+            costs, missing, rules,
+        )  # fmt: skip
+    return Stood(stage, bool(decision_at[first + row] >= 0 and not np.isnan(features.score[decision_at[first + row]]).all()))
+
+
+def _callable(result: BacktestResult, function: StrategyFunction, row: int) -> Stood:
+    known, first, heard = result.known, result.first, _Heard(function)
+    rules: Rules = Strategy(result.config).rules
+    driver = CallableDriver(heard, known.panel, known.universe, rules)
+    stage, flows = _stage(result)
+    bars, costs, missing = Bars.of(known.panel), cost_params(result.config.strategy.costs), result.config.strategy.max_missing_sessions
+    for begin, end in ((first, first + row), (first + row, first + row + 1)):
+        stage.night.breaches["rule"] = 0
+        stage.events = driver.run(
+            begin, end, flows, bars, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night, costs, missing
+        )
+    return Stood(stage, heard.answer is not None, heard.answer)
+
+
+def _stage(result: BacktestResult) -> tuple[Stage, Floats]:
+    """A new account on the columns and rows of all that was read, and the run's deposits there."""
+    sessions = len(result.known.panel.sessions)
+    flows = np.zeros(sessions)
+    flows[result.first :] = result.days["flow"]
+    return Stage.empty(len(result.symbols), sessions, result.config.strategy.initial_cash), flows
+
+
+def _as_recorded(result: BacktestResult, stage: Stage, row: int) -> bool:
+    """Whether the sessions up to ``row`` came out as recorded, to the last bit."""
+    happened = stage.happened.copy()
+    happened["row"] -= result.first
+    before = result.events[result.events["row"] <= row]
+    days = stage.days[result.first : result.first + row + 1]
+    return happened.tobytes() == before.tobytes() and days.tobytes() == result.days[: row + 1].tobytes()

@@ -1,0 +1,219 @@
+"""Saved backtests: ``exo backtest list | show | compare | explain | delete``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.output import JsonOption, emit
+from mech_exo.domain.errors import StoreError, UserError, cut
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.comparison import Comparison
+    from mech_exo.backtest.result import BacktestResult
+
+LAST = "last"
+SHOWN = 5
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of a saved run, its beginning, or `last`.")]
+Body = dict[str, Any]
+
+
+def list_runs(as_json: JsonOption = False) -> None:
+    """The saved runs with their headline figures, the latest first."""
+    from mech_exo.assembly import Workspace
+
+    workspace = Workspace.open(home())
+    runs = [_summary(folder) for folder in saved(workspace)]
+    emit({"runs": runs}, as_json, lambda to: _render_list(to, runs))
+
+
+def show(run: RunArgument, as_json: JsonOption = False) -> None:
+    """A saved run: KPI contract, figures, warnings, where its report is."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.cli.backtest import Kept, render, report_path
+
+    workspace = Workspace.open(home())
+    folder = find(workspace, run)
+    result = opened(workspace, folder)
+    page = report_path(workspace, result.run_id)
+    kept = Kept(folder, page if page.is_file() else None)
+    data = result.as_dict() | {"saved": kept.saved, "report": kept.report, "costs_by_kind": result.costs_by_kind}
+    emit(data, as_json, lambda to: render(to, result, kept))
+
+
+def compare(a: RunArgument, b: RunArgument, as_json: JsonOption = False) -> None:
+    """What two saved runs were asked differently, what came out differently and where they part."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.comparison import compare as compared
+
+    workspace = Workspace.open(home())
+    found = compared(*(opened(workspace, find(workspace, name)) for name in (a, b)))
+    emit(found.as_dict(), as_json, lambda to: _render_comparison(to, found))
+
+
+def explain(
+    run: RunArgument,
+    session: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Session at whose close it was decided.")],
+    symbol: Annotated[str, typer.Option("--symbol", help="Name to explain.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Why a name was bought, sold, held or left alone: the decision is derived again from the recorded run and the stored bars."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.cli.explain import render_explanation
+
+    workspace = Workspace.open(home())
+    result = opened(workspace, find(workspace, run), with_bars=True)
+    found = result.explain(session.date(), symbol)
+
+    def draw(to: Console) -> None:
+        render_explanation(to, found.found)
+        to.print(f"[dim]run {found.run_id}[/]")
+
+    emit(found.as_dict(), as_json, draw)
+
+
+def delete(
+    run: RunArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a saved run and its report. It stays counted as a trial: what was looked at was looked at."""
+    from mech_exo.assembly import Workspace
+    from mech_exo.cli.backtest import discard, report_path
+
+    workspace = Workspace.open(home())
+    folder = find(workspace, run)
+    page = report_path(workspace, folder.name)
+    removed = [path for path in (folder, page) if path.exists()]
+    if not yes:
+        if as_json:
+            remedy = f"exo backtest delete {folder.name} --yes --json"
+            raise UserError("a machine cannot be asked; delete with --json needs --yes", remedy=remedy)
+        typer.confirm(f"Remove {' and '.join(map(str, removed))}?", abort=True, err=True)
+    for path in removed:
+        discard(path)
+    said = "\n".join(f"removed {path}" for path in removed)
+    emit({"run_id": folder.name, "removed": removed}, as_json, lambda to: to.print(said, soft_wrap=True, highlight=False))
+
+
+def saved(workspace: Workspace) -> list[Path]:
+    """The folders of the saved runs, the latest first."""
+    from mech_exo.backtest.store import RUN
+
+    if not workspace.runs.is_dir():
+        return []
+    found = [folder for folder in workspace.runs.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    return sorted(found, key=lambda folder: ((folder / RUN) if (folder / RUN).exists() else folder).stat().st_mtime_ns, reverse=True)
+
+
+def find(workspace: Workspace, name: str) -> Path:
+    """The folder of the one saved run that ``name`` names. Raises UserError that says what there is."""
+    runs = saved(workspace)
+    fitting = runs[:1] if name == LAST else [folder for folder in runs if name and folder.name.startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not runs:
+        raise UserError(f"a run must be saved first; {workspace.runs} holds none", remedy="exo backtest run")
+    shown = ", ".join(folder.name for folder in (fitting or runs)[:SHOWN]) + (" …" if len(fitting or runs) > SHOWN else "")
+    which = f"{len(fitting)} begin so" if fitting else "none begins so"
+    said = f"a run is named by its id, a beginning that only it has, or `{LAST}`; {cut(name)!r}: {which}"
+    raise UserError(said, remedy=f"the saved runs are {shown}" if not fitting else f"one of {shown}")
+
+
+def opened(workspace: Workspace, folder: Path, *, with_bars: bool = False) -> BacktestResult:
+    """The saved run in ``folder``, on the stored bars where they are asked for.
+
+    A look at history is a trial: a run that is not in the ledger yet (made in Python, or brought here) is counted now.
+    """
+    from mech_exo.backtest.result import BacktestResult
+    from mech_exo.cli.backtest import is_counted, record_trial
+
+    result = BacktestResult.load(folder)
+    if with_bars:
+        from mech_exo.assembly import Workspace as At
+
+        known = At(workspace.home, result.config).known()
+        result = BacktestResult.load(folder, known.panel, known.universe)
+    if not is_counted(workspace, result.run_id):
+        record_trial(workspace, result)
+    return result
+
+
+def _summary(folder: Path) -> Body:
+    """A run's line in the list; one that cannot be read says why."""
+    from mech_exo.backtest.store import RUN, describe
+
+    try:
+        run = describe(folder)
+    except StoreError as error:
+        return {"run_id": folder.name, "damaged": error.message}
+    figures = ("cagr", "sharpe", "max_drawdown", "cost_share", "trades", "final_equity")
+    return {
+        **{name: run[name] for name in ("run_id", "name", "start", "end", "config_hash", "code_version", "data_hash")},
+        **{name: run["metrics"].get(name) for name in figures},
+        "kpi": run["kpi"]["whole_period"]["verdict"],
+        "saved_at": datetime.fromtimestamp((folder / RUN).stat().st_mtime).astimezone().isoformat(timespec="seconds"),
+        "damaged": None,
+    }
+
+
+def _render_list(to: Console, runs: list[Body]) -> None:
+    from rich.table import Table
+
+    from mech_exo.cli.backtest import shown
+
+    if not runs:
+        to.print("No run is saved yet: exo backtest run makes one.")
+        return
+    table = Table("Run", "Strategy", "Period", "CAGR", "Sharpe", "Max drawdown", "Costs of gross", "Trades", "KPI contract", "Saved")
+    for place in (3, 4, 5, 6, 7):
+        table.columns[place].justify = "right"
+    forms = (("cagr", "percent"), ("sharpe", "number"), ("max_drawdown", "percent"), ("cost_share", "percent"), ("trades", "count"))
+    for run in runs:
+        if run["damaged"]:
+            table.add_row(run["run_id"], "[red]damaged[/]")
+            continue
+        figures = [shown(run[name], form) for name, form in forms]
+        period, at = f"{run['start']} to {run['end']}", run["saved_at"][:16].replace("T", " ")
+        table.add_row(run["run_id"], run["name"], period, *figures, run["kpi"].replace("_", " "), at)
+    to.print(table)
+    for run in runs:
+        if run["damaged"]:
+            to.print(f"[yellow]⚠ {run['damaged']}[/] (exo backtest delete {run['run_id']})")
+
+
+def _render_comparison(to: Console, found: Comparison) -> None:
+    from rich.table import Table
+
+    from mech_exo.cli.backtest import HEADLINES, shown
+
+    to.print(f"\n[bold]{found.run_a}[/] against [bold]{found.run_b}[/]")
+    if found.differences:
+        table = Table("Asked", found.run_a, found.run_b, title="What went in", title_justify="left")
+        for line in found.differences:
+            table.add_row(line.key, str(line.a), str(line.b))
+        to.print(table)
+    by_name = {line.name: line for line in found.metrics}
+    figures = Table("Metric", found.run_a, found.run_b, "Change", title="What came out", title_justify="left")
+    for column in figures.columns[1:]:
+        column.justify = "right"
+    for name, label, form in HEADLINES:
+        found_line = by_name.get(name)
+        if found_line is not None:
+            figures.add_row(label, *(shown(value, form) for value in (found_line.a, found_line.b)), _change(found_line.change, form))
+    to.print(figures)
+    for said in found.lines():
+        to.print(said)
+
+
+def _change(value: float | int | None, form: str) -> str:
+    from mech_exo.cli.backtest import shown
+
+    return "" if value is None else "=" if value == 0 else ("+" if value > 0 else "") + shown(value, form)

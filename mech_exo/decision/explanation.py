@@ -1,0 +1,155 @@
+"""One name's way through a night in words: what ``exo why`` tells of the journal and ``explain`` of a backtest, from one place.
+
+``body`` is a decision as :meth:`mech_exo.decision.record.Decision.body` writes it. ``found`` is what it says about one symbol.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mech_exo.decision.strategy import missing_warnings
+
+Body = dict[str, Any]
+Sectors = Callable[[], Mapping[str, str | None] | None]
+FAMILIES = ("fundamental", "technical", "sentiment", "quality")
+HEAD = ("Factor", "Raw", "Normalised", "Weight", "Contribution")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure, or "unknown"."""
+    return "unknown" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def about(symbol: str, body: Body, held: Body | None) -> Body:
+    """What ``body`` says about ``symbol``, which was ``held`` so: score by factor, exclusion, target, the limits that bound on it."""
+    factors = body["config"]["factors"]
+    return {
+        "symbol": symbol,
+        "as_of": body["as_of"],
+        "scheduled": body["scheduled"],
+        "state": body["state"],
+        "scored": len(body["scores"]),
+        "held": held,
+        "score": line_of(symbol, body["scores"]),
+        "weights": {name: line["weight"] for family in FAMILIES for name, line in factors[family].items()},
+        "excluded": body["excluded"].get(symbol),
+        "target": line_of(symbol, body["targets"]),
+        "breaches": [line for line in body["breaches"] if line["symbol"] in (symbol, None)],
+        "missing_factors": body["missing_factors"],
+    }
+
+
+def line_of(symbol: str, lines: list[Body]) -> Body | None:
+    """The line of ``symbol``, None where there is none."""
+    return next((line for line in lines if line["symbol"] == symbol), None)
+
+
+def verdict(found: Body, body: Body, sectors: Sectors) -> str:
+    """The answer in one sentence. ``sectors`` is asked only where a name was passed over in spite of its rank."""
+    symbol, target = found["symbol"], found["target"]
+    if found["orders"]:
+        order = found["orders"][0]
+        side = "bought" if order["shares"] > 0 else "sold"
+        tense = "was" if str(order["state"]) == "filled" else "is to be"
+        return f"{symbol} {tense} {side}: {abs(order['shares']):,} shares, {_spoken(order['reason'])}, {_spoken(order['state'])}."
+    if target is not None and target["wanted"] and not target["shares"]:
+        return f"{symbol} was wanted ({target['wanted']:,} shares) and denied by {_spoken(target['binding'])}."
+    if found["held"] is not None:
+        return f"{symbol} is held ({found['held']['shares']:,} shares): {_kept(found)}."
+    if found["excluded"]:
+        return f"{symbol} is not bought: {found['excluded']}."
+    if not found["scheduled"]:
+        return f"{symbol} is not held, and the book was not decided this night."
+    return f"{symbol} is not bought{_outranked(found, body, sectors)}."
+
+
+def _kept(found: Body) -> str:
+    if found["target"] is not None:
+        return "its size is as wanted"
+    return "it stays as it is" if found["scheduled"] else "the book was not decided this night"
+
+
+def _outranked(found: Body, body: Body, sectors: Sectors) -> str:
+    symbol, score = found["symbol"], found["score"]
+    if score is None:
+        return ""
+    bought = [line["symbol"] for line in body["targets"] if line["wanted"] > 0]
+    worst = max((line["rank"] for line in body["scores"] if line["symbol"] in bought), default=None)
+    if worst is not None and score["rank"] < worst:
+        return f": rank {score['rank']} would do, but {passed_over(symbol, bought, body, sectors())}"
+    last = "nobody was bought" if worst is None else f"the last one bought has rank {worst}"
+    return f": rank {score['rank']} of {found['scored']}, {last}"
+
+
+def passed_over(symbol: str, bought: list[str], body: Body, sectors: Mapping[str, str | None] | None) -> str:
+    """Why a name whose rank would do was not among the selected ones."""
+    if sectors is None:
+        return "its sector is full or unknown, or its size is unknown (the store no longer holds that session)"
+    own, limits, chosen = sectors.get(symbol), body["config"]["risk"]["position_sizing"], body["config"]["strategy"]["selection"]
+    ruled = limits["max_sector_exposure"] is not None or chosen["max_sector_share"] < 1.0
+    if own is None and ruled:
+        return "its sector is unknown, and the sector limit denies what it cannot judge (exo data import --sectors FILE)"
+    same = sum(sectors.get(name) == own for name in bought)
+    most = max(1, math.floor(chosen["max_sector_share"] * max(chosen["top"], chosen["bottom"]) + 1e-9))
+    if ruled and same >= most:
+        return f"{own} is full: {same} names are chosen, {most} are allowed (selection.max_sector_share)"
+    return "no size could be found: its volatility or ATR is unknown, or not one share fits"
+
+
+def score_table(found: Body) -> tuple[str, tuple[tuple[str, ...], ...]] | None:
+    """Title and rows (as :data:`HEAD`) of the score by factor; None without a score."""
+    score = found["score"]
+    if score is None:
+        return None
+    rows = tuple(
+        (
+            name,
+            number(line["raw"], 4),
+            number(line["normalised"], 4),
+            number(found["weights"].get(name), 1),
+            number(None if line["normalised"] is None else line["contribution"], 4),
+        )
+        for name, line in score["factors"].items()
+    )
+    return f"Score {score['score']:.4f} · rank {score['rank']} of {found['scored']} · coverage {score['coverage']:.0%}", rows
+
+
+def story(found: Body) -> tuple[str, ...]:
+    """What follows the score, a line each: size, limits, holding, orders, fills."""
+    target, held = found["target"], found["held"]
+    said = list(missing_warnings(found["missing_factors"]))
+    said += [] if target is None else _sized(target)
+    for line in found["breaches"]:
+        figures = f"{number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
+        said.append(f"  limit {line['code']} on {line['symbol'] or 'the portfolio'}: {figures}")
+    if held is not None:
+        said.append(
+            f"Held {held['shares']:,} shares, sessions since entry: {held['sessions']}, entry {number(held['entry'])}, "
+            f"mark {number(held['mark'])}, stop {number(held['stop'])} ({_spoken(held['stop_reason'])}), target {number(held['target'])}"
+        )
+    for order in found["orders"]:
+        name = f"Order {order['id']}" if "id" in order else "Order"
+        note = "" if order["note"] in ("", str(order["state"])) else f": {order['note']}"
+        said.append(f"{name}: {order['shares']:+,} for {order['session']} ({_spoken(order['reason'])}) → {_spoken(order['state'])}{note}")
+    for fill in found["fills"]:
+        said.append(
+            f"Fill {fill['session']}: {fill['shares']:+,} at {fill['price']:,.4f}, "
+            f"commission {fill['commission']:.2f} ({_spoken(fill['reason'])})"
+        )
+    return tuple(said)
+
+
+def _sized(target: Body) -> list[str]:
+    bound = f", cut by {_spoken(target['binding'])}" if target["binding"] else ""
+    weight = "unknown" if target["weight"] is None else f"{target['weight']:.1%}"
+    raw = f"{target['raw']:,.2f} shares → scaled to {target['scaled']:,.2f} → " if target.get("raw") is not None else ""
+    said = [f"Size by {target['method']}: {raw}{target['wanted']:,} shares wanted → {target['shares']:,} approved{bound} ({weight} of NAV)"]
+    if target.get("buffered"):
+        said.append("  what is held is near enough: the change is inside the no-trade buffer (sizing.no_trade_buffer)")
+    return [*said, f"  stop {number(target['stop'])}, profit target {number(target['target'])}"]
+
+
+def _spoken(code: object) -> str:
+    return str(code).replace("_", " ")

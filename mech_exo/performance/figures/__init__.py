@@ -1,0 +1,24 @@
+"""Plotly figures of an account, the same for a backtest, a live report and a notebook.
+
+Every function takes the arrays the metrics take and returns a figure; Plotly is imported when one is drawn. NaN leaves a gap, never a 0.
+"""
+
+from mech_exo.performance.figures.book import (
+    costs_figure,
+    exposure_figure,
+    gross_net_figure,
+    pnl_figure,
+    sectors_figure,
+    turnover_figure,
+)
+from mech_exo.performance.figures.paths import paths_figure
+from mech_exo.performance.figures.returns import equity_figure, monthly_figure, rolling_figure, underwater_figure
+from mech_exo.performance.figures.style import FEW_SESSIONS
+from mech_exo.performance.figures.trades import exits_figure, holding_figure, trades_figure
+from mech_exo.performance.figures.trials import luck_figure, out_of_sample_figure, windows_figure
+
+__all__ = [
+    "FEW_SESSIONS", "costs_figure", "equity_figure", "exits_figure", "exposure_figure", "gross_net_figure", "holding_figure", "luck_figure",
+    "monthly_figure", "out_of_sample_figure", "paths_figure", "pnl_figure", "rolling_figure", "sectors_figure", "trades_figure", "turnover_figure",
+    "underwater_figure", "windows_figure",
+]
