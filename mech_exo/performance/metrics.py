@@ -57,13 +57,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "YEAR", "BatchMetrics", "account_returns", "all_of_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar", "capture",
-    "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk", "gross_returns",
-    "growth", "historical_risk", "hit_rate", "max_drawdown", "of_returns", "omega", "opening_nav", "probabilistic_sharpe", "regression",
-    "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
-    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary",
-    "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann",
-    "worst_loss",
+    "YEAR", "BatchMetrics", "account_returns", "all_of_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns",
+    "calmar", "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk",
+    "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_returns", "omega", "opening_nav", "probabilistic_sharpe",
+    "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
+    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary", "tail_ratio",
+    "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
 ]  # fmt: skip
 
 Value = float | int | None
