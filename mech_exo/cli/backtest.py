@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
+    from mech_exo.backtest.walk_result import WalkForwardResult
     from mech_exo.performance.kpi import Kpi, KpiReport
 
 PATIENCE = 60.0
@@ -145,12 +146,12 @@ def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet
         return engine.run(start, end, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def write_report(result: BacktestResult, place: Path) -> Path:
+def write_report(result: BacktestResult, place: Path, walk_forward: WalkForwardResult | None = None) -> Path:
     """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
     try:
-        return write_tearsheet(result, place)
+        return write_tearsheet(result, place, walk_forward=walk_forward)
     except OSError as error:
         raise UserError(
             f"the report must be writable; {place}: {error.strerror}", remedy="--report FILE.html names another place"

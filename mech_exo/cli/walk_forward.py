@@ -55,6 +55,7 @@ def walk_forward(
     backend: BackendOption = "threads",
     workers: WorkersOption = None,
     address: AddressOption = None,
+    report: Annotated[Path | None, typer.Option(help="HTML tear sheet: the strategy as configured beside this evaluation.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose parameters on the past, judge them on what follows, move on.
@@ -78,8 +79,10 @@ def walk_forward(
     with bar("Windows" if search == "optuna" else "Candidates", quiet=as_json) as tick:
         result = evaluator.run(_day(start), _day(end), progress=tick)
     record(workspace, result.trials)
-    kept = keep(workspace, result.id, result.as_dict())
-    emit(result.as_dict() | {"kept": str(kept)}, as_json, lambda to: render(to, result, kept))
+    kept = {"kept": keep(workspace, result.id, result.as_dict())}
+    if report is not None:
+        kept["report"] = write_page(workspace, result, report)
+    emit(result.as_dict() | kept, as_json, lambda to: render(to, result, kept))
 
 
 def cross_validate(
@@ -137,9 +140,8 @@ def record(workspace: Workspace, trials: tuple[Trial, ...]) -> None:
     from mech_exo.execution.ledger import Ledger
 
     workspace.ledger_path.parent.mkdir(parents=True, exist_ok=True)
-    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger, ledger.transaction():
-        for trial in trials:
-            ledger.record_trial(trial)
+    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger:
+        ledger.record_trials(trials)
 
 
 def keep(workspace: Workspace, name: str, body: dict[str, Any]) -> Path:
@@ -153,7 +155,21 @@ def keep(workspace: Workspace, name: str, body: dict[str, Any]) -> Path:
     return write_text(workspace.home / "data" / "walk_forward" / f"{name}.json", text)
 
 
-def render(to: Console, result: WalkForwardResult, kept: Path) -> None:
+def write_page(workspace: Workspace, result: WalkForwardResult, place: Path) -> Path:
+    """The tear sheet of the strategy as it is configured over the judged sessions, with the evaluation; that run is saved and counts too.
+
+    Raises UserError when the report cannot be written.
+    """
+    from mech_exo.cli.backtest import backtester, record_trial, write_report
+
+    sessions, _ = result.returns
+    run = backtester(workspace).run(sessions[0].astype(object), sessions[-1].astype(object))
+    record_trial(workspace, run)
+    run.save(workspace.runs / run.run_id)
+    return write_report(run, place, result)
+
+
+def render(to: Console, result: WalkForwardResult, kept: dict[str, Path]) -> None:
     """A walk-forward for a person."""
     sessions, _ = result.returns
     to.print(f"\n[bold]Walk-forward[/] · judged {sessions[0]} to {sessions[-1]} · {_count(len(result.steps), 'window')} · {result.id}")
@@ -164,7 +180,8 @@ def render(to: Console, result: WalkForwardResult, kept: Path) -> None:
     to.print(metrics_table(result.metrics))
     for sentence in conclusions(result):
         to.print(sentence)
-    to.print(f"Kept: {kept}", highlight=False, soft_wrap=True)
+    for name, place in kept.items():
+        to.print(f"{name.capitalize()}: {place}", highlight=False, soft_wrap=True)
 
 
 def conclusions(result: WalkForwardResult) -> tuple[str, ...]:

@@ -62,6 +62,20 @@ def test_a_walk_forward_for_a_person(exo, home) -> None:
         assert part in text, part
 
 
+def test_the_tear_sheet_shows_the_evaluation_beside_the_configured_strategy(exo, home, tmp_path) -> None:
+    ran = exo(*WALK, "--home", home, "--report", tmp_path / "deep" / "walk.html", "--json")
+    data = json.loads(ran.out)
+    page = Path(data["report"]).read_text("utf-8")
+    assert ran.code == 0 and data["report"] == str(tmp_path / "deep" / "walk.html")
+    assert "No walk-forward belongs to this run" not in page and TOP in page and "Window by window" in page
+    first, last = data["windows"][0]["test_start"], data["windows"][-1]["test_end"]
+    assert first in page and last in page
+    (own,) = [trial for trial in trials(home) if trial.kind == "backtest"]
+    assert (home / "data" / "runs" / own.run_id / "run.json").is_file(), "the configured run counts and is saved"
+    blocked = exo(*WALK, "--home", home, "--report", home / "config" / "strategy.yml" / "r.html")
+    assert blocked.code == 2 and "the report must be writable" in blocked.err
+
+
 def test_optuna_on_the_command_line(exo, home) -> None:
     words = ("backtest", "walk-forward", *PERIOD, "--train", "400", "--test", "200", "--set", f"{TOP}=5..40", "--search", "optuna", "--trials", "4")
     one, same = (json.loads(exo(*words, "--seed", "7", "--home", home, "--json").out) for _ in range(2))
