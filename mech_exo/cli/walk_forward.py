@@ -33,8 +33,10 @@ ObjectiveOption = Annotated[str, typer.Option(metavar="METRIC", help="What choos
 HEADLINES = (("sharpe", "Sharpe (risk-free 0)", 1), ("cagr", "CAGR", 100), ("volatility_ann", "Volatility (annual)", 100),
              ("max_drawdown", "Max drawdown", 100), ("total_return", "Total return", 100))  # fmt: skip
 Search = Literal["grid", "optuna"]
-HELD, FAINT = 0.5, 0.0
-"""Slopes of out-of-sample on in-sample objectives: from the first on what was found held, below the second it misled."""
+HELD, REVERSED = 0.5, -0.25
+"""Slopes of out-of-sample on in-sample objectives: from the first on what was found held, up to the second it misled."""
+INLINE = 2
+"""Parameters up to here stand in the table of windows; more have a table of their own."""
 
 
 def walk_forward(
@@ -176,6 +178,8 @@ def render(to: Console, result: WalkForwardResult, kept: dict[str, Path]) -> Non
     for warning in result.warnings:
         to.print(f"[yellow]⚠ {warning}[/]")
     to.print(windows_table(result))
+    if len(result.steps[0].chosen) > INLINE:
+        to.print(choices_table(result))
     to.print(parameters_table(result.parameters, "windows"))
     to.print(metrics_table(result.metrics))
     for sentence in conclusions(result):
@@ -194,16 +198,18 @@ def conclusions(result: WalkForwardResult) -> tuple[str, ...]:
         f"{counted} played in training and counted in the ledger as trials; at most {result.candidates} in one window.",
         f"In training the chosen ones had a mean {name} of {number(inside)}; all judged sessions together have {number(after)}.",
         f"Walk-forward efficiency (CAGR afterwards / CAGR in training): {number(result.efficiency)}.",
-        foretold(result.degradation),
+        foretold(result.degradation, len(result.steps)),
+        "Each test part begins in cash and at a new peak: a drawdown limit forgets the fall before it, which a book that goes on would not.",
     )
 
 
-def foretold(line: Line) -> str:
+def foretold(line: Line, windows: int) -> str:
     """Whether a better training part meant a better test part."""
     if math.isnan(line.slope):
         return "Too few windows, or too alike, to tell whether a better training part meant a better one afterwards."
-    said = "held afterwards" if line.slope >= HELD else "told little about afterwards" if line.slope > FAINT else "was followed by worse"
-    return f"A better training part {said}: slope {line.slope:.2f} of out of sample on in sample over {line.windows} windows."
+    said = "held afterwards" if line.slope >= HELD else "told little about afterwards" if line.slope > REVERSED else "was followed by worse"
+    counted = f"{line.windows} windows" + ("" if line.windows == windows else f" ({windows - line.windows} too short or unknown)")
+    return f"A better training part {said}: slope {line.slope:.2f} of out of sample on in sample over {counted}."
 
 
 def windows_table(result: WalkForwardResult) -> Table:
@@ -211,17 +217,33 @@ def windows_table(result: WalkForwardResult) -> Table:
     from rich.table import Table
 
     keys = [key for key, _ in result.steps[0].chosen]
+    keys = keys if len(keys) <= INLINE else []
     heads = ("Chosen on", "Judged on", *map(_leaf, keys), "In sample", "Out of sample", "CAGR in", "CAGR out", "Trades", "Drawdown")
-    table = Table(*heads, title=f"Windows, {_metric(result.objective)} in and out of sample", title_justify="left")
-    for column in table.columns[2:]:
+    table = Table("", *heads, title=f"Windows, {_metric(result.objective)} in and out of sample", title_justify="left")
+    for column in table.columns[3:]:
         column.justify = "right"
-    for row in result.table.iter_rows(named=True):
+    for column in table.columns[1:3]:
+        column.no_wrap = True
+    for place, row in enumerate(result.table.iter_rows(named=True), 1):
         figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
         table.add_row(
-            _span(row["train_start"], row["train_end"]), _span(row["test_start"], row["test_end"]), *(row[key] for key in keys),
+            str(place), _span(row["train_start"], row["train_end"]), _span(row["test_start"], row["test_end"]), *(row[key] for key in keys),
             *map(number, figures), _percent(row["cagr_in_sample"]), _percent(row["cagr_out_of_sample"]), str(row["trades"]),
             _percent(row["max_drawdown"]),
         )  # fmt: skip
+    return table
+
+
+def choices_table(result: WalkForwardResult) -> Table:
+    """A row per parameter with what each window chose, for many parameters."""
+    from rich.table import Table
+
+    numbers = (str(place) for place in range(1, len(result.steps) + 1))
+    table = Table("Window", *numbers, title="What each window chose", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key, _ in result.steps[0].chosen:
+        table.add_row(_leaf(key), *result.table[key])
     return table
 
 
@@ -229,15 +251,17 @@ def parameters_table(parameters: pl.DataFrame, of: str) -> Table:
     """How steady each parameter was."""
     from rich.table import Table
 
-    heads = ("Parameter", "Most frequent", f"Share of {of}", "Distinct", "Mean ± deviation", "Drift")
+    drifts = "drift" in parameters.columns
+    heads = ("Parameter", "Most frequent", f"Share of {of}", "Distinct", "Mean ± deviation", *(["Drift per window"] if drifts else []))
     table = Table(*heads, title="Stability", title_justify="left")
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     for row in parameters.iter_rows(named=True):
-        mean, drift = row["mean"], row["drift"]
-        spread = "" if mean is None else f"{mean:.4g} ± {number(row['deviation'])}"
-        shown = "" if mean is None else number(drift, 3)
-        table.add_row(row["parameter"], row["most_frequent"], f"{row['share']:.0%}", str(row["distinct"]), spread, shown)
+        numeric = row["mean"] is not None
+        spread = f"{row['mean']:.4g} ± {number(row['deviation'])}" if numeric else ""
+        cells = [row["parameter"], row["most_frequent"], f"{row['share']:.0%}", str(row["distinct"]), spread]
+        table.add_row(*cells, *([number(row["drift"], 3) if numeric else ""] if drifts else []))
     return table
 
 
@@ -296,7 +320,7 @@ def _metric(name: str) -> str:
 
 
 def _span(first: date, last: date) -> str:
-    return f"{first} – {last}"
+    return f"{first:%Y-%m} – {last:%Y-%m}"
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
