@@ -15,12 +15,20 @@ from mech_exo.cli import home
 from mech_exo.cli.choices import AddressOption, BackendOption, SetOption, WorkersOption, grid
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.cli.tables import number
+from mech_exo.cli.walk_tables import (
+    INLINE,
+    choices_table,
+    metric_words,
+    metrics_table,
+    parameters_table,
+    percent,
+    splits_table,
+    windows_table,
+)
 from mech_exo.domain.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
-    from rich.table import Table
 
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CrossValidationResult
@@ -30,13 +38,9 @@ if TYPE_CHECKING:
 StartOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")]
 EndOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")]
 ObjectiveOption = Annotated[str, typer.Option(metavar="METRIC", help="What chooses in training: the best of this metric.")]
-HEADLINES = (("sharpe", "Sharpe (risk-free 0)", 1), ("cagr", "CAGR", 100), ("volatility_ann", "Volatility (annual)", 100),
-             ("max_drawdown", "Max drawdown", 100), ("total_return", "Total return", 100))  # fmt: skip
 Search = Literal["grid", "optuna"]
 HELD, REVERSED = 0.5, -0.25
 """Slopes of out-of-sample on in-sample objectives: from the first on what was found held, up to the second it misled."""
-INLINE = 2
-"""Parameters up to here stand in the table of windows; more have a table of their own."""
 
 
 def walk_forward(
@@ -190,7 +194,7 @@ def render(to: Console, result: WalkForwardResult, kept: dict[str, Path]) -> Non
 
 def conclusions(result: WalkForwardResult) -> tuple[str, ...]:
     """What it means, in plain words."""
-    name = _metric(result.objective)
+    name = metric_words(result.objective)
     inside = float(sum(step.in_sample for step in result.steps) / len(result.steps))
     after = result.metrics.get(result.objective)
     counted = _count(len(result.trials), "candidate")
@@ -199,7 +203,7 @@ def conclusions(result: WalkForwardResult) -> tuple[str, ...]:
         f"In training the chosen ones had a mean {name} of {number(inside)}; all judged sessions together have {number(after)}.",
         f"Walk-forward efficiency (CAGR afterwards / CAGR in training): {number(result.efficiency)}.",
         foretold(result.degradation, len(result.steps)),
-        "Each test part begins in cash and at a new peak: a drawdown limit forgets the fall before it, which a book that goes on would not.",
+        "Each test part begins in cash and at a new peak: a drawdown limit forgets the fall before it. A book that goes on does not.",
     )
 
 
@@ -212,92 +216,18 @@ def foretold(line: Line, windows: int) -> str:
     return f"A better training part {said}: slope {line.slope:.2f} of out of sample on in sample over {counted}."
 
 
-def windows_table(result: WalkForwardResult) -> Table:
-    """A row per window."""
-    from rich.table import Table
-
-    keys = [key for key, _ in result.steps[0].chosen]
-    keys = keys if len(keys) <= INLINE else []
-    heads = ("Chosen on", "Judged on", *map(_leaf, keys), "In sample", "Out of sample", "CAGR in", "CAGR out", "Trades", "Drawdown")
-    table = Table("", *heads, title=f"Windows, {_metric(result.objective)} in and out of sample", title_justify="left")
-    for column in table.columns[3:]:
-        column.justify = "right"
-    for column in table.columns[1:3]:
-        column.no_wrap = True
-    for place, row in enumerate(result.table.iter_rows(named=True), 1):
-        figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
-        table.add_row(
-            str(place), _span(row["train_start"], row["train_end"]), _span(row["test_start"], row["test_end"]), *(row[key] for key in keys),
-            *map(number, figures), _percent(row["cagr_in_sample"]), _percent(row["cagr_out_of_sample"]), str(row["trades"]),
-            _percent(row["max_drawdown"]),
-        )  # fmt: skip
-    return table
-
-
-def choices_table(result: WalkForwardResult) -> Table:
-    """A row per parameter with what each window chose, for many parameters."""
-    from rich.table import Table
-
-    numbers = (str(place) for place in range(1, len(result.steps) + 1))
-    table = Table("Window", *numbers, title="What each window chose", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for key, _ in result.steps[0].chosen:
-        table.add_row(_leaf(key), *result.table[key])
-    return table
-
-
-def parameters_table(parameters: pl.DataFrame, of: str) -> Table:
-    """How steady each parameter was."""
-    from rich.table import Table
-
-    drifts = "drift" in parameters.columns
-    heads = ("Parameter", "Most frequent", f"Share of {of}", "Distinct", "Mean ± deviation", *(["Drift per window"] if drifts else []))
-    table = Table(*heads, title="Stability", title_justify="left")
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in parameters.iter_rows(named=True):
-        numeric = row["mean"] is not None
-        spread = f"{row['mean']:.4g} ± {number(row['deviation'])}" if numeric else ""
-        cells = [row["parameter"], row["most_frequent"], f"{row['share']:.0%}", str(row["distinct"]), spread]
-        table.add_row(*cells, *([number(row["drift"], 3) if numeric else ""] if drifts else []))
-    return table
-
-
-def metrics_table(metrics: dict[str, float]) -> Table:
-    """The stitched curve's figures."""
-    from rich.table import Table
-
-    table = Table("Out of sample, stitched", "Value")
-    table.columns[1].justify = "right"
-    for name, label, scale in HEADLINES:
-        table.add_row(label, number(metrics[name]) if scale == 1 else _percent(metrics[name]))
-    return table
-
-
 def render_paths(to: Console, result: CrossValidationResult) -> None:
     """A cross-validation for a person."""
-    from rich.table import Table
-
-    spread, name = result.distribution, _metric(result.objective)
+    spread = result.distribution
     to.print(f"\n[bold]Cross-validation[/] · {result.sessions[0]} to {result.sessions[-1]} · {_count(len(result.splits), 'split')}, "
              f"{_count(len(result.paths), 'path')}")  # fmt: skip
     for warning in result.warnings:
         to.print(f"[yellow]⚠ {warning}[/]")
-    keys = [key for key, _ in result.splits[0].choice]
-    heads = ("Groups that judge", *map(_leaf, keys), "In sample", "Out of sample")
-    table = Table(*heads, title=f"Splits, {name} in and out of sample", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in result.table.iter_rows(named=True):
-        figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
-        table.add_row(row["test_groups"], *(row[key] for key in keys), *map(number, figures))
-    to.print(table)
+    to.print(splits_table(result))
     to.print(parameters_table(result.parameters, "splits"))
     to.print("Sharpe ratio of the paths, each wholly out of sample: " + ", ".join(number(value) for value in sorted(result.sharpes)))
     to.print(f"Mean {number(spread['mean'])}, deviation {number(spread['deviation'])}, lowest {number(spread['lowest'])}, "
-             f"highest {number(spread['highest'])}; not above 0: {_percent(spread['share_not_above_0'], 0)} of the paths.")  # fmt: skip
+             f"highest {number(spread['highest'])}; not above 0: {percent(spread['share_not_above_0'], 0)} of the paths.")  # fmt: skip
     to.print(f"{_count(len(result.trials), 'candidate')} counted in the ledger as trials.")
 
 
@@ -305,26 +235,6 @@ def _no_range_in_a_grid(space: dict[str, Any], search: str) -> None:
     ranges = [key for key, values in space.items() if isinstance(values, tuple)]
     if ranges and search == "grid":
         raise InputError(f"a grid needs its values one by one; {ranges[0]} is a range", remedy="V1,V2,V3 or --search optuna")
-
-
-def _leaf(key: str) -> str:
-    """The part of a key that tells it from its neighbours."""
-    parts = key.split(".")
-    return parts[-1] if parts[-1] not in ("weight", "direction") else ".".join(parts[-2:])
-
-
-def _metric(name: str) -> str:
-    """A metric as it is written in a sentence."""
-    people = {"sharpe": "Sharpe ratio", "sortino": "Sortino ratio", "calmar": "Calmar ratio", "cagr": "CAGR"}
-    return people.get(name, name.replace("_", " "))
-
-
-def _span(first: date, last: date) -> str:
-    return f"{first:%Y-%m} – {last:%Y-%m}"
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "unknown" if value is None or not math.isfinite(value) else f"{value:.{digits}%}"
 
 
 def _count(many: int, what: str) -> str:
