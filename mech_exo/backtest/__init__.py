@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
+    from mech_exo.backtest.sweep import SweepResult
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
     from mech_exo.decision.strategy import Strategy, shares
     from mech_exo.utils.settings import CostModel
 
 __all__ = [
-    "BacktestResult", "CombinatorialPurgedCV", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "compare", "shares",
+    "BacktestResult", "CombinatorialPurgedCV", "CostModel", "EventBacktester", "Strategy", "SweepResult", "WalkForwardEvaluator", "compare",
+    "shares",
 ]  # fmt: skip
 
 _HOMES = {
@@ -23,6 +25,7 @@ _HOMES = {
     "CostModel": "mech_exo.utils.settings",
     "EventBacktester": "mech_exo.backtest.engine",
     "WalkForwardEvaluator": "mech_exo.backtest.walk_forward",
+    "SweepResult": "mech_exo.backtest.sweep",
     "compare": "mech_exo.backtest.comparison",
     "Strategy": "mech_exo.decision.strategy",
     "shares": "mech_exo.decision.strategy",

@@ -150,6 +150,11 @@ class EventBacktester:
         said += reducing_warnings(days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
 
+    def records(self, features: Features, rows: Ints, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """DAY and EVENT records of rows ``first..last-1`` decided from ``features`` at ``rows``: all that a sweep asks of a trial."""
+        account, days, events = self._play(first, last, rows, features, Strategy(self.config).rules, None)
+        return days[first:last], events[: int(account["events"][0])]
+
     def _play(
         self, first: int, last: int, rows: Ints, features: Features, rules: Rules, progress: Progress | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -39,6 +39,12 @@ class Saved:
     holdings: pl.DataFrame
 
 
+def run_hash(config: str, code: str, data: str, sessions: np.ndarray, flow: np.ndarray) -> str:
+    """Id of a run: of its configuration, code and data (their hashes), its period and its deposits ``(T,)``."""
+    what = (config + code + data + f"{sessions[0]}{sessions[-1]}").encode()
+    return hashlib.sha256(what + flow.tobytes()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, eq=False)
 class BacktestResult:
     """Sessions, events and their meaning. Fractions never percent, USD, signed shares; NaN, null or None is unknown.
@@ -119,9 +125,7 @@ class BacktestResult:
     @functools.cached_property
     def run_id(self) -> str:
         """Hash of configuration, code, data, period and deposits: the same id gives byte-identical fills."""
-        span = f"{self.sessions[0]}{self.sessions[-1]}"
-        what = (self.config_hash + self.code_version + self.data_hash + span).encode()
-        return hashlib.sha256(what + self.days["flow"].tobytes()).hexdigest()[:16]
+        return run_hash(self.config_hash, self.code_version, self.data_hash, self.sessions, self.days["flow"])
 
     @functools.cached_property
     def equity(self) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ import typer
 
 from mech_exo.cli import home, runs
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.cli.sweep import sweep
 from mech_exo.cli.walk_forward import cross_validate, walk_forward
 from mech_exo.domain.errors import UserError
 
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
     from mech_exo.backtest.walk_result import WalkForwardResult
     from mech_exo.performance.kpi import Kpi, KpiReport
+    from mech_exo.performance.overfitting import OverfittingReport
 
 PATIENCE = 60.0
 """Seconds to wait for a night that is writing the ledger."""
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
 app.command("walk-forward")(walk_forward)
 app.command("cross-validate")(cross_validate)
+app.command("sweep")(sweep)
 
 HEADLINES = (
     ("final_equity", "Final equity", "usd"),
@@ -64,6 +67,7 @@ def run(
     end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")] = None,
     cash: Annotated[float | None, typer.Option(help="Initial cash in USD; default initial_cash of strategy.yml.")] = None,
     report: Annotated[Path | None, typer.Option(help="Where the HTML report goes; default reports/backtests/RUN.html.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Print the report to this file, too; needs Chromium or Chrome.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Backtest the configured strategy.
@@ -71,19 +75,25 @@ def run(
     Example: exo backtest run --start 2004-01-01 --end 2015-12-31
     """
     from mech_exo.assembly import Workspace
+    from mech_exo.reporting.pdf import browser, write_pdf
 
     workspace = Workspace.open(home())
+    if pdf is not None:
+        browser()
     result = play(backtester(workspace, cash), _day(start), _day(end), quiet=as_json)
     kept = keep(workspace, result, report)
+    if pdf is not None and kept.report is not None:
+        kept = replace(kept, pdf=write_pdf(kept.report, pdf))
     emit(result.as_dict() | asdict(kept), as_json, lambda to: render(to, result, kept))
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Where a run and its report lie; None where there is no report."""
+    """Where a run and its report lie; None where there is no report, or no PDF of it."""
 
     saved: Path
     report: Path | None
+    pdf: Path | None = None
 
 
 def keep(workspace: Workspace, result: BacktestResult, report: Path | None = None) -> Kept:
@@ -96,7 +106,7 @@ def keep(workspace: Workspace, result: BacktestResult, report: Path | None = Non
     page = report or report_path(workspace, result.run_id)
     new = [path for path in (place, page) if not path.exists()]
     try:
-        kept = Kept(result.save(place), write_report(result, page))
+        kept = Kept(result.save(place), write_report(result, page, luck(workspace, result)))
         record_trial(workspace, result)
     except BaseException:
         if not is_counted(workspace, result.run_id):
@@ -146,12 +156,26 @@ def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet
         return engine.run(start, end, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def write_report(result: BacktestResult, place: Path, walk_forward: WalkForwardResult | None = None) -> Path:
+def luck(workspace: Workspace, result: BacktestResult) -> OverfittingReport:
+    """How much of the result is luck, this run counted among the ledger's trials whether or not it is there already."""
+    from mech_exo.performance.overfitting import overfitting_report
+    from mech_exo.performance.trading import account_returns
+
+    with workspace.journal() as ledger:
+        figures = {trial.run_id: trial.value for trial in ledger.trial_figures("sharpe")}
+    mine = result.metrics["sharpe"]
+    figures[result.run_id] = float("nan") if mine is None else mine
+    return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
+
+
+def write_report(
+    result: BacktestResult, place: Path, overfitting: OverfittingReport | None = None, walk_forward: WalkForwardResult | None = None
+) -> Path:
     """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
     try:
-        return write_tearsheet(result, place, walk_forward=walk_forward)
+        return write_tearsheet(result, place, overfitting=overfitting, walk_forward=walk_forward)
     except OSError as error:
         raise UserError(
             f"the report must be writable; {place}: {error.strerror}", remedy="--report FILE.html names another place"
@@ -190,6 +214,8 @@ def render(to: Console, result: BacktestResult, kept: Kept) -> None:
     to.print(table)
     if kept.report is not None:
         to.print(f"Report: {kept.report}", soft_wrap=True)
+    if kept.pdf is not None:
+        to.print(f"PDF:    {kept.pdf}", soft_wrap=True)
     to.print(f"Saved:  {kept.saved}", soft_wrap=True)
 
 

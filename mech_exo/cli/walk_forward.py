@@ -166,13 +166,13 @@ def write_page(workspace: Workspace, result: WalkForwardResult, place: Path) -> 
 
     Raises UserError when the report cannot be written.
     """
-    from mech_exo.cli.backtest import backtester, record_trial, write_report
+    from mech_exo.cli.backtest import backtester, luck, record_trial, write_report
 
     sessions, _ = result.returns
     run = backtester(workspace).run(sessions[0].astype(object), sessions[-1].astype(object))
     record_trial(workspace, run)
     run.save(workspace.runs / run.run_id)
-    return write_report(run, place, result)
+    return write_report(run, place, luck(workspace, run), result)
 
 
 def render(to: Console, result: WalkForwardResult, kept: dict[str, Path]) -> None:

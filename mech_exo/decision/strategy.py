@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,15 +82,34 @@ class Strategy:
         rows = np.arange(start, last, schedule.every_sessions, dtype=np.int64)
         return rows[rows >= first]
 
-    def features(self, panel: BarPanel, universe: Universe, rows: Ints) -> tuple[Features, ScoreTable]:
-        """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at."""
+    @property
+    def features_key(self) -> Hashable:
+        """Everything :meth:`decision_rows` and :meth:`features` read of the configuration: equal keys, equal features."""
+        sizing, settings = self.settings.sizing, self.settings
+        windows = (sizing.volatility_window if self._reads_volatility else None, sizing.atr_window if self._reads_atr else None)
+        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows)
+
+    def features(self, panel: BarPanel, universe: Universe, rows: Ints, inputs: FactorInputs | None = None) -> tuple[Features, ScoreTable]:
+        """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at.
+
+        ``inputs`` are the panel's adjusted arrays, for who asks several times.
+        """
         from mech_exo.scoring.inputs import FactorInputs
         from mech_exo.scoring.scorer import score_rows
 
-        inputs = FactorInputs(panel)  # adjusted once, for the factors and for the sizes
+        inputs = inputs or FactorInputs(panel)  # adjusted once, for the factors and for the sizes
         table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
         volatility, atr = self._dispersion(inputs, rows)
         return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows])), table
+
+    @property
+    def _reads_volatility(self) -> bool:
+        sizing = self.settings.sizing
+        return sizing.method is SizingMethod.VOLATILITY_BASED or sizing.target_volatility is not None
+
+    @property
+    def _reads_atr(self) -> bool:
+        return self.settings.sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None
 
     def _dispersion(self, inputs: FactorInputs, rows: Ints) -> tuple[Floats, Floats]:
         """Daily volatility and ATR (as-traded USD) at ``rows``, each ``(K, N)``, or ``(K, 0)`` where no rule reads it."""
@@ -99,9 +118,9 @@ class Strategy:
         sizing = self.settings.sizing
         none = np.empty((len(rows), 0))
         volatility, atr = none, none
-        if sizing.method is SizingMethod.VOLATILITY_BASED or sizing.target_volatility is not None:
+        if self._reads_volatility:
             volatility = volatility_rows(inputs.total_return, rows, sizing.volatility_window)
-        if sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None:
+        if self._reads_atr:
             atr = atr_rows(inputs.high, inputs.low, inputs.close, rows, sizing.atr_window)
             if inputs.panel.has_actions:
                 atr = atr * (inputs.panel.close[rows] / inputs.close[rows])

@@ -59,10 +59,11 @@ if TYPE_CHECKING:
 __all__ = [
     "YEAR", "BatchMetrics", "account_returns", "all_of_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns",
     "calmar", "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk",
-    "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_returns", "omega", "opening_nav", "probabilistic_sharpe",
-    "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
-    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary", "tail_ratio",
-    "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
+    "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_account", "of_returns", "omega", "opening_nav",
+    "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe",
+    "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino",
+    "summary", "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann",
+    "volatility_ann", "worst_loss",
 ]  # fmt: skip
 
 Value = float | int | None
@@ -104,7 +105,7 @@ def summary(
     basis: dict[str, float | int] = {"sessions_per_year": YEAR, "risk_free": risk_free}
     figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR} | basis
     figures |= all_of_returns(returns, risk_free) | _calendar(sessions, returns)
-    figures |= _account(days) | _gross(days, returns, risk_free) | _trades(trades)
+    figures |= of_account(days) | _gross(days, returns, risk_free) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
     counts = None if events is None else trading.activity(events)
     out: Summary = {name: _known(value) for name, value in figures.items()}
@@ -194,7 +195,8 @@ def _gross(days: NDArray[np.void], returns: Floats, risk_free: float) -> dict[st
     }
 
 
-def _account(days: NDArray[np.void]) -> dict[str, float | int]:
+def of_account(days: NDArray[np.void]) -> dict[str, float | int]:
+    """Every figure of the account's sessions ``(T,)``: equity, P&L and costs in USD, turnover and exposure as fractions; NaN unknown."""
     paid = costs(days)
     gross, net = exposure(days)
     empty = not len(days)

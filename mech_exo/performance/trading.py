@@ -133,13 +133,13 @@ class Activity:
 def activity(events: Records) -> Activity:
     """Count ``events``. A stop-out is a filled resting stop of any kind; time stops are orders, not stop-outs."""
     kind, filled = events["kind"], events["outcome"] == Outcome.FILLED
-    order = np.isin(kind, ORDER_KINDS)
+    order = np.logical_or.reduce([kind == code for code in ORDER_KINDS])  # np.isin takes ten times as long
     return Activity(
         orders=int(order.sum()),
         fills=int((order & filled).sum()),
         stop_outs=int((filled & (kind == EventKind.STOP)).sum()),
         target_exits=int((filled & (kind == EventKind.TARGET)).sum()),
-        delistings=int(np.isin(kind, (EventKind.DELISTING, EventKind.STALE_CLOSE)).sum()),
+        delistings=int(((kind == EventKind.DELISTING) | (kind == EventKind.STALE_CLOSE)).sum()),
     )
 
 

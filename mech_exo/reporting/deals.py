@@ -22,7 +22,8 @@ TRADE_HEAD = (
 )  # fmt: skip
 TRADE_WORDS = (0, 1, 2, 11)
 UNFILLED_HEAD = ("Session", "Symbol", "Shares", "Order", "Why")
-GROUPED = ("Trades", "Won", "P&L, USD", "Held, sessions")
+GROUPED = ("Trades", "Won", "P&L, USD", "Held")
+HELD = "Held: sessions, on average."
 FACTORS = "USD, adding up to the net P&L."
 EXITS = "USD, net, with the number of trades."
 OUTCOMES = {"no_bar": "the symbol had no bar in that session"}
@@ -43,7 +44,7 @@ def trades(result: Result) -> Section:
         page.drawn("Distribution", "Closed trades, net.", none, lambda: figures.trades_figure(trips), wide=False),
         page.drawn("Patience", "P&L and time held, a point a trade.", none, lambda: figures.holding_figure(trips), wide=False),
         page.drawn("P&L by reason of the exit", EXITS, none, lambda: figures.exits_figure(exits), wide=False),
-        Table("Exits by reason", ("Reason", *GROUPED), _grouped(exits, "exit_reason"), nothing="No trade was closed.", wide=False),
+        Table("Exits by reason", ("Reason", *GROUPED), _grouped(exits, "exit_reason"), (0,), "No trade was closed.", HELD, wide=False),
         Table("Largest gains", TRADE_HEAD, _trades(gains), TRADE_WORDS, "No closed trade gained."),
         Table("Largest losses", TRADE_HEAD, _trades(losses), TRADE_WORDS, "No closed trade lost."),
         Table("Orders not filled", UNFILLED_HEAD, _unfilled(unfilled), (0, 1, 3, 4), "Every order was filled.", note),
@@ -80,7 +81,7 @@ def _factors(result: Result) -> Block:
 def _sector_pnl(result: Result) -> Block:
     """P&L of the trades by the sector known when they were decided."""
     sectors = _grouped(by_sector(result.trades), "sector")
-    return Table("P&L by sector", ("Sector", *GROUPED), sectors, nothing="No trade yet.", wide=False)
+    return Table("P&L by sector", ("Sector", *GROUPED), sectors, nothing="No trade yet.", note=HELD, wide=False)
 
 
 def _ends(symbols: pl.DataFrame) -> pl.DataFrame:
@@ -107,7 +108,7 @@ def _trades(trades: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
 def _grouped(frame: pl.DataFrame, key: str) -> tuple[tuple[str, ...], ...]:
     """Name, trades, share of wins, P&L, average holding."""
     return tuple(
-        (words(r[key] or UNKNOWN), whole(r["trades"]), percent(r["wins"] / r["trades"], 1), money(r["pnl"]), ratio(r["average_holding"], 1))
+        (words(r[key] or UNKNOWN), whole(r["trades"]), percent(r["wins"] / r["trades"], 1), whole(r["pnl"]), ratio(r["average_holding"], 1))
         for r in frame.iter_rows(named=True)
     )
 

@@ -25,7 +25,7 @@ LABELS = {
 COMPARED = ("cagr", "volatility_ann", "sharpe", "max_drawdown")
 IN_SAMPLE = (
     "No walk-forward belongs to this run: every figure below is in sample, from the same history its rules were made on. "
-    "`exo backtest walk-forward` chooses on the past alone and judges on what followed."
+    "The command “exo backtest walk-forward” chooses on the past alone and judges on what followed."
 )
 LIVED = "This record was lived forward, session by session, after its rules were fixed: all of it is out of sample."
 UNCOUNTED = (
@@ -72,7 +72,7 @@ def overfitting(report: OverfittingReport | None, sessions: int, terms: str) -> 
         return Section(anchor, title, (Words(UNCOUNTED),))
     drawn = figures.luck_figure(report.sharpe, report.sharpe_low, report.sharpe_high, report.expected_best)
     blocks: tuple[Block, ...] = (
-        Words(_lucky(report)),
+        Words(luck_alone(report)),
         page.chart("Sharpe ratio against luck", LUCK, drawn),
         Table("What the statistics say", ("Figure", "Value", "In words"), _statistics(report, sessions), (0, 2), prose=True),
         *((Words("What could not be measured, and remarks:", report.notes),) if report.notes else ()),
@@ -146,7 +146,8 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _lucky(report: OverfittingReport) -> str:
+def luck_alone(report: OverfittingReport) -> str:
+    """What luck alone would have shown among so many trials, beside what was found, in a sentence or two."""
     shown = f"this one shows {ratio(report.sharpe)} (95 %: {ratio(report.sharpe_low)} to {ratio(report.sharpe_high)})"
     if report.trials == 1:
         return f"One run was looked at: nothing was chosen among others. Its Sharpe ratio: {shown}."
@@ -157,8 +158,8 @@ def _lucky(report: OverfittingReport) -> str:
         f" That its true Sharpe ratio is above such luck is {percent(report.deflated_sharpe, 0)} probable; less than 95 % is no evidence."
     )
     return (
-        f"{count} runs were looked at; the best of {count} worthless strategies would show a Sharpe ratio of about "
-        f"{ratio(report.expected_best)}; {shown}.{beaten}"
+        f"{count} runs were looked at; the best of {count} worthless strategies that differ as much as these would show a Sharpe ratio of "
+        f"about {ratio(report.expected_best)}; {shown}.{beaten}"
     )
 
 

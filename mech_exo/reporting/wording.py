@@ -159,4 +159,4 @@ def _value(name: str, value: float) -> str:
 
 def _demand(name: str, bound: str, threshold: float) -> str:
     sign = "≤" if bound == "at most" else ">"
-    return f"{sign} {ratio(threshold, 1) if name == 'sharpe' else percent(threshold, 0)}"
+    return f"{sign}\u00a0{ratio(threshold, 1) if name == 'sharpe' else percent(threshold, 0)}"

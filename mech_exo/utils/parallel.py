@@ -184,7 +184,8 @@ class _Parcel:
         segment, arrays = None, self.arrays
         if isinstance(arrays, _Segment):
             segment = _attach(arrays.name)
-            arrays = [segment.buf[start:stop] for start, stop in arrays.spans]
+            room = _room(segment)
+            arrays = [room[start:stop] for start, stop in arrays.spans]
         views = [memoryview(array).toreadonly() for array in arrays]
         function, shared = pickle.loads(self.body, buffers=views)  # noqa: S301 - packed by _Parcel.of in the caller's process
         return function, shared, segment
@@ -198,6 +199,11 @@ class _Attached(SharedMemory):
             self.close()
 
 
+def _room(segment: SharedMemory) -> memoryview:
+    assert segment.buf is not None  # None only once closed
+    return segment.buf
+
+
 _attaching = threading.Lock()
 
 
@@ -205,7 +211,7 @@ def _attach(name: str) -> SharedMemory:
     """Open a segment without becoming its owner: only who made it may remove it (Python 3.13 has ``track=False`` for that)."""
     with _attaching:
         register = resource_tracker.register
-        resource_tracker.register = lambda *_: None  # type: ignore[assignment]
+        resource_tracker.register = lambda *_: None
         try:
             return _Attached(name)
         finally:
@@ -223,7 +229,7 @@ def _in_shared_memory(parcel: _Parcel) -> Iterator[_Parcel]:
     segment = SharedMemory(create=True, size=max(1, end))
     try:
         for (start, stop), array in zip(spans, parcel.arrays, strict=True):
-            segment.buf[start:stop] = array
+            _room(segment)[start:stop] = array
         yield _Parcel(parcel.token, parcel.body, _Segment(segment.name, tuple(spans)))
     finally:
         segment.close()
@@ -369,22 +375,25 @@ def _dask(function: Callable[..., Any], shared: Any, workers: int | None, addres
     try:
         import dask
         import distributed
+        from distributed.comm.core import CommClosedError
     except ImportError:
         raise _missing("distributed") from None
+    local_cluster: Any = distributed.LocalCluster  # neither is typed
+    new_client: Any = distributed.Client
     parcel = _Parcel.of(function, shared)
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": True}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_named(distributed.KilledWorker, distributed.comm.CommClosedError, futures.CancelledError))
+        stack.enter_context(_named(distributed.KilledWorker, CommClosedError, futures.CancelledError))
         stack.enter_context(dask.config.set(settings))
         if address is None:
             parcel = stack.enter_context(_in_shared_memory(parcel))
             with _single_threaded():
-                cluster = distributed.LocalCluster(
+                cluster = local_cluster(
                     n_workers=workers or cpu_count(), threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
                     silence_logs=logging.CRITICAL,
                 )  # fmt: skip
             address = stack.enter_context(cluster).scheduler_address
-        client = stack.enter_context(distributed.Client(address, set_as_default=False))
+        client = stack.enter_context(new_client(address, set_as_default=False))
         chosen = sorted(client.scheduler_info(n_workers=-1)["workers"])[:workers]
         if not chosen:
             raise WorkerError(f"a Dask cluster needs a worker; the one at {address} has none", remedy="dask worker ADDRESS")

@@ -7,6 +7,7 @@ import pytest
 
 from mech_exo.performance import figures
 from mech_exo.performance.attribution import TRADE, by_exit_reason, trades_frame
+from mech_exo.performance.benchmark import rolling_beta
 from mech_exo.performance.drawdowns import max_drawdown
 from mech_exo.performance.periods import calendar_returns
 from mech_exo.performance.ratios import growth
@@ -62,7 +63,64 @@ def test_rolling_begins_when_a_year_is_full(sample):
 
 def test_waterfall_steps_add_up(sample):
     (steps,) = figures.costs_figure(sample.days).data
-    assert sum(steps.y[:4]) == pytest.approx(steps.y[4]) and steps.y[4] == pytest.approx(sample.metrics["net_pnl"])
+    assert sum(steps.x[:4]) == pytest.approx(steps.x[4]) and steps.x[4] == pytest.approx(sample.metrics["net_pnl"])
+
+
+def test_gross_and_net_end_at_the_metrics(sample):
+    net, gross = figures.gross_net_figure(sample.sessions, sample.days).data
+    assert net.y[-1] == pytest.approx(sample.metrics["net_pnl"], rel=1e-6)
+    assert gross.y[-1] == pytest.approx(sample.metrics["gross_pnl"], rel=1e-6)
+
+
+def test_turnover_by_month_adds_up_to_what_was_traded(sample):
+    (bars,) = figures.turnover_figure(sample.sessions, sample.days).data
+    months = sample.sessions.astype("datetime64[M]").astype(str)
+    for month, share in zip(bars.x, bars.y, strict=True):
+        mine = sample.days[months == month[:7]]
+        assert share == pytest.approx(mine["traded"].sum() / 2 / mine["nav"].mean())
+
+
+def test_sectors_are_thinned_to_closes_that_were_and_end_with_the_last_one():
+    dates = weekdays(1700)
+    weights = {"Energy": np.linspace(0.1, 0.3, 1700), "unknown": np.full(1700, 0.9), "Utilities": np.full(1700, 0.25)}
+    figure = figures.sectors_figure(dates, weights)
+    assert [line.name for line in figure.data] == ["Utilities", "Energy", "unknown"]
+    energy = figure.data[1]
+    assert len(energy.x) <= 500 and energy.x[-1] == str(dates[-1])
+    place = {str(day): row for row, day in enumerate(dates)}
+    assert list(energy.y) == pytest.approx([weights["Energy"][place[day]] for day in energy.x])
+
+
+def test_beta_is_the_third_panel_where_there_is_one(sample):
+    beta = rolling_beta(account_returns(sample.days), sample.benchmark)
+    figure = figures.rolling_figure(sample.sessions, sample.days, beta=beta)
+    assert len(figure.data) == 3 and figure.data[2].y == pytest.approx(beta, rel=1e-6, nan_ok=True)
+
+
+def test_bars_of_pnl_are_written_beside_and_coloured_by_sign():
+    bars, text = figures.pnl_figure(["a", "b", "c"], np.array([1234.5, 0.0, -99.6])).data
+    assert list(bars.marker.color) == ["#0072B2", "#D55E00", "#D55E00"] and list(text.text) == ["+1,234", "+0", "\u2212100"]
+    assert list(text.x) == [1234.5, 0.0, 0.0]
+
+
+def test_holding_shows_every_closed_trade(sample):
+    assert sum(len(part.x) for part in figures.holding_figure(sample.round_trips).data) == sample.metrics["trades"]
+
+
+def test_the_out_of_sample_curve_marks_its_windows():
+    dates, returns = weekdays(40), np.full(40, 0.01)
+    figure = figures.out_of_sample_figure(dates, returns, [str(dates[20])], np.full(40, 0.02))
+    mine, theirs = figure.data
+    assert mine.y[-1] == pytest.approx(100 * 1.01**40) and theirs.y[-1] == pytest.approx(100 * 1.02**39)
+    assert [shape.x0 for shape in figure.layout.shapes] == [str(dates[20])]
+
+
+def test_luck_shows_the_interval_and_what_luck_would_show():
+    figure = figures.luck_figure(0.9, 0.3, 1.5, 0.7)
+    (point,) = figure.data
+    assert point.x == (0.9,) and point.error_x.array[0] == pytest.approx(0.6) and point.error_x.arrayminus[0] == pytest.approx(0.6)
+    assert {note.text for note in figure.layout.annotations} == {"0", "goal 0.6", "luck 0.70"}
+    assert not figures.luck_figure(*[float("nan")] * 4).data
 
 
 def test_the_distribution_holds_every_closed_trade(sample):
@@ -71,7 +129,7 @@ def test_the_distribution_holds_every_closed_trade(sample):
 
 
 def test_exits_show_every_reason(sample):
-    (bars,) = figures.exits_figure(by_exit_reason(sample.trades)).data
+    bars, _ = figures.exits_figure(by_exit_reason(sample.trades)).data
     assert {name.split(" (")[0] for name in bars.y} == {"rebalance", "trailing stop"}
 
 
@@ -91,7 +149,9 @@ def test_strange_accounts_draw_without_an_error(nav):
     empty = np.zeros(0, TRADE)
     drawn = [
         figures.equity_figure(dates, days, np.full(len(nav), np.nan)), figures.underwater_figure(dates, days), figures.rolling_figure(dates, days),
-        figures.exposure_figure(dates, days), figures.costs_figure(days), figures.trades_figure(empty),
+        figures.exposure_figure(dates, days), figures.costs_figure(days), figures.trades_figure(empty), figures.holding_figure(empty),
+        figures.turnover_figure(dates, days), figures.gross_net_figure(dates, days), figures.sectors_figure(dates, {}),
+        figures.out_of_sample_figure(dates, account_returns(days), []), figures.windows_figure([], np.empty(0), np.empty(0), "sharpe"),
         figures.exits_figure(by_exit_reason(trades_frame(empty, dates, ()))), figures.monthly_figure(calendar_returns(dates, account_returns(days))),
     ]  # fmt: skip
     assert all(figure.to_json() for figure in drawn)

@@ -117,23 +117,28 @@ def gross_net_figure(sessions: Dates, records: Records) -> go.Figure:
 
 
 def pnl_figure(names: list[str], pnl: Floats) -> go.Figure:
-    """P&L in USD, a bar a name, in the order given from the top; gains blue, losses vermillion."""
+    """P&L in USD, a bar a name, in the order given from the top; gains blue, losses vermillion.
+
+    The figure of a gain stands right of its bar, that of a loss right of the axis: on a narrow screen it would stand on the names.
+    """
     figure = blank(top=10, height=70 + 27 * max(1, len(names)), left=8)
-    look = {"marker": {"color": [BLUE if value > 0.0 else VERMILLION for value in pnl]}, "textposition": "auto", "textangle": 0}
-    shown = "%{y}: %{text} USD<extra></extra>"
-    figure.add_bar(x=pnl, y=names, orientation="h", text=signed(pnl), hovertemplate=shown, cliponaxis=False, **look)
+    colours = [BLUE if value > 0.0 else VERMILLION for value in pnl]
+    text = signed(pnl)
+    shown = "%{y}: %{customdata} USD<extra></extra>"
+    figure.add_bar(x=pnl, y=names, orientation="h", marker={"color": colours}, customdata=text, hovertemplate=shown)
+    beside = {"x": np.fmax(0.0, pnl), "y": names, "text": text, "mode": "text", "textposition": "middle right"}
+    figure.add_scatter(**beside, hoverinfo="skip", cliponaxis=False)
     axis = {"tickformat": USD, "tickangle": 0, "nticks": 6, "title": {"text": "USD", "font": {"size": 12}}, "range": _reach(pnl)}
     names_axis = {"autorange": "reversed", "showgrid": False, "ticksuffix": " ", "type": "category"}
     figure.update_layout(xaxis=axis, yaxis=names_axis, showlegend=False)
     return figure
 
 
-
 def _reach(pnl: Floats) -> list[float] | None:
-    """The ends of an axis of bars, with room left of losses for their figures: on a narrow screen they would stand on the names."""
+    """The ends of an axis of bars, with room at the right for the figures beside them."""
     known = pnl[np.isfinite(pnl)]
     if not len(known) or not known.any():
         return None
     low, high = min(0.0, float(known.min())), max(0.0, float(known.max()))
     span = high - low
-    return [low - 0.24 * span if low < 0.0 else 0.0, high + 0.04 * span if high > 0.0 else 0.0]
+    return [low - 0.03 * span if low < 0.0 else 0.0, high + 0.28 * span]

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const PAPER = { wide: 664, half: 312, letters: 10 };  // CSS pixels on A4
-  const low = (height) => Math.round(height > 260 ? 0.72 * height : 0.86 * height);
+  const MANY = 6;  // lines that need a legend of several rows
+  const low = (plot, height) => Math.round(plot.data.length > MANY ? height : height > 260 ? 0.72 * height : 0.86 * height);
   const still = { displayModeBar: false, responsive: true };
   const plots = [...document.querySelectorAll(".plot")];
   const heights = new Map(plots.map((plot) => [plot, plot.clientHeight]));
@@ -9,6 +10,11 @@
   const draw = (plot) => {
     const { data, layout } = JSON.parse(document.querySelector(`script[data-for="${plot.id}"]`).textContent);
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;  // a finger scrolls the page, it does not zoom
+    if (plot.clientWidth < 480 && data.length > MANY) {
+      layout.height += 16 * data.length;  // a row of the legend each
+      plot.style.height = `${layout.height}px`;
+      heights.set(plot, layout.height);
+    }
     Plotly.newPlot(plot, data, layout, still);
   };
   const waiting = [...plots];
@@ -32,7 +38,7 @@
   addEventListener("beforeprint", () => {
     waiting.splice(0).forEach(draw);
     for (const plot of plots) {
-      const height = low(heights.get(plot));
+      const height = low(plot, heights.get(plot));
       const width = plot.parentElement.classList.contains("wide") ? PAPER.wide : PAPER.half;
       plot.style.height = `${height}px`;
       Plotly.relayout(plot, { autosize: false, width, height, "font.size": PAPER.letters });
