@@ -78,7 +78,7 @@ class CrossValidationResult:
     trials
         Each candidate once, on the whole period, for the ledger.
     warnings
-        What a reader must know.
+        What a reader must know: whatever was said of every block played.
     """
 
     sessions: np.ndarray
@@ -130,8 +130,8 @@ class CrossValidationResult:
 
     @functools.cached_property
     def parameters(self) -> pl.DataFrame:
-        """How steady the choices were over the splits; see :func:`mech_exo.backtest.walk_result.parameter_table`."""
-        return parameter_table([one.choice for one in self.splits])
+        """How steady the choices were over the splits, without a drift, as they have no order; see :func:`parameter_table`."""
+        return parameter_table([one.choice for one in self.splits]).drop("drift")
 
     @property
     def stability(self) -> dict[str, float]:
@@ -140,7 +140,7 @@ class CrossValidationResult:
 
     def plot(self) -> go.Figure:
         """The paths, as a Plotly figure."""
-        from mech_exo.performance.walk_figures import paths_figure
+        from mech_exo.performance.figures import paths_figure
 
         return paths_figure(self.sessions, self.paths, self.sharpes)
 
@@ -246,15 +246,15 @@ class CombinatorialPurgedCV:
         )
 
     def _parts(self, bounds: tuple[Rows, ...], splits: tuple[Split, ...], progress: Progress | None) -> tuple[Parts, tuple[str, ...]]:
-        """Every block and every group under every candidate, each played once, and what was said of them."""
+        """Every block and every group under every candidate, each played once, and what was said of all of them."""
         blocks = sorted({*bounds, *(block for split in splits for block in split.train)})
         keys = list(itertools.product(range(len(self.candidates)), blocks))
         items = [(self.candidates[number], rows) for number, rows in keys]
         fitting = Fitting(self.market, Objective(self.objective), self.grid)
         where: dict[str, Any] = {"backend": self.backend, "workers": self.workers, "address": self.address, "progress": progress}
         done = parallel.map(part, items, shared=fitting, **where)
-        said = dict.fromkeys(text for _, texts in done for text in texts)
-        return dict(zip(keys, (returns for returns, _ in done), strict=True)), tuple(said)
+        said = tuple(text for text in done[0][1] if all(text in texts for _, texts in done))
+        return dict(zip(keys, (returns for returns, _ in done), strict=True)), said
 
     def _value(self, number: int, blocks: tuple[Rows, ...], parts: Parts) -> float:
         return float(of_returns(np.concatenate([parts[number, rows] for rows in blocks]))[self.objective])

@@ -34,9 +34,11 @@ FREE = "params"
 """The one mapping of the configuration whose keys are not spelt out before: a factor's own parameters."""
 LOWER_IS_BETTER = frozenset(
     {
-        "max_drawdown", "max_drawdown_12m", "drawdown", "longest_drawdown_sessions", "volatility_ann", "sharpe_standard_error",
-        "commission", "slippage", "borrow", "total_costs", "cost_share", "turnover_ann", "worst_trade_loss", "tracking_error_ann",
-        "stop_outs", "unfilled",
+        "max_drawdown", "max_drawdown_12m", "drawdown", "longest_drawdown_sessions", "volatility_ann", "gross_volatility_ann",
+        "sharpe_standard_error", "sharpe_robust_error", "commission", "slippage", "borrow", "total_costs", "cost_share", "cost_drag_ann",
+        "turnover_ann", "worst_trade_loss", "tracking_error_ann", "alpha_error_ann", "beta_error", "down_capture", "stop_outs", "unfilled",
+        "value_at_risk_95", "value_at_risk_99", "value_at_risk_95_gaussian", "value_at_risk_95_cornish_fisher", "expected_shortfall_95",
+        "expected_shortfall_99", "expected_shortfall_95_gaussian", "expected_shortfall_95_cornish_fisher",
     }
 )  # fmt: skip
 """Metrics of which the smallest is chosen."""

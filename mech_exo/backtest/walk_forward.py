@@ -39,7 +39,7 @@ class WalkForwardEvaluator:
 
     Each window's training part is played with every candidate, the best by the objective is chosen, and that one alone is played on
     the test part. A training part is played on a panel that ends with it, so nothing after it can reach the choice.
-    Every part begins in cash.
+    Every part begins in cash: it pays for building its positions, and a drawdown limit forgets the fall before it.
 
     Parameters
     ----------

@@ -129,10 +129,10 @@ class WalkForwardResult:
 
         252 sessions a year, risk-free 0, NaN unknown.
         """
-        from mech_exo.performance.metrics import YEAR, of_returns
+        from mech_exo.performance.metrics import YEAR, all_of_returns
 
         _, returns = self.returns
-        return {"sessions": len(returns), "years": len(returns) / YEAR, **of_returns(returns)}
+        return {"sessions": len(returns), "years": len(returns) / YEAR, **all_of_returns(returns)}
 
     @functools.cached_property
     def table(self) -> pl.DataFrame:
@@ -174,8 +174,9 @@ class WalkForwardResult:
 
     @property
     def degradation(self) -> Line:
-        """Does the objective in sample foretell the objective out of sample?"""
-        return line(self._objectives)
+        """Does the objective in sample foretell the one out of sample? A last test part under half as long as the others is left out."""
+        lengths = np.array([len(step.result.sessions) for step in self.steps])
+        return line(self._objectives[2 * lengths >= lengths.max()])
 
     @functools.cached_property
     def _objectives(self) -> np.ndarray:
@@ -207,13 +208,17 @@ class WalkForwardResult:
         )
 
     def plot(self) -> go.Figure:
-        """The stitched curve over the objective in and out of sample by window, as a Plotly figure."""
-        from mech_exo.performance.walk_figures import walk_forward_figure
+        """Growth of 100 over the stitched test parts, as a Plotly figure."""
+        from mech_exo.performance.figures import out_of_sample_figure
 
-        sessions, returns = self.returns
-        starts = np.array([step.result.sessions[0] for step in self.steps])
+        return out_of_sample_figure(*self.returns, [str(step.result.sessions[0]) for step in self.steps])
+
+    def plot_windows(self) -> go.Figure:
+        """The objective of each window, where it chose and where it was judged, as a Plotly figure."""
+        from mech_exo.performance.figures import windows_figure
+
         before, after = self._objectives.T
-        return walk_forward_figure(sessions, returns, starts, before, after, self.objective)
+        return windows_figure([str(step.result.sessions[0]) for step in self.steps], before, after, self.objective)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a machine wants to know, plain values."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
+    from mech_exo.backtest.walk_result import WalkForwardResult
     from mech_exo.performance.kpi import Kpi, KpiReport
     from mech_exo.performance.overfitting import OverfittingReport
 
@@ -176,12 +177,14 @@ def luck(workspace: Workspace, result: BacktestResult) -> OverfittingReport:
     return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
 
 
-def write_report(result: BacktestResult, place: Path, overfitting: OverfittingReport | None = None) -> Path:
+def write_report(
+    result: BacktestResult, place: Path, overfitting: OverfittingReport | None = None, walk_forward: WalkForwardResult | None = None
+) -> Path:
     """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
     try:
-        return write_tearsheet(result, place, overfitting=overfitting)
+        return write_tearsheet(result, place, overfitting=overfitting, walk_forward=walk_forward)
     except OSError as error:
         raise UserError(
             f"the report must be writable; {place}: {error.strerror}", remedy="--report FILE.html names another place"

@@ -15,12 +15,20 @@ from mech_exo.cli import home
 from mech_exo.cli.choices import AddressOption, BackendOption, SetOption, WorkersOption, grid
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.cli.tables import number
+from mech_exo.cli.walk_tables import (
+    INLINE,
+    choices_table,
+    metric_words,
+    metrics_table,
+    parameters_table,
+    percent,
+    splits_table,
+    windows_table,
+)
 from mech_exo.domain.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
-    from rich.table import Table
 
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CrossValidationResult
@@ -30,11 +38,9 @@ if TYPE_CHECKING:
 StartOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")]
 EndOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")]
 ObjectiveOption = Annotated[str, typer.Option(metavar="METRIC", help="What chooses in training: the best of this metric.")]
-HEADLINES = (("sharpe", "Sharpe (risk-free 0)", 1), ("cagr", "CAGR", 100), ("volatility_ann", "Volatility (annual)", 100),
-             ("max_drawdown", "Max drawdown", 100), ("total_return", "Total return", 100))  # fmt: skip
 Search = Literal["grid", "optuna"]
-HELD, FAINT = 0.5, 0.0
-"""Slopes of out-of-sample on in-sample objectives: from the first on what was found held, below the second it misled."""
+HELD, REVERSED = 0.5, -0.25
+"""Slopes of out-of-sample on in-sample objectives: from the first on what was found held, up to the second it misled."""
 
 
 def walk_forward(
@@ -55,6 +61,7 @@ def walk_forward(
     backend: BackendOption = "threads",
     workers: WorkersOption = None,
     address: AddressOption = None,
+    report: Annotated[Path | None, typer.Option(help="HTML tear sheet: the strategy as configured beside this evaluation.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose parameters on the past, judge them on what follows, move on.
@@ -78,8 +85,10 @@ def walk_forward(
     with bar("Windows" if search == "optuna" else "Candidates", quiet=as_json) as tick:
         result = evaluator.run(_day(start), _day(end), progress=tick)
     record(workspace, result.trials)
-    kept = keep(workspace, result.id, result.as_dict())
-    emit(result.as_dict() | {"kept": str(kept)}, as_json, lambda to: render(to, result, kept))
+    kept = {"kept": keep(workspace, result.id, result.as_dict())}
+    if report is not None:
+        kept["report"] = write_page(workspace, result, report)
+    emit(result.as_dict() | kept, as_json, lambda to: render(to, result, kept))
 
 
 def cross_validate(
@@ -137,9 +146,8 @@ def record(workspace: Workspace, trials: tuple[Trial, ...]) -> None:
     from mech_exo.execution.ledger import Ledger
 
     workspace.ledger_path.parent.mkdir(parents=True, exist_ok=True)
-    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger, ledger.transaction():
-        for trial in trials:
-            ledger.record_trial(trial)
+    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger:
+        ledger.record_trials(trials)
 
 
 def keep(workspace: Workspace, name: str, body: dict[str, Any]) -> Path:
@@ -153,23 +161,40 @@ def keep(workspace: Workspace, name: str, body: dict[str, Any]) -> Path:
     return write_text(workspace.home / "data" / "walk_forward" / f"{name}.json", text)
 
 
-def render(to: Console, result: WalkForwardResult, kept: Path) -> None:
+def write_page(workspace: Workspace, result: WalkForwardResult, place: Path) -> Path:
+    """The tear sheet of the strategy as it is configured over the judged sessions, with the evaluation; that run is saved and counts too.
+
+    Raises UserError when the report cannot be written.
+    """
+    from mech_exo.cli.backtest import backtester, luck, record_trial, write_report
+
+    sessions, _ = result.returns
+    run = backtester(workspace).run(sessions[0].astype(object), sessions[-1].astype(object))
+    record_trial(workspace, run)
+    run.save(workspace.runs / run.run_id)
+    return write_report(run, place, luck(workspace, run), result)
+
+
+def render(to: Console, result: WalkForwardResult, kept: dict[str, Path]) -> None:
     """A walk-forward for a person."""
     sessions, _ = result.returns
     to.print(f"\n[bold]Walk-forward[/] · judged {sessions[0]} to {sessions[-1]} · {_count(len(result.steps), 'window')} · {result.id}")
     for warning in result.warnings:
         to.print(f"[yellow]⚠ {warning}[/]")
     to.print(windows_table(result))
+    if len(result.steps[0].chosen) > INLINE:
+        to.print(choices_table(result))
     to.print(parameters_table(result.parameters, "windows"))
     to.print(metrics_table(result.metrics))
     for sentence in conclusions(result):
         to.print(sentence)
-    to.print(f"Kept: {kept}", highlight=False, soft_wrap=True)
+    for name, place in kept.items():
+        to.print(f"{name.capitalize()}: {place}", highlight=False, soft_wrap=True)
 
 
 def conclusions(result: WalkForwardResult) -> tuple[str, ...]:
     """What it means, in plain words."""
-    name = _metric(result.objective)
+    name = metric_words(result.objective)
     inside = float(sum(step.in_sample for step in result.steps) / len(result.steps))
     after = result.metrics.get(result.objective)
     counted = _count(len(result.trials), "candidate")
@@ -177,86 +202,32 @@ def conclusions(result: WalkForwardResult) -> tuple[str, ...]:
         f"{counted} played in training and counted in the ledger as trials; at most {result.candidates} in one window.",
         f"In training the chosen ones had a mean {name} of {number(inside)}; all judged sessions together have {number(after)}.",
         f"Walk-forward efficiency (CAGR afterwards / CAGR in training): {number(result.efficiency)}.",
-        foretold(result.degradation),
+        foretold(result.degradation, len(result.steps)),
+        "Each test part begins in cash and at a new peak: a drawdown limit forgets the fall before it. A book that goes on does not.",
     )
 
 
-def foretold(line: Line) -> str:
+def foretold(line: Line, windows: int) -> str:
     """Whether a better training part meant a better test part."""
     if math.isnan(line.slope):
         return "Too few windows, or too alike, to tell whether a better training part meant a better one afterwards."
-    said = "held afterwards" if line.slope >= HELD else "told little about afterwards" if line.slope > FAINT else "was followed by worse"
-    return f"A better training part {said}: slope {line.slope:.2f} of out of sample on in sample over {line.windows} windows."
-
-
-def windows_table(result: WalkForwardResult) -> Table:
-    """A row per window."""
-    from rich.table import Table
-
-    keys = [key for key, _ in result.steps[0].chosen]
-    heads = ("Chosen on", "Judged on", *map(_leaf, keys), "In sample", "Out of sample", "CAGR in", "CAGR out", "Trades", "Drawdown")
-    table = Table(*heads, title=f"Windows, {_metric(result.objective)} in and out of sample", title_justify="left")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for row in result.table.iter_rows(named=True):
-        figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
-        table.add_row(
-            _span(row["train_start"], row["train_end"]), _span(row["test_start"], row["test_end"]), *(row[key] for key in keys),
-            *map(number, figures), _percent(row["cagr_in_sample"]), _percent(row["cagr_out_of_sample"]), str(row["trades"]),
-            _percent(row["max_drawdown"]),
-        )  # fmt: skip
-    return table
-
-
-def parameters_table(parameters: pl.DataFrame, of: str) -> Table:
-    """How steady each parameter was."""
-    from rich.table import Table
-
-    heads = ("Parameter", "Most frequent", f"Share of {of}", "Distinct", "Mean ± deviation", "Drift")
-    table = Table(*heads, title="Stability", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in parameters.iter_rows(named=True):
-        mean, drift = row["mean"], row["drift"]
-        spread = "" if mean is None else f"{mean:.4g} ± {number(row['deviation'])}"
-        shown = "" if mean is None else number(drift, 3)
-        table.add_row(row["parameter"], row["most_frequent"], f"{row['share']:.0%}", str(row["distinct"]), spread, shown)
-    return table
-
-
-def metrics_table(metrics: dict[str, float]) -> Table:
-    """The stitched curve's figures."""
-    from rich.table import Table
-
-    table = Table("Out of sample, stitched", "Value")
-    table.columns[1].justify = "right"
-    for name, label, scale in HEADLINES:
-        table.add_row(label, number(metrics[name]) if scale == 1 else _percent(metrics[name]))
-    return table
+    said = "held afterwards" if line.slope >= HELD else "told little about afterwards" if line.slope > REVERSED else "was followed by worse"
+    counted = f"{line.windows} windows" + ("" if line.windows == windows else f" ({windows - line.windows} too short or unknown)")
+    return f"A better training part {said}: slope {line.slope:.2f} of out of sample on in sample over {counted}."
 
 
 def render_paths(to: Console, result: CrossValidationResult) -> None:
     """A cross-validation for a person."""
-    from rich.table import Table
-
-    spread, name = result.distribution, _metric(result.objective)
+    spread = result.distribution
     to.print(f"\n[bold]Cross-validation[/] · {result.sessions[0]} to {result.sessions[-1]} · {_count(len(result.splits), 'split')}, "
              f"{_count(len(result.paths), 'path')}")  # fmt: skip
     for warning in result.warnings:
         to.print(f"[yellow]⚠ {warning}[/]")
-    keys = [key for key, _ in result.splits[0].choice]
-    heads = ("Groups that judge", *map(_leaf, keys), "In sample", "Out of sample")
-    table = Table(*heads, title=f"Splits, {name} in and out of sample", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in result.table.iter_rows(named=True):
-        figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
-        table.add_row(row["test_groups"], *(row[key] for key in keys), *map(number, figures))
-    to.print(table)
+    to.print(splits_table(result))
     to.print(parameters_table(result.parameters, "splits"))
     to.print("Sharpe ratio of the paths, each wholly out of sample: " + ", ".join(number(value) for value in sorted(result.sharpes)))
     to.print(f"Mean {number(spread['mean'])}, deviation {number(spread['deviation'])}, lowest {number(spread['lowest'])}, "
-             f"highest {number(spread['highest'])}; not above 0: {_percent(spread['share_not_above_0'], 0)} of the paths.")  # fmt: skip
+             f"highest {number(spread['highest'])}; not above 0: {percent(spread['share_not_above_0'], 0)} of the paths.")  # fmt: skip
     to.print(f"{_count(len(result.trials), 'candidate')} counted in the ledger as trials.")
 
 
@@ -264,26 +235,6 @@ def _no_range_in_a_grid(space: dict[str, Any], search: str) -> None:
     ranges = [key for key, values in space.items() if isinstance(values, tuple)]
     if ranges and search == "grid":
         raise InputError(f"a grid needs its values one by one; {ranges[0]} is a range", remedy="V1,V2,V3 or --search optuna")
-
-
-def _leaf(key: str) -> str:
-    """The part of a key that tells it from its neighbours."""
-    parts = key.split(".")
-    return parts[-1] if parts[-1] not in ("weight", "direction") else ".".join(parts[-2:])
-
-
-def _metric(name: str) -> str:
-    """A metric as it is written in a sentence."""
-    people = {"sharpe": "Sharpe ratio", "sortino": "Sortino ratio", "calmar": "Calmar ratio", "cagr": "CAGR"}
-    return people.get(name, name.replace("_", " "))
-
-
-def _span(first: date, last: date) -> str:
-    return f"{first} – {last}"
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "unknown" if value is None or not math.isfinite(value) else f"{value:.{digits}%}"
 
 
 def _count(many: int, what: str) -> str:

@@ -60,12 +60,12 @@ if TYPE_CHECKING:
     from mech_exo.kernels.records import Bars
 
 __all__ = [
-    "YEAR", "BatchMetrics", "account_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns", "calmar", "capacity",
-    "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk",
-    "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_account", "of_returns", "omega", "opening_nav",
-    "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe",
-    "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino",
-    "summary", "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann",
+    "YEAR", "BatchMetrics", "account_returns", "all_of_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns",
+    "calmar", "capacity", "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure",
+    "gaussian_risk", "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_account", "of_returns", "omega",
+    "opening_nav", "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return",
+    "rolling_sharpe", "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error",
+    "sortino", "summary", "tail_ratio", "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann",
     "volatility_ann", "worst_loss",
 ]  # fmt: skip
 
@@ -111,7 +111,7 @@ def summary(
     returns = account_returns(days)
     basis: dict[str, float | int] = {"sessions_per_year": YEAR, "risk_free": risk_free}
     figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR} | basis
-    figures |= of_returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns) | _calendar(sessions, returns)
+    figures |= all_of_returns(returns, risk_free) | _calendar(sessions, returns)
     figures |= of_account(days) | _gross(days, returns, risk_free) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
     figures["capacity_usd"] = math.nan if events is None or bars is None else capacity(days, events, bars).nav
@@ -144,6 +144,11 @@ def of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int
         "best_session": float(returns.max()) if len(returns) else math.nan,
         "worst_session": float(returns.min()) if len(returns) else math.nan,
     }
+
+
+def all_of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int]:
+    """Every figure of :func:`summary` that needs nothing but session returns ``(T,)``; NaN unknown."""
+    return of_returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns)
 
 
 def _certainty(returns: Floats, risk_free: float) -> dict[str, float | int]:

@@ -33,11 +33,11 @@ PRICES = ("open", "high", "low", "close")
 def market(seed: int, sessions: int, symbols: int, drift: float, volatility: float = 0.01) -> BarPanel:
     """Geometric random walks whose daily drifts are spread evenly over ``[-drift, drift]``, the last symbol rising most.
 
-    With a ``drift`` of 0 this is pure noise: no rule can be better than another but by luck.
+    With a ``drift`` of 0 this is pure noise: the mean return of every name is 0, and no rule can be better than another but by luck.
     """
     chance = np.random.default_rng(seed)
     drifts = np.linspace(-drift, drift, symbols)
-    steps = drifts + volatility * chance.standard_normal((sessions, symbols))
+    steps = drifts - volatility**2 / 2.0 + volatility * chance.standard_normal((sessions, symbols))
     close = 50.0 * np.exp(np.cumsum(steps, axis=0))
     begin = np.vstack([np.full((1, symbols), 50.0), close[:-1]])
     bars = {"open": begin, "high": np.maximum(begin, close), "low": np.minimum(begin, close), "close": close, "volume": np.full((sessions, symbols), 1e6)}
@@ -66,7 +66,7 @@ def short_sighted(window: int = 5, top: int = 3, every: int = 5) -> Config:
 def spoilt(panel: BarPanel, first: int, last: int) -> BarPanel:
     """The panel with other prices in rows ``[first, last)``: each name grows by its own factor, and nothing else changes."""
     bars = {name: np.array(getattr(panel, name)) for name in (*PRICES, "volume", "split_ratio", "dividend")}
-    wild = np.linspace(1.5, 4.0, panel.shape[1])[::-1] ** np.sin(np.arange(last - first))[:, None]
+    wild = np.linspace(1.05, 1.4, panel.shape[1])[::-1] ** np.sin(np.arange(last - first))[:, None]
     for name in PRICES:
         bars[name][first:last] *= wild
     return BarPanel.from_arrays(panel.sessions, panel.symbols, bars)
