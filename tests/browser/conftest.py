@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,18 @@ from tests.conftest import IN_CI
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-sync")  # fmt: skip
+
+
+DRAWN = "[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))"
+PATIENCE = 120.0
+
+
+def until(page, expression: str) -> None:
+    """Wait until JavaScript is true; Playwright's own waiting compiles text inside the page, which the page's policy forbids."""
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        page.wait_for_timeout(50)
 
 
 @dataclass
@@ -59,7 +72,7 @@ def opened(chromium):
         page.on("request", lambda request: heard.asked.append(request.url) if request.url != path.as_uri() else None)
         page.goto(path.as_uri())
         if charts:
-            page.wait_for_function("[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg'))", timeout=120_000)
+            until(page, DRAWN)
         yield page, heard
         context.close()
 

@@ -13,6 +13,7 @@ from mech_exo.reporting.pdf import write_pdf
 from mech_exo.reporting.tearsheet import write_tearsheet
 from mech_exo.reporting.text import money, percent, ratio, whole
 from mech_exo.reporting.wording import verdict_line
+from tests.browser.conftest import until
 from tests.conftest import IN_CI
 from tests.reporting.sample import Sample
 from tests.reporting.walked import Walked
@@ -96,8 +97,8 @@ def test_the_keyboard_reaches_the_report_the_contents_and_the_axis(opened, path)
         assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
         page.get_by_role("link", name="Returns").focus()
         page.keyboard.press("Enter")
-        page.wait_for_function("Math.abs(document.getElementById('returns').getBoundingClientRect().top) < 60")
-        page.wait_for_function("document.querySelector('.toc [aria-current]')?.textContent === 'Returns'")
+        until(page, "Math.abs(document.getElementById('returns').getBoundingClientRect().top) < 60")
+        until(page, "document.querySelector('.toc [aria-current]')?.textContent === 'Returns'")
         log = page.locator("#returns button", has_text="Log")
         log.focus()
         page.keyboard.press("Enter")
@@ -130,7 +131,7 @@ def test_after_printing_the_charts_are_as_wide_as_before(opened, path):
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert set(page.evaluate(widths)) == {664, 312}
         page.evaluate("dispatchEvent(new Event('afterprint'))")
-        page.wait_for_function(f"JSON.stringify({widths}) === '{str(before).replace(' ', '')}'")
+        until(page, f"JSON.stringify({widths}) === '{str(before).replace(' ', '')}'")
 
 
 @pytest.fixture(scope="module")
