@@ -69,7 +69,7 @@ def test_the_wheel_carries_templates_and_types_but_no_keys(repository: Path, tmp
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, check=True, capture_output=True)
     wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
     inside = set(wheel.namelist())
-    expected = {f"mech_exo/templates/{name}.yml" for name in ("strategy", "risk_limits", "factors", "data", "api_keys")}
+    expected = {f"mech_exo/templates/{name}.yml" for name in ("strategy", "risk_limits", "factors", "data", "research", "api_keys")}
     assert expected | {"mech_exo/py.typed", "mech_exo/cli/__main__.py"} <= inside
     assert [name for name in inside if "local" in name] == []
     assert "local" not in subprocess.run(["tar", "tzf", str(next(tmp_path.glob("*.tar.gz")))], capture_output=True, text=True, check=True).stdout

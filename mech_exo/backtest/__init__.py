@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mech_exo.backtest.comparison import compare
+    from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
     from mech_exo.decision.strategy import Strategy, shares
     from mech_exo.utils.settings import CostModel
 
-__all__ = ["BacktestResult", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "compare", "shares"]
+__all__ = [
+    "BacktestResult", "CombinatorialPurgedCV", "CostModel", "EventBacktester", "Strategy", "WalkForwardEvaluator", "compare", "shares",
+]  # fmt: skip
 
 _HOMES = {
     "BacktestResult": "mech_exo.backtest.result",
+    "CombinatorialPurgedCV": "mech_exo.backtest.cross_validation",
     "CostModel": "mech_exo.utils.settings",
     "EventBacktester": "mech_exo.backtest.engine",
     "WalkForwardEvaluator": "mech_exo.backtest.walk_forward",

@@ -2,109 +2,44 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-import numpy as np
-from pydantic import ValidationError
-
-from mech_exo.backtest.engine import EventBacktester
 from mech_exo.backtest.result import BacktestResult
-from mech_exo.domain.errors import ConfigError, InputError, MissingDataError
+from mech_exo.backtest.search import (
+    Choice,
+    Fitting,
+    Grid,
+    Market,
+    Objective,
+    Tried,
+    attempt,
+    best,
+    changed,
+    choices,
+    corners,
+    study,
+)
+from mech_exo.backtest.walk_result import Step, WalkForwardResult
+from mech_exo.backtest.windows import Lengths, Window, whole
+from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.utils import parallel
 from mech_exo.utils.settings import Config
 
-if TYPE_CHECKING:
-    import polars as pl
+__all__ = ["Choice", "Step", "WalkForwardEvaluator", "WalkForwardResult", "Window", "changed"]
 
-Choice = tuple[tuple[str, Any], ...]
-"""One candidate: ``(dotted key, value)`` pairs in the order of the grid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One step: rows of the panel, half-open. ``test`` begins ``embargo`` sessions after ``train`` ends."""
-
-    train: tuple[int, int]
-    test: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """What a window chose on its training part and how that did afterwards."""
-
-    window: Window
-    chosen: Choice
-    in_sample: float
-    result: BacktestResult
-
-
-@dataclass(frozen=True, eq=False)
-class WalkForwardResult:
-    """Every step; everything below is out of sample unless it says otherwise.
-
-    ``objective`` is the metric that chose, ``candidates`` how many were tried in each window: the number of trials that an
-    honest reading of the in-sample figures must allow for.
-    """
-
-    steps: tuple[Step, ...]
-    objective: str
-    candidates: int
-
-    @functools.cached_property
-    def returns(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sessions ``(T,)`` and time-weighted returns ``(T,)`` of the test parts, stitched.
-
-        Each test part begins in cash and pays for building its positions.
-        """
-        from mech_exo.performance.trading import account_returns
-
-        days = [step.result.sessions for step in self.steps]
-        return np.concatenate(days), np.concatenate([account_returns(step.result.days) for step in self.steps])
-
-    @functools.cached_property
-    def metrics(self) -> dict[str, float]:
-        """Out-of-sample total_return, cagr, volatility_ann, sharpe and max_drawdown; 252 sessions a year, risk-free 0, NaN unknown."""
-        from mech_exo.performance import metrics
-
-        _, returns = self.returns
-        growth = metrics.growth(returns)
-        return {
-            "total_return": metrics.total_return(returns),
-            "cagr": metrics.cagr(returns),
-            "volatility_ann": metrics.volatility_ann(returns),
-            "sharpe": metrics.sharpe(returns),
-            "max_drawdown": metrics.max_drawdown(growth),
-        }
-
-    @functools.cached_property
-    def table(self) -> pl.DataFrame:
-        """A row per window: its dates, what it chose, the objective in and out of sample."""
-        import polars as pl
-
-        rows = []
-        for step in self.steps:
-            sessions = step.result.sessions
-            chosen = {key: str(value) for key, value in step.chosen}
-            outside = step.result.metrics[self.objective]
-            rows.append({"test_start": sessions[0].astype(object), "test_end": sessions[-1].astype(object), **chosen,
-                         f"{self.objective}_in_sample": step.in_sample, f"{self.objective}_out_of_sample": outside})  # fmt: skip
-        return pl.DataFrame(rows)
-
-    @property
-    def stability(self) -> dict[str, float]:
-        """Per parameter, the share of windows that chose its most frequent value: 1 = always the same."""
-        chosen = [dict(step.chosen) for step in self.steps]
-        return {key: max(Counter(str(one[key]) for one in chosen).values()) / len(chosen) for key, _ in self.steps[0].chosen}
+Search = Literal["grid", "optuna"]
+Progress = Callable[[int, int], None]
 
 
 class WalkForwardEvaluator:
     """Refits a configured strategy window by window and stitches what came after.
+
+    Each window's training part is played with every candidate, the best by the objective is chosen, and that one alone is played on
+    the test part. A training part is played on a panel that ends with it, so nothing after it can reach the choice.
+    Every part begins in cash.
 
     Parameters
     ----------
@@ -113,22 +48,41 @@ class WalkForwardEvaluator:
     config
         The strategy; the grid changes single keys of it.
     grid
-        Dotted keys and their candidates, e.g. ``{"strategy.selection.top": (20, 30)}``.
+        Dotted keys and their candidates, e.g. ``{"strategy.selection.top": (20, 30)}``; weights of factors are keys too
+        (``factors.technical.momentum_12_1.weight``). With ``search="optuna"`` a tuple of two numbers is the range between them,
+        whole numbers or fractions, and a list names its values one by one.
     train, test
         Sessions of each part.
     step
-        Sessions from one window to the next; default ``test``, so that every session is judged once.
+        Sessions from one window to the next; default ``test``, so that every session is judged once; never fewer.
+    purge
+        Sessions at the **end of the training part** that the objective does not see. The training backtest stops before them, so
+        with a purge at least as long as positions are held, nothing that was counted in training is still open when the test
+        begins. The test part stays where it is.
     embargo
-        Sessions left out between the parts, so that what was learnt cannot overlap what is judged (López de Prado 2018, ch. 7).
+        Sessions **between** the parts that neither of them plays: the test part begins that much later. Factors in the test part read the
+        bars of purged and embargoed sessions as history, as live trading would.
+
+        In López de Prado (2018), "Advances in Financial Machine Learning", ch. 7.4, purging drops training observations whose labels
+        overlap the test part, and the embargo drops training observations right **after** a test part, because they still remember it. In
+        a walk-forward nothing is trained after its own test part, so what is left of the embargo is the gap before it; the other
+        one is at work in :class:`mech_exo.backtest.cross_validation.CombinatorialPurgedCV`.
     anchored
         True: every training part begins with the first session; False: it rolls.
     objective
-        Metric of the training part that is maximised.
+        Metric of the training part, or a function of its :class:`BacktestResult`, that is maximised (a drawdown, a cost or a volatility
+        is minimised).
+    minimum_trades
+        Closed round trips a candidate needs in a training part to be eligible there.
+    search, trials, seed
+        ``"grid"`` tries every combination; ``"optuna"`` tries ``trials`` per window, led by what it met before. Equal seeds, equal trials.
+    backend, workers, address
+        Where candidates run: see :func:`mech_exo.utils.parallel.map`. The result does not depend on it.
 
     Raises
     ------
     InputError
-        A length is not a whole number in its range, or parts of successive windows would be judged twice.
+        A length is not a whole number in its range, parts of successive windows would be judged twice, or the objective is no metric.
     ConfigError
         The grid names an unknown key or a value outside its range.
     """
@@ -137,95 +91,73 @@ class WalkForwardEvaluator:
         self,
         panel: BarPanel,
         config: Config,
-        grid: Mapping[str, Sequence[Any]],
+        grid: Grid,
         *,
         train: int = 756,
         test: int = 252,
         step: int | None = None,
         embargo: int = 0,
+        purge: int = 0,
         anchored: bool = False,
-        objective: str = "sharpe",
+        objective: str | Callable[[BacktestResult], float] = "sharpe",
+        minimum_trades: int = 0,
+        search: Search = "grid",
+        trials: int = 50,
+        seed: int = 0,
         universe: Universe | None = None,
         warnings: tuple[str, ...] | None = None,
+        backend: str = "serial",
+        workers: int | None = None,
+        address: str | None = None,
     ) -> None:
-        for name, value, least in (("train", train, 2), ("test", test, 1), ("step", step or test, test), ("embargo", embargo, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} must be a whole number of sessions, at least {least}; got {value}")
-        if not grid or not all(len(values) for values in grid.values()):
-            raise InputError("the grid needs at least one key with at least one value")
-        self.panel, self.universe, self.warnings = panel, universe, warnings
-        self.train, self.test, self.step, self.embargo, self.anchored = train, test, step or test, embargo, anchored
-        self.objective = objective
-        self.candidates = tuple((choice, changed(config, choice)) for choice in _choices(grid))
+        if search not in ("grid", "optuna"):
+            raise InputError(f"search must be grid or optuna; got {search!r}")
+        whole("trials", trials, 1, "trials")
+        whole("seed", seed, 0, "steps")
+        self.panel, self.config, self.grid = panel, config, grid
+        self.universe, self.warnings = universe, warnings
+        self.lengths = Lengths(train, test, step, embargo, purge, anchored)
+        self.objective = Objective(objective, minimum_trades)
+        self.search, self.trials, self.seed = search, trials, seed
+        self.backend = backend
+        self.workers, self.address = workers, address
+        self.candidates = tuple(choices(grid) if search == "grid" else corners(grid))
+        for choice in self.candidates:
+            changed(config, choice)
 
     def windows(self, start: date | None = None, end: date | None = None) -> tuple[Window, ...]:
         """The windows of ``[start, end]``; the last test part may be shorter. Raises InputError when not even one fits."""
-        first, last = self.panel.rows_between(start, end)
-        found = []
-        begin = first
-        while begin + self.train + self.embargo < last:
-            edge = begin + self.train
-            judged = edge + self.embargo
-            found.append(Window((first if self.anchored else begin, edge), (judged, min(judged + self.test, last))))
-            begin += self.step
-        if not found:
-            raise InputError(
-                f"the period must hold a training part and more: over {self.train + self.embargo} sessions; it has {last - first}"
-            )
-        return tuple(found)
+        return self.lengths.windows(*self.panel.rows_between(start, end))
 
-    def run(self, start: date | None = None, end: date | None = None) -> WalkForwardResult:
-        """Choose and judge, window by window.
+    def run(self, start: date | None = None, end: date | None = None, *, progress: Progress | None = None) -> WalkForwardResult:
+        """Choose and judge, window by window; ``progress(done, total)`` counts candidates of a grid, windows of a study.
 
         Raises MissingDataError when a training part gives no candidate a value of the objective.
         """
-        steps = tuple(self._step(window) for window in self.windows(start, end))
-        return WalkForwardResult(steps, self.objective, len(self.candidates))
+        windows = self.windows(start, end)
+        market = Market(self.panel, self.universe, self.warnings, self.config, {})
+        hashes = {window.train[1]: market.data_hash(window.train[1]) for window in windows}
+        fitting = Fitting(Market(self.panel, self.universe, self.warnings, self.config, hashes), self.objective, self.grid, self.trials)
+        tried = self._tried(fitting, windows, progress)
+        return WalkForwardResult(tuple(self._step(market, *pair) for pair in zip(windows, tried, strict=True)), self.objective)
 
-    def _step(self, window: Window) -> Step:
-        values = [self._value(self._play(config, window.train)) for _, config in self.candidates]
-        known = [value for value in values if not np.isnan(value)]
-        if not known:
+    def _tried(self, fitting: Fitting, windows: tuple[Window, ...], progress: Progress | None) -> list[tuple[Tried, ...]]:
+        """Every candidate of every window; nothing of a test part is looked at."""
+        where: dict[str, Any] = {"backend": self.backend, "workers": self.workers, "address": self.address, "progress": progress}
+        if self.search == "optuna":
+            seeds = [(window.train, self.seed + number) for number, window in enumerate(windows)]
+            return parallel.map(study, seeds, shared=fitting, **where)
+        items = [(choice, window.train) for window in windows for choice in self.candidates]
+        flat, each = parallel.map(attempt, items, shared=fitting, **where), len(self.candidates)
+        return [tuple(flat[first : first + each]) for first in range(0, len(flat), each)]
+
+    def _step(self, market: Market, window: Window, tried: tuple[Tried, ...]) -> Step:
+        place = best([one.value for one in tried], self.objective.sign)
+        if place is None:
             span = f"{self.panel.sessions[window.train[0]]} to {self.panel.sessions[window.train[1] - 1]}"
-            raise MissingDataError(f"training needs a {self.objective}; no candidate has one from {span}", remedy="train longer or later")
-        best = values.index(max(known))
-        chosen, config = self.candidates[best]
-        return Step(window, chosen, values[best], self._play(config, window.test))
-
-    def _value(self, result: BacktestResult) -> float:
-        if self.objective not in result.metrics:
-            known = ", ".join(sorted(result.metrics))
-            raise InputError(f"the objective must be a metric; got {self.objective!r}", remedy=f"one of {known}")
-        value = result.metrics[self.objective]
-        return float("nan") if value is None else float(value)
-
-    def _play(self, config: Config, rows: tuple[int, int]) -> BacktestResult:
-        """The sessions of one part; the engine sees no row after it."""
-        cut = self.panel.rows(0, rows[1])
-        universe = None if self.universe is None else self.universe.rows(0, rows[1])
-        engine = EventBacktester(cut, config, universe=universe, warnings=self.warnings)
-        return engine.run(cut.sessions[rows[0]].astype(object), cut.sessions[-1].astype(object))
-
-
-def changed(config: Config, choice: Choice) -> Config:
-    """``config`` with single keys changed and checked anew. Raises ConfigError for an unknown key or a value out of range."""
-    body: dict[str, Any] = config.model_dump()
-    for key, value in choice:
-        *path, leaf = key.split(".")
-        place: Any = body
-        for name in path:
-            place = place.get(name) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or leaf not in place:
-            raise ConfigError(f"a grid changes keys of the configuration; {key!r} is none", remedy="e.g. strategy.selection.top")
-        place[leaf] = value
-    try:
-        return Config.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {first['msg']}; got {first['input']!r}") from None
-
-
-def _choices(grid: Mapping[str, Sequence[Any]]) -> Iterator[Choice]:
-    for values in itertools.product(*grid.values()):
-        yield tuple(zip(grid, values, strict=True))
+            least = f" and {self.objective.minimum_trades} closed round trips" if self.objective.minimum_trades else ""
+            raise MissingDataError(
+                f"training needs a {self.objective.name}{least}; no candidate has that from {span}", remedy="train longer or later"
+            )
+        train = (self.panel.sessions[window.train[0]].astype(object), self.panel.sessions[window.train[1] - 1].astype(object))
+        return Step(window, train, tried, place, market.play(tried[place].choice, window.test))

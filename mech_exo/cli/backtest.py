@@ -11,6 +11,7 @@ import typer
 
 from mech_exo.cli import home, runs
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.cli.walk_forward import cross_validate, walk_forward
 from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.result import BacktestResult
+    from mech_exo.backtest.walk_result import WalkForwardResult
     from mech_exo.performance.kpi import Kpi, KpiReport
     from mech_exo.performance.overfitting import OverfittingReport
 
 PATIENCE = 60.0
 """Seconds to wait for a night that is writing the ledger."""
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
+app.command("walk-forward")(walk_forward)
+app.command("cross-validate")(cross_validate)
 
 HEADLINES = (
     ("final_equity", "Final equity", "usd"),
@@ -162,12 +166,14 @@ def luck(workspace: Workspace, result: BacktestResult) -> OverfittingReport:
     return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
 
 
-def write_report(result: BacktestResult, place: Path, overfitting: OverfittingReport | None = None) -> Path:
+def write_report(
+    result: BacktestResult, place: Path, overfitting: OverfittingReport | None = None, walk_forward: WalkForwardResult | None = None
+) -> Path:
     """Write the tear sheet and return where. Raises UserError when the folder cannot be written."""
     from mech_exo.reporting.tearsheet import write_tearsheet
 
     try:
-        return write_tearsheet(result, place, overfitting=overfitting)
+        return write_tearsheet(result, place, overfitting=overfitting, walk_forward=walk_forward)
     except OSError as error:
         raise UserError(
             f"the report must be writable; {place}: {error.strerror}", remedy="--report FILE.html names another place"

@@ -17,6 +17,7 @@ from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Bars
 from mech_exo.risk.rules import drawdown, risk_state
+from mech_exo.utils.config import deciding
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +88,8 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
 
 
 def config_json(strategy: Strategy) -> str:
-    """The configuration without secrets, canonical."""
-    return json.dumps(strategy.config.model_dump(mode="json", exclude={"keys"}), sort_keys=True, separators=(",", ":"))
+    """What decides of the configuration, canonical."""
+    return json.dumps(deciding(strategy.config), sort_keys=True, separators=(",", ":"))
 
 
 def watch(known: Known, desk: Desk, strategy: Strategy, *, halted: bool = False) -> None:

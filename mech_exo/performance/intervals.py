@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mech_exo.kernels.statistics import resampled_drawdowns, resampled_sums
 from mech_exo.performance.bootstrap import stationary_rows
 from mech_exo.performance.ratios import YEAR, Floats, sharpe, sharpe_robust_error
 
@@ -55,9 +57,7 @@ def drawdown_interval(returns: Floats) -> Interval:
     """
     if len(returns) < 2 * BLOCK or not np.isfinite(returns).all():
         return Interval(math.nan, math.nan, BOOTSTRAP)
-    value = np.cumprod(1.0 + returns[_resampled(len(returns))], axis=1)
-    peak = np.maximum(np.maximum.accumulate(value, axis=1), 1.0)
-    low, high = np.quantile((1.0 - value / peak).max(axis=1), [0.025, 0.975])
+    low, high = np.quantile(resampled_drawdowns(returns, _resampled(len(returns))), [0.025, 0.975])
     return Interval(float(low), float(high), BOOTSTRAP)
 
 
@@ -69,14 +69,15 @@ def share_interval(part: Floats, whole: Floats) -> Interval:
     """
     if len(part) < 2 * BLOCK or not np.isfinite(part + whole).all():
         return Interval(math.nan, math.nan, BOOTSTRAP)
-    rows = _resampled(len(part))
-    above, below = part[rows].sum(axis=1), whole[rows].sum(axis=1)
+    above, below = resampled_sums(part, whole, _resampled(len(part))).T
     shares = np.where(below > 0.0, above / np.where(below > 0.0, below, 1.0), math.inf)
     low, high = np.quantile(shares, [0.025, 0.975], method="higher")
     return Interval(float(low), float(high), BOOTSTRAP) if math.isfinite(high) else Interval(math.nan, math.nan, BOOTSTRAP)
 
 
+@functools.lru_cache(maxsize=2)
 def _resampled(sessions: int) -> NDArray[np.int64]:
+    """``(DRAWS, sessions)`` rows: the same for every record of that length, so a sweep draws them once."""
     return stationary_rows(sessions, BLOCK, DRAWS, np.random.Generator(np.random.PCG64(SEED)))
 
 

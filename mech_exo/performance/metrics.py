@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.performance import ratios, trading
+from mech_exo.performance.batch import BatchMetrics, batch_metrics
 from mech_exo.performance.benchmark import capture, regression, rolling_alpha, rolling_beta
 from mech_exo.performance.crises import crisis_table
 from mech_exo.performance.drawdowns import calmar, drawdown_series, drawdown_table, max_drawdown, trailing_drawdown
@@ -56,12 +57,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "YEAR", "account_returns", "annualisation_factor", "cagr", "calendar_returns", "calmar", "capture", "cornish_fisher_risk", "costs",
-    "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk", "gross_returns", "growth", "historical_risk",
-    "hit_rate", "max_drawdown", "omega", "opening_nav", "probabilistic_sharpe", "regression", "rolling_alpha", "rolling_beta",
-    "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino", "rolling_volatility", "sharpe", "sharpe_interval",
-    "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary", "tail_ratio", "time_weighted_returns", "total_return",
-    "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
+    "YEAR", "BatchMetrics", "account_returns", "all_of_returns", "annualisation_factor", "batch_metrics", "cagr", "calendar_returns",
+    "calmar", "capture", "cornish_fisher_risk", "costs", "crisis_table", "drawdown_series", "drawdown_table", "exposure", "gaussian_risk",
+    "gross_returns", "growth", "historical_risk", "hit_rate", "max_drawdown", "of_returns", "omega", "opening_nav", "probabilistic_sharpe",
+    "regression", "rolling_alpha", "rolling_beta", "rolling_max_drawdown", "rolling_return", "rolling_sharpe", "rolling_sortino",
+    "rolling_volatility", "sharpe", "sharpe_interval", "sharpe_robust_error", "sharpe_standard_error", "sortino", "summary", "tail_ratio",
+    "time_weighted_returns", "total_return", "trade_statistics", "trailing_drawdown", "turnover_ann", "volatility_ann", "worst_loss",
 ]  # fmt: skip
 
 Value = float | int | None
@@ -102,7 +103,7 @@ def summary(
     returns = account_returns(days)
     basis: dict[str, float | int] = {"sessions_per_year": YEAR, "risk_free": risk_free}
     figures: dict[str, float | int] = {"sessions": len(sessions), "years": len(sessions) / YEAR} | basis
-    figures |= _returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns) | _calendar(sessions, returns)
+    figures |= all_of_returns(returns, risk_free) | _calendar(sessions, returns)
     figures |= _account(days) | _gross(days, returns, risk_free) | _trades(trades)
     figures |= _against(returns, benchmark, risk_free)
     counts = None if events is None else trading.activity(events)
@@ -112,7 +113,8 @@ def summary(
     return out
 
 
-def _returns(returns: Floats, risk_free: float) -> dict[str, float | int]:
+def of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int]:
+    """Every figure that needs nothing but session returns ``(T,)``; NaN unknown."""
     value = growth(returns)
     falls = drawdown_table(value, len(value))
     known = len(returns) > 0 and bool(np.isfinite(value).all())
@@ -133,6 +135,11 @@ def _returns(returns: Floats, risk_free: float) -> dict[str, float | int]:
         "best_session": float(returns.max()) if len(returns) else math.nan,
         "worst_session": float(returns.min()) if len(returns) else math.nan,
     }
+
+
+def all_of_returns(returns: Floats, risk_free: float = 0.0) -> dict[str, float | int]:
+    """Every figure of :func:`summary` that needs nothing but session returns ``(T,)``; NaN unknown."""
+    return of_returns(returns, risk_free) | _certainty(returns, risk_free) | _tails(returns)
 
 
 def _certainty(returns: Floats, risk_free: float) -> dict[str, float | int]:

@@ -167,4 +167,6 @@ def _moment(values: Floats, order: int) -> float:
     if len(values) < order or not deviation(values) > NOISE:
         return math.nan
     centred = values - values.mean()
-    return float((centred**order).mean() / (centred**2).mean() ** (order / 2))
+    squares = centred * centred
+    powers = squares * (centred if order == 3 else squares)
+    return float(powers.mean() / squares.mean() ** (order / 2))

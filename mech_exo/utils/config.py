@@ -1,7 +1,7 @@
 """The configuration of one workspace: YAML files in, one frozen :class:`~mech_exo.utils.settings.Config` out.
 
-``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml`` and ``api_keys.yml``, the last overridden
-key by key by ``api_keys_local.yml``, which only its owner may read.
+``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml``, ``research.yml`` and ``api_keys.yml``,
+the last overridden key by key by ``api_keys_local.yml``, which only its owner may read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from mech_exo.domain.errors import ConfigError
 from mech_exo.utils import log
 from mech_exo.utils.config_errors import explain
-from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
+from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, ResearchConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
@@ -30,7 +30,12 @@ FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "risk": ("risk_limits.yml", RiskLimits),
     "factors": ("factors.yml", FactorsConfig),
     "data": ("data.yml", DataConfig),
+    "research": ("research.yml", ResearchConfig),
 }
+NEWER = {"research"}
+"""Files a workspace made before them lacks: absent means every default."""
+NOT_DECIDING = {"keys", "research"}
+"""Parts that change no decision: not hashed, not recorded with one."""
 KEYS_FILE = "api_keys.yml"
 LOCAL_KEYS_FILE = "api_keys_local.yml"
 OTHERS_BITS = stat.S_IRWXG | stat.S_IRWXO
@@ -64,7 +69,7 @@ def load(home: Path) -> Config:
     parts: dict[str, BaseModel] = {}
     mistakes: list[ConfigError] = []
     readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder)}
-    readers.update({name: partial(_file, folder / file, model) for name, (file, model) in FILES.items()})
+    readers.update({name: partial(_file, folder / file, model, name in NEWER) for name, (file, model) in FILES.items()})
     for name, reader in readers.items():
         try:
             parts[name] = reader()
@@ -77,10 +82,14 @@ def load(home: Path) -> Config:
 
 
 def config_hash(config: Config) -> str:
-    """Hash of everything but the keys: 64 bits as 16 hex digits of SHA-256 over JSON with sorted keys and floats by ``repr``."""
-    everything = config.model_dump(mode="json", exclude={"keys"})
-    text = json.dumps(everything, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Hash of what decides: 64 bits as 16 hex digits of SHA-256 over JSON with sorted keys and floats by ``repr``."""
+    text = json.dumps(deciding(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The configuration as plain JSON values without the parts that change no decision."""
+    return config.model_dump(mode="json", exclude=NOT_DECIDING)
 
 
 def effective(config: Config) -> str:
@@ -103,7 +112,9 @@ def validated(path: Path, model: type[M], values: Mapping[str, Any], *, secret: 
         raise ConfigError(explain(path, model, error, secret=secret)) from None
 
 
-def _file(path: Path, model: type[M]) -> M:
+def _file(path: Path, model: type[M], newer: bool = False) -> M:
+    if newer and not path.exists():
+        return model()
     if not path.exists():
         remedy = f"exo init --missing {path.parent.parent}"
         raise ConfigError(f"a workspace must hold config/{path.name}; {path} does not exist", remedy=remedy)

@@ -8,6 +8,7 @@ views of the very same memory. Only a cluster at an address (other machines) get
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import sys
@@ -32,7 +33,7 @@ ALIGNMENT = 64
 """Bytes: a cache line, and what vector instructions like."""
 AHEAD = 4
 """Items handed out per worker: enough to keep it busy, few enough to stop soon."""
-SINGLE = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")}
+SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 """One thread in each worker: W workers with W threads each would only wait for one another."""
 
 
@@ -204,7 +205,7 @@ def _attach(name: str) -> SharedMemory:
     """Open a segment without becoming its owner: only who made it may remove it (Python 3.13 has ``track=False`` for that)."""
     with _attaching:
         register = resource_tracker.register
-        resource_tracker.register = lambda name, rtype: None  # type: ignore[assignment]
+        resource_tracker.register = lambda *_: None  # type: ignore[assignment]
         try:
             return _Attached(name)
         finally:
@@ -293,7 +294,7 @@ def _named(*dead: type[BaseException]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _threads(function: Callable[..., Any], shared: Any, workers: int | None, address: str | None) -> Iterator[tuple[Submit, int]]:
+def _threads(function: Callable[..., Any], shared: Any, workers: int | None, _: str | None) -> Iterator[tuple[Submit, int]]:
     size = workers or cpu_count()
     pool = futures.ThreadPoolExecutor(size, thread_name_prefix="mech_exo")
     try:
@@ -303,7 +304,7 @@ def _threads(function: Callable[..., Any], shared: Any, workers: int | None, add
 
 
 @contextlib.contextmanager
-def _processes(function: Callable[..., Any], shared: Any, workers: int | None, address: str | None) -> Iterator[tuple[Submit, int]]:
+def _processes(function: Callable[..., Any], shared: Any, workers: int | None, _: str | None) -> Iterator[tuple[Submit, int]]:
     """Spawned, never forked: a fork copies the locks of threads that it does not copy."""
     size = workers or cpu_count()
     with _named(futures.BrokenExecutor), _in_shared_memory(_Parcel.of(function, shared)) as parcel:
@@ -325,37 +326,42 @@ def _processes(function: Callable[..., Any], shared: Any, workers: int | None, a
 
 
 @contextlib.contextmanager
-def _ray(function: Callable[..., Any], shared: Any, workers: int | None, address: str | None) -> Iterator[tuple[Submit, int]]:
+def running_ray(workers: int | None, address: str | None) -> Iterator[Any]:
+    """The module ``ray``, joined to the cluster at ``address`` or to one of this machine's; one that runs already is left as it is."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # its own 30 s are too few on a busy machine
         import ray
     except ImportError:
         raise _missing("ray") from None
-    import logging
-
-    import numpy as np
-
-    parcel = _Parcel.of(function, shared)
-    ours = not ray.is_initialized()
-    if ours:
-        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-        with _single_threaded():
-            if address is None:
-                ray.init(num_cpus=workers or cpu_count(), include_dashboard=False, **quiet)
-            else:
-                ray.init(address=address, **quiet)
+    if ray.is_initialized():
+        yield ray
+        return
+    where = address or "on this machine"
+    chosen = {"address": address} if address else {"num_cpus": workers or cpu_count(), "include_dashboard": False}
     try:
-        with _named(ray.exceptions.RayError):
-            size = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            arrays = ray.put([np.frombuffer(array, np.uint8) for array in parcel.arrays])
-            body = ray.put(parcel.body)
-            task = ray.remote(num_cpus=1, max_retries=0)(_perform_posted)
-            yield lambda item: task.remote(parcel.token, body, arrays, item).future(), size
+        with _single_threaded():
+            ray.init(**chosen, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray raises bare ones
+        ray.shutdown()
+        raise WorkerError(f"Ray must start or be reachable; {where}: {error}", remedy="try again, or --backend threads") from error
+    try:
+        yield ray
     finally:
-        if ours:
-            ray.shutdown()
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _ray(function: Callable[..., Any], shared: Any, workers: int | None, address: str | None) -> Iterator[tuple[Submit, int]]:
+    parcel = _Parcel.of(function, shared)
+    with running_ray(workers, address) as ray, _named(ray.exceptions.RayError):
+        import numpy as np
+
+        size = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        arrays = ray.put([np.frombuffer(array, np.uint8) for array in parcel.arrays])
+        body = ray.put(parcel.body)
+        task = ray.remote(num_cpus=1, max_retries=0)(_perform_posted)
+        yield lambda item: task.remote(parcel.token, body, arrays, item).future(), size
 
 
 @contextlib.contextmanager
@@ -375,11 +381,13 @@ def _dask(function: Callable[..., Any], shared: Any, workers: int | None, addres
             with _single_threaded():
                 cluster = distributed.LocalCluster(
                     n_workers=workers or cpu_count(), threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                    silence_logs=50,
+                    silence_logs=logging.CRITICAL,
                 )  # fmt: skip
             address = stack.enter_context(cluster).scheduler_address
         client = stack.enter_context(distributed.Client(address, set_as_default=False))
         chosen = sorted(client.scheduler_info(n_workers=-1)["workers"])[:workers]
+        if not chosen:
+            raise WorkerError(f"a Dask cluster needs a worker; the one at {address} has none", remedy="dask worker ADDRESS")
         posted = client.scatter(parcel, broadcast=True, hash=False)
         pool = client.get_executor(pure=False, workers=chosen)
         yield lambda item: pool.submit(_perform, posted, item), len(chosen)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from mech_exo.domain.errors import ConfigError
+from mech_exo.domain.errors import ConfigError, cut
 
 PLAIN = (
     ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
@@ -90,6 +90,19 @@ def read(path: Path, *, secret: bool = False) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping of keys to values; got a {'list' if isinstance(document, list) else 'single value'}")
     return document
+
+
+def items(text: str) -> list[Any]:
+    """``text`` as the inside of a YAML list, for the command line: ``10, 20`` or ``null, 0.1`` or ``equal_weight``.
+
+    Raises ConfigError when that is no plain YAML.
+    """
+    try:
+        found = yaml.load(f"[{text}]", Loader=_Loader)  # noqa: S506 - a SafeLoader made stricter
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise ConfigError(f"values must be plain YAML; {cut(text)!r}: {problem}", remedy="e.g. 10,20,30 or null,0.1") from None
+    return list(found)
 
 
 def _complaint(path: Path, error: yaml.YAMLError, secret: bool) -> str:

@@ -38,13 +38,9 @@ def nothing_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A Ray that runs already, for all but the test of starting one: a start takes seconds."""
-    import ray
-
-    os.environ["RAY_raylet_start_wait_time_s"] = "120"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=50)
-    yield
-    ray.shutdown()
+    """Started once, as ``map`` starts it: half a dozen Python processes take their time."""
+    with parallel.running_ray(2, None):
+        yield
 
 
 @pytest.fixture
@@ -56,7 +52,8 @@ def running(request: pytest.FixtureRequest, backend: str) -> str:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's and Dask's own sockets
 @pytest.mark.parametrize("backend", ALL)
-def test_order_results_progress_and_one_copy_of_the_array(backend: str) -> None:
+def test_order_results_progress_and_one_copy_of_the_array(running: str) -> None:
+    backend = running
     array = np.arange(24 * 50_000, dtype=np.float64).reshape(24, 50_000)
     told: list[tuple[int, int]] = []
     shared = {"array": array, "text": "said"}

@@ -15,7 +15,17 @@ from mech_exo.domain.errors import ConfigError
 from mech_exo.utils import config as configuration
 from mech_exo.utils import log
 from mech_exo.utils.config_errors import allowed, key_paths
-from mech_exo.utils.settings import Config, DataConfig, Direction, FactorsConfig, RiskLimits, SizingRules, StopRules, StrategyConfig
+from mech_exo.utils.settings import (
+    Config,
+    DataConfig,
+    Direction,
+    FactorsConfig,
+    ResearchConfig,
+    RiskLimits,
+    SizingRules,
+    StopRules,
+    StrategyConfig,
+)
 
 CANARY = "canary-7f3a9c51-must-not-be-seen"
 
@@ -66,6 +76,8 @@ WRONG = {
     "an alias": ("risk_limits.yml", "a: &x 1\nb: *x", r"line 1: anchors and aliases"),
     "too deep": ("risk_limits.yml", "[" * 5000, r"nested too deeply"),
     "a key that is no word": ("risk_limits.yml", "? [a]\n: 1", r"a key must be one word"),
+    "an odd number of blocks": ("research.yml", "overfitting: {blocks: 7}", r"overfitting\.blocks: must be one of 2, 4, 6, .*got 7"),
+    "percent for a probability": ("research.yml", "promotion: {max_pbo: 20}", r"promotion\.max_pbo: .*got 20 .*0\.2 is 20 %"),
     "a ticker that looks like a boolean": ("data.yml", "symbols: [AAPL, TRUE]", r"symbols\.1: must be text; got true \(write texts .* quotes\)"),
     "another calendar": ("data.yml", "calendar: XLON", r"calendar: must be XNYS; got 'XLON'"),
 }
@@ -107,6 +119,11 @@ def test_a_missing_file_says_how_to_restore_it(file: str, workspace: Path) -> No
         configuration.load(workspace)
 
 
+def test_a_workspace_from_before_research_has_its_defaults(workspace: Path) -> None:
+    (workspace / "config" / "research.yml").unlink()
+    assert configuration.load(workspace).research == ResearchConfig()
+
+
 def test_bytes_that_are_no_text_are_refused(workspace: Path) -> None:
     (workspace / "config" / "data.yml").write_bytes(b"benchmark: \xff\xfe")
     with pytest.raises(ConfigError, match=r"data\.yml: must be UTF-8"):
@@ -133,11 +150,12 @@ def test_the_templates_say_exactly_the_defaults(workspace: Path) -> None:
     assert loaded.strategy == StrategyConfig()
     assert loaded.risk == RiskLimits()
     assert loaded.data == DataConfig()
+    assert loaded.research == ResearchConfig()
     assert loaded.keys == Config().keys
     assert loaded.factors.scoring == FactorsConfig.model_validate({"technical": {"x": {"weight": 1, "direction": "mean_revert"}}}).scoring
 
 
-@pytest.mark.parametrize("file", ["strategy.yml", "risk_limits.yml", "data.yml", "api_keys.yml"])
+@pytest.mark.parametrize("file", ["strategy.yml", "risk_limits.yml", "data.yml", "research.yml", "api_keys.yml"])
 def test_the_templates_name_every_key(file: str, repository: Path) -> None:
     from mech_exo.utils.settings import ApiKeys
     from mech_exo.utils.strict_yaml import read
@@ -174,10 +192,11 @@ def test_a_file_may_leave_out_what_is_default(workspace: Path) -> None:
     assert risk.position_sizing == RiskLimits().position_sizing
 
 
-def test_the_hash_covers_every_file_but_not_the_keys(workspace: Path) -> None:
+def test_the_hash_covers_every_file_that_decides(workspace: Path) -> None:
     before = configuration.config_hash(configuration.load(workspace))
     assert re.fullmatch(r"[0-9a-f]{16}", before)
     write(workspace, "api_keys_local.yml", f"finnhub: {{api_key: {CANARY}}}")
+    write(workspace, "research.yml", "promotion: {min_trades: 7}")
     assert configuration.config_hash(configuration.load(workspace)) == before
     seen = {before}
     changes = {

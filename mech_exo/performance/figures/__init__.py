@@ -11,13 +11,14 @@ from mech_exo.performance.figures.book import (
     sectors_figure,
     turnover_figure,
 )
+from mech_exo.performance.figures.paths import paths_figure
 from mech_exo.performance.figures.returns import equity_figure, monthly_figure, rolling_figure, underwater_figure
 from mech_exo.performance.figures.style import FEW_SESSIONS
 from mech_exo.performance.figures.trades import exits_figure, holding_figure, trades_figure
 from mech_exo.performance.figures.trials import luck_figure, out_of_sample_figure, windows_figure
 
 __all__ = [
-    "FEW_SESSIONS", "costs_figure", "equity_figure", "exits_figure", "exposure_figure", "gross_net_figure", "holding_figure", "luck_figure",
-    "monthly_figure", "out_of_sample_figure", "pnl_figure", "rolling_figure", "sectors_figure", "trades_figure", "turnover_figure",
-    "underwater_figure", "windows_figure",
+    "FEW_SESSIONS", "costs_figure", "equity_figure", "exits_figure", "exposure_figure", "gross_net_figure", "holding_figure",
+    "luck_figure", "monthly_figure", "out_of_sample_figure", "paths_figure", "pnl_figure", "rolling_figure", "sectors_figure",
+    "trades_figure", "turnover_figure", "underwater_figure", "windows_figure",
 ]

@@ -1,0 +1,311 @@
+"""``exo backtest walk-forward`` and ``exo backtest cross-validate``: what choosing on the past would have brought afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mech_exo.cli import home
+from mech_exo.cli.choices import AddressOption, BackendOption, SetOption, WorkersOption, grid
+from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.cli.tables import number
+from mech_exo.domain.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+    from rich.table import Table
+
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.cross_validation import CrossValidationResult
+    from mech_exo.backtest.walk_result import Line, WalkForwardResult
+    from mech_exo.execution.rows import Trial
+
+StartOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")]
+EndOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")]
+ObjectiveOption = Annotated[str, typer.Option(metavar="METRIC", help="What chooses in training: the best of this metric.")]
+HEADLINES = (("sharpe", "Sharpe (risk-free 0)", 1), ("cagr", "CAGR", 100), ("volatility_ann", "Volatility (annual)", 100),
+             ("max_drawdown", "Max drawdown", 100), ("total_return", "Total return", 100))  # fmt: skip
+Search = Literal["grid", "optuna"]
+HELD, FAINT = 0.5, 0.0
+"""Slopes of out-of-sample on in-sample objectives: from the first on what was found held, below the second it misled."""
+
+
+def walk_forward(
+    sets: SetOption,
+    start: StartOption = None,
+    end: EndOption = None,
+    train: Annotated[int, typer.Option(help="Sessions that choose.")] = 756,
+    test: Annotated[int, typer.Option(help="Sessions that judge.")] = 252,
+    step: Annotated[int | None, typer.Option(help="Sessions to the next window; default as many as judge.")] = None,
+    embargo: Annotated[int, typer.Option(help="Sessions between the two parts that neither plays.")] = 0,
+    purge: Annotated[int, typer.Option(help="Last sessions of the training part that do not count; as long as positions are held.")] = 0,
+    anchored: Annotated[bool, typer.Option("--anchored", help="Every training part begins with the first session; else it rolls.")] = False,
+    search: Annotated[Search, typer.Option(help="grid: every combination; optuna: a guided search.")] = "grid",
+    trials: Annotated[int, typer.Option(help="Candidates of each window with --search optuna.")] = 50,
+    seed: Annotated[int, typer.Option(help="Of --search optuna: the same seed tries the same.")] = 0,
+    objective: ObjectiveOption = "sharpe",
+    minimum_trades: Annotated[int, typer.Option(help="Closed round trips a candidate needs in training.")] = 0,
+    backend: BackendOption = "threads",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    report: Annotated[Path | None, typer.Option(help="HTML tear sheet: the strategy as configured beside this evaluation.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose parameters on the past, judge them on what follows, move on.
+
+    Only the judged sessions are shown as the result. Every candidate of every window is counted in the ledger.
+
+    Example: exo backtest walk-forward --set strategy.selection.top=20,30,40 --train 756 --test 252 --purge 21
+    """
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.walk_forward import WalkForwardEvaluator
+
+    workspace = Workspace.open(home())
+    space = grid(sets)
+    _no_range_in_a_grid(space, search)
+    known = workspace.known()
+    evaluator = WalkForwardEvaluator(
+        known.panel, workspace.config, space, train=train, test=test, step=step, embargo=embargo, purge=purge, anchored=anchored,
+        objective=objective, minimum_trades=minimum_trades, search=search, trials=trials, seed=seed, universe=known.universe,
+        warnings=known.warnings, backend=backend, workers=workers, address=address,
+    )  # fmt: skip
+    with bar("Windows" if search == "optuna" else "Candidates", quiet=as_json) as tick:
+        result = evaluator.run(_day(start), _day(end), progress=tick)
+    record(workspace, result.trials)
+    kept = {"kept": keep(workspace, result.id, result.as_dict())}
+    if report is not None:
+        kept["report"] = write_page(workspace, result, report)
+    emit(result.as_dict() | kept, as_json, lambda to: render(to, result, kept))
+
+
+def cross_validate(
+    sets: SetOption,
+    start: StartOption = None,
+    end: EndOption = None,
+    groups: Annotated[int, typer.Option(help="Neighbouring periods the history is divided into.")] = 6,
+    test_groups: Annotated[int, typer.Option(help="How many of them judge at a time.")] = 2,
+    embargo: Annotated[int, typer.Option(help="Sessions after a judging group that do not train.")] = 0,
+    purge: Annotated[int, typer.Option(help="Sessions before a judging group that do not train.")] = 0,
+    objective: ObjectiveOption = "sharpe",
+    backend: BackendOption = "threads",
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Combinatorial purged cross-validation: every choice of judging periods, and the spread of the Sharpe ratio.
+
+    Every candidate is counted in the ledger once.
+
+    Example: exo backtest cross-validate --set strategy.selection.top=20,30,40 --groups 6 --test-groups 2 --purge 21 --embargo 21
+    """
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
+
+    workspace = Workspace.open(home())
+    space = grid(sets)
+    _no_range_in_a_grid(space, "grid")
+    known = workspace.known()
+    evaluator = CombinatorialPurgedCV(
+        known.panel, workspace.config, space, groups=groups, test_groups=test_groups, purge=purge, embargo=embargo, objective=objective,
+        universe=known.universe, warnings=known.warnings, backend=backend, workers=workers, address=address,
+    )  # fmt: skip
+    with bar("Blocks", quiet=as_json) as tick:
+        result = evaluator.run(_day(start), _day(end), progress=tick)
+    record(workspace, result.trials)
+    emit(result.as_dict(), as_json, lambda to: render_paths(to, result))
+
+
+@contextmanager
+def bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
+    with Progress(*columns, console=console(), disable=quiet, transient=True) as shown:
+        task = shown.add_task(name, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def record(workspace: Workspace, trials: tuple[Trial, ...]) -> None:
+    """Count all of them or none."""
+    from mech_exo.cli.backtest import PATIENCE
+    from mech_exo.execution.ledger import Ledger
+
+    workspace.ledger_path.parent.mkdir(parents=True, exist_ok=True)
+    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger:
+        ledger.record_trials(trials)
+
+
+def keep(workspace: Workspace, name: str, body: dict[str, Any]) -> Path:
+    """The evaluation as JSON under data/walk_forward, so that a later report can show it; wholly there or not at all."""
+    import json
+
+    from mech_exo.cli.output import plain
+    from mech_exo.utils.durable import write_text
+
+    text = json.dumps(plain(body), allow_nan=False, ensure_ascii=False)
+    return write_text(workspace.home / "data" / "walk_forward" / f"{name}.json", text)
+
+
+def write_page(workspace: Workspace, result: WalkForwardResult, place: Path) -> Path:
+    """The tear sheet of the strategy as it is configured over the judged sessions, with the evaluation; that run is saved and counts too.
+
+    Raises UserError when the report cannot be written.
+    """
+    from mech_exo.cli.backtest import backtester, luck, record_trial, write_report
+
+    sessions, _ = result.returns
+    run = backtester(workspace).run(sessions[0].astype(object), sessions[-1].astype(object))
+    record_trial(workspace, run)
+    run.save(workspace.runs / run.run_id)
+    return write_report(run, place, luck(workspace, run), result)
+
+
+def render(to: Console, result: WalkForwardResult, kept: dict[str, Path]) -> None:
+    """A walk-forward for a person."""
+    sessions, _ = result.returns
+    to.print(f"\n[bold]Walk-forward[/] · judged {sessions[0]} to {sessions[-1]} · {_count(len(result.steps), 'window')} · {result.id}")
+    for warning in result.warnings:
+        to.print(f"[yellow]⚠ {warning}[/]")
+    to.print(windows_table(result))
+    to.print(parameters_table(result.parameters, "windows"))
+    to.print(metrics_table(result.metrics))
+    for sentence in conclusions(result):
+        to.print(sentence)
+    for name, place in kept.items():
+        to.print(f"{name.capitalize()}: {place}", highlight=False, soft_wrap=True)
+
+
+def conclusions(result: WalkForwardResult) -> tuple[str, ...]:
+    """What it means, in plain words."""
+    name = _metric(result.objective)
+    inside = float(sum(step.in_sample for step in result.steps) / len(result.steps))
+    after = result.metrics.get(result.objective)
+    counted = _count(len(result.trials), "candidate")
+    return (
+        f"{counted} played in training and counted in the ledger as trials; at most {result.candidates} in one window.",
+        f"In training the chosen ones had a mean {name} of {number(inside)}; all judged sessions together have {number(after)}.",
+        f"Walk-forward efficiency (CAGR afterwards / CAGR in training): {number(result.efficiency)}.",
+        foretold(result.degradation),
+    )
+
+
+def foretold(line: Line) -> str:
+    """Whether a better training part meant a better test part."""
+    if math.isnan(line.slope):
+        return "Too few windows, or too alike, to tell whether a better training part meant a better one afterwards."
+    said = "held afterwards" if line.slope >= HELD else "told little about afterwards" if line.slope > FAINT else "was followed by worse"
+    return f"A better training part {said}: slope {line.slope:.2f} of out of sample on in sample over {line.windows} windows."
+
+
+def windows_table(result: WalkForwardResult) -> Table:
+    """A row per window."""
+    from rich.table import Table
+
+    keys = [key for key, _ in result.steps[0].chosen]
+    heads = ("Chosen on", "Judged on", *map(_leaf, keys), "In sample", "Out of sample", "CAGR in", "CAGR out", "Trades", "Drawdown")
+    table = Table(*heads, title=f"Windows, {_metric(result.objective)} in and out of sample", title_justify="left")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in result.table.iter_rows(named=True):
+        figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
+        table.add_row(
+            _span(row["train_start"], row["train_end"]), _span(row["test_start"], row["test_end"]), *(row[key] for key in keys),
+            *map(number, figures), _percent(row["cagr_in_sample"]), _percent(row["cagr_out_of_sample"]), str(row["trades"]),
+            _percent(row["max_drawdown"]),
+        )  # fmt: skip
+    return table
+
+
+def parameters_table(parameters: pl.DataFrame, of: str) -> Table:
+    """How steady each parameter was."""
+    from rich.table import Table
+
+    heads = ("Parameter", "Most frequent", f"Share of {of}", "Distinct", "Mean ± deviation", "Drift")
+    table = Table(*heads, title="Stability", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in parameters.iter_rows(named=True):
+        mean, drift = row["mean"], row["drift"]
+        spread = "" if mean is None else f"{mean:.4g} ± {number(row['deviation'])}"
+        shown = "" if mean is None else number(drift, 3)
+        table.add_row(row["parameter"], row["most_frequent"], f"{row['share']:.0%}", str(row["distinct"]), spread, shown)
+    return table
+
+
+def metrics_table(metrics: dict[str, float]) -> Table:
+    """The stitched curve's figures."""
+    from rich.table import Table
+
+    table = Table("Out of sample, stitched", "Value")
+    table.columns[1].justify = "right"
+    for name, label, scale in HEADLINES:
+        table.add_row(label, number(metrics[name]) if scale == 1 else _percent(metrics[name]))
+    return table
+
+
+def render_paths(to: Console, result: CrossValidationResult) -> None:
+    """A cross-validation for a person."""
+    from rich.table import Table
+
+    spread, name = result.distribution, _metric(result.objective)
+    to.print(f"\n[bold]Cross-validation[/] · {result.sessions[0]} to {result.sessions[-1]} · {_count(len(result.splits), 'split')}, "
+             f"{_count(len(result.paths), 'path')}")  # fmt: skip
+    for warning in result.warnings:
+        to.print(f"[yellow]⚠ {warning}[/]")
+    keys = [key for key, _ in result.splits[0].choice]
+    heads = ("Groups that judge", *map(_leaf, keys), "In sample", "Out of sample")
+    table = Table(*heads, title=f"Splits, {name} in and out of sample", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in result.table.iter_rows(named=True):
+        figures = (row[f"{result.objective}_in_sample"], row[f"{result.objective}_out_of_sample"])
+        table.add_row(row["test_groups"], *(row[key] for key in keys), *map(number, figures))
+    to.print(table)
+    to.print(parameters_table(result.parameters, "splits"))
+    to.print("Sharpe ratio of the paths, each wholly out of sample: " + ", ".join(number(value) for value in sorted(result.sharpes)))
+    to.print(f"Mean {number(spread['mean'])}, deviation {number(spread['deviation'])}, lowest {number(spread['lowest'])}, "
+             f"highest {number(spread['highest'])}; not above 0: {_percent(spread['share_not_above_0'], 0)} of the paths.")  # fmt: skip
+    to.print(f"{_count(len(result.trials), 'candidate')} counted in the ledger as trials.")
+
+
+def _no_range_in_a_grid(space: dict[str, Any], search: str) -> None:
+    ranges = [key for key, values in space.items() if isinstance(values, tuple)]
+    if ranges and search == "grid":
+        raise InputError(f"a grid needs its values one by one; {ranges[0]} is a range", remedy="V1,V2,V3 or --search optuna")
+
+
+def _leaf(key: str) -> str:
+    """The part of a key that tells it from its neighbours."""
+    parts = key.split(".")
+    return parts[-1] if parts[-1] not in ("weight", "direction") else ".".join(parts[-2:])
+
+
+def _metric(name: str) -> str:
+    """A metric as it is written in a sentence."""
+    people = {"sharpe": "Sharpe ratio", "sortino": "Sortino ratio", "calmar": "Calmar ratio", "cagr": "CAGR"}
+    return people.get(name, name.replace("_", " "))
+
+
+def _span(first: date, last: date) -> str:
+    return f"{first} – {last}"
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "unknown" if value is None or not math.isfinite(value) else f"{value:.{digits}%}"
+
+
+def _count(many: int, what: str) -> str:
+    return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
