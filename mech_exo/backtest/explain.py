@@ -63,11 +63,7 @@ class Explanation:
             width = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
             lines.append(scored[0])
             lines += ["  ".join((row[0].ljust(width[0]), *(c.rjust(w) for c, w in zip(row[1:], width[1:], strict=True)))) for row in rows]
-        return "\n".join((*lines, *self.lines()))
-
-    def lines(self) -> tuple[str, ...]:
-        """What follows the score, a line each."""
-        return (*self.found["notes"], *_asked(self.found["asked"]), *story(self.found))
+        return "\n".join((*lines, *story(self.found)))
 
     def as_dict(self) -> dict[str, Any]:
         """What ``exo backtest explain --json`` prints."""
@@ -85,7 +81,7 @@ class Explanation:
             head = "".join(f"<th>{name}</th>" for name in HEAD)
             rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in scored[1])
             parts.append(f"<p>{html.escape(scored[0])}</p><table><tr>{head}</tr>{rows}</table>")
-        return "".join((*parts, *(f"<p>{html.escape(line.strip())}</p>" for line in self.lines())))
+        return "".join((*parts, *(f"<p>{html.escape(line.strip())}</p>" for line in story(self.found))))
 
 
 def explain(result: BacktestResult, session: date | str, symbol: str) -> Explanation:
@@ -106,7 +102,7 @@ def explain(result: BacktestResult, session: date | str, symbol: str) -> Explana
         decision = _decision(result, stood, row)
         body = json.loads(decision.body())
         found = about(symbol, body, _held(stood, column))
-        found |= {"selected": None, "asked": _answer(stood, symbol), "notes": []}
+        found |= {"selected": None, "asked": _answer(stood, symbol), "notes": _nights(result, row)}
         if result.configured and stood.decided:
             _add_sizes(result, stood, row, column, found)
     found |= _outcome(result, stood, row, column)
@@ -163,6 +159,20 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
     )
 
 
+def _nights(result: BacktestResult, row: int) -> list[str]:
+    """On a night without a decision of the configured strategy, when it decided before and when it decides next."""
+    if not result.configured:
+        return []
+    first = result.first
+    rows = Strategy(result.config).decision_rows(result.known.panel, first, first, first + len(result.sessions)) - first
+    place = int(np.searchsorted(rows, row))
+    if place < len(rows) and rows[place] == row:
+        return []
+    before = f"last on {result.sessions[rows[place - 1]]}" if place else "not yet"
+    after = f"next on {result.sessions[rows[place]]}" if place < len(rows) else "not again in this run"
+    return [f"The book is decided {before}, {after}; levels and time exits are kept every night."]
+
+
 def _no_scores(as_of: date, symbols: tuple[str, ...]) -> Scores:
     """A callable has no opinion in numbers."""
     count = len(symbols)
@@ -209,15 +219,6 @@ def _answer(stood: Stood, symbol: str) -> Body | None:
         return None
     asked = stood.answer.get(symbol)
     return {"value": None if asked is None else float(asked), "unit": "shares" if isinstance(stood.answer, Shares) else "weight"}
-
-
-def _asked(asked: Body | None) -> tuple[str, ...]:
-    if asked is None:
-        return ()
-    if asked["value"] is None:
-        return ("The strategy did not name it, which asks for nothing of it.",)
-    words = f"{asked['value']:,.10g} shares" if asked["unit"] == "shares" else f"a weight of {asked['value']:.4g}"
-    return (f"The strategy asked for {words}.",)
 
 
 def _outcome(result: BacktestResult, stood: Stood | None, row: int, column: int) -> Body:

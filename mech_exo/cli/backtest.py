@@ -12,7 +12,7 @@ import typer
 from mech_exo.cli import home, runs
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.cli.walk_forward import cross_validate, walk_forward
-from mech_exo.domain.errors import UserError
+from mech_exo.domain.errors import LedgerError, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,11 +107,20 @@ def keep(workspace: Workspace, result: BacktestResult, report: Path | None = Non
         kept = Kept(result.save(place), write_report(result, page, luck(workspace, result)))
         record_trial(workspace, result)
     except BaseException:
-        if not is_counted(workspace, result.run_id):
-            for path in new:
-                discard(path)
+        _take_back(workspace, result.run_id, new)
         raise
     return kept
+
+
+def _take_back(workspace: Workspace, run_id: str, paths: list[Path]) -> None:
+    """Remove what a stopped run left, unless it counts; a ledger that cannot be read counts nothing."""
+    try:
+        if is_counted(workspace, run_id):
+            return
+    except LedgerError:
+        pass
+    for path in paths:
+        discard(path)
 
 
 def discard(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mech_exo.cli import home
-from mech_exo.cli.output import JsonOption, emit
+from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import StoreError, UserError, cut
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def explain(
 
     workspace = Workspace.open(home())
     result = opened(workspace, find(workspace, run), with_bars=True)
-    found = result.explain(session.date(), symbol)
+    found = result.explain(session.date(), symbol.upper())
 
     def draw(to: Console) -> None:
         render_explanation(to, found.found)
@@ -96,7 +97,9 @@ def delete(
         if as_json:
             remedy = f"exo backtest delete {folder.name} --yes --json"
             raise UserError("a machine cannot be asked; delete with --json needs --yes", remedy=remedy)
-        typer.confirm(f"Remove {' and '.join(map(str, removed))}?", abort=True, err=True)
+        if not typer.confirm(f"Remove {' and '.join(map(str, removed))}?", err=True):
+            console().print("nothing was removed")
+            raise typer.Exit(1)
     for path in removed:
         discard(path)
     said = "\n".join(f"removed {path}" for path in removed)
@@ -137,9 +140,8 @@ def opened(workspace: Workspace, folder: Path, *, with_bars: bool = False) -> Ba
 
     result = BacktestResult.load(folder)
     if with_bars:
-        from mech_exo.assembly import Workspace as At
-
-        known = At(workspace.home, result.config).known()
+        # a configured run says itself which history and universe it read; a callable was handed this workspace's
+        known = (replace(workspace, config=result.config) if result.configured else workspace).known()
         result = BacktestResult.load(folder, known.panel, known.universe)
     if not is_counted(workspace, result.run_id):
         record_trial(workspace, result)
@@ -165,6 +167,7 @@ def _summary(folder: Path) -> Body:
 
 
 def _render_list(to: Console, runs: list[Body]) -> None:
+    from rich import box
     from rich.table import Table
 
     from mech_exo.cli.backtest import shown
@@ -172,18 +175,22 @@ def _render_list(to: Console, runs: list[Body]) -> None:
     if not runs:
         to.print("No run is saved yet: exo backtest run makes one.")
         return
-    table = Table("Run", "Strategy", "Period", "CAGR", "Sharpe", "Max drawdown", "Costs of gross", "Trades", "KPI contract", "Saved")
+    heads = ("Run", "Strategy", "Period", "CAGR", "Sharpe", "Drawdown", "Costs", "Trades", "KPIs", "Saved")
+    table = Table(*heads, box=box.SIMPLE, padding=(0, 1, 0, 0))
     for place in (3, 4, 5, 6, 7):
         table.columns[place].justify = "right"
+    for place in (0, 2, 9):
+        table.columns[place].no_wrap = True
     forms = (("cagr", "percent"), ("sharpe", "number"), ("max_drawdown", "percent"), ("cost_share", "percent"), ("trades", "count"))
     for run in runs:
         if run["damaged"]:
             table.add_row(run["run_id"], "[red]damaged[/]")
             continue
         figures = [shown(run[name], form) for name, form in forms]
-        period, at = f"{run['start']} to {run['end']}", run["saved_at"][:16].replace("T", " ")
-        table.add_row(run["run_id"], run["name"], period, *figures, run["kpi"].replace("_", " "), at)
+        period = f"{run['start']} – {run['end']}"
+        table.add_row(run["run_id"], run["name"], period, *figures, run["kpi"].replace("_", " "), run["saved_at"][:10])
     to.print(table)
+    to.print("Drawdown: the deepest of the period. Costs: of the gross P&L. KPIs: the whole period's verdict.")
     for run in runs:
         if run["damaged"]:
             to.print(f"[yellow]⚠ {run['damaged']}[/] (exo backtest delete {run['run_id']})")
@@ -216,4 +223,6 @@ def _render_comparison(to: Console, found: Comparison) -> None:
 def _change(value: float | int | None, form: str) -> str:
     from mech_exo.cli.backtest import shown
 
-    return "" if value is None else "=" if value == 0 else ("+" if value > 0 else "") + shown(value, form)
+    if value is None or value == 0:
+        return "" if value is None else "="
+    return f"{value * 100:+.2f} pp" if form == "percent" else ("+" if value > 0 else "") + shown(value, form)

@@ -53,7 +53,9 @@ def verdict(found: Body, body: Body, sectors: Sectors) -> str:
         order = found["orders"][0]
         side = "bought" if order["shares"] > 0 else "sold"
         tense = "was" if str(order["state"]) == "filled" else "is to be"
-        return f"{symbol} {tense} {side}: {abs(order['shares']):,} shares, {_spoken(order['reason'])}, {_spoken(order['state'])}."
+        done = f"{symbol} {tense} {side}: {abs(order['shares']):,} shares, {_spoken(order['reason'])}, {_spoken(order['state'])}"
+        dropped = target is None and found["held"] is not None and found["scheduled"] and str(order["reason"]) == "rebalance"
+        return f"{done}{_dropped(found, body, sectors) if dropped else ''}."
     if target is not None and target["wanted"] and not target["shares"]:
         return f"{symbol} was wanted ({target['wanted']:,} shares) and denied by {_spoken(target['binding'])}."
     if found["held"] is not None:
@@ -69,6 +71,11 @@ def _kept(found: Body) -> str:
     if found["target"] is not None:
         return "its size is as wanted"
     return "it stays as it is" if found["scheduled"] else "the book was not decided this night"
+
+
+def _dropped(found: Body, body: Body, sectors: Sectors) -> str:
+    """Why a name that was held is not wanted any more."""
+    return f": {found['excluded']}" if found["excluded"] else _outranked(found, body, sectors)
 
 
 def _outranked(found: Body, body: Body, sectors: Sectors) -> str:
@@ -119,7 +126,7 @@ def score_table(found: Body) -> tuple[str, tuple[tuple[str, ...], ...]] | None:
 def story(found: Body) -> tuple[str, ...]:
     """What follows the score, a line each: size, limits, holding, orders, fills."""
     target, held = found["target"], found["held"]
-    said = list(missing_warnings(found["missing_factors"]))
+    said = [*found.get("notes", ()), *_asked(found.get("asked")), *missing_warnings(found["missing_factors"])]
     said += [] if target is None else _sized(target)
     for line in found["breaches"]:
         figures = f"{number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
@@ -127,7 +134,7 @@ def story(found: Body) -> tuple[str, ...]:
     if held is not None:
         said.append(
             f"Held {held['shares']:,} shares, sessions since entry: {held['sessions']}, entry {number(held['entry'])}, "
-            f"mark {number(held['mark'])}, stop {number(held['stop'])} ({_spoken(held['stop_reason'])}), target {number(held['target'])}"
+            f"mark {number(held['mark'])}, stop {_stop(held)}, target {_level(held['target'])}"
         )
     for order in found["orders"]:
         name = f"Order {order['id']}" if "id" in order else "Order"
@@ -148,7 +155,26 @@ def _sized(target: Body) -> list[str]:
     said = [f"Size by {target['method']}: {raw}{target['wanted']:,} shares wanted → {target['shares']:,} approved{bound} ({weight} of NAV)"]
     if target.get("buffered"):
         said.append("  what is held is near enough: the change is inside the no-trade buffer (sizing.no_trade_buffer)")
-    return [*said, f"  stop {number(target['stop'])}, profit target {number(target['target'])}"]
+    return [*said, f"  stop {_level(target['stop'])}, profit target {_level(target['target'])}"]
+
+
+def _asked(asked: Body | None) -> tuple[str, ...]:
+    if not asked:
+        return ()
+    if asked["value"] is None:
+        return ("The strategy did not name it, so it wants none of it.",)
+    words = f"{asked['value']:,.10g} shares" if asked["unit"] == "shares" else f"a weight of {asked['value']:.4g}"
+    return (f"The strategy asked for {words}.",)
+
+
+def _stop(held: Body) -> str:
+    reason = _spoken(held["stop_reason"])
+    return reason if held["stop"] is None else f"{_level(held['stop'])} ({reason})"
+
+
+def _level(value: float | None) -> str:
+    """A resting level; without one nothing rests."""
+    return "none" if value is None else number(value)
 
 
 def _spoken(code: object) -> str:

@@ -54,6 +54,7 @@ def test_json_has_what_a_machine_needs(ran: tuple[dict[str, Any], Path]) -> None
         "kpi",
         "warnings",
         "report",
+        "saved",
     }
     assert (data["start"], data["end"], data["name"]) == ("2021-01-04", "2023-12-29", "default")
     for key in ("run_id", "config_hash", "code_version", "data_hash"):
@@ -83,6 +84,7 @@ def test_the_same_run_is_the_same_and_counts_once(exo: Exo, ran: tuple[dict[str,
     again = json.loads(exo("backtest", "run", *PERIOD, "--report", tmp_path / "deep" / "r.html", "--home", home, "--json").out)
     assert again.pop("report") == str(tmp_path / "deep" / "r.html") and (tmp_path / "deep" / "r.html").is_file()
     assert again == {key: value for key, value in data.items() if key != "report"}
+    assert Path(data["saved"]) == home / "data" / "runs" / data["run_id"]
     with Workspace.open(home).ledger(read_only=True) as ledger:
         assert [trial.run_id for trial in ledger.trials()].count(data["run_id"]) == 1
         (trial,) = [trial for trial in ledger.trials() if trial.run_id == data["run_id"]]

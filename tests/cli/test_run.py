@@ -112,9 +112,9 @@ def names(home: Path) -> dict[str, tuple[str, date]]:
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("bought", "is to be bought: "),
+        ("bought", "was bought: "),
         ("held", "is held ("),
-        ("sold", "is to be sold: "),
+        ("sold", "was sold: "),
         ("rank too low", "the last one bought has rank"),
         ("excluded", "is not bought: "),
         ("not decided", "the book was not decided this night"),
