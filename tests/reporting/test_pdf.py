@@ -97,3 +97,9 @@ def test_the_profile_is_removed_and_the_folder_made(pretend, page, tmp_path):
     )
     made = write_pdf(page, tmp_path / "new" / "x.pdf")
     assert made.read_bytes() == b"%PDF-1.4" and not Path(seen.read_text().strip()).exists()
+
+
+def test_a_backtest_that_could_not_be_printed_is_not_begun(exo, workspace, monkeypatch):
+    monkeypatch.setenv("EXO_CHROMIUM", "/nowhere/chrome")
+    ran = exo("--home", workspace, "backtest", "run", "--pdf", workspace / "x.pdf")
+    assert ran.code == 2 and "EXO_CHROMIUM names /nowhere/chrome" in ran.err and "Traceback" not in ran.err
