@@ -17,7 +17,7 @@ export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types layers docs bench faults lock clean check-python
+.PHONY: help run test browser lint types layers docs bench faults lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,8 +25,17 @@ help: ## What can be made.
 run: $(USER) ## Install what is needed and run the demo: a whole night and a ten-year backtest.
 	@$(BIN)/exo demo
 
-test: $(DEV) lint docs ## Install everything and run all checks and tests.
+test: $(DEV) lint docs browser ## Install everything and run all checks and tests.
 	$(BIN)/python -m pytest -n $(JOBS) --least-passed $(LEAST)
+
+# What the tests of pages are opened with. Where it cannot be installed they skip and say so, or fail if CI=true.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$EXO_CHROMIUM" || \
+		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+			echo "Installing Chromium for the tests of pages ..."; \
+			{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium poppler-utils; } >/dev/null 2>&1 || \
+			echo "Chromium cannot be installed: the tests of pages will be skipped" >&2; \
+		else echo "no Chromium: the tests of pages will be skipped   (apt install chromium poppler-utils)" >&2; fi
 
 lint: $(DEV) types layers ## Style, types and layers.
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ import numpy as np
 from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy, cost_params
 from mech_exo.domain.errors import MissingDataError, UserError
+from mech_exo.domain.survivors import survivorship_warnings
 from mech_exo.utils import config as configuration
 from mech_exo.utils.settings import Config, OrderType, StrategyConfig
 
@@ -149,7 +150,7 @@ class Workspace:
         view = self.storage.view(as_of, recorded_by=recorded_by)
         panel = view.panel(start=self.config.strategy.history_start)
         universe = view.universe(panel, self.config.strategy.universe.name)
-        known = Known(panel, universe, view.warnings(), self._stored_until)
+        known = Known(panel, universe, (*view.warnings(), *survivorship_warnings(panel)), self._stored_until)
         if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
             raise MissingDataError(
                 f"deciding at {as_of} needs bars of that session; the store has none (the last with any is {self.storage.view().as_of})",

@@ -8,7 +8,7 @@ from mech_exo.domain.errors import InputError
 from mech_exo.performance import figures
 from mech_exo.performance.attribution import by_exit_reason, by_sector, by_symbol
 from mech_exo.reporting import page
-from mech_exo.reporting.text import UNKNOWN, day, money, percent, ratio, whole, words
+from mech_exo.reporting.text import UNKNOWN, day, money, percent, ratio, shares, whole, words
 from mech_exo.reporting.view import Block, Chart, Result, Section, Table
 
 if TYPE_CHECKING:
@@ -26,7 +26,13 @@ GROUPED = ("Trades", "Won", "P&L, USD", "Held")
 HELD = "Held: sessions, on average."
 FACTORS = "USD, adding up to the net P&L."
 EXITS = "USD, net, with the number of trades."
-OUTCOMES = {"no_bar": "the symbol had no bar in that session"}
+OUTCOMES = {
+    "no_bar": "the symbol had no bar in that session",
+    "ended": "a corporate action or the end of the position ended it",
+    "carried": "not filled in that session, ordered anew for the next",
+    "expired": "its limit or stop was not reached",
+    "no_margin": "more than the account may carry",
+}
 
 
 def trades(result: Result) -> Section:
@@ -97,7 +103,7 @@ def _trades(trades: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
     """The cells of :data:`TRADE_HEAD`."""
     return tuple(
         (
-            t["symbol"], day(t["entry_date"]), day(t["exit_date"]), whole(t["shares"]), money(t["entry_price"]), money(t["exit_price"]),
+            t["symbol"], day(t["entry_date"]), day(t["exit_date"]), shares(t["shares"]), money(t["entry_price"]), money(t["exit_price"]),
             money(t["pnl"]), percent(t["return"], 1), percent(t["nav_fraction"]), percent(t["mae"], 1), percent(t["mfe"], 1),
             words(t["exit_reason"]),
         )
@@ -115,6 +121,6 @@ def _grouped(frame: pl.DataFrame, key: str) -> tuple[tuple[str, ...], ...]:
 
 def _unfilled(orders: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
     return tuple(
-        (day(o["date"]), o["symbol"], whole(o["shares"]), words(o["reason"]), OUTCOMES.get(o["outcome"], words(o["outcome"])))
+        (day(o["date"]), o["symbol"], shares(o["shares"]), words(o["reason"]), OUTCOMES.get(o["outcome"], words(o["outcome"])))
         for o in orders.tail(SHOWN_UNFILLED).iter_rows(named=True)
     )

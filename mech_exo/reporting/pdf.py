@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -70,12 +72,27 @@ def _print(program: str, page: Path, printed: Path, profile: Path, timeout: floa
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.insert(1, "--no-sandbox")  # Chromium refuses to start as root with its sandbox
     environment = os.environ | {"HOME": str(profile), "XDG_CACHE_HOME": str(profile), "XDG_CONFIG_HOME": str(profile)}
+    said = profile.with_name("said")
     try:
-        ran = subprocess.run(command, capture_output=True, timeout=timeout, env=environment, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        raise UserError(f"a page must be printed within {timeout:g} seconds; {program} did not answer", remedy="try again") from None
+        with said.open("wb") as words:
+            # A session of its own, so that a browser that hangs is ended together with its helpers.
+            ran = subprocess.Popen(command, stdout=words, stderr=words, env=environment, start_new_session=True)  # noqa: S603
     except OSError as error:
         raise UserError(f"the browser must start; {program}: {error.strerror}", remedy=f"{VARIABLE}=/path/to/chromium") from error
+    try:
+        code = ran.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"a page must be printed within {timeout:g} seconds; {program} did not answer", remedy="try again") from None
+    finally:
+        if ran.poll() is None:
+            _end(ran)
     if not printed.is_file() or not printed.read_bytes().startswith(b"%PDF"):
-        last = ran.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise UserError(f"the browser must print the page; {program} ended with code {ran.returncode}: {last[0]}", remedy="try again")
+        last = said.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        raise UserError(f"the browser must print the page; {program} ended with code {code}: {last[0]}", remedy="try again")
+
+
+def _end(browser: subprocess.Popen[bytes]) -> None:
+    """End what is left of the browser, its helpers included; Ctrl-C comes through here, too."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(browser.pid, signal.SIGKILL)
+    browser.wait()

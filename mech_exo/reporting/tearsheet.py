@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from mech_exo.utils.config import effective
 from mech_exo.utils.durable import write_text
 
 if TYPE_CHECKING:
+    from mech_exo.performance.kpi import KpiPeriod
     from mech_exo.performance.metrics import Summary
     from mech_exo.performance.overfitting import OverfittingReport
 
@@ -74,6 +76,7 @@ def sheet(
         caveats=caveats(result.warnings),
         periods=tuple(span(period) for period in (result.kpi.trailing, result.kpi.whole)),
         kpis=kpi_lines(result.kpi),
+        intervals=_intervals(result.kpi.whole),
         headline=headline(result.metrics),
         terms=terms,
         sections=told,
@@ -86,6 +89,13 @@ def sheet(
 def _terms(m: Summary) -> str:
     """What stands beside every group of annual figures."""
     return f"Annual figures: {YEAR} sessions a year, risk-free rate {percent(m['risk_free'])} a year."
+
+
+def _intervals(period: KpiPeriod) -> str:
+    """How each interval of the contract was found."""
+    known = (kpi for kpi in period.kpis if kpi.interval is not None and math.isfinite(kpi.interval.low))
+    said = [f"{kpi.label}: {kpi.interval.method}" for kpi in known if kpi.interval is not None]
+    return f"Intervals are 95 %. {'; '.join(said)}." if said else ""
 
 
 def _subtitle(result: Result, kind: str) -> str:

@@ -26,8 +26,13 @@ def ratio(value: Number, places: int = 2) -> str:
 
 
 def whole(value: Number) -> str:
-    """A count or a number of shares."""
+    """A count."""
     return _shown(value, lambda x: f"{x:,.0f}")
+
+
+def shares(value: Number) -> str:
+    """Whole shares as a count, fractions of one with the decimals it takes, at most four."""
+    return _shown(value, lambda x: f"{x:,.4f}".rstrip("0").removesuffix("."))
 
 
 def day(value: date | None) -> str:

@@ -249,6 +249,7 @@ class Sheet:
     caveats: tuple[Line, ...]
     periods: tuple[str, ...]
     kpis: tuple[KpiLine, ...]
+    intervals: str
     headline: tuple[Line, ...]
     terms: str
     sections: tuple[Section, ...]

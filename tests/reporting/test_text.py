@@ -7,13 +7,17 @@ import math
 import pytest
 
 from mech_exo.reporting.page import cell
-from mech_exo.reporting.text import UNKNOWN, day, money, once, percent, ratio, whole
+from mech_exo.reporting.text import UNKNOWN, day, money, once, percent, ratio, shares, whole
 
 
-@pytest.mark.parametrize("shown", [percent, money, ratio, whole])
+@pytest.mark.parametrize("shown", [percent, money, ratio, whole, shares])
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_unknown_is_a_word(shown, value):
     assert shown(value) == UNKNOWN and day(None) == UNKNOWN
+
+
+def test_shares_show_the_fraction_that_is_there():
+    assert [shares(value) for value in (1200, -66.0, 0.5, 66.12345, 0)] == ["1,200", "−66", "0.5", "66.1235", "0"]
 
 
 def test_numbers_read_well():
