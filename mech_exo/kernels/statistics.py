@@ -17,8 +17,8 @@ from mech_exo.kernels.records import Bars, CostParams, Floats, Ints
 YEAR = 252.0
 NOISE = 1e-14
 """Standard deviations at or below this are rounding: :data:`mech_exo.performance.ratios.NOISE` (tested to be the same)."""
-COLUMNS = 64
-"""Series that advance together: their state fits the first-level cache."""
+COLUMNS = 256
+"""Series that advance together: their state fits the first-level cache (24 kB), and a row of them is long enough to be fetched ahead."""
 DOUBT = 1e-3
 """A window's sum of squares below this part of what has passed through it has lost digits: the window is summed anew."""
 # Rows of a block's state.

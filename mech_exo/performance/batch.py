@@ -11,9 +11,6 @@ from mech_exo.kernels.statistics import COLUMNS, series_statistics
 from mech_exo.performance.ratios import Floats, session_rate
 from mech_exo.utils import parallel
 
-AT_ONCE = 4 * COLUMNS
-"""Series that one thread takes at a time."""
-
 
 class BatchMetrics(NamedTuple):
     """``(K,)`` figures of each series and ``(T, K)`` rolling Sharpe ratios; NaN as in the functions of one series."""
@@ -58,11 +55,12 @@ def batch_metrics(returns: Floats, window: int = 126, *, risk_free: float = 0.0,
     totals, rolling = np.full((5, series), np.nan), np.full(values.shape, np.nan) if count < 2 else np.empty(values.shape)
     if count >= 2:
         work = (values, window, session_rate(risk_free), totals, rolling)
-        parallel.map(_columns, range(0, series, AT_ONCE), shared=work, backend="threads", workers=threads)
+        parallel.map(_columns, range(0, series, COLUMNS), shared=work, backend="threads", workers=threads)
     ratio, downside, fall, growth, calmar = (totals[row] for row in range(5))
     return BatchMetrics(ratio, downside, fall, growth, calmar, rolling)
 
 
 def _columns(work: tuple[Floats, int, float, Floats, Floats], first: int) -> None:
+    """One block of series: what a thread takes at a time."""
     values, window, rate, totals, rolling = work
-    series_statistics(values, first, min(first + AT_ONCE, values.shape[1]), window, rate, totals, rolling)
+    series_statistics(values, first, min(first + COLUMNS, values.shape[1]), window, rate, totals, rolling)

@@ -169,8 +169,10 @@ def _drawdown(days: Records, returns: Floats, full: bool) -> Kpi:
     if len(days) and not (days["nav"] > 0.0).all() and np.isfinite(days["nav"]).all():
         return Kpi(name, label, math.nan, "at most", MAX_DRAWDOWN, Verdict.FAIL, note="NAV fell to 0 or below: no interval of what is left")
     value = max_drawdown(growth(returns)) if len(returns) else math.nan
-    note = "interval: what stretches of this record, drawn anew, would have brought"
-    return _ceiling(name, label, value, MAX_DRAWDOWN, full, drawdown_interval(returns), note)
+    interval = drawdown_interval(returns)
+    known = math.isfinite(interval.low)
+    note = "interval: what stretches of this record, drawn anew, would have brought" if known else "no interval of so few sessions"
+    return _ceiling(name, label, value, MAX_DRAWDOWN, full, interval, note)
 
 
 def _sharpe(returns: Floats, risk_free: float, full: bool) -> Kpi:

@@ -39,13 +39,13 @@ def check(returns, window, risk_free=0.0, threads=None):
 
 
 def strange():
-    """Columns that trip a careless kernel: idle, constant, holes, wild-then-quiet, a jump, a total loss, only gains."""
-    r = np.random.default_rng(1).normal(0.0003, 0.01, (700, 140))
-    r[:, 3], r[:, 4], r[300:, 6], r[:300, 7], r[500:, 14] = 0.0, 0.01, 0.0, 0.0, 0.003
-    r[100, 5] = r[0, 8] = r[699, 15] = np.nan
-    r[400, 9], r[200, 13] = -1.0, 5.0
+    """More than one block; columns that trip a careless kernel: idle, constant, holes, wild-then-quiet, a jump, a total loss, only gains."""
+    r = np.random.default_rng(1).normal(0.0003, 0.01, (400, 300))
+    r[:, 3], r[:, 4], r[200:, 6], r[:200, 7], r[250:, 14] = 0.0, 0.01, 0.0, 0.0, 0.003
+    r[100, 5] = r[0, 8] = r[399, 15] = np.nan
+    r[300, 9], r[200, 13] = -1.0, 5.0
     r[:, 10] = 0.01 + 1e-5 * r[:, 10]
-    r[350:, 11] *= 1e-5
+    r[200:, 11] *= 1e-5
     r[:, 12] = abs(r[:, 12])
     r[:, 16] = np.nan
     return r

@@ -143,6 +143,11 @@ def test_every_figure_has_an_interval_or_says_why_not_and_how_it_is_made_annual(
             assert 0 <= low <= high and "bootstrap" in figures[name]["interval_method"] and "seed" in figures[name]["interval_method"]
 
 
+def test_a_short_record_has_no_interval_of_its_drawdown_and_says_so():
+    kpi = judge(account(steady(20)), make_trades([]), "max_drawdown")
+    assert kpi.as_dict()["interval"] is None and "no interval" in kpi.note and math.isfinite(kpi.value)
+
+
 def test_a_cost_share_whose_gross_gain_is_chance_has_no_interval_and_says_so():
     rng = np.random.default_rng(0)
     returns = rng.normal(0, 0.01, 300)
