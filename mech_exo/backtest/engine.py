@@ -160,7 +160,7 @@ class EventBacktester:
 
     def records(self, features: Features, rows: Ints, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """DAY and EVENT records of rows ``first..last-1`` decided from ``features`` at ``rows``: all that a sweep asks of a trial."""
-        account, days, events = self._play(first, last, rows, features, Strategy(self.config).rules, None)
+        account, days, events = self._play(first, last, rows, features, Strategy(self.config), None)
         return days[first:last], events[: int(account["events"][0])]
 
     def _play(
@@ -232,7 +232,7 @@ class EventBacktester:
         events: np.ndarray,
         said: tuple[str, ...],
     ) -> BacktestResult:
-        if self.config.risk == RiskLimits.off(self.config.risk.stops):
+        if self.config.risk == RiskLimits.off(self.config.risk.stops, self.config.risk.margin):
             said += ("no risk limits: the strategy ran without them",)
         happened = events[: int(account["events"][0])].copy()
         happened["row"] -= first

@@ -15,10 +15,12 @@ from mech_exo.decision.explanation import HEAD, Body, about, score_table, story,
 from mech_exo.decision.night import config_json
 from mech_exo.decision.record import Decision, known, levels_of, verdict_of
 from mech_exo.decision.rows import exposure_scale, raw_sizes
-from mech_exo.decision.strategy import Shares, Strategy
+from mech_exo.decision.strategy import Strategy
+from mech_exo.decision.tickets import Shares, Ticket
 from mech_exo.domain.errors import InputError, UserError
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason, RiskState
+from mech_exo.sizing import methods
 
 if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
@@ -195,7 +197,7 @@ def _add_sizes(result: BacktestResult, stood: Stood, row: int, column: int, foun
     if target is not None:
         raw = float(shares[place[0]])
         scaled = raw * exposure_scale(here, names, shares, bars, nav, rules.sizing)
-        target |= {"raw": raw, "scaled": scaled, "buffered": target["wanted"] != int(scaled)}
+        target |= {"raw": raw, "scaled": scaled, "buffered": abs(target["wanted"]) != methods.whole(abs(scaled), rules.sizing.lot)}
 
 
 def _held(stood: Stood, column: int) -> Body | None:
@@ -218,7 +220,11 @@ def _answer(stood: Stood, symbol: str) -> Body | None:
     if stood.answer is None:
         return None
     asked = stood.answer.get(symbol)
-    return {"value": None if asked is None else float(asked), "unit": "shares" if isinstance(stood.answer, Shares) else "weight"}
+    ticket = asked if isinstance(asked, Ticket) else None if asked is None else Ticket(float(asked))
+    unit = "shares" if isinstance(stood.answer, Shares) else "weight"
+    if ticket is None:
+        return {"value": None, "unit": unit}
+    return {"value": float(ticket.target), "unit": unit, "order": ticket.type.value, "order_price": ticket.price}
 
 
 def _outcome(result: BacktestResult, stood: Stood | None, row: int, column: int) -> Body:

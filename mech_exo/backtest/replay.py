@@ -12,14 +12,14 @@ import numpy as np
 
 from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.drivers import play
-from mech_exo.decision.rows import Night, Rules
+from mech_exo.decision.params import Night
 from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
+from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import EVENT, Bars, Floats, Ints
-from mech_exo.kernels.simulate import new_account, new_book, new_days
 
 if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
-    from mech_exo.decision.strategy import Answer, StrategyFunction
+    from mech_exo.decision.tickets import Answer, StrategyFunction
     from mech_exo.domain.panel import MarketView
     from mech_exo.domain.portfolio import Portfolio
 
@@ -92,27 +92,27 @@ def _configured(result: BacktestResult, row: int) -> Stood:
     features, _ = strategy.features(known.panel, known.universe, rows)
     decision_at = np.full(len(known.panel.sessions), -1, np.int64)
     decision_at[rows] = np.arange(len(rows))
-    stage, flows, rules = *_stage(result), strategy.rules
-    bars, costs, missing = Bars.of(known.panel), cost_params(result.config.strategy.costs), result.config.strategy.max_missing_sessions
+    stage, flows = _stage(result)
+    bars, costs = Bars.of(known.panel), cost_params(result.config.strategy.costs)
     for begin, end in ((first, first + row), (first + row, first + row + 1)):
         stage.night.breaches["rule"] = 0
         stage.events = play(
             begin, end, decision_at, flows, bars, features, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night,
-            costs, missing, rules,
+            costs, strategy.terms, strategy.rules,
         )  # fmt: skip
     return Stood(stage, bool(decision_at[first + row] >= 0 and not np.isnan(features.score[decision_at[first + row]]).all()))
 
 
 def _callable(result: BacktestResult, function: StrategyFunction, row: int) -> Stood:
     known, first, heard = result.known, result.first, _Heard(function)
-    rules: Rules = Strategy(result.config).rules
-    driver = CallableDriver(heard, known.panel, known.universe, rules)
+    shell = Strategy(result.config)
+    driver = CallableDriver(heard, known.panel, known.universe, shell.rules)
     stage, flows = _stage(result)
-    bars, costs, missing = Bars.of(known.panel), cost_params(result.config.strategy.costs), result.config.strategy.max_missing_sessions
+    bars, costs = Bars.of(known.panel), cost_params(result.config.strategy.costs)
     for begin, end in ((first, first + row), (first + row, first + row + 1)):
         stage.night.breaches["rule"] = 0
         stage.events = driver.run(
-            begin, end, flows, bars, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night, costs, missing
+            begin, end, flows, bars, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night, costs, shell.terms
         )
     return Stood(stage, heard.answer is not None, heard.answer)
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from mech_exo.backtest.explain import Explanation
     from mech_exo.decision.night import Known
-    from mech_exo.decision.strategy import Strategy, StrategyFunction
+    from mech_exo.decision.strategy import Strategy
+    from mech_exo.decision.tickets import StrategyFunction
     from mech_exo.performance.factor_attribution import FactorAttribution
     from mech_exo.performance.kpi import KpiReport
     from mech_exo.performance.metrics import Summary

@@ -25,7 +25,7 @@ from mech_exo.utils.settings import Config
 if TYPE_CHECKING:
     import polars as pl
 
-    from mech_exo.decision.strategy import StrategyFunction
+    from mech_exo.decision.tickets import StrategyFunction
 
 FORMAT = 1
 RUN = "run.json"

@@ -37,7 +37,7 @@ from mech_exo.utils.settings import Config
 if TYPE_CHECKING:
     import polars as pl
 
-    from mech_exo.decision.rows import Features
+    from mech_exo.decision.params import Features
 
 PIECES = 8
 """Parts per worker: they end at nearly the same time, and trials with the same features still travel together."""
