@@ -131,9 +131,13 @@ class Activity:
 
 
 def activity(events: Records) -> Activity:
-    """Count ``events``. A stop-out is a filled resting stop of any kind; time stops are orders, not stop-outs."""
+    """Count ``events``. A stop-out is a filled resting stop of any kind; time stops are orders, not stop-outs.
+
+    What is carried to the next session is not over and not counted yet; each session's execution of an order is a fill.
+    """
     kind, filled = events["kind"], events["outcome"] == Outcome.FILLED
     order = np.logical_or.reduce([kind == code for code in ORDER_KINDS])  # np.isin takes ten times as long
+    order &= events["outcome"] != Outcome.CARRIED
     return Activity(
         orders=int(order.sum()),
         fills=int((order & filled).sum()),
