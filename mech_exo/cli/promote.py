@@ -156,9 +156,8 @@ def promotions(as_json: JsonOption = False) -> None:
 def _case(workspace: Workspace, name: str) -> Case:
     from mech_exo.backtest import promotion
     from mech_exo.backtest.store import describe
+    from mech_exo.cli.backtest import luck
     from mech_exo.cli.runs import find, opened
-    from mech_exo.performance.overfitting import overfitting_report
-    from mech_exo.performance.trading import account_returns
 
     folder = find(workspace, name)
     result = opened(workspace, folder)
@@ -166,13 +165,10 @@ def _case(workspace: Workspace, name: str) -> Case:
         said = f"only a configured strategy trades; {result.run_id} ran a Python function"
         raise UserError(said, remedy="say it in strategy.yml and factors.yml, then run that")
     wanted = promotion.candidate(workspace.config, result.config)
-    rules = workspace.config.research
     with workspace.journal() as ledger:
-        figures, standing = ledger.trial_figures(), promotion.Standing.of(ledger, result)
-    settings = rules.overfitting
-    report = overfitting_report(account_returns(result.days), [one.value for one in figures], blocks=settings.blocks, draws=settings.draws)
-    report = standing.completed(report)
-    checks = promotion.judge(result, report, rules.promotion, standing)
+        standing = promotion.Standing.of(ledger, result)
+    report = standing.completed(luck(workspace, result))
+    checks = promotion.judge(result, report, workspace.config.research.promotion, standing)
     changes = promotion.differences(_parts(workspace.config), _parts(wanted))
     return Case(result, report, checks, _objections(workspace, folder, result), wanted, changes)
 
