@@ -78,20 +78,21 @@ def promote(
     case = _case(workspace, run)
     accepted = tuple(dict.fromkeys(accept or ()))
     _refuse(case, accepted)
-    console().print(*_plan(case), sep="\n", highlight=False, markup=False, soft_wrap=True)
-    why = _agreed(yes, reason, f"Promote {case.result.run_id}?")
     at, who = _now(), promotion.user()
     id_ = f"{at:%Y%m%dT%H%M%S%fZ}-{case.result.run_id}"
     files = promotion.written(workspace.config, case.wanted, case.result.run_id, id_, who, at)
+    replaced = promotion.replaced(place, files)  # as they are before the question: an edit while it stands is not overwritten
+    console().print(*_plan(case), sep="\n", highlight=False, markup=False, soft_wrap=True)
+    why = _agreed(yes, reason, f"Promote {case.result.run_id}?")
     row = Promotion(
         id=id_,
         run_id=case.result.run_id,
         who=who,
-        at=at,
+        at=_now(),
         reason=why,
         former_hash=config_hash(workspace.config),
         config_hash=config_hash(case.wanted),
-        files=promotion.replaced(place, files),
+        files=replaced,
         figures=promotion.figures(case.report),
         accepted=tuple(one.value for one in accepted if one in case.objections),
     )
