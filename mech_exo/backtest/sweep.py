@@ -138,13 +138,15 @@ class SweepResult:
         """For the ledger: each counts, whichever is shown."""
         return tuple(trial(run.run_id, "sweep", run.config_hash, run.metrics) for run in self.runs)
 
-    def overfitting(self, sharpes: Sequence[float] | None = None, objective: str = "sharpe") -> OverfittingReport:
+    def overfitting(
+        self, sharpes: Sequence[float] | None = None, objective: str = "sharpe", *, blocks: int = 16, draws: int = 1000
+    ) -> OverfittingReport:
         """How much of the best trial is luck, with PBO and SPA of this sweep's own matrix.
 
         ``sharpes`` are the annual Sharpe ratios of every trial the ledger counts, these among them; default these alone.
         """
         known = [float(run.metrics["sharpe"]) for run in self.runs] if sharpes is None else sharpes
-        return overfitting_report(self.best(objective).returns, known, self.returns)
+        return overfitting_report(self.best(objective).returns, known, self.returns, blocks=blocks, draws=draws)
 
 
 def objectives() -> tuple[str, ...]:

@@ -78,20 +78,21 @@ def promote(
     case = _case(workspace, run)
     accepted = tuple(dict.fromkeys(accept or ()))
     _refuse(case, accepted)
-    console().print(*_plan(case), sep="\n", highlight=False, markup=False, soft_wrap=True)
-    why = _agreed(yes, reason, f"Promote {case.result.run_id}?")
     at, who = _now(), promotion.user()
     id_ = f"{at:%Y%m%dT%H%M%S%fZ}-{case.result.run_id}"
     files = promotion.written(workspace.config, case.wanted, case.result.run_id, id_, who, at)
+    replaced = promotion.replaced(place, files)  # as they are before the question: an edit while it stands is not overwritten
+    console().print(*_plan(case), sep="\n", highlight=False, markup=False, soft_wrap=True)
+    why = _agreed(yes, reason, f"Promote {case.result.run_id}?")
     row = Promotion(
         id=id_,
         run_id=case.result.run_id,
         who=who,
-        at=at,
+        at=_now(),
         reason=why,
         former_hash=config_hash(workspace.config),
         config_hash=config_hash(case.wanted),
-        files=promotion.replaced(place, files),
+        files=replaced,
         figures=promotion.figures(case.report),
         accepted=tuple(one.value for one in accepted if one in case.objections),
     )
@@ -156,9 +157,8 @@ def promotions(as_json: JsonOption = False) -> None:
 def _case(workspace: Workspace, name: str) -> Case:
     from mech_exo.backtest import promotion
     from mech_exo.backtest.store import describe
+    from mech_exo.cli.backtest import luck
     from mech_exo.cli.runs import find, opened
-    from mech_exo.performance.overfitting import overfitting_report
-    from mech_exo.performance.trading import account_returns
 
     folder = find(workspace, name)
     result = opened(workspace, folder)
@@ -166,13 +166,10 @@ def _case(workspace: Workspace, name: str) -> Case:
         said = f"only a configured strategy trades; {result.run_id} ran a Python function"
         raise UserError(said, remedy="say it in strategy.yml and factors.yml, then run that")
     wanted = promotion.candidate(workspace.config, result.config)
-    rules = workspace.config.research
     with workspace.journal() as ledger:
-        figures, standing = ledger.trial_figures(), promotion.Standing.of(ledger, result)
-    settings = rules.overfitting
-    report = overfitting_report(account_returns(result.days), [one.value for one in figures], blocks=settings.blocks, draws=settings.draws)
-    report = standing.completed(report)
-    checks = promotion.judge(result, report, rules.promotion, standing)
+        standing = promotion.Standing.of(ledger, result)
+    report = standing.completed(luck(workspace, result))
+    checks = promotion.judge(result, report, workspace.config.research.promotion, standing)
     changes = promotion.differences(_parts(workspace.config), _parts(wanted))
     return Case(result, report, checks, _objections(workspace, folder, result), wanted, changes)
 

@@ -63,6 +63,7 @@ def sweep(
     if plan:
         _plan(workspace, as_json, symbols=symbols, years=years, trials=trials or 100, workers=workers, distinct=distinct)
         return
+    from mech_exo.backtest.promotion import compared
     from mech_exo.backtest.search import one_of_metrics
     from mech_exo.backtest.sweep import objectives
     from mech_exo.backtest.sweep import sweep as play
@@ -76,9 +77,10 @@ def sweep(
             known.panel, workspace.config, space, universe=known.universe, start=_day(start), end=_day(end), trials=trials, seed=seed,
             backend=backend, workers=workers, address=address, warnings=known.warnings, progress=tick,
         )  # fmt: skip
-    luck = result.overfitting(_counted(workspace, result), objective)
+    rules = workspace.config.research.overfitting
+    luck = result.overfitting(_counted(workspace, result), objective, blocks=rules.blocks, draws=rules.draws)
     page = None if report is None else _write(workspace, result, luck, objective, report)
-    record(workspace, result.trials)
+    record(workspace, result.trials, compared(result.id, [run.run_id for run in result.runs], luck))
     emit(_body(result, luck, objective, page), as_json, lambda to: _render(to, result, luck, objective, page))
 
 

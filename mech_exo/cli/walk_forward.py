@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CrossValidationResult
     from mech_exo.backtest.walk_result import Line, WalkForwardResult
-    from mech_exo.execution.rows import Trial
+    from mech_exo.execution.rows import Sweep, Trial
 
 StartOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")]
 EndOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")]
@@ -140,14 +140,15 @@ def bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def record(workspace: Workspace, trials: tuple[Trial, ...]) -> None:
-    """Count all of them or none."""
+def record(workspace: Workspace, trials: tuple[Trial, ...], compared: Sweep | None = None) -> None:
+    """Count all of them or none, with what comparing them with each other says."""
     from mech_exo.cli.backtest import PATIENCE
-    from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.rows import Sweep
 
-    workspace.ledger_path.parent.mkdir(parents=True, exist_ok=True)
-    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger:
+    with workspace.ledger(wait=PATIENCE) as ledger, ledger.transaction():
         ledger.record_trials(trials)
+        if compared is not None and compared.id not in {known.id for known in ledger.rows(Sweep)}:
+            ledger.append(compared, compared.id)
 
 
 def keep(workspace: Workspace, name: str, body: dict[str, Any]) -> Path:

@@ -201,6 +201,21 @@ def test_a_run_from_a_sweep_answers_for_the_worst_of_its_sweeps(
         assert {metric.name: metric.value for metric in journal(place)[0].figures}["pbo"] == 0.2
 
 
+def test_a_sweep_leaves_what_its_runs_answer_for(place: Path, run_id: str, exo: Exo) -> None:
+    sets = ("--set", "strategy.selection.top=17,20,25", "--set", "risk.stops.hard=0.09")
+    for _ in range(2):
+        ran = exo("--home", place, "backtest", "sweep", *sets, *PERIOD, "--json")
+        assert ran.code == 0, ran.err
+    (place / "config" / "research.yml").write_text(LENIENT.replace("max_pbo: null", "max_pbo: 1"))
+    told = json.loads(exo("--home", place, "backtest", "promote", run_id, *SAID, "--accept", "synthetic", "--json").out)["report"]
+    swept = json.loads(ran.out)["overfitting"]
+    assert told["trials"] == 3
+    assert [told[name] for name in ("pbo", "reality_check", "spa")] == [swept[name] for name in ("pbo", "reality_check", "spa")]
+    with Ledger.open(default_path(place), read_only=True) as ledger:
+        (row,) = ledger.rows(Sweep)
+    assert run_id in row.run_ids
+
+
 def test_a_run_that_was_never_compared_has_no_pbo_to_answer_for(place: Path, run_id: str, exo: Exo) -> None:
     (place / "config" / "research.yml").write_text(LENIENT.replace("max_pbo: null", "max_pbo: 0.2"))
     assert exo("--home", place, "backtest", "promote", run_id, *SAID, "--accept", "synthetic").code == 0
