@@ -34,7 +34,8 @@ def interrupted(home: Path, moment: Callable[[], bool], *words: str) -> tuple[in
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
+    # CPython ends by the signal itself where it met the interrupt in code made by exec (templates, dataclasses): 130 to a shell, too
+    return INTERRUPTED if process.returncode == -signal.SIGINT else process.returncode, out, err
 
 
 def runs(home: Path) -> list[Path]:
@@ -88,7 +89,7 @@ def test_at_many_moments(market_copy: Path) -> None:
         until = time.monotonic() + part * whole
         code, _, err = interrupted(market_copy, lambda until=until: time.monotonic() >= until)
         stopped += code == INTERRUPTED
-        assert code in (0, INTERRUPTED) and "Traceback" not in err, err
+        assert code in (0, INTERRUPTED) and "Traceback" not in err, (part, code, err)
         sound(market_copy)
     assert stopped
 
