@@ -134,7 +134,7 @@ def open_orders(
     return waiting
 
 
-@inlined
+@njit
 def exit_position(
     t: int, s: int, which: int, reference: float, bars: Bars, book: np.ndarray, account: np.ndarray, day: np.ndarray,
     events: np.ndarray, costs: CostParams, terms: Terms,
