@@ -11,7 +11,9 @@ NAMES_ONLY = ("mech_exo.utils.settings", "mech_exo.domain")
 
 
 def test_compiled_files_import_constants_from_compiled_files_only() -> None:
-    compiled = {"mech_exo." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in compiled_sources()}
+    compiled = {
+        "mech_exo." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in compiled_sources()
+    }
     for path in compiled_sources():
         tree = ast.parse(path.read_text())
         for node in tree.body:

@@ -32,7 +32,9 @@ class Desk:
             for place, value in cells.items():
                 base[place] = value
             bars[name] = base
-        self.panel = BarPanel.from_arrays(np.datetime64("2020-01-01") + np.arange(len(close)), [f"S{i}" for i in range(close.shape[1])], bars)
+        self.panel = BarPanel.from_arrays(
+            np.datetime64("2020-01-01") + np.arange(len(close)), [f"S{i}" for i in range(close.shape[1])], bars
+        )
         self.costs, self.terms, self.t = cost_params(costs), Terms(max_missing, 1.0, math.nan), 0
         self.book, self.account, self.days = new_book(close.shape[1]), new_account(cash), new_days(len(close))
         self.live, self.buffer = np.zeros(close.shape[1], np.int64), np.empty(100, EVENT)
@@ -149,7 +151,9 @@ def test_a_delisted_name_cannot_be_bought():
 def test_silence_closes_at_the_last_close():
     desk = Desk([[20.0], [22.0], [math.nan], [math.nan], [math.nan], [50.0]]).order(S0=10).step(6)
     assert desk.events[1:] == [("STALE_CLOSE", "FILLED", 0, -10)]
-    assert desk.buffer["row"][1] == 4 and desk.nav == 10_020 and desk.days["nav"].tolist() == [10_000, 10_020, 10_020, 10_020, 10_020, 10_020]
+    assert (
+        desk.buffer["row"][1] == 4 and desk.nav == 10_020 and desk.days["nav"].tolist() == [10_000, 10_020, 10_020, 10_020, 10_020, 10_020]
+    )
 
 
 def test_a_bar_in_between_starts_the_silence_anew():
