@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SCRIPTS = ("backtest", "scoring", "startup", "storage")
+SCRIPTS = ("backtest", "scaling", "scoring", "startup", "storage")
 
 
 def test_every_script_is_listed(repository):

@@ -7,7 +7,6 @@ import math
 import pickle
 from datetime import date
 
-import numpy as np
 import pytest
 
 from mech_exo.backtest import EventBacktester
