@@ -288,6 +288,21 @@ def _single_threaded() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started inside never hears Ctrl-C, not even while it starts; the caller hears one that comes meanwhile afterwards."""
+    import signal
+
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def _named(*dead: type[BaseException]) -> Iterator[None]:
     """Every library's own word for a worker that died becomes ours."""
     try:
@@ -317,7 +332,7 @@ def _processes(function: Callable[..., Any], shared: Any, workers: int | None, _
         pool = futures.ProcessPoolExecutor(size, get_context("spawn"), _start_worker, (parcel,))
 
         def submit(item: Any) -> futures.Future[Any]:
-            with _single_threaded():  # a process is started when there is something for it to do
+            with _single_threaded(), _deaf_to_interrupts():  # a process is started when there is something for it to do
                 return pool.submit(_perform_here, item)
 
         try:
