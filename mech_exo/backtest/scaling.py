@@ -211,7 +211,7 @@ def _assumptions(told: Coefficients, symbols: int, workers: int, distinct: int, 
     if symbols > told.symbols:
         said.append(f"beyond {told.symbols:,} symbols time grows in proportion to them")
     if actions:
-        said.append("splits and dividends: each worker process keeps adjusted prices of its own (threads share them)")
+        said.append("splits and dividends: each worker process keeps adjusted prices (threads share them), made in time not counted")
     if workers > here:
         said.append("Ray holds the shared part once per machine; Dask at an address once per worker")
     said.append("split by trials, never by symbols or sessions: a portfolio's day needs every name and the day before")

@@ -15,13 +15,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.backtest.result import run_hash
 from mech_exo.backtest.sampling import sample
 from mech_exo.backtest.search import LOWER_IS_BETTER, Choice, Grid, best, changed, choices, one_of_metrics, trial
 from mech_exo.decision.night import Known
-from mech_exo.decision.strategy import Strategy, panel_warnings, sector_warnings
+from mech_exo.decision.strategy import Strategy, missing_warnings, panel_warnings, sector_warnings
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.rows import Trial
@@ -30,6 +31,7 @@ from mech_exo.kernels.records import Floats, Ints
 from mech_exo.performance import trading
 from mech_exo.performance.metrics import of_account, of_returns
 from mech_exo.performance.overfitting import OverfittingReport, overfitting_report
+from mech_exo.scoring.scorer import Recipe
 from mech_exo.utils import parallel
 from mech_exo.utils.config import config_hash
 from mech_exo.utils.settings import Config
@@ -300,19 +302,39 @@ def _choices(grid: Grid | Sequence[Choice], trials: int | None, seed: int) -> It
 
 
 def _configs(config: Config, made: Iterable[Choice]) -> Iterator[Config]:
-    """Every choice as a configuration; a section that several share is checked once and shared."""
-    sections: dict[Any, Any] = {}
+    """Every choice as a configuration. A part of it that several choices share is checked once and shared."""
+    checked: dict[Any, Any] = {}
     for choice in made:
-        by_section: dict[str, list[tuple[str, Any]]] = {}
-        for key, value in choice:
-            by_section.setdefault(key.split(".")[0], []).append((key, value))
-        update = {}
-        for name, pairs in by_section.items():
-            known = (name, repr(pairs))
-            if known not in sections:
-                sections[known] = getattr(changed(config, tuple(pairs)), name)
-            update[name] = sections[known]
+        update: dict[str, Any] = {}
+        for (section, *inner), pairs in _by_part(config, choice).items():
+            known = (section, *inner, repr(pairs))
+            if known not in checked:
+                whole = getattr(changed(config, tuple(pairs)), section)
+                checked[known] = getattr(whole, inner[0]) if inner else whole
+            if inner:
+                update[section] = update.get(section, getattr(config, section)).model_copy(update={inner[0]: checked[known]})
+            else:
+                update[section] = checked[known]
         yield config.model_copy(update=update)
+
+
+def _by_part(config: Config, choice: Choice) -> dict[tuple[str, ...], list[tuple[str, Any]]]:
+    """The pairs by the smallest part of the configuration that no rule ties to its neighbours: ``strategy.selection``, or a whole file."""
+    whole = {key.split(".")[0] for key, _ in choice if not _stands_alone(config, key)}
+    parts: dict[tuple[str, ...], list[tuple[str, Any]]] = {}
+    for key, value in choice:
+        path = key.split(".")
+        parts.setdefault(tuple(path[: 1 if path[0] in whole else 2]), []).append((key, value))
+    return parts
+
+
+def _stands_alone(config: Config, key: str) -> bool:
+    """Whether ``key`` lies in a model of its own within a file whose rules each concern one key."""
+    section, *inner = key.split(".")
+    file = getattr(config, section, None)
+    if not isinstance(file, BaseModel) or type(file).__pydantic_decorators__.model_validators:
+        return False
+    return len(inner) > 1 and isinstance(getattr(file, inner[0], None), BaseModel)
 
 
 def _parts(configs: Sequence[Config], most: int) -> Iterator[Part]:
@@ -330,7 +352,7 @@ def _said(
     panel: BarPanel, config: Config, universe: Universe, runs: Sequence[SweepTrial], warnings: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     said = panel_warnings(panel, universe) if warnings is None else warnings
-    said += sector_warnings(Strategy(config), universe)
+    said += (*sector_warnings(Strategy(config), universe), *missing_warnings(Recipe.of(runs[0].config.factors).missing))
     idle = sum(not run.account["orders"] for run in runs)
     return (*said, f"{idle} of {len(runs)} trials never ordered anything") if idle else said
 

@@ -1,8 +1,8 @@
 """One :func:`map` for every way of working in parallel: serial, threads, processes, Ray, Dask. Nothing of Ray or Dask is elsewhere.
 
-Work for other processes is one parcel: the function and the shared object, pickled once (protocol 5) with their arrays beside the pickle
-("out of band", PEP 574). The arrays go once into shared memory or Ray's object store; a worker unpacks the parcel once, onto read-only
-views of the very same memory. Only a cluster at an address (other machines) gets a copy per worker (Dask) or per machine (Ray).
+Work for other processes is one parcel (:mod:`mech_exo.utils.parcel`): its arrays go once into shared memory or Ray's object store, and a
+worker unpacks it once, onto read-only views of the very same memory. Only a cluster at an address (other machines) gets a copy per
+worker (Dask) or per machine (Ray).
 """
 
 from __future__ import annotations
@@ -10,27 +10,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pickle
 import sys
-import threading
-import traceback
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
-from dataclasses import dataclass
-from multiprocessing import get_context, resource_tracker
-from multiprocessing.shared_memory import SharedMemory
+from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from mech_exo.domain.errors import InputError, UserError, WorkerError
+from mech_exo.utils.parcel import Parcel, in_shared_memory, opened, perform, perform_posted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 Submit = Callable[[Any], "futures.Future[Any]"]
 
-ALIGNMENT = 64
-"""Bytes: a cache line, and what vector instructions like."""
 AHEAD = 4
 """Items handed out per worker: enough to keep it busy, few enough to stop soon."""
 SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
@@ -121,145 +114,17 @@ def _collect(submit: Submit, work: Sequence[Any], ahead: int, progress: Progress
                 if progress is not None:
                     progress(len(results) + len(early), len(work))
             while len(results) in early:
-                results.append(_opened(early.pop(len(results)).result()))
+                results.append(opened(early.pop(len(results)).result()))
     finally:
         for future in pending:
             future.cancel()
     return results
 
 
-class _Failed:
-    """What a worker hands back instead of raising: every library would wrap the exception in its own."""
-
-    def __init__(self, error: Exception) -> None:
-        self.told = "".join(traceback.format_exception(error))
-        try:
-            self.body = pickle.dumps(error)
-            pickle.loads(self.body)  # noqa: S301 - our own bytes: some exceptions can be packed and not unpacked
-        except Exception:  # noqa: BLE001 - whatever a foreign exception does when pickled
-            self.body = pickle.dumps(WorkerError(f"a task failed with {type(error).__name__}: {error}"))
-
-    def error(self) -> Exception:
-        error: Exception = pickle.loads(self.body)  # noqa: S301 - from our own worker
-        error.add_note(f"in a worker:\n{self.told}")
-        return error
+_parcel: Parcel | None = None
 
 
-def _opened(answer: Any) -> Any:
-    if isinstance(answer, _Failed):
-        raise answer.error()
-    return answer
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """Arrays one behind the other in shared memory."""
-
-    name: str
-    spans: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Parcel:
-    """The pickled ``(function, shared)`` and its arrays: themselves, or the segment they lie in."""
-
-    token: str
-    body: bytes
-    arrays: Any
-
-    @classmethod
-    def of(cls, function: Callable[..., Any], shared: Any) -> _Parcel:
-        found: list[pickle.PickleBuffer] = []
-        try:
-            body = pickle.dumps((function, shared), protocol=5, buffer_callback=found.append)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise InputError(
-                f"what goes to other processes must be picklable, the function one of a module; {error}",
-                remedy="def the function at the top of a module, or use backend='threads'",
-            ) from error
-        return cls(uuid.uuid4().hex, body, tuple(buffer.raw() for buffer in found))
-
-    def unpack(self) -> tuple[Callable[[Any, Any], Any], Any, SharedMemory | None]:
-        """(function, shared, the segment its arrays lie in)."""
-        segment, arrays = None, self.arrays
-        if isinstance(arrays, _Segment):
-            segment = _attach(arrays.name)
-            room = _room(segment)
-            arrays = [room[start:stop] for start, stop in arrays.spans]
-        views = [memoryview(array).toreadonly() for array in arrays]
-        function, shared = pickle.loads(self.body, buffers=views)  # noqa: S301 - packed by _Parcel.of in the caller's process
-        return function, shared, segment
-
-
-class _Attached(SharedMemory):
-    """A worker's door to the segment; when the worker ends with arrays still on it, the system closes it."""
-
-    def __del__(self) -> None:
-        with contextlib.suppress(BufferError):
-            self.close()
-
-
-def _room(segment: SharedMemory) -> memoryview:
-    assert segment.buf is not None  # None only once closed
-    return segment.buf
-
-
-_attaching = threading.Lock()
-
-
-def _attach(name: str) -> SharedMemory:
-    """Open a segment without becoming its owner: only who made it may remove it (Python 3.13 has ``track=False`` for that)."""
-    with _attaching:
-        register = resource_tracker.register
-        resource_tracker.register = lambda *_: None
-        try:
-            return _Attached(name)
-        finally:
-            resource_tracker.register = register
-
-
-@contextlib.contextmanager
-def _in_shared_memory(parcel: _Parcel) -> Iterator[_Parcel]:
-    """The parcel with its arrays in one segment, which is gone afterwards whatever happens."""
-    spans, end = [], 0
-    for array in parcel.arrays:
-        start = -(-end // ALIGNMENT) * ALIGNMENT
-        end = start + array.nbytes
-        spans.append((start, end))
-    segment = SharedMemory(create=True, size=max(1, end))
-    try:
-        for (start, stop), array in zip(spans, parcel.arrays, strict=True):
-            _room(segment)[start:stop] = array
-        yield _Parcel(parcel.token, parcel.body, _Segment(segment.name, tuple(spans)))
-    finally:
-        segment.close()
-        segment.unlink()
-
-
-_unpacked: dict[str, Any] = {}
-
-
-def _perform(parcel: _Parcel, item: Any) -> Any:
-    """In a worker: one item. The parcel is unpacked once and kept until another one comes."""
-    try:
-        if parcel.token not in _unpacked:
-            _unpacked.clear()
-            _unpacked[parcel.token] = parcel.unpack()
-        function, shared, _ = _unpacked[parcel.token]
-        return function(shared, item)
-    except Exception as error:  # noqa: BLE001 - raised again where the caller is
-        return _Failed(error)
-
-
-def _perform_posted(token: str, body: bytes, arrays: Sequence[Any], item: Any) -> Any:
-    """The same for Ray, which hands over the parts."""
-    return _perform(_Parcel(token, body, arrays), item)
-
-
-_parcel: _Parcel | None = None
-
-
-def _start_worker(parcel: _Parcel) -> None:
+def _start_worker(parcel: Parcel) -> None:
     """In a new process: Ctrl-C is the caller's business, and nothing here starts threads of its own."""
     import signal
 
@@ -272,7 +137,7 @@ def _start_worker(parcel: _Parcel) -> None:
 
 def _perform_here(item: Any) -> Any:
     assert _parcel is not None
-    return _perform(_parcel, item)
+    return perform(_parcel, item)
 
 
 @contextlib.contextmanager
@@ -285,6 +150,21 @@ def _single_threaded() -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started inside never hears Ctrl-C, not even while it starts; the caller hears one that comes meanwhile afterwards."""
+    import signal
+
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -313,11 +193,11 @@ def _threads(function: Callable[..., Any], shared: Any, workers: int | None, _: 
 def _processes(function: Callable[..., Any], shared: Any, workers: int | None, _: str | None) -> Iterator[tuple[Submit, int]]:
     """Spawned, never forked: a fork copies the locks of threads that it does not copy."""
     size = workers or cpu_count()
-    with _named(futures.BrokenExecutor), _in_shared_memory(_Parcel.of(function, shared)) as parcel:
+    with _named(futures.BrokenExecutor), in_shared_memory(Parcel.of(function, shared)) as parcel:
         pool = futures.ProcessPoolExecutor(size, get_context("spawn"), _start_worker, (parcel,))
 
         def submit(item: Any) -> futures.Future[Any]:
-            with _single_threaded():  # a process is started when there is something for it to do
+            with _single_threaded(), _deaf_to_interrupts():  # a process is started when there is something for it to do
                 return pool.submit(_perform_here, item)
 
         try:
@@ -359,14 +239,14 @@ def running_ray(workers: int | None, address: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _ray(function: Callable[..., Any], shared: Any, workers: int | None, address: str | None) -> Iterator[tuple[Submit, int]]:
-    parcel = _Parcel.of(function, shared)
+    parcel = Parcel.of(function, shared)
     with running_ray(workers, address) as ray, _named(ray.exceptions.RayError):
         import numpy as np
 
         size = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         arrays = ray.put([np.frombuffer(array, np.uint8) for array in parcel.arrays])
         body = ray.put(parcel.body)
-        task = ray.remote(num_cpus=1, max_retries=0)(_perform_posted)
+        task = ray.remote(num_cpus=1, max_retries=0)(perform_posted)
         yield lambda item: task.remote(parcel.token, body, arrays, item).future(), size
 
 
@@ -380,13 +260,13 @@ def _dask(function: Callable[..., Any], shared: Any, workers: int | None, addres
         raise _missing("distributed") from None
     local_cluster: Any = distributed.LocalCluster  # neither is typed
     new_client: Any = distributed.Client
-    parcel = _Parcel.of(function, shared)
+    parcel = Parcel.of(function, shared)
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": True}
     with contextlib.ExitStack() as stack:
         stack.enter_context(_named(distributed.KilledWorker, CommClosedError, futures.CancelledError))
         stack.enter_context(dask.config.set(settings))
         if address is None:
-            parcel = stack.enter_context(_in_shared_memory(parcel))
+            parcel = stack.enter_context(in_shared_memory(parcel))
             with _single_threaded():
                 cluster = local_cluster(
                     n_workers=workers or cpu_count(), threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
@@ -399,7 +279,7 @@ def _dask(function: Callable[..., Any], shared: Any, workers: int | None, addres
             raise WorkerError(f"a Dask cluster needs a worker; the one at {address} has none", remedy="dask worker ADDRESS")
         posted = client.scatter(parcel, broadcast=True, hash=False)
         pool = client.get_executor(pure=False, workers=chosen)
-        yield lambda item: pool.submit(_perform, posted, item), len(chosen)
+        yield lambda item: pool.submit(perform, posted, item), len(chosen)
 
 
 def _missing(package: str) -> UserError:

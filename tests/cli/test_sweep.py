@@ -53,7 +53,7 @@ def test_json_has_every_trial_and_the_ledger_counts_each_once(exo: Exo, home: Pa
         counted = [trial for trial in ledger.trials() if trial.kind == "sweep"]
     assert {trial.run_id for trial in counted} == {trial["run_id"] for trial in trials}
     page = Path(ran["report"]).read_text("utf-8")
-    assert best["run_id"] in page and "synthetic sample" in page
+    assert best["run_id"] in page and "synthetic sample" in page.lower()
     again = json.loads(exo("backtest", "sweep", *PERIOD, *SETS, "--backend", "serial", "--home", home, "--json").out)
     assert (again["id"], again["trials"], again["overfitting"]) == (ran["id"], trials, ran["overfitting"])
 
