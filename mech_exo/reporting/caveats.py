@@ -41,6 +41,5 @@ def _meaning(warning: str) -> str:
 
 
 def _sentence(warning: str) -> str:
-    """With a capital letter and a full stop."""
-    said = warning[:1].upper() + warning[1:]
-    return said if said.endswith((".", "!", "?")) else said + "."
+    """With a full stop; else as it was said everywhere."""
+    return warning if warning.endswith((".", "!", "?")) else f"{warning}."

@@ -67,7 +67,7 @@ def test_plotly_is_inlined_once(written):
 
 def test_warnings_stand_before_every_number_and_the_contract_before_the_charts(written):
     body = written[written.index("<body>") :]
-    told = ("Synthetic sample", "Sectors are backfilled", 'id="kpi"', 'id="out-of-sample"', 'id="overfitting"', 'id="returns"', 'id="figures"')
+    told = ("synthetic sample", "sectors are backfilled", 'id="kpi"', 'id="out-of-sample"', 'id="overfitting"', 'id="returns"', 'id="figures"')
     order = [body.index(text) for text in told]
     assert order == sorted(order)
 
@@ -94,7 +94,7 @@ def test_every_heading_of_a_table_says_what_it_heads(written):
 def test_warnings_say_what_they_mean(written):
     assert "The prices are invented." in written and "What is known today was used for the past" in written
     lines = caveats(("no risk limits: the strategy ran without them", "survivors only", "synthetic sample", "synthetic sample", "x"))
-    assert [line.name for line in lines] == ["Synthetic sample.", "Survivors only.", "No risk limits: the strategy ran without them.", "X."]
+    assert [line.name for line in lines] == ["synthetic sample.", "survivors only.", "no risk limits: the strategy ran without them.", "x."]
     assert lines[-1].note == "" and "missing" in lines[1].note
 
 
@@ -116,7 +116,7 @@ def test_markup_in_a_symbol_a_name_or_a_warning_is_escaped(tmp_path):
     assert any(EVIL in name for name in shown)
     html = write_tearsheet(sample, tmp_path / "x.html").read_text()
     assert EVIL not in html
-    assert "Careful &lt;script&gt;" in html and "A&lt;script&gt;" in html
+    assert "careful &lt;script&gt;" in html and "A&lt;script&gt;" in html
     plain = parsed(write_tearsheet(Sample(length=80, names=3, factors={"market": 1.0}), tmp_path / "y.html").read_text())
     assert parsed(html).tags.count("script") == plain.tags.count("script")
 
