@@ -45,11 +45,11 @@ def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
 
 
 @njit
-def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book: np.ndarray, rules: Rules) -> None:
+def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book: np.ndarray, call: float, rules: Rules) -> None:
     """Orders for the next session = approved target − held; an entry carries its levels when stops are active on entry.
 
-    They take the place of what was to be ordered anew. A time exit stands. So does tonight's margin call (an earlier one's rest does not),
-    unless the decision reduces more, as surely as the call does, and no further than to nothing.
+    They take the place of what was to be ordered anew. A time exit stands. Under a margin call for the share ``call`` of every position
+    so does what leaves by it, unless the decision reduces more than the call, as surely as the call does, and no further than to nothing.
     """
     for i in range(count):
         s = names[i]
@@ -57,9 +57,10 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
         if position.order_reason == TIME:
             continue
         change = entry.target - position.shares
-        if position.order_reason == MARGIN_CALL and position.rest == 0.0:
+        if call > 0.0 and position.shares != 0.0:
             change = math.copysign(min(abs(change), abs(position.shares)), change)
-            if entry.kind != ON_OPEN or abs(change) <= abs(position.order) or change * position.order < 0.0:
+            called = call_shares(call, position.shares, rules.sizing.lot)
+            if entry.kind != ON_OPEN or abs(change) <= abs(called) or change * called < 0.0:
                 continue
         drop_order(position)
         if abs(change) < WHOLE:
@@ -103,7 +104,8 @@ def settle(
     fall = drawdown(days["index"], t)
     state = days[t].state
     written = approve(night.plan, live, count, book, close, sector, account[0].nav, state, fall, rules.limits, night.breaches)
-    place_orders(night.plan, live, count, close, book, rules)
+    call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
+    place_orders(night.plan, live, count, close, book, call, rules)
     return written
 
 
@@ -130,16 +132,22 @@ def order_anew(book: np.ndarray, live: Ints, held: int) -> None:
 
 
 @njit
+def call_shares(share: float, held: float, lot: float) -> float:
+    """The order (signed shares) by which a margin call for ``share`` of every position reduces one of ``held`` shares."""
+    size = min(abs(held), lots_up(share * abs(held), lot))
+    return -size if held > 0.0 else size
+
+
+@njit
 def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
-    """Order ``share`` of every position away at the next open, or what was to leave there anyway where that is more."""
+    """Order ``share`` of every position away at the next open; what leaves there by itself already, or by more, stays as it is."""
     for i in range(held):
         position = book[live[i]]
         if position.shares == 0.0 or position.order_reason == TIME:
             continue
-        side = 1.0 if position.shares > 0.0 else -1.0
-        away = -side * min(abs(position.shares), lots_up(share * abs(position.shares), lot))
-        if position.order_kind == ON_OPEN and position.order * away > 0.0 and abs(position.order) > abs(away):
-            away = position.order
+        away = call_shares(share, position.shares, lot)
+        if position.order_kind == ON_OPEN and position.order * away > 0.0 and abs(position.order) >= abs(away):
+            continue
         drop_order(position)
         position.order = away
         position.order_reason = MARGIN_CALL

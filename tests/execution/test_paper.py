@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mech_exo.execution.paper import PaperBroker, PlayedSession
 from mech_exo.execution.rows import BookLine, DayFigures, Intent
 from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import BOOK as BOOK_DTYPE
-from mech_exo.kernels.records import DAY, EVENT, Bars, Reason
+from mech_exo.kernels.records import DAY, EVENT, Bars, Reason, Terms
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
 from tests.execution.paper_market import BOOK, CASH, SYMBOLS, costs, market, paper_broker
 
@@ -64,7 +65,7 @@ def by_hand(panel: BarPanel, wishes: dict[int, dict[str, int]], flows: np.ndarra
     for t in range(sessions):
         found = np.flatnonzero((book["shares"] != 0) | (book["order"] != 0))
         live[: len(found)], account["live"] = found, len(found)
-        step(t, flows[t], bars, book, live, account, days, events, costs(), 3)
+        step(t, flows[t], bars, book, live, account, days, events, costs(), Terms(max_missing=3, lot=1.0, initial_margin=math.nan))
         reason_codes(wishes, book, t)
     return days, events[: int(account["events"][0])], book
 

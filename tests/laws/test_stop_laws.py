@@ -9,15 +9,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mech_exo.decision.strategy import cost_params
 from mech_exo.kernels.account import new_account, new_book, new_days
-from mech_exo.kernels.records import EVENT, Bars, CostParams, EventKind, Outcome, Reason
+from mech_exo.kernels.records import EVENT, Bars, EventKind, Outcome, Reason, Terms
 from mech_exo.kernels.simulate import step
 from mech_exo.risk import StopEngine
 from mech_exo.risk.stops import StopParams, protect
-from mech_exo.utils.settings import StopRules
+from mech_exo.utils.settings import CostModel, StopRules
 from tests.oracles.naive_risk import level, walk
 
-FREE = CostParams(0.0, 0.0, math.inf, 0.0, 0.0, 20, 0.0, 0.0, 0.0)
+FREE = cost_params(CostModel(commission="zero", slippage_bps=0, margin_rate=0, borrow_rate=0))
+PATIENT = Terms(max_missing=10_000, lot=1.0, initial_margin=math.nan)
 
 
 def maybe(low, high):
@@ -55,7 +57,7 @@ def played(side, bars, stops, atr):
     live = np.zeros(1, np.int64)
     book["order"], book["order_reason"], book["order_atr"], account["live"] = 100.0 * side, int(Reason.REBALANCE), atr, 1
     for t in range(len(bars)):
-        step(t, 0.0, market, book, live, account, days, events, FREE, 10_000)
+        step(t, 0.0, market, book, live, account, days, events, FREE, PATIENT)
         protect(book, live, int(account["live"][0]), StopParams.of(stops))
     done = [e for e in events[: int(account["events"][0])] if e["outcome"] == Outcome.FILLED and e["shares"] * side < 0]
     assert len(done) <= 1

@@ -215,10 +215,7 @@ class NaiveAccount:
             return {}
         share, orders = (1 - self.nav / required if self.nav > 0 else 1), {}
         for s, position in self.held.items():
-            side, away, rest = (-1 if position.shares > 0 else 1), terms.lots_up(share * abs(position.shares)), self.carried.get(s)
-            if rest and rest.kind == "open" and rest.shares * side > 0:
-                away = max(away, abs(rest.shares))  # what was to leave at that open anyway
-            orders[s] = Ticket(side * away, "margin_call")
+            orders[s] = Ticket(math.copysign(terms.lots_up(share * abs(position.shares)), -position.shares), "margin_call")
         return orders
 
     # resting exits
@@ -335,22 +332,25 @@ class NaiveAccount:
 
     def order(self, day, wishes):
         """The orders for the next session: time stops, then a margin call, then the decision, or without one what is carried."""
-        call = self.margin_call()
+        call, carried = self.margin_call(), self.carried
         due = {s for s, p in self.held.items() if self.terms.time is not None and p.age >= self.terms.time}
-        forced = call | {s: Ticket(-self.held[s].shares, "time_stop") for s in due}
-        if wishes is None:
-            self.carried |= forced
-            return
-        self.carried = forced
-        for s in sorted((set(self.held) | set(wishes)) - due):
-            self.ask(day, s, wishes.get(s, Wish(0)))
+        leaves = {}  # by the call, or by what was to leave at that open anyway where that is more
+        for s, ticket in call.items():
+            rest = carried.get(s)
+            more = rest and rest.kind == "open" and rest.shares * ticket.shares > 0 and abs(rest.shares) >= abs(ticket.shares)
+            leaves[s] = rest if more else ticket
+        forced = leaves | {s: Ticket(-self.held[s].shares, "time_stop") for s in due}
+        self.carried = (carried if wishes is None else {}) | forced
+        if wishes is not None:
+            for s in sorted((set(self.held) | set(wishes)) - due):
+                self.ask(day, s, wishes.get(s, Wish(0)), call.get(s))
 
-    def ask(self, day, s, wish):
+    def ask(self, day, s, wish, called):
         have, close = self.held[s].shares if s in self.held else 0, self.market.closes[day][s]
-        want, called = wish.shares, s in self.carried
+        want = wish.shares
         if close is None or not self.nav > 0 or called:  # what is unknown, or called, may only reduce
             want = (want if abs(want) <= abs(have) else have) if want * have > 0 else 0
-        if called and (abs(want) >= abs(have + self.carried[s].shares) or wish.kind != "open"):
+        if called and (abs(want) >= abs(tidy(have + called.shares)) or wish.kind != "open"):
             return  # the call reduces more, and for sure
         if want == have:
             return
