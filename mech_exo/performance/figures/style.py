@@ -87,8 +87,8 @@ def label() -> dict[str, Any]:
 
 
 def signed(values: Floats) -> list[str]:
-    """Gains and losses beside their bars: +1,234 and −1,234."""
-    return [f"{value:+,.0f}".replace("-", "\u2212") for value in values]
+    """Gains and losses beside their bars: +1,234, −1,234 and a plain 0."""
+    return [f"{value:+,.0f}".replace("-", "\u2212") if abs(value) >= 0.5 else "0" for value in values]
 
 
 def _short(session: np.datetime64) -> str:
