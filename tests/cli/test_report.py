@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
+from mech_exo.assembly import Workspace
 from mech_exo.datasource.storage import DataStorage
+from mech_exo.domain.panel import Universe
 from mech_exo.execution.ledger import Ledger
+from mech_exo.performance.trading import exposure
+from mech_exo.reporting.account import account_record
+from mech_exo.reporting.query import choose_book
 from tests.reporting.nights import ONE, TWO, fill_ledger
 
 
@@ -57,8 +63,23 @@ def test_performance_measures_the_account(exo, booked):
     assert m["win_rate"] is None and data["kpi"]["whole_period"]["sharpe"]["verdict"] == "not enough data"
     said = json.loads(exo("report", "daily", "--json", "--home", booked).out)["warnings"]
     assert said and set(said) <= set(data["warnings"])
-    assert "Account paper" in (booked / "reports" / "performance.html").read_text()
+    page = (booked / "reports" / "performance.html").read_text()
+    assert "Account paper" in page and "all of it is out of sample" in page and "an account&#39;s P&amp;L is not attributed to factors" in page
     assert exo("report", "performance", "--home", booked).code == 0
+
+
+def test_what_an_account_holds_adds_up_to_its_exposure_and_has_its_sectors(booked):
+    add_bars(booked)
+    workspace = Workspace.open(booked)
+    known = workspace.known()
+    sector = np.zeros(known.panel.shape, np.int16)
+    universe = Universe(np.ones(known.panel.shape, np.bool_), sector, ("Energy",))
+    with workspace.ledger(read_only=True) as ledger:
+        record = account_record(ledger, choose_book(ledger, None), known.panel, workspace.config, universe=universe)
+    gross, _ = exposure(record.days)
+    held = record.holdings.group_by("date").agg(pl.col("weight").abs().sum()).sort("date")
+    assert held["weight"].to_list() == pytest.approx(gross[gross > 0].tolist()) and held.height > 0
+    assert set(record.holdings["sector"]) == set(record.trades["sector"]) == {"Energy"}
 
 
 @pytest.mark.parametrize(

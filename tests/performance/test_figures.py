@@ -98,9 +98,9 @@ def test_beta_is_the_third_panel_where_there_is_one(sample):
 
 
 def test_bars_of_pnl_are_written_beside_and_coloured_by_sign():
-    bars, text = figures.pnl_figure(["a", "b", "c"], np.array([1234.5, 0.0, -99.6])).data
-    assert list(bars.marker.color) == ["#0072B2", "#D55E00", "#D55E00"] and list(text.text) == ["+1,234", "+0", "\u2212100"]
-    assert list(text.x) == [1234.5, 0.0, 0.0]
+    bars, text = figures.pnl_figure(["a", "b", "c", "d"], np.array([1234.5, 0.0, -99.6, np.nan])).data
+    assert list(bars.marker.color) == ["#0072B2", "#D55E00", "#D55E00", "#D55E00"]
+    assert list(text.text) == ["+1,234", "0", "\u2212100", "unknown"] and list(text.x) == [1234.5, 0.0, 0.0, 0.0]
 
 
 def test_holding_shows_every_closed_trade(sample):

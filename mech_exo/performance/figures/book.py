@@ -141,4 +141,4 @@ def _reach(pnl: Floats) -> list[float] | None:
         return None
     low, high = min(0.0, float(known.min())), max(0.0, float(known.max()))
     span = high - low
-    return [low - 0.03 * span if low < 0.0 else 0.0, high + 0.28 * span]
+    return [low - 0.03 * span if low < 0.0 else 0.0, high + 0.36 * span]

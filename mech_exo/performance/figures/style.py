@@ -87,8 +87,9 @@ def label() -> dict[str, Any]:
 
 
 def signed(values: Floats) -> list[str]:
-    """Gains and losses beside their bars: +1,234 and −1,234."""
-    return [f"{value:+,.0f}".replace("-", "\u2212") for value in values]
+    """Gains and losses beside their bars: +1,234, −1,234, a plain 0; NaN is unknown."""
+    shown = [f"{value:+,.0f}".replace("-", "\u2212") if np.isfinite(value) else "unknown" for value in values]
+    return ["0" if text in ("+0", "\u22120") else text for text in shown]
 
 
 def _short(session: np.datetime64) -> str:
