@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mech_exo.backtest.drivers import with_room
+from mech_exo.backtest.drivers import full, grown
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Night, Rules
 from mech_exo.decision.record import portfolio_of
@@ -44,7 +44,8 @@ class CallableDriver:
     ) -> np.ndarray:
         """Play the rows; ``tick`` is called with the number of sessions done."""
         for t in range(first, last):
-            events = with_room(events, account)
+            if full(events, account):
+                events = grown(events, account)
             step(t, float(flows[t]), bars, book, live, account, days, events, costs, terms)
             guard(t, False, book, live, account, days, self.rules)
             self._decide(t, book, live, account, days, night)

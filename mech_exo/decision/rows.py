@@ -11,7 +11,7 @@ import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Features, Night, Rules, SizingParams
-from mech_exo.kernels import njit
+from mech_exo.kernels import inlined, njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.risk.stops import StopParams, stop_level, target_level
@@ -239,6 +239,28 @@ def any_score(score: Floats) -> bool:
 
 
 @njit
+def decide_book(
+    t: int,
+    k: int,
+    bars: Bars,
+    features: Features,
+    book: np.ndarray,
+    live: Ints,
+    account: np.ndarray,
+    days: np.ndarray,
+    night: Night,
+    rules: Rules,
+) -> int:
+    """Decide the book anew with row ``k`` of ``features``; returns the number of breaches in ``night.breaches``."""
+    if not any_score(features.score[k]):
+        return 0
+    clear_plan(night.plan)
+    if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
+        return 0
+    return settle(t, bars.close[t], features.sector[k], book, live, account, days, night, rules)
+
+
+@inlined
 def decide_row(
     t: int,
     k: int,
@@ -266,9 +288,4 @@ def decide_row(
     Returns the number of breaches in ``night.breaches``.
     """
     guard(t, halted, book, live, account, days, rules)
-    if k < 0 or not any_score(features.score[k]):
-        return 0
-    clear_plan(night.plan)
-    if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
-        return 0
-    return settle(t, bars.close[t], features.sector[k], book, live, account, days, night, rules)
+    return decide_book(t, k, bars, features, book, live, account, days, night, rules) if k >= 0 else 0

@@ -82,10 +82,10 @@ def njit(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """As :func:`njit`, and its code is put into every compiled caller.
+    """As :func:`njit`, its code is put into every compiled caller, and it counts no references.
 
-    For what runs once a session or a fill: a call hands over a dozen arrays, and counting their references in and out
-    (atomically, some 5 ns each) costs more than the work itself; inlined, the compiler sees that nothing is to count.
+    For what runs once a session or a fill: a call hands over a dozen arrays, and counting their references in and out (atomically, some
+    5 ns each) costs more than the work itself. The price: such a function neither makes an array nor returns one.
     """
     return _compiled(function, True)
 
@@ -94,7 +94,7 @@ def _compiled(function: Function, force: bool) -> Function:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder())
     try:
-        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=force)(function)
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=force, _nrt=not force)(function)
     finally:
         numba.config.CACHE_DIR = before
     return cast(Function, compiled)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mech_exo.backtest.drivers import play, with_room
+from mech_exo.backtest.drivers import full, grown, play
 from mech_exo.datasource.demo import SampleMarket, sample_market
 from mech_exo.decision.rows import decide_row
 from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
@@ -107,7 +107,7 @@ def played(panel: BarPanel, universe: Universe, config: Config, last: int, *, co
         events = play(first, last, decision_at, flows, bars, features, book, live, account, days, events, night, costs, terms, strategy.rules)
     else:
         for t in range(first, last):
-            events = with_room(events, account)
+            events = grown(events, account) if full(events, account) else events
             step(t, 0.0, bars, book, live, account, days, events, costs, terms)
             decide_row(t, int(decision_at[t]), False, bars, features, book, live, account, days, night, strategy.rules)
     return Played(book, live, account, days, events[: int(account["events"][0])])
