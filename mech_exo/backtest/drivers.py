@@ -1,4 +1,4 @@
-"""The compiled driver: whole histories of the configured strategy. It calls ``step`` and the two halves of ``decide_row``, and nothing else."""
+"""The compiled driver: whole histories of the configured strategy by ``step`` and the two halves of ``decide_row``, and nothing else."""
 
 from __future__ import annotations
 

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """What a saved run tells by itself where a run in memory asks its bars: their hash, the trades and the holdings."""
+    """What a saved run tells by itself where a run in memory asks its bars: their hash, the capacity, the trades and the holdings."""
 
     data_hash: str
+    capacity_usd: float | None
     trades: pl.DataFrame
     holdings: pl.DataFrame
 
@@ -250,7 +251,9 @@ class BacktestResult:
         """
         from mech_exo.performance.metrics import summary
 
-        return summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events, bars=Bars.of(self.panel))
+        bars = None if self.read is None else Bars.of(self.panel)
+        figures = summary(self.sessions, self.days, self.round_trips, self.benchmark, events=self.events, bars=bars)
+        return figures if self.read is not None or self.saved is None else figures | {"capacity_usd": self.saved.capacity_usd}
 
     @functools.cached_property
     def kpi(self) -> KpiReport:

@@ -144,7 +144,7 @@ def load(
         warnings=tuple(run["warnings"]),
         read=read,
         strategy=Strategy(config) if run["strategy"] == "configured" else strategy,
-        saved=Saved(run["data_hash"], frames["trades"], frames["holdings"]),
+        saved=Saved(run["data_hash"], run["metrics"].get("capacity_usd"), frames["trades"], frames["holdings"]),
     )
     if result.run_id != run["run_id"]:
         said = f"{folder} calls itself {run['run_id']} and is {result.run_id}"

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -94,7 +94,8 @@ def _compiled(function: Function, force: bool) -> Function:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder())
     try:
-        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=force, _nrt=not force)(function)
+        options: dict[str, Any] = {"forceinline": True, "_nrt": False} if force else {}  # nrt: Numba's counting of references
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     finally:
         numba.config.CACHE_DIR = before
     return cast(Function, compiled)

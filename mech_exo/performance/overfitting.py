@@ -123,11 +123,15 @@ def deflated_sharpe(track: Track, trials: int, variance: float) -> float:
 def minimum_track_record(track: Track, threshold: float = 0.0, confidence: float = CONFIDENCE) -> float:
     """Sessions needed for ``confidence`` that the true Sharpe ratio is above ``threshold`` (per session), if it goes on as it did.
 
-    1 + spread² × (Φ⁻¹(confidence) / (SR - SR*))², Bailey and Lopez de Prado (2012), eq. 13. NaN where SR is not above the threshold: no
-    length would do.
+    1 + spread² × (Φ⁻¹(confidence) / (SR - SR*))², Bailey and Lopez de Prado (2012), eq. 13. NaN where SR is not above the threshold
+    (no length would do) or by so little that no length can be counted.
     """
     ahead = track.sharpe - threshold
-    return 1.0 + (track.spread * NORMAL.inv_cdf(confidence) / ahead) ** 2 if ahead > 0.0 else math.nan
+    if not ahead > 0.0:
+        return math.nan
+    needed = track.spread * NORMAL.inv_cdf(confidence) / ahead
+    sessions = 1.0 + needed * needed  # ** would raise where this is infinite
+    return sessions if math.isfinite(sessions) else math.nan
 
 
 def effective_trials(matrix: Floats) -> float:

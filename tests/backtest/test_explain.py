@@ -159,7 +159,7 @@ class TestCallables:
         limits = RiskLimits().model_copy(update={"position_sizing": RiskLimits().position_sizing.model_copy(update={"max_sector_exposure": None})})
         run = EventBacktester(panel, strategy, universe=universe, limits=limits).run()
         why = run.explain(self.night(run, 600), names[0])
-        assert why.found["asked"] == {"value": 0.5, "unit": "weight"} and why.found["target"]["binding"] == "max_position"
+        assert why.found["asked"] == {"value": 0.5, "unit": "weight", "order": "market_on_open", "order_price": None} and why.found["target"]["binding"] == "max_position"
         assert why.found["orders"][0]["shares"] == why.found["target"]["shares"] < why.found["target"]["wanted"]
         assert "asked for a weight of 0.5" in why.text() and "cut by max position" in why.text()
         other = next(name for name in panel.symbols if name not in names)

@@ -44,7 +44,7 @@ def faults(path: Path) -> tuple[str, ...]:
 
 def cells(path: Path) -> list[tuple[str, str, str, object]]:
     connection = sqlite3.connect(path)
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    tables = [name for (name,) in connection.execute("SELECT lower(name) FROM sqlite_schema WHERE lower(type) = 'table'")]
     found: list[tuple[str, str, str, object]] = []
     for table in tables:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
