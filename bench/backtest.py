@@ -1,12 +1,15 @@
-"""How long backtests take: the workload W2 against its physical limit, a callable, the default strategy, the first call of a process.
+"""How long backtests take: the workload W2 against its physical limit, a callable, what realism costs, the default strategy, memory,
+compiling, the first call of a process. The sweep is in ``scaling.py``, the metrics in ``metrics.py``.
 
     python bench/backtest.py [--json] [--quick]
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 from _common import REPOSITORY, SHARED, Line, best, line, main
@@ -14,7 +17,8 @@ from _floor import floor
 
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.utils.settings import Config
+from mech_exo.kernels.records import EventKind
+from mech_exo.utils.settings import Config, Selection
 from tests.backtest.driving import default_config
 from tests.oracles import market
 from tests.oracles.workloads import CASH, COSTS, STOPS, callable_rotation, configured
@@ -30,6 +34,34 @@ panel = market.panel(100, 600)
 start = time.perf_counter()
 EventBacktester(panel, configured(panel, "W2")).run()
 print(time.perf_counter() - start)
+"""
+
+
+MEMORY = """
+import sys
+from mech_exo.backtest.engine import EventBacktester
+from mech_exo.domain.panel import Universe
+from tests.backtest.driving import default_config
+from tests.oracles import market
+from tests.oracles.workloads import configured
+import numpy as np
+def status(name):
+    return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
+def tester(panel):
+    if sys.argv[1] == "W2":
+        return EventBacktester(panel, configured(panel, "W2"))
+    sector = np.broadcast_to(np.arange(panel.shape[1], dtype=np.int16) % 11, panel.shape)
+    universe = Universe(np.ones(panel.shape, np.bool_), sector, tuple(f"Sector {k}" for k in range(11)))
+    return EventBacktester(panel, default_config(), universe=universe)
+tester(market.panel(100, 600)).run()
+panel = market.panel(3000)
+names = ("open", "high", "low", "close", "volume", "split_ratio", "dividend")
+size = sum(getattr(panel, name).nbytes for name in names)
+made = tester(panel)
+before = status("VmRSS:")
+open("/proc/self/clear_refs", "w").write("5")
+result = made.run()
+print((size + status("VmHWM:") - before) / size)
 """
 
 
@@ -55,6 +87,48 @@ def by_callable(repeats: int) -> Line:
     tester = EventBacktester(panel, callable_rotation, costs=COSTS, initial_cash=CASH, stops=STOPS["W2"])
     compiled = 1e3 * best(EventBacktester(panel, configured(panel, "W2")).run, repeats)
     return line("W2 as a Python callable, 500 x 2520", 1e3 * best(tester.run, repeats), "ms", 500.0, ("the same, configured", compiled))
+
+
+def realism(repeats: int) -> Line:
+    """W2 against W2 long and short on a market with splits and quarterly dividends, with borrow fees and square-root impact."""
+    plain = market.panel(500)
+    split, dividend = np.ones(plain.shape), np.zeros(plain.shape)
+    chance = np.random.default_rng(3)
+    split[chance.random(plain.shape) < 1 / 1500] = 2.0
+    dividend[chance.integers(0, 63, 500) == (np.arange(plain.shape[0]) % 63)[:, None]] = 0.2
+    before = np.cumprod(split, axis=0)
+    bars = {field: getattr(plain, field) / before for field in FIELDS} | {"volume": plain.volume * before}
+    panel = BarPanel.from_arrays(plain.sessions, plain.symbols, bars | {"split_ratio": split, "dividend": dividend})
+    config = configured(panel, "W2")
+    costs = config.strategy.costs.model_copy(update={"impact": 0.5})
+    strategy = config.strategy.model_copy(update={"costs": costs, "selection": Selection(top=20, bottom=20)})
+    full = EventBacktester(panel, config.model_copy(update={"strategy": strategy}))
+    kinds = set(full.run().events["kind"].tolist())
+    if not {EventKind.SPLIT, EventKind.DIVIDEND, EventKind.STOP} <= kinds:
+        raise SystemExit("the realistic market puts nothing to the test")
+    simple = EventBacktester(plain, configured(plain, "W2"))
+    ours, theirs = best(full.run, 3 * repeats), best(simple.run, 3 * repeats)
+    name = "dividends, splits, shorts, impact: times W2, 500 x 2520"
+    return line(name, ours / theirs, "x", 2.0, ("milliseconds of the realistic run", 1e3 * ours))
+
+
+def memory() -> list[Line]:
+    """The panel and the most the engine ever needed beside it, in panels."""
+    lines = []
+    for what, name in (("W2", "W2"), ("default", "default strategy")):
+        ran = subprocess.run([sys.executable, "-c", MEMORY, what], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        lines.append(line(f"peak memory, {name}, 3,000 x 2520, panel included", float(ran.stdout), "panels", 2.0))
+    return lines
+
+
+def compiling() -> Line:
+    """The first run after installing: a process with an empty compile cache, everything it compiles counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "XDG_CACHE_HOME": folder}
+        command = [sys.executable, "-c", FIRST_CALL]
+        ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, env=environment)
+        again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, env=environment)
+    return line("first run() after installing, compiling all of it", float(ran.stdout), "s", 25.0, ("the next process", float(again.stdout)))
 
 
 def real_market() -> tuple[str, BarPanel, Universe]:
@@ -92,6 +166,16 @@ def default_strategy(repeats: int) -> Line:
     return line(name, 1e3 * best(tester.run, repeats), "ms", 1000.0, ("numpy sum of its bars", reading))
 
 
+def large_default(repeats: int) -> Line:
+    """The whole default strategy, scoring included, on a market of 3,000."""
+    panel = market.panel(3000)
+    tester = EventBacktester(panel, default_config(), universe=_universe(panel, np.arange(3000) % 11))
+    if len(tester.run().fills) < 500:
+        raise SystemExit("the default strategy hardly trades: nothing worth measuring")
+    reading = best(lambda: sum(np.nansum(getattr(panel, field)) for field in (*FIELDS, "volume")), repeats)
+    return line("default strategy, all rules, 3,000 x 2520", best(tester.run, repeats), "s", 4.0, ("numpy sum of its bars", reading))
+
+
 def first_call() -> Line:
     """A new process, imports not counted, whose compile cache is filled by the run before."""
     for _ in range(2):
@@ -108,7 +192,9 @@ def _small() -> tuple[BarPanel, Config]:
 def measure(quick: bool) -> list[Line]:
     """Every figure."""
     repeats = 2 if quick else 7
-    return [*workload(repeats), by_callable(min(repeats, 3)), default_strategy(repeats), first_call()]
+    few = min(repeats, 3)
+    speed = [*workload(repeats), by_callable(few), realism(few), default_strategy(repeats), large_default(few)]
+    return [*speed, *memory(), compiling(), first_call()]
 
 
 if __name__ == "__main__":
