@@ -17,10 +17,10 @@ export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser lint types layers docs bench faults lock clean check-python
+.PHONY: help run test browser lint types layers docs bench bench-peers faults lock clean check-python
 
 help: ## What can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(USER) ## Install what is needed and run the demo: a whole night and a ten-year backtest.
 	@$(BIN)/exo demo
@@ -53,6 +53,9 @@ bench: $(DEV) ## Run every benchmark in bench/ (ARGS=--json for machines).
 	@ran=0; missed=0; for script in bench/[!_]*.py; do test -f "$$script" || continue; echo "== $$script" >&2; \
 		$(BIN)/python "$$script" $(ARGS) || missed=1; ran=1; done; \
 	test $$ran = 1 || { echo "bench/ holds no script" >&2; exit 1; }; exit $$missed
+
+bench-peers: $(DEV) ## Install the peers and measure them beside us in the same run: half an hour (ARGS="--only vectorbt").
+	$(BIN)/python bench/_peers.py $(ARGS)
 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000).
 	EXO_TEST_KILLS=$(or $(KILLS),200) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \

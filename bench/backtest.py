@@ -128,7 +128,8 @@ def compiling() -> Line:
         command = [sys.executable, "-c", FIRST_CALL]
         ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, env=environment)
         again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, env=environment)
-    return line("first run() after installing, compiling all of it", float(ran.stdout), "s", 25.0, ("the next process", float(again.stdout)))
+    beside = ("the next process", float(again.stdout))
+    return line("first run() after installing, compiling all of it", float(ran.stdout), "s", 25.0, beside)
 
 
 def real_market() -> tuple[str, BarPanel, Universe]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mech_exo.decision.params import Night, Rules, order_level
-from mech_exo.kernels import inlined, njit
+from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
 from mech_exo.risk.rules import approve, drawdown, margin_call, risk_state
@@ -17,7 +17,7 @@ REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int
 ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
 
 
-@njit
+@lean
 def clear_plan(plan: np.ndarray) -> None:
     """Nothing is wanted of anybody."""
     for s in range(len(plan)):
@@ -33,7 +33,7 @@ def clear_plan(plan: np.ndarray) -> None:
         plan[s].keep = 0
 
 
-@njit
+@lean
 def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
     """Rewrite ``live`` as every symbol held, ordered or wanted, ascending; returns how many."""
     count = 0
@@ -44,7 +44,7 @@ def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
     return count
 
 
-@njit
+@lean
 def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book: np.ndarray, call: float, rules: Rules) -> None:
     """Orders for the next session = approved target − held; an entry carries its levels when stops are active on entry.
 
@@ -75,7 +75,7 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
             attach_levels(position, entry, rules.stops)
 
 
-@njit
+@lean
 def attach_levels(position: np.ndarray, entry: np.ndarray, stops: StopParams) -> None:
     """The levels an entry carries hang on the price it is expected at: the order's own, else the close the plan was made at."""
     position.order_stop, position.order_stop_reason, position.order_target = entry.stop, entry.stop_reason, entry.profit
@@ -86,7 +86,7 @@ def attach_levels(position: np.ndarray, entry: np.ndarray, stops: StopParams) ->
         position.order_target = target_level(side, price, stops)
 
 
-@njit
+@lean
 def settle(
     t: int,
     close: Floats,
@@ -131,14 +131,14 @@ def order_anew(book: np.ndarray, live: Ints, held: int) -> None:
             position.order = position.rest
 
 
-@njit
+@lean
 def call_shares(share: float, held: float, lot: float) -> float:
     """The order (signed shares) by which a margin call for ``share`` of every position reduces one of ``held`` shares."""
     size = min(abs(held), lots_up(share * abs(held), lot))
     return -size if held > 0.0 else size
 
 
-@njit
+@lean
 def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
     """Order ``share`` of every position away at the next open; what leaves there by itself already, or by more, stays as it is."""
     for i in range(held):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.kernels import njit
+from mech_exo.kernels import lean
 from mech_exo.kernels.records import Floats, OrderKind
 from mech_exo.risk.rules import LimitParams
 from mech_exo.risk.stops import StopParams
@@ -103,7 +103,7 @@ class Night(NamedTuple):
     breaches: np.ndarray  # risk.rules.BREACH buffer
 
 
-@njit
+@lean
 def order_level(entry: np.ndarray, change: float, close: float, sizing: SizingParams) -> float:
     """Limit or stop price: the one given, else the close moved by the configured offset; NaN for market orders."""
     if entry.kind != LIMIT and entry.kind != STOP_ORDER:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Features, Night, Rules, SizingParams
-from mech_exo.kernels import inlined, njit
+from mech_exo.kernels import inlined, lean, njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.risk.stops import StopParams, stop_level, target_level
@@ -51,7 +51,7 @@ def select(score: Floats, sector: np.ndarray, book: np.ndarray, count: int, sizi
         reach *= 2
 
 
-@njit
+@lean
 def raw_shares(price: float, volatility: float, atr: float, nav: float, sizing: SizingParams) -> float:
     """Unrounded shares of one selected name by the configured method; NaN where an input is unknown."""
     if sizing.method == EQUAL:
@@ -127,7 +127,7 @@ def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, 
     return scale
 
 
-@njit
+@lean
 def size_one(
     plan: np.ndarray, s: int, side: float, shares: float, position: np.ndarray, price: float, atr: float, sizing: SizingParams,
     stops: StopParams,
@@ -193,7 +193,7 @@ def propose(
     return True
 
 
-@njit
+@lean
 def already_held(names: Ints, longs: int, book: np.ndarray, live: Ints, held: int) -> bool:
     """Whether the names selected (``longs`` of them first) are exactly the names held, on the same sides."""
     count = 0
@@ -209,7 +209,7 @@ def already_held(names: Ints, longs: int, book: np.ndarray, live: Ints, held: in
     return True
 
 
-@njit
+@lean
 def keep_unseen(close: Floats, book: np.ndarray, plan: np.ndarray) -> None:
     """A held name without a bar tonight is wanted as it is: nothing is known of it, which is no reason to sell."""
     for s in range(len(plan)):
@@ -219,7 +219,7 @@ def keep_unseen(close: Floats, book: np.ndarray, plan: np.ndarray) -> None:
             plan[s].stop, plan[s].stop_reason, plan[s].profit = position.stop, position.stop_reason, position.target
 
 
-@njit
+@lean
 def want(names: Ints, shares: Floats, terms: np.ndarray, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
     """Write the sizes that a callable strategy asks for: ``shares`` (signed) of the columns ``names``, each ordered on its ``terms``."""
     for i in range(len(names)):
@@ -229,7 +229,7 @@ def want(names: Ints, shares: Floats, terms: np.ndarray, close: Floats, book: np
         plan[s].kind, plan[s].level, plan[s].keep = terms[i].kind, terms[i].level, terms[i].keep
 
 
-@njit
+@lean
 def any_score(score: Floats) -> bool:
     """Whether anybody has a score. Without one there is no opinion, and no opinion is no reason to sell everything."""
     for value in score:

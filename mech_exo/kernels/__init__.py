@@ -1,7 +1,7 @@
 """Compiled arithmetic: arrays and scalars in, arrays and scalars out. Nothing here knows a date, a file or a symbol's name.
 
-:func:`njit` and :func:`inlined` are the only ways this package compiles anything. Numba's disk cache does not notice a changed *callee* in
-another file, so the cache folder is named by a hash of all compiled sources: an edited rule compiles anew.
+:func:`njit`, :func:`lean` and :func:`inlined` are the only ways this package compiles anything. Numba's disk cache does not notice a
+changed *callee* in another file, so the cache folder is named by a hash of all compiled sources: an edited rule compiles anew.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def code_version() -> str:
 def compiled_sources() -> list[Path]:
     """The files whose functions are compiled or whose constants compiled functions read; nothing else is imported for
     compiling (tested), so editing a command or a report compiles nothing anew."""
-    marks = (b"@njit", b"@inlined")
+    marks = (b"@njit", b"@lean", b"@inlined")
     files = [(path, path.read_bytes()) for path in sorted(PACKAGE.rglob("*.py"))]
     return [path for path, text in files if path.parent.name == "kernels" or any(mark in text for mark in marks)]
 
@@ -78,23 +78,27 @@ def njit(function: Function) -> Function:
 
     Division follows IEEE (1/0 is inf, no exception); no fast-math, so results are the same on every run.
     """
-    return _compiled(function, False)
+    return _compiled(function, _nrt=True)  # said, because a lean caller would hand its own setting down
+
+
+def lean(function: Function) -> Function:
+    """As :func:`njit`, for what neither makes nor returns an array: it counts no references.
+
+    A call hands over a dozen arrays, and counting their references in and out (atomically, some 5 ns each) costs more than the work of
+    most rules, and as much again in compiling.
+    """
+    return _compiled(function, _nrt=False)
 
 
 def inlined(function: Function) -> Function:
-    """As :func:`njit`, its code is put into every compiled caller, and it counts no references.
-
-    For what runs once a session or a fill: a call hands over a dozen arrays, and counting their references in and out (atomically, some
-    5 ns each) costs more than the work itself. The price: such a function neither makes an array nor returns one.
-    """
-    return _compiled(function, True)
+    """As :func:`lean`, and its code is put into every compiled caller: for what runs once a session or a fill."""
+    return _compiled(function, _nrt=False, forceinline=True)
 
 
-def _compiled(function: Function, force: bool) -> Function:
+def _compiled(function: Function, **options: Any) -> Function:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder())
     try:
-        options: dict[str, Any] = {"forceinline": True, "_nrt": False} if force else {}  # nrt: Numba's counting of references
         compiled = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     finally:
         numba.config.CACHE_DIR = before

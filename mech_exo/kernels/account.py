@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mech_exo.kernels import inlined, njit
+from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.records import ACCOUNT, BOOK, DAY, EventKind, Outcome
 
 WHOLE = 1e-9  # a share count this close to the next lot is that lot
@@ -163,7 +163,7 @@ def at_most(shares: float, most: float) -> float:
     return shares if most > shares - WHOLE else most
 
 
-@njit
+@lean
 def lots_up(exact: float, lot: float) -> float:
     """``exact`` shares (≥ 0) up to whole lots; what rounding left just over a lot is that lot."""
     return float(np.ceil((exact - WHOLE) / lot) * lot)

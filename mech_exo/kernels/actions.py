@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from mech_exo.kernels import inlined, njit
+from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, clear, end_order, fill, lots_down, record
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason, Terms
 
@@ -35,7 +35,7 @@ def split_order(t: int, s: int, ratio: float, shares: float, lot: float, book: n
     position.order_atr /= ratio
 
 
-@njit
+@lean
 def split(
     t: int, s: int, ratio: float, lot: float, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray
 ) -> None:
@@ -66,7 +66,7 @@ def split(
         clear(position)
 
 
-@njit
+@lean
 def dividend(t: int, s: int, amount: float, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray) -> None:
     """Cash on the ex-date for shares held at the previous close; a short pays."""
     shares = book[s].shares
@@ -81,7 +81,7 @@ def dividend(t: int, s: int, amount: float, book: np.ndarray, account: np.ndarra
     event.cash = cash
 
 
-@njit
+@lean
 def close_out(
     t: int, s: int, price: float, kind: int, reason: int, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mech_exo.kernels import njit
+from mech_exo.kernels import lean
 from mech_exo.kernels.records import Bars, CostParams
 
 SESSIONS_PER_YEAR = 252.0
@@ -12,7 +12,7 @@ UNKNOWN_LIQUIDITY_SLIPPAGE = 0.10  # an exit must trade even where its impact ca
 MAX_SLIPPAGE = 0.5
 
 
-@njit
+@lean
 def commission(shares: float, price: float, costs: CostParams) -> float:
     """USD for an order of ``shares`` (unsigned) at ``price``.
 
@@ -23,7 +23,7 @@ def commission(shares: float, price: float, costs: CostParams) -> float:
     return min(fee, costs.max_fraction * shares * price)
 
 
-@njit
+@lean
 def square_root_impact(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> float:
     """Impact as a fraction of price: impact × σ × sqrt(shares / ADV), from the sessions before ``t`` only.
 
@@ -53,7 +53,7 @@ def square_root_impact(t: int, s: int, shares: float, bars: Bars, costs: CostPar
     return costs.impact * math.sqrt(variance) * math.sqrt(shares / (volume / count))
 
 
-@njit
+@lean
 def estimated_spread(t: int, s: int, bars: Bars, window: int) -> float:
     """Bid-ask spread as a fraction of price that the ``window`` sessions before ``t`` imply; NaN with fewer than half as many pairs.
 
@@ -73,7 +73,7 @@ def estimated_spread(t: int, s: int, bars: Bars, window: int) -> float:
     return total / pairs if pairs > 0 and pairs * 2 >= window else math.nan
 
 
-@njit
+@lean
 def learnt(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> float:
     """The part of the slippage that past bars tell, a fraction; the harsh :data:`UNKNOWN_LIQUIDITY_SLIPPAGE` where they do not."""
     total = 0.0
@@ -84,7 +84,7 @@ def learnt(t: int, s: int, shares: float, bars: Bars, costs: CostParams) -> floa
     return UNKNOWN_LIQUIDITY_SLIPPAGE if math.isnan(total) else total
 
 
-@njit
+@lean
 def slippage(t: int, s: int, shares: float, reference: float, bars: Bars, costs: CostParams) -> float:
     """Fraction of the ``reference`` price that a market fill of ``shares`` (unsigned) gives away, at most :data:`MAX_SLIPPAGE`."""
     given = costs.slippage
@@ -95,14 +95,14 @@ def slippage(t: int, s: int, shares: float, reference: float, bars: Bars, costs:
     return min(given, MAX_SLIPPAGE)
 
 
-@njit
+@lean
 def cash_interest(cash: float, costs: CostParams) -> float:
     """USD earned (or paid) on one session's closing cash: annual rate / 252."""
     rate = costs.cash_rate if cash > 0.0 else costs.margin_rate
     return cash * rate / SESSIONS_PER_YEAR
 
 
-@njit
+@lean
 def borrow_fee(short_value: float, costs: CostParams) -> float:
     """USD paid for one session of ``short_value`` (negative USD) held short."""
     return -short_value * costs.borrow_rate / SESSIONS_PER_YEAR

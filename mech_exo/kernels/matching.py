@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from mech_exo.kernels import njit
+from mech_exo.kernels import lean
 
 NO_EXIT, STOP_HIT, TARGET_HIT = 0, 1, 2
 
 
-@njit
+@lean
 def resting_exit(side: float, open_: float, high: float, low: float, stop: float, target: float) -> tuple[int, float]:
     """What happens to a position of sign ``side`` (+1 long, -1 short) with resting levels during one bar.
 

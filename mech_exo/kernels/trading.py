@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from mech_exo.kernels import inlined, njit
+from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import ORDER, at_most, drop_order, end_order, fill, lots_down, say
 from mech_exo.kernels.costs import commission, slippage
 from mech_exo.kernels.matching import NO_EXIT, STOP_HIT, resting_exit
@@ -33,7 +33,7 @@ def available(t: int, s: int, shares: float, bars: Bars, costs: CostParams, term
     return at_most(shares, most) if most > 0.0 else 0.0
 
 
-@njit
+@lean
 def exposure_room(t: int, prices: Floats, book: np.ndarray, live: np.ndarray, account: np.ndarray, terms: Terms) -> float:
     """USD by which gross exposure may grow: equity ÷ initial margin − gross exposure at ``prices`` ``(T, N)`` (else the mark)."""
     equity, gross = account[0].cash, 0.0
@@ -48,7 +48,7 @@ def exposure_room(t: int, prices: Floats, book: np.ndarray, live: np.ndarray, ac
     return room
 
 
-@njit
+@lean
 def granted(shares: float, held: float, reference: float, room: float, lot: float) -> float:
     """How much of an order of signed ``shares`` the account may carry (unsigned): reductions always, growth of exposure within ``room``."""
     wanted = abs(shares)
@@ -134,7 +134,7 @@ def open_orders(
     return waiting
 
 
-@njit
+@lean
 def exit_position(
     t: int, s: int, which: int, reference: float, bars: Bars, book: np.ndarray, account: np.ndarray, day: np.ndarray,
     events: np.ndarray, costs: CostParams, terms: Terms,
@@ -179,7 +179,7 @@ def resting_orders(
             exit_position(t, s, which, reference, bars, book, account, day, events, costs, terms)
 
 
-@njit
+@lean
 def later_orders(
     t: int, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray,
     costs: CostParams, terms: Terms,
@@ -208,7 +208,7 @@ def later_orders(
                 entry_stop(t, s, reference, bars, book, account, day, events, costs, terms)
 
 
-@njit
+@lean
 def touched(t: int, s: int, side: float, position: np.ndarray, bars: Bars) -> float:
     """The level of a limit or stop order where the bar reaches it, else NaN."""
     level = position.order_level
@@ -218,7 +218,7 @@ def touched(t: int, s: int, side: float, position: np.ndarray, bars: Bars) -> fl
     return level if bars.low[t, s] <= level else math.nan
 
 
-@njit
+@lean
 def unreached(t: int, s: int, bars: Bars, book: np.ndarray, account: np.ndarray, events: np.ndarray) -> None:
     """An order the session did not fill: kept, expired, or without a bar to meet."""
     position = book[s]
@@ -230,7 +230,7 @@ def unreached(t: int, s: int, bars: Bars, book: np.ndarray, account: np.ndarray,
     end_order(t, s, EXPIRED if traded and position.order_kind != ON_CLOSE else NO_BAR, book, account, events)
 
 
-@njit
+@lean
 def entry_stop(
     t: int, s: int, reference: float, bars: Bars, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray,
     costs: CostParams, terms: Terms,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.kernels import njit
+from mech_exo.kernels import lean, njit
 from mech_exo.kernels.records import Ints, RiskState
 from mech_exo.utils.settings import RiskLimits
 
@@ -99,7 +99,7 @@ class LimitParams(NamedTuple):
         )
 
 
-@njit
+@lean
 def drawdown(index: np.ndarray, t: int) -> float:
     """Fall of the time-weighted index at ``t`` from its peak of the trailing 252 sessions and the close before; in [0, 1].
 
@@ -116,7 +116,7 @@ def drawdown(index: np.ndarray, t: int) -> float:
     return fall
 
 
-@njit
+@lean
 def risk_state(fall: float, halted: bool, limits: LimitParams) -> int:
     """HALTED by command; REDUCING when the drawdown exceeds its limit or is unknown; else ACTIVE. Without a limit it need not be known."""
     if halted:
@@ -124,7 +124,7 @@ def risk_state(fall: float, halted: bool, limits: LimitParams) -> int:
     return ACTIVE if fall <= limits.drawdown or limits.drawdown == math.inf else REDUCING
 
 
-@njit
+@lean
 def margin_call(nav: float, longs: float, shorts: float, limits: LimitParams) -> float:
     """The share of every position that must go: 1 − NAV ÷ (maintenance × value), all without NAV; 0 while the margin is met.
 
@@ -136,13 +136,13 @@ def margin_call(nav: float, longs: float, shorts: float, limits: LimitParams) ->
     return 1.0 if nav <= 0.0 else 1.0 - nav / requirement
 
 
-@njit
+@lean
 def position_shares(limit: float, nav: float, price: float, lot: float = 1.0) -> float:
     """Most shares, in lots, worth at most ``limit`` × NAV."""
     return float(np.floor(limit * nav / price * (1.0 + SLACK) / lot) * lot)
 
 
-@njit
+@lean
 def trade_risk_shares(limit: float, nav: float, price: float, stop: float, side: float, lot: float = 1.0) -> float:
     """Most shares, in lots, that lose at most ``limit`` × NAV from ``price`` to ``stop``.
 
@@ -152,7 +152,7 @@ def trade_risk_shares(limit: float, nav: float, price: float, stop: float, side:
     return float(np.floor(limit * nav / at_risk * (1.0 + SLACK) / lot) * lot) if at_risk > 0.0 else math.inf
 
 
-@njit
+@lean
 def breach(breaches: np.ndarray, count: int, rule: int, symbol: int, limit: float, value: float) -> int:
     """Append a breach while there is room; returns the new count."""
     if count < len(breaches):
@@ -165,13 +165,13 @@ def breach(breaches: np.ndarray, count: int, rule: int, symbol: int, limit: floa
     return count
 
 
-@njit
+@lean
 def share_allowed(cap: float, wanted: float) -> float:
     """The fraction of ``wanted`` that ``cap`` allows, at most 1."""
     return 1.0 if wanted <= cap * (1.0 + SLACK) else max(0.0, cap) / wanted
 
 
-@njit
+@lean
 def reduce_only(wanted: float, held: float) -> float:
     """``wanted`` cut so that it does not enlarge or turn what is held."""
     if wanted * held <= 0.0:
@@ -179,7 +179,7 @@ def reduce_only(wanted: float, held: float) -> float:
     return wanted if abs(wanted) <= abs(held) else held
 
 
-@njit
+@lean
 def unknowns(price: float, nav: float, sector: int, limits: LimitParams) -> int:
     """The first thing unknown that a limit needs, as a Rule; 0 when all is known."""
     if not nav > 0.0 or nav == math.inf:
@@ -191,7 +191,7 @@ def unknowns(price: float, nav: float, sector: int, limits: LimitParams) -> int:
     return 0
 
 
-@njit
+@lean
 def single_name(
     plan: np.ndarray, s: int, price: float, nav: float, limits: LimitParams, breaches: np.ndarray, count: int
 ) -> int:
@@ -213,7 +213,7 @@ def single_name(
     return count
 
 
-@njit
+@lean
 def cut(plan: np.ndarray, s: int, share: float, rule: int, lot: float) -> bool:
     """Cut a target to ``share`` of the wanted size, if that is stricter than what binds already; tells whether it was."""
     entry = plan[s]
@@ -227,7 +227,7 @@ def cut(plan: np.ndarray, s: int, share: float, rule: int, lot: float) -> bool:
     return False
 
 
-@njit
+@lean
 def value_price(close: float, mark: float) -> float:
     """What a share counts for in an exposure: its close, or where that is unknown the mark NAV counts it at; NaN = never priced."""
     return close if close > 0.0 and close < math.inf else mark
@@ -269,7 +269,7 @@ def portfolio_wide(
     return net_limit(plan, names, held, book, close, nav, longs, shorts, limits, breaches, count)
 
 
-@njit
+@lean
 def side_value(plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, side: float) -> float:
     """USD that the targets of one side (+1 long, -1 short) are worth; ≥ 0."""
     total = 0.0
@@ -281,7 +281,7 @@ def side_value(plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close
     return total
 
 
-@njit
+@lean
 def net_limit(
     plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, nav: float, longs: float, shorts: float,
     limits: LimitParams, breaches: np.ndarray, count: int,
@@ -308,7 +308,7 @@ def net_limit(
     return count
 
 
-@njit
+@lean
 def approve(
     plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, sector: np.ndarray, nav: float, state: int,
     fall: float, limits: LimitParams, breaches: np.ndarray,
@@ -350,7 +350,7 @@ def approve(
     return count
 
 
-@njit
+@lean
 def deny_increase(plan: np.ndarray, s: int, held: float, rule: int, breaches: np.ndarray, count: int) -> int:
     """Let a target reduce what is held but not enlarge it; returns the breach count."""
     allowed = reduce_only(plan[s].target, held)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mech_exo.domain.errors import InputError
-from mech_exo.kernels import njit
+from mech_exo.kernels import lean
 from mech_exo.kernels.account import drop_order
 from mech_exo.kernels.records import Ints, Reason
 from mech_exo.utils.settings import StopRules
@@ -42,7 +42,7 @@ class StopParams(NamedTuple):
         )
 
 
-@njit
+@lean
 def stop_level(side: float, entry: float, best: float, atr: float, stops: StopParams) -> tuple[float, int]:
     """The nearest of the enabled stops, in USD, and the Reason of the one that binds; NaN when none is enabled.
 
@@ -63,14 +63,14 @@ def stop_level(side: float, entry: float, best: float, atr: float, stops: StopPa
     return level, reason
 
 
-@njit
+@lean
 def target_level(side: float, entry: float, stops: StopParams) -> float:
     """The profit target in USD: entry × (1 + target) long, entry × (1 − target) short; NaN when off or not above 0."""
     level = entry * (1 + side * stops.target)
     return level if level > 0.0 else math.nan
 
 
-@njit
+@lean
 def protect(book: np.ndarray, live: Ints, held: int, stops: StopParams) -> None:
     """At a close: set the resting levels of every held position for the next bar, and order time exits.
 
