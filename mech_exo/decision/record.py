@@ -16,6 +16,7 @@ from mech_exo.domain.scores import Scores
 from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
+from mech_exo.kernels.records import BOOK
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.rules import Rule
 from mech_exo.risk.usage import breach_of
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from mech_exo.decision.params import Night
     from mech_exo.decision.strategy import Strategy
     from mech_exo.domain.panel import BarPanel, Universe
+
+
+SHARES, COST, MARK, STOP, TARGET = (list(BOOK.names or ()).index(name) for name in ("shares", "cost", "mark", "stop", "target"))
+"""Places in a BOOK record: reading a plain tuple costs a tenth of reading the record's fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +83,29 @@ def known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def position_of(symbol: str, line: np.void, opened: date, sector: str | None = None) -> Position:
-    """A BOOK record as a domain position."""
+def position_of(symbol: str, line: tuple[Any, ...], opened: date, sector: str | None = None) -> Position:
+    """A BOOK record, as a plain tuple, as a domain position."""
     return Position(
         symbol,
-        float(line["shares"]),
-        float(line["cost"]),
-        float(line["mark"]),
+        line[SHARES],
+        line[COST],
+        line[MARK],
         datetime(opened.year, opened.month, opened.day, tzinfo=UTC),
         sector,
-        known(line["stop"]),
-        known(line["target"]),
+        known(line[STOP]),
+        known(line[TARGET]),
     )
 
 
 def portfolio_of(t: int, cash: float, book: np.ndarray, panel: BarPanel, universe: Universe) -> Portfolio:
     """The account at the close of row ``t`` as the domain's portfolio."""
+    held = np.flatnonzero(book["shares"])
+    lines = book[held]
+    opened = panel.sessions[np.maximum(0, t - lines["age"])].astype(object).tolist()
     positions = {}
-    for s in np.flatnonzero(book["shares"]):
-        opened = panel.sessions[max(0, t - int(book["age"][s]))].astype(object)
-        positions[panel.symbols[s]] = position_of(panel.symbols[s], book[s], opened, universe.sector_name(t, int(s)))
+    for s, line, day in zip(held.tolist(), lines.tolist(), opened, strict=True):
+        symbol = panel.symbols[s]
+        positions[symbol] = position_of(symbol, line, day, universe.sector_name(t, s))
     return Portfolio(cash, positions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -175,8 +176,8 @@ class BarPanel:
 
     def column_of(self, symbol: str) -> int:
         """Column of ``symbol``. Raises InputError with the nearest known names."""
-        column = int(np.searchsorted(np.asarray(self.symbols), symbol)) if self.symbols else 0
-        if column >= len(self.symbols) or self.symbols[column] != symbol:
+        column = self._columns.get(symbol)
+        if column is None:
             import difflib
 
             near = difflib.get_close_matches(symbol, self.symbols, 3, 0.5)
@@ -194,6 +195,10 @@ class BarPanel:
             period = f"{start or 'the first session'} to {end or 'the last session'}"
             raise InputError(f"the period must hold at least one session; {period} has none ({self._span()})")
         return first, last
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, int]:
+        return {symbol: column for column, symbol in enumerate(self.symbols)}
 
     def upto(self, row: int) -> BarPanel:
         """The panel as it stood at the close of ``row``: views of rows ``0..row``, without a later delisting."""
