@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 
 from mech_exo.backtest.callables import CallableDriver
-from mech_exo.backtest.drivers import play
 from mech_exo.backtest.result import BacktestResult
+from mech_exo.backtest.stage import Stage, decisions
 from mech_exo.decision.night import Known
 from mech_exo.decision.params import Features
 from mech_exo.decision.strategy import (
     Strategy,
-    cost_params,
     missing_warnings,
-    night_buffers,
     panel_warnings,
     reducing_warnings,
     sector_warnings,
@@ -31,8 +29,7 @@ from mech_exo.decision.tickets import StrategyFunction
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels import code_version
-from mech_exo.kernels.account import new_account, new_book, new_days
-from mech_exo.kernels.records import EVENT, Bars, EventKind, Floats, Ints
+from mech_exo.kernels.records import EventKind, Floats, Ints
 from mech_exo.utils.settings import (
     Config,
     CostModel,
@@ -153,88 +150,38 @@ class EventBacktester:
     def _run_configured(self, strategy: Strategy, first: int, last: int, progress: Progress | None) -> BacktestResult:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
-        account, days, events = self._play(first, last, rows, features, strategy, progress)
+        stage = self._play(first, last, rows, features, strategy, progress)
         said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *unscored_warnings(table))
-        said += reducing_warnings(days[first:last], strategy.limits)
-        return self._result(strategy.name, strategy.config_hash, first, last, account, days, events, said)
+        said += reducing_warnings(stage.days[first:last], strategy.limits)
+        return self._result(strategy.name, strategy.config_hash, first, last, stage, said)
 
     def records(self, features: Features, rows: Ints, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """DAY and EVENT records of rows ``first..last-1`` decided from ``features`` at ``rows``: all that a sweep asks of a trial."""
-        account, days, events = self._play(first, last, rows, features, Strategy(self.config), None)
-        return days[first:last], events[: int(account["events"][0])]
+        stage = self._play(first, last, rows, features, Strategy(self.config), None)
+        return stage.days[first:last], stage.happened
 
-    def _play(
-        self, first: int, last: int, rows: Ints, features: Features, strategy: Strategy, progress: Progress | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        symbols, sessions = len(self.panel.symbols), len(self.panel.sessions)
-        decision_at = np.full(sessions, -1, np.int64)
-        decision_at[rows] = np.arange(len(rows))
-        book, live = new_book(symbols), np.zeros(symbols, np.int64)
-        account, days, events = new_account(self.initial_cash), new_days(sessions), np.empty(1024, EVENT)
-        night, bars, costs = night_buffers(symbols), Bars.of(self.panel), cost_params(self.costs)
+    def _play(self, first: int, last: int, rows: Ints, features: Features, strategy: Strategy, progress: Progress | None) -> Stage:
+        stage = Stage.empty(self.panel, strategy, self.flows)
+        decision_at = decisions(rows, len(self.panel.sessions))
         chunk = last - first if progress is None else CHUNK
         for begin in range(first, last, chunk):
             stop = min(begin + chunk, last)
-            events = play(
-                begin,
-                stop,
-                decision_at,
-                self.flows,
-                bars,
-                features,
-                book,
-                live,
-                account,
-                days,
-                events,
-                night,
-                costs,
-                strategy.terms,
-                strategy.rules,
-            )
+            stage.decide(begin, stop, decision_at, features)
             if progress is not None:
                 progress(stop - first, last - first)
-        return account, days, events
+        return stage
 
     def _run_callable(self, function: StrategyFunction, first: int, last: int, progress: Progress | None) -> BacktestResult:
-        shell = Strategy(self.config)
-        symbols, sessions = len(self.panel.symbols), len(self.panel.sessions)
-        account, days = new_account(self.initial_cash), new_days(sessions)
-        driver = CallableDriver(function, self.panel, self.universe, shell.rules)
+        stage = Stage.empty(self.panel, Strategy(self.config), self.flows)
         tick = None if progress is None else (lambda done: progress(done, last - first))
-        events = driver.run(
-            first,
-            last,
-            self.flows,
-            Bars.of(self.panel),
-            new_book(symbols),
-            np.zeros(symbols, np.int64),
-            account,
-            days,
-            np.empty(1024, EVENT),
-            night_buffers(symbols),
-            cost_params(self.costs),
-            shell.terms,
-            tick,
-        )
+        stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy.rules), tick)
         name = getattr(function, "__name__", type(function).__name__)
-        done = events[: int(account["events"][0])]
-        return self._result(name, _function_hash(function, shell.config_hash, done), first, last, account, days, events, ())
+        return self._result(name, _function_hash(function, stage.strategy.config_hash, stage.happened), first, last, stage, ())
 
-    def _result(
-        self,
-        name: str,
-        config_hash: str,
-        first: int,
-        last: int,
-        account: np.ndarray,
-        days: np.ndarray,
-        events: np.ndarray,
-        said: tuple[str, ...],
-    ) -> BacktestResult:
+    def _result(self, name: str, config_hash: str, first: int, last: int, stage: Stage, said: tuple[str, ...]) -> BacktestResult:
         if self.config.risk == RiskLimits.off(self.config.risk.stops, self.config.risk.margin):
             said += ("no risk limits: the strategy ran without them",)
-        happened = events[: int(account["events"][0])].copy()
+        happened = stage.happened.copy()
         happened["row"] -= first
         said += _ended_unexplained(happened, self.panel.symbols)
         return BacktestResult(
@@ -246,7 +193,7 @@ class EventBacktester:
             symbols=self.panel.symbols,
             read=Known(self.panel.rows(0, last), self.universe.rows(0, last)),
             strategy=self.strategy,
-            days=days[first:last].copy(),
+            days=stage.days[first:last].copy(),
             events=happened,
             benchmark=None if self.benchmark is None else self.benchmark[first:last],
             warnings=(*self.warnings, *said),

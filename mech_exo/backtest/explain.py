@@ -13,7 +13,7 @@ import numpy as np
 from mech_exo.backtest.replay import Stood, stand
 from mech_exo.decision.explanation import HEAD, Body, about, score_table, story, verdict
 from mech_exo.decision.night import config_json
-from mech_exo.decision.record import Decision, known, levels_of, verdict_of
+from mech_exo.decision.record import Decision, known, levels_of, share_count, verdict_of
 from mech_exo.decision.rows import exposure_scale, raw_sizes
 from mech_exo.decision.strategy import Strategy
 from mech_exo.decision.tickets import Shares, Ticket
@@ -205,7 +205,7 @@ def _held(stood: Stood, column: int) -> Body | None:
     if line["shares"] == 0.0:
         return None
     return {
-        "shares": _count(line["shares"]),
+        "shares": share_count(line["shares"]),
         "entry": known(line["entry"]),
         "mark": known(line["mark"]),
         "sessions": int(line["age"]),
@@ -236,7 +236,7 @@ def _outcome(result: BacktestResult, stood: Stood | None, row: int, column: int)
     ordered = 0.0 if stood is None else float(stood.stage.book["order"][column])
     if ordered:
         reason = Reason(int(stood.stage.book["order_reason"][column])).name.lower() if stood is not None else ""
-        orders = [{"shares": _count(ordered), "session": session, "reason": reason}]
+        orders = [{"shares": share_count(ordered), "session": session, "reason": reason}]
     else:
         orders = [{"shares": event["shares"], "session": session, "reason": event["reason"]} for event in traded[:1]]
     for order in orders:
@@ -255,7 +255,7 @@ def _event(event: np.void, session: date | None) -> Body:
         "kind": EventKind(int(event["kind"])).name.lower(),
         "outcome": Outcome(int(event["outcome"])).name.lower(),
         "reason": Reason(int(event["reason"])).name.lower(),
-        "shares": _count(event["shares"]),
+        "shares": share_count(event["shares"]),
         "price": known(event["price"]),
         "reference": known(event["reference"]),
         "commission": float(event["commission"]),
@@ -293,9 +293,3 @@ def _next(result: BacktestResult, row: int) -> date | None:
         return None
     session: date = result.sessions[row + 1].astype(object)
     return session
-
-
-def _count(shares: Any) -> int | float:
-    """A whole number where it is one."""
-    value = float(shares)
-    return int(value) if value.is_integer() else value

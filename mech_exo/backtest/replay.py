@@ -11,45 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.backtest.callables import CallableDriver
-from mech_exo.backtest.drivers import play
-from mech_exo.decision.params import Night
-from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
-from mech_exo.kernels.account import new_account, new_book, new_days
-from mech_exo.kernels.records import EVENT, Bars, Floats, Ints
+from mech_exo.backtest.stage import Stage, decisions
+from mech_exo.decision.strategy import Strategy
 
 if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
     from mech_exo.decision.tickets import Answer, StrategyFunction
     from mech_exo.domain.panel import MarketView
     from mech_exo.domain.portfolio import Portfolio
-
-
-@dataclass(eq=False)
-class Stage:
-    """Everything an account is while it is played. Arrays as :func:`mech_exo.kernels.simulate.step` takes them."""
-
-    book: np.ndarray
-    live: Ints
-    account: np.ndarray
-    days: np.ndarray
-    events: np.ndarray
-    night: Night
-
-    @classmethod
-    def empty(cls, symbols: int, sessions: int, cash: float) -> Stage:
-        """An account that holds ``cash`` USD before the first session."""
-        book, live = new_book(symbols), np.zeros(symbols, np.int64)
-        return cls(book, live, new_account(cash), new_days(sessions), np.empty(1024, EVENT), night_buffers(symbols))
-
-    @property
-    def happened(self) -> np.ndarray:
-        """``(M,)`` EVENT so far."""
-        return self.events[: int(self.account["events"][0])]
-
-    @property
-    def breaches(self) -> int:
-        """Limits that bound in the night of the last session played."""
-        return int((self.night.breaches["rule"] != 0).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,39 +59,29 @@ def _configured(result: BacktestResult, row: int) -> Stood:
     strategy, known, first = Strategy(result.config), result.known, result.first
     rows = strategy.decision_rows(known.panel, first, first, first + row + 1)
     features, _ = strategy.features(known.panel, known.universe, rows)
-    decision_at = np.full(len(known.panel.sessions), -1, np.int64)
-    decision_at[rows] = np.arange(len(rows))
-    stage, flows = _stage(result)
-    bars, costs = Bars.of(known.panel), cost_params(result.config.strategy.costs)
+    decision_at = decisions(rows, len(known.panel.sessions))
+    stage = _stage(result, strategy)
     for begin, end in ((first, first + row), (first + row, first + row + 1)):
         stage.night.breaches["rule"] = 0
-        stage.events = play(
-            begin, end, decision_at, flows, bars, features, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night,
-            costs, strategy.terms, strategy.rules,
-        )  # fmt: skip
+        stage.decide(begin, end, decision_at, features)
     return Stood(stage, bool(decision_at[first + row] >= 0 and not np.isnan(features.score[decision_at[first + row]]).all()))
 
 
 def _callable(result: BacktestResult, function: StrategyFunction, row: int) -> Stood:
     known, first, heard = result.known, result.first, _Heard(function)
-    shell = Strategy(result.config)
-    driver = CallableDriver(heard, known.panel, known.universe, shell.rules)
-    stage, flows = _stage(result)
-    bars, costs = Bars.of(known.panel), cost_params(result.config.strategy.costs)
+    stage = _stage(result, Strategy(result.config))
+    driver = CallableDriver(heard, known.panel, known.universe, stage.strategy.rules)
     for begin, end in ((first, first + row), (first + row, first + row + 1)):
         stage.night.breaches["rule"] = 0
-        stage.events = driver.run(
-            begin, end, flows, bars, stage.book, stage.live, stage.account, stage.days, stage.events, stage.night, costs, shell.terms
-        )
+        stage.ask(begin, end, driver)
     return Stood(stage, heard.answer is not None, heard.answer)
 
 
-def _stage(result: BacktestResult) -> tuple[Stage, Floats]:
-    """A new account on the columns and rows of all that was read, and the run's deposits there."""
-    sessions = len(result.known.panel.sessions)
-    flows = np.zeros(sessions)
+def _stage(result: BacktestResult, strategy: Strategy) -> Stage:
+    """A new account on the columns and rows of all that was read, with the run's deposits."""
+    flows = np.zeros(len(result.known.panel.sessions))
     flows[result.first :] = result.days["flow"]
-    return Stage.empty(len(result.symbols), sessions, result.config.strategy.initial_cash), flows
+    return Stage.empty(result.known.panel, strategy, flows)
 
 
 def _as_recorded(result: BacktestResult, stage: Stage, row: int) -> bool:

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mech_exo.domain.errors import InputError
-from mech_exo.utils import parallel
+from mech_exo.utils import calendar, parallel
 from mech_exo.utils.settings import Config
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Coefficients:
     features_session: float
     trial_start: float
     trial_session: float
+    decisions_session: float
+    """Decisions per session of the schedule."""
     copy_byte: float
     """Seconds per byte put into shared memory."""
     worker_bytes: int
@@ -124,7 +127,7 @@ def plan(
     feature_seconds, trial_seconds = told.features(sessions) * more, told.trial(sessions) * more
     panel = symbols * sessions * PANEL_ARRAYS * CELL
     shared = panel + symbols * sessions * UNIVERSE_CELL
-    decisions = sessions // config.strategy.schedule.every_sessions + 1
+    decisions = math.ceil(sessions * told.decisions_session)
     factors = len(config.factors.weights())
     own = symbols * decisions * (2 * FEATURE_CELL + factors * CELL) + (symbols * sessions * ADJUSTED_ARRAYS * CELL if actions else 0)
     busy = distinct * feature_seconds + trials * trial_seconds
@@ -145,18 +148,18 @@ def measure(config: Config, symbols: int) -> Coefficients:
     times = {}
     for sessions in (SHORT, LONG):
         times[sessions] = _timed(config, panel.rows(0, sessions))
-    (features, trial), (features_long, trial_long) = times[SHORT], times[LONG]
+    (features, trial, _), (features_long, trial_long, decided) = times[SHORT], times[LONG]
     array = panel.close
     copied = _best(array.copy)
     ran = subprocess.run([sys.executable, "-c", MAKE_BASE], capture_output=True, text=True, check=True)  # noqa: S603 - ourselves
     return Coefficients(
-        symbols, features, max(0.0, features_long - features) / YEAR, trial, max(0.0, trial_long - trial) / YEAR, copied / array.nbytes,
-        1024 * int(ran.stdout),
+        symbols, features, max(0.0, features_long - features) / YEAR, trial, max(0.0, trial_long - trial) / YEAR, decided / LONG,
+        copied / array.nbytes, 1024 * int(ran.stdout),
     )  # fmt: skip
 
 
-def _timed(config: Config, panel: BarPanel) -> tuple[float, float]:
-    """Seconds for features and for a trial."""
+def _timed(config: Config, panel: BarPanel) -> tuple[float, float, int]:
+    """Seconds for features and for a trial, and the decisions in it."""
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.backtest.search import changed
     from mech_exo.decision.strategy import Strategy
@@ -168,7 +171,7 @@ def _timed(config: Config, panel: BarPanel) -> tuple[float, float]:
     rows = strategy.decision_rows(panel, 0, 0, count)
     features, _ = strategy.features(panel, universe, rows)
     engine = EventBacktester(panel, config, universe=universe, warnings=())
-    return _best(lambda: strategy.features(panel, universe, rows)), _best(lambda: engine.records(features, rows, 0, count))
+    return _best(lambda: strategy.features(panel, universe, rows)), _best(lambda: engine.records(features, rows, 0, count)), len(rows)
 
 
 def _best(function: Callable[[], object], repeats: int = 3) -> float:
@@ -190,8 +193,8 @@ def _walks(symbols: int) -> BarPanel:
     bars = {"open": close * 0.999, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": np.full(close.shape, 5e6)}
     for array in bars.values():
         array.flags.writeable = False
-    sessions = np.datetime64("2000-01-03") + np.arange(LONG)
-    return BarPanel.from_arrays(sessions, [f"S{number:05d}" for number in range(symbols)], bars, label="synthetic sample")
+    days = calendar.sessions(date(2000, 1, 3), date(2004, 1, 2))[:LONG]
+    return BarPanel.from_arrays(days, [f"S{number:05d}" for number in range(symbols)], bars, label="synthetic sample")
 
 
 def _backend(workers: int) -> str:

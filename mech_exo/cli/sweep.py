@@ -79,8 +79,8 @@ def sweep(
         )  # fmt: skip
     rules = workspace.config.research.overfitting
     luck = result.overfitting(_counted(workspace, result), objective, blocks=rules.blocks, draws=rules.draws)
-    page = None if report is None else _write(workspace, result, luck, objective, report)
     record(workspace, result.trials, compared(result.id, [run.run_id for run in result.runs], luck))
+    page = None if report is None else _write(workspace, result, luck, objective, report)  # once all are counted: no look goes uncounted
     emit(_body(result, luck, objective, page), as_json, lambda to: _render(to, result, luck, objective, page))
 
 

@@ -119,10 +119,10 @@ def verdict_of(
         targets.append(
             TargetPosition(
                 panel.symbols[s],
-                int(line["target"]),
+                share_count(line["target"]),
                 float(line["target"] * close[s] / nav),
                 method,
-                int(line["wanted"]),
+                share_count(line["wanted"]),
                 _code(line["binding"]) if line["binding"] else "",
                 known(line["stop"]),
                 known(line["profit"]),
@@ -151,6 +151,12 @@ def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
         Level(panel.symbols[s], known(book["stop"][s]), known(book["target"][s]), reason_of(book["stop_reason"][s]))
         for s in np.flatnonzero(book["shares"])
     )
+
+
+def share_count(shares: float) -> int | float:
+    """A whole number where it is one: fractions of a share are never rounded away."""
+    value = float(shares)
+    return int(value) if value.is_integer() else value
 
 
 def _code(rule: int) -> str:

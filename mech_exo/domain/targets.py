@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TargetPosition:
-    """``shares`` (signed whole) of ``symbol``: ``weight`` of NAV, how it was sized and where its stop rests.
-
-    ``wanted`` is the size before risk; ``binding`` names the limit that cut it, "" when none did.
+    """``shares`` (signed; whole unless fractions of a share are traded) of ``symbol``: ``weight`` of NAV, how it was sized and where its
+    stop rests. ``wanted`` is the size before risk; ``binding`` names the limit that cut it, "" when none did.
     """
 
     symbol: str
-    shares: int
+    shares: float
     weight: float
     method: str
-    wanted: int
+    wanted: float
     binding: str = ""
     stop_level: float | None = None
     target_level: float | None = None

@@ -126,7 +126,7 @@ class Activity:
 
     @property
     def unfilled(self) -> int:
-        """Orders that met no bar."""
+        """Orders, or cut-off parts of them, that ended unfilled: no bar, expired, ended, or more than the margin allows."""
         return self.orders - self.fills
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,9 +72,9 @@ def new_folder(target: Path) -> Iterator[Path]:
     for stale in target.parent.glob(f".{target.name}.*.partial"):
         if not _alive(stale.name.split(".")[-2]):
             shutil.rmtree(stale, ignore_errors=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = _beside(target)
+    partial.mkdir()
     try:
-        partial.mkdir()
         yield partial
         for path in partial.iterdir():
             with path.open("rb+") as file:
@@ -89,10 +90,15 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 def remove_folder(folder: Path) -> None:
     """Remove ``folder``: at once for a reader, its files after that."""
-    gone = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    gone = _beside(folder)
     folder.rename(gone)
     flush_folder(folder.parent)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A name for one use that tells its process: neither another thread nor what an earlier process of this id left has it."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.{os.getpid()}.partial")
 
 
 def _alive(pid: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from mech_exo.backtest import BacktestResult, EventBacktester, shares
 from mech_exo.cli.output import plain
 from mech_exo.domain.errors import InputError, UserError
-from mech_exo.utils.settings import RiskLimits
+from mech_exo.utils.settings import RiskLimits, SizingRules
 from tests.backtest.driving import busy_config, default_config, sample
 
 
@@ -34,6 +34,18 @@ def decided(result):
     nights = result.orders.filter(pl.col("kind") == "order").group_by("decided").len().sort("len")
     night = nights["decided"][-2]
     return night, {symbol: result.explain(night, symbol) for symbol in result.symbols}
+
+
+def test_fractions_of_a_share_are_told_as_they_were_wanted(market):
+    panel, universe = market
+    config = default_config(initial_cash=5000.0, sizing=SizingRules(fractional_shares=True))
+    result = EventBacktester(panel, config, universe=universe).run(panel.sessions[300].astype(object))
+    fresh = result.fills.filter((pl.col("kind") == "order") & (pl.col("reason") == "rebalance") & (pl.col("shares") % 1 != 0))
+    fill = fresh.row(0, named=True)  # the first book is bought from nothing
+    night = result.sessions[np.searchsorted(result.sessions, np.datetime64(fill["date"])) - 1].astype(object)
+    target = result.explain(night, fill["symbol"]).found["target"]
+    assert target["shares"] == fill["shares"] and target["wanted"] >= target["shares"]
+    assert not target["buffered"]
 
 
 def orders_after(result, night):

@@ -11,13 +11,13 @@ import pytest
 
 from mech_exo.backtest import EventBacktester
 from mech_exo.backtest.sampling import sample
-from mech_exo.backtest.scaling import plan
+from mech_exo.backtest.scaling import FEATURE_CELL, plan
 from mech_exo.backtest.search import changed
 from mech_exo.backtest.sweep import Course, SweepResult, objectives, sweep
 from mech_exo.decision.strategy import Strategy
 from mech_exo.domain.errors import ConfigError, InputError
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.utils.settings import Config
+from mech_exo.utils.settings import Config, Schedule, StrategyConfig
 from tests.backtest.driving import busy_config, default_config
 from tests.backtest.driving import sample as sample_market
 from tests.backtest.markets import market, short_sighted
@@ -202,3 +202,13 @@ def test_a_plan_grows_as_it_should() -> None:
         plan(symbols=0, years=1, trials=1, workers=1)
     with pytest.raises(InputError, match="distinct"):
         plan(symbols=5, years=1, trials=1, workers=1, distinct=2)
+
+
+def test_a_plan_knows_how_often_the_schedule_decides() -> None:
+    """A book that looks at every close keeps the features of every close, a weekly one those of every fifth."""
+    week, signal = (
+        plan(Config(strategy=StrategyConfig(schedule=Schedule(every=every))), symbols=400, years=20, trials=4, workers=1, actions=False)
+        for every in ("week", "signal")
+    )
+    every_close = 400 * 20 * 252 * (2 * FEATURE_CELL + 8)
+    assert signal.worker_bytes - week.worker_bytes == pytest.approx(0.79 * every_close, rel=0.1)  # the bare worker is in both

@@ -98,6 +98,17 @@ def test_mistakes_are_named_and_count_nothing(exo: Exo, home: Path, words: tuple
     assert counted() == before
 
 
+def test_a_report_that_cannot_be_written_leaves_no_look_uncounted(exo: Exo, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with Workspace.open(home).journal() as ledger:
+        before = len(ledger.trials())
+    words = ("--set", "strategy.selection.top=3,4", "--report", tmp_path / "file" / "page.html")
+    shown = exo("backtest", "sweep", *PERIOD, *words, "--home", home)
+    assert shown.code == 2 and "the report must be writable" in shown.err and "Traceback" not in shown.err
+    with Workspace.open(home).journal() as ledger:
+        assert len(ledger.trials()) == before + 2
+
+
 def test_interrupted_counts_nothing(exo: Exo, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while the trials are played, as Python delivers it: in the caller's thread."""
     from rich.progress import Progress

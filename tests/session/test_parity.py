@@ -76,3 +76,23 @@ def test_sample_sessions_with_little_volume_and_borrowed_money(sample: Path) -> 
         assert partly and all("ordered anew" in order.note for order in partly)
         for night in result.sessions[::9]:
             assert workspace.replay(ledger, night.astype(object)).identical
+
+
+def test_sample_sessions_of_a_long_short_book_decided_on_signal(sample: Path) -> None:
+    """Decided at any close, sized by ATR, with stops that replace what is still ordered: every evening is told again to the last bit."""
+    strategy, limits = sample / "config" / "strategy.yml", sample / "config" / "risk_limits.yml"
+    set_line(strategy, "  every: sessions", "  every: signal")
+    set_line(strategy, "  top: 30", "  top: 8")
+    set_line(strategy, "  bottom: 0", "  bottom: 6")
+    set_line(strategy, "  method: volatility_based", "  method: atr_based")
+    set_line(strategy, "  participation: null", "  participation: 0.00003")
+    set_line(limits, "  volatility_atr: null", "  volatility_atr: 3.0")
+    set_line(limits, "  time_sessions: 60", "  time_sessions: 9")
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 7, 2))
+    assert {"carried", "ended"} <= set(result.orders["outcome"])
+    assert {"time_stop", "volatility_stop"} <= set(result.fills["reason"])
+    assert (result.days["short_value"] < 0.0).any()
+    workspace = Workspace.open(sample)
+    with workspace.ledger(read_only=True) as ledger:
+        for night in result.sessions[::5]:
+            assert workspace.replay(ledger, night.astype(object)).identical
