@@ -296,6 +296,6 @@ def _next(result: BacktestResult, row: int) -> date | None:
 
 
 def _count(shares: Any) -> int | float:
-    """A whole number where it is one."""
-    value = float(shares)
+    """A whole number where it is one; without the last bits that differences of fractional lots leave."""
+    value = round(float(shares), 9)
     return int(value) if value.is_integer() else value
