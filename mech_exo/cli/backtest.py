@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds to wait for a night that is writing the ledger."""
 app = typer.Typer(help="Run the very same decisions over history.", no_args_is_help=True)
-app.command("walk-forward")(walk_forward)
-app.command("cross-validate")(cross_validate)
-app.command("sweep")(sweep)
 
 HEADLINES = (
     ("final_equity", "Final equity", "usd"),
@@ -268,12 +265,15 @@ def _day(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
 
 
-app.command("list")(runs.list_runs)
-app.command("show")(runs.show)
-app.command("compare")(runs.compare)
-app.command("explain")(runs.explain)
-app.command("delete")(runs.delete)
-app.command("trials")(trials.trials)
-app.command("promote")(promote.promote)
-app.command("rollback")(promote.rollback)
-app.command("promotions")(promote.promotions)
+app.command("list", short_help="The saved runs, the latest first.")(runs.list_runs)
+app.command("show", short_help="A saved run: KPI contract, figures, warnings.")(runs.show)
+app.command("compare", short_help="What differs between two saved runs.")(runs.compare)
+app.command("explain", short_help="Why a name was bought, sold, held or left alone.")(runs.explain)
+app.command("delete", short_help="Remove a saved run and its report.")(runs.delete)
+app.command("sweep", short_help="Backtest many values; how much of the best is luck.")(sweep)
+app.command("walk-forward", short_help="Choose on the past, judge on what follows.")(walk_forward)
+app.command("cross-validate", short_help="Every choice of periods judges what the rest chose.")(cross_validate)
+app.command("trials", short_help="How often history was looked at.")(trials.trials)
+app.command("promote", short_help="Make a run's configuration the one that trades.")(promote.promote)
+app.command("rollback", short_help="Take the last promotion back.")(promote.rollback)
+app.command("promotions", short_help="Promotions and rollbacks: who, when, why.")(promote.promotions)

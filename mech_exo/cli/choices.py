@@ -53,3 +53,8 @@ def grid(words: Sequence[str]) -> dict[str, list[Any] | tuple[float, float]]:
         else:
             found[key] = items(text)
     return found
+
+
+def as_yaml(value: Any) -> str:
+    """A configuration's value as one writes it in YAML."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mech_exo.cli import home
+from mech_exo.cli.choices import as_yaml
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import StoreError, UserError, cut
 
@@ -97,13 +98,23 @@ def delete(
         if as_json:
             remedy = f"exo backtest delete {folder.name} --yes --json"
             raise UserError("a machine cannot be asked; delete with --json needs --yes", remedy=remedy)
-        if not typer.confirm(f"Remove {' and '.join(map(str, removed))}?", err=True):
+        if not _agreed(f"Remove {' and '.join(map(str, removed))}?", folder.name):
             console().print("nothing was removed")
             raise typer.Exit(1)
     for path in removed:
         discard(path)
     said = "\n".join(f"removed {path}" for path in removed)
     emit({"run_id": folder.name, "removed": removed}, as_json, lambda to: to.print(said, soft_wrap=True, highlight=False))
+
+
+def _agreed(question: str, run_id: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            said = "deleting needs a human's yes; there is nobody to ask"
+            raise UserError(said, remedy=f"exo backtest delete {run_id} --yes") from None
+        raise
 
 
 def saved(workspace: Workspace) -> list[Path]:
@@ -205,7 +216,7 @@ def _render_comparison(to: Console, found: Comparison) -> None:
     if found.differences:
         table = Table("Asked", found.run_a, found.run_b, title="What went in", title_justify="left")
         for line in found.differences:
-            table.add_row(line.key, str(line.a), str(line.b))
+            table.add_row(line.key, as_yaml(line.a), as_yaml(line.b))
         to.print(table)
     by_name = {line.name: line for line in found.metrics}
     figures = Table("Metric", found.run_a, found.run_b, "Change", title="What came out", title_justify="left")

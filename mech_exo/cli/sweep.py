@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mech_exo.cli import home
-from mech_exo.cli.choices import AddressOption, BackendOption, WorkersOption, grid
+from mech_exo.cli.choices import AddressOption, BackendOption, WorkersOption, as_yaml, grid
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.cli.tables import number
 from mech_exo.cli.walk_forward import EndOption, StartOption, bar, record
@@ -47,7 +47,7 @@ def sweep(
     workers: WorkersOption = None,
     address: AddressOption = None,
     report: Annotated[Path | None, typer.Option(help="Write the tear sheet of the best to this file.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Play nothing: compute what a sweep of a given size would cost.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Play nothing: compute what so many trials, or combinations, would cost.")] = False,
     symbols: Annotated[int, typer.Option(help="Of --plan.")] = 3000,
     years: Annotated[float, typer.Option(help="Of --plan.")] = 10.0,
     distinct: Annotated[int | None, typer.Option(help="Of --plan: different factors, universes and schedules; default all trials.")] = None,
@@ -61,7 +61,8 @@ def sweep(
 
     workspace = Workspace.open(home())
     if plan:
-        _plan(workspace, as_json, symbols=symbols, years=years, trials=trials or 100, workers=workers, distinct=distinct)
+        size = trials or (_combinations(grid(sets)) if sets else 100)
+        _plan(workspace, as_json, symbols=symbols, years=years, trials=size, workers=workers, distinct=distinct)
         return
     from mech_exo.backtest.promotion import compared
     from mech_exo.backtest.search import one_of_metrics
@@ -89,6 +90,11 @@ def _no_range_without_trials(space: dict[str, Any], trials: int | None) -> None:
         if trials is None and isinstance(values, tuple):
             shown = f"{key}={values[0]}..{values[1]}"
             raise InputError(f"a range is for drawing at random; {shown}", remedy="add --trials 100, or name the values")
+
+
+def _combinations(space: dict[str, Any]) -> int:
+    _no_range_without_trials(space, None)
+    return math.prod(len(values) for values in space.values())
 
 
 def _counted(workspace: Workspace, result: SweepResult) -> list[float]:
@@ -145,7 +151,7 @@ def _render(to: Console, result: SweepResult, luck: OverfittingReport, objective
     ranked = result.ranked(objective)
     for run in ranked[:ROWS]:
         figures = [_figure(run.metrics[name], scale) for name, _, scale in shown]
-        table.add_row(*(_value(value) for _, value in run.choice), *figures, run.run_id)
+        table.add_row(*(as_yaml(value) for _, value in run.choice), *figures, run.run_id)
     if len(ranked) > ROWS:
         table.caption = f"and {len(ranked) - ROWS:,} more (--json has them all)"
     to.print(table)
@@ -230,10 +236,6 @@ def _figure(value: float | None, scale: int) -> str:
     if value is None or not math.isfinite(value):
         return "unknown"
     return {0: f"{value:,.0f}", 1: number(value), 100: f"{value:.1%}"}[scale]
-
-
-def _value(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _day(moment: datetime | None) -> Any:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mech_exo.decision.explanation import number
-
-__all__ = ["breaches_table", "ideas_table", "number", "orders_table"]
-
 if TYPE_CHECKING:
     from rich.table import Table
 
     from mech_exo.decision.record import Decision
     from mech_exo.domain.scores import Scores
     from mech_exo.domain.verdict import Breach
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure, or "unknown"; what it is imported from loads Numba, which no ``--help`` shall wait for."""
+    from mech_exo.decision.explanation import number as shown
+
+    return shown(value, digits)
 
 
 def ideas_table(scores: Scores, count: int) -> Table:

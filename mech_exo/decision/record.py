@@ -154,8 +154,8 @@ def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
 
 
 def share_count(shares: float) -> int | float:
-    """A whole number where it is one: fractions of a share are never rounded away."""
-    value = float(shares)
+    """A whole number where it is one: fractions of a share are never rounded away, only the last bits that differences of lots leave."""
+    value = round(float(shares), 9)
     return int(value) if value.is_integer() else value
 
 

@@ -29,7 +29,6 @@ EXITS = "USD, net, with the number of trades."
 OUTCOMES = {
     "no_bar": "the symbol had no bar in that session",
     "ended": "a corporate action or the end of the position ended it",
-    "carried": "not filled in that session, ordered anew for the next",
     "expired": "its limit or stop was not reached",
     "no_margin": "more than the account may carry",
 }
@@ -38,12 +37,14 @@ OUTCOMES = {
 def trades(result: Result) -> Section:
     """How single trades ended, and what was never traded."""
     closed = result.trades.filter(~result.trades["open"])
-    unfilled = result.orders.filter(result.orders["outcome"] != "filled")
+    unfilled = result.orders.filter(~result.orders["outcome"].is_in(("filled", "carried")))
+    carried = int((result.orders["outcome"] == "carried").sum())
     none = "" if closed.height else "No closed trade yet."
     count = f"{whole(closed.height)} closed, {whole(result.trades.height - closed.height)} open at the end."
     prices = "Prices in the shares of the exit; excursions from the entry price."
     shown = min(unfilled.height, SHOWN_UNFILLED)
     note = f"{whole(unfilled.height)} in all; the last {shown} are shown." if unfilled.height > shown else ""
+    waited = f"{whole(carried)} times an order, or its rest, was ordered anew for the next session." if carried else ""
     trips, exits = result.round_trips, by_exit_reason(result.trades)
     gains, losses = closed.filter(closed["pnl"] > 0).sort("pnl", descending=True), closed.filter(closed["pnl"] <= 0).sort("pnl")
     blocks = (
@@ -53,7 +54,7 @@ def trades(result: Result) -> Section:
         Table("Exits by reason", ("Reason", *GROUPED), _grouped(exits, "exit_reason"), (0,), "No trade was closed.", HELD, wide=False),
         Table("Largest gains", TRADE_HEAD, _trades(gains), TRADE_WORDS, "No closed trade gained."),
         Table("Largest losses", TRADE_HEAD, _trades(losses), TRADE_WORDS, "No closed trade lost."),
-        Table("Orders not filled", UNFILLED_HEAD, _unfilled(unfilled), (0, 1, 3, 4), "Every order was filled.", note),
+        Table("Orders not filled", UNFILLED_HEAD, _unfilled(unfilled), (0, 1, 3, 4), "Every order was filled.", f"{note} {waited}".strip()),
     )
     return Section("trades", "Trades", blocks, f"{count} {prices}")
 

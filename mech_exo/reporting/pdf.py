@@ -34,7 +34,7 @@ def write_pdf(html: Path | str, pdf: Path | str, *, timeout: float = PATIENCE) -
     Raises
     ------
     UserError
-        ``html`` is not there, no browser is installed, or it gave no PDF within ``timeout`` seconds.
+        ``html`` is not there, no browser is installed, it gave no PDF within ``timeout`` seconds, or ``pdf`` cannot be written.
     """
     page, target = Path(html).resolve(), Path(pdf)
     if not page.is_file():
@@ -43,14 +43,22 @@ def write_pdf(html: Path | str, pdf: Path | str, *, timeout: float = PATIENCE) -
     with tempfile.TemporaryDirectory(prefix="exo-pdf-", ignore_cleanup_errors=True) as folder:
         printed = Path(folder) / "printed.pdf"
         _print(program, page, printed, Path(folder) / "profile", timeout)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            copy(printed, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+            _place(printed, target)
+        except OSError as error:
+            raise UserError(f"the PDF must be writable; {target}: {error.strerror}", remedy="name another place") from error
     return target
+
+
+def _place(printed: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        copy(printed, partial)
+        partial.replace(target)
+    finally:
+        if partial.exists():
+            partial.unlink()
 
 
 def browser() -> str:

@@ -99,7 +99,11 @@ def costs_figure(records: Records) -> go.Figure:
         textposition="auto", textangle=0, cliponaxis=False, hovertemplate="%{y}: %{delta:,.2f} USD<extra></extra>",
     )  # fmt: skip
     figure.update_layout(yaxis={"autorange": "reversed", "showgrid": False, "ticksuffix": " "}, showlegend=False)
-    figure.update_layout(xaxis={"tickformat": USD, "tickangle": 0, "nticks": 6, "title": {"text": "USD", "font": {"size": 12}}})
+    reached = np.r_[0.0, np.cumsum(steps[:-1])]
+    low, high = float(reached.min()), float(reached.max())
+    room = 0.3 * (high - low)  # a short step's figure stands left of it and would stand on the names
+    axis = {"tickformat": USD, "tickangle": 0, "nticks": 6, "title": {"text": "USD", "font": {"size": 12}}}
+    figure.update_layout(xaxis=axis | ({"range": [low - room, high + room / 6]} if room > 0.0 else {}))
     return figure
 
 
