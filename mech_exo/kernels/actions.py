@@ -94,8 +94,9 @@ def close_out(
 @inlined
 def corporate_actions(
     t: int, bars: Bars, book: np.ndarray, live: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray, terms: Terms
-) -> None:
-    """Splits, dividends and delistings of session ``t``, before its open."""
+) -> bool:
+    """Splits, dividends and delistings of session ``t``, before its open. Returns whether an order is left for the session."""
+    ordered = False
     for i in range(account[0].live):
         s = live[i]
         book[s].rest = 0.0  # ordered anew at the last close, or given up
@@ -107,3 +108,6 @@ def corporate_actions(
         if t >= bars.delisted[s]:
             value = bars.delisting_value[s]
             close_out(t, s, book[s].mark if math.isnan(value) else value, DELISTING, DELISTED, book, account, day, events)
+        if book[s].order != 0.0:
+            ordered = True
+    return ordered

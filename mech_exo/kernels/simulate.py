@@ -128,8 +128,9 @@ def step(
     """
     day = days[t]
     open_day(day, account, flow)
-    corporate_actions(t, bars, book, live, account, day, events, terms)
-    waiting = open_orders(t, bars, book, live, account, day, events, costs, terms)
+    waiting = False
+    if corporate_actions(t, bars, book, live, account, day, events, terms):  # most sessions have no order: nothing to look through
+        waiting = open_orders(t, bars, book, live, account, day, events, costs, terms)
     resting_orders(t, bars, book, live, account, day, events, costs, terms)
     if waiting:
         later_orders(t, bars, book, live, account, day, events, costs, terms)
