@@ -296,5 +296,7 @@ def _ending(order: Order, fill: Fill | None, happened: Sequence[EventLine]) -> S
         note = "filled" if fill.shares == order.shares else f"filled as {fill.shares} shares after a split"
         return StateChange(order.id, OrderState.FILLED, note, order.id)
     why = next((words for outcome, words in ENDINGS.items() if outcome in said), "ended by a corporate action before the open")
+    if {"carried", "ended"} <= said:
+        why = "the rest ended with a stop or target of the same session"
     note = why if fill is None else f"{fill.shares} of {order.shares} shares filled; {why}"
     return StateChange(order.id, OrderState.EXPIRED, note, order.id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import date
 from types import UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -27,16 +28,33 @@ class Model(BaseModel):
     @classmethod
     def _no_text_for_numbers(cls, value: object, info: ValidationInfo) -> object:
         """``"5"`` or ``true`` where a number is meant is a slip of the pen, not a value."""
-        annotation = cls.model_fields[info.field_name].annotation if info.field_name else None
-        if isinstance(value, (str, bool)) and _wants_number(annotation):
+        wants = _wants(cls, info.field_name or "")
+        if wants.number and isinstance(value, (str, bool)):
             raise PydanticCustomError("number_wanted", "a number is wanted")
-        if isinstance(value, (int, float)) and date in (annotation, *get_args(annotation)):
+        if wants.date and isinstance(value, (int, float)):
             raise PydanticCustomError("date_wanted", "a date is wanted")  # else 86400 would be 1970-01-02
-        if isinstance(value, Mapping) and get_origin(annotation) is dict and _wants_number(get_args(annotation)[1]):
+        if wants.numbers and isinstance(value, Mapping):
             for key, item in value.items():
                 if isinstance(item, (str, bool)):
                     raise PydanticCustomError("number_wanted", "a number is wanted for {key}", {"key": str(key)})
         return value
+
+
+class _Wants(NamedTuple):
+    """What a field is for: a number, a date, numbers by name."""
+
+    number: bool
+    date: bool
+    numbers: bool
+
+
+@functools.cache
+def _wants(model: type[Model], field: str) -> _Wants:
+    """Looked up once a field: a sweep makes thousands of models."""
+    known = model.model_fields.get(field)
+    annotation = None if known is None else known.annotation
+    numbers = get_origin(annotation) is dict and _wants_number(get_args(annotation)[1])
+    return _Wants(_wants_number(annotation), date in (annotation, *get_args(annotation)), numbers)
 
 
 def _wants_number(annotation: object) -> bool:
