@@ -90,7 +90,7 @@ def by_callable(repeats: int) -> Line:
 
 
 def realism(repeats: int) -> Line:
-    """W2 against W2 long and short on a market with splits and quarterly dividends, with borrow fees and square-root impact."""
+    """W2 against as many names long and short on a market with splits and quarterly dividends, with borrow fees and square-root impact."""
     plain = market.panel(500)
     split, dividend = np.ones(plain.shape), np.zeros(plain.shape)
     chance = np.random.default_rng(3)
@@ -101,7 +101,7 @@ def realism(repeats: int) -> Line:
     panel = BarPanel.from_arrays(plain.sessions, plain.symbols, bars | {"split_ratio": split, "dividend": dividend})
     config = configured(panel, "W2")
     costs = config.strategy.costs.model_copy(update={"impact": 0.5})
-    strategy = config.strategy.model_copy(update={"costs": costs, "selection": Selection(top=20, bottom=20)})
+    strategy = config.strategy.model_copy(update={"costs": costs, "selection": Selection(top=10, bottom=10)})
     full = EventBacktester(panel, config.model_copy(update={"strategy": strategy}))
     kinds = set(full.run().events["kind"].tolist())
     if not {EventKind.SPLIT, EventKind.DIVIDEND, EventKind.STOP} <= kinds:
