@@ -190,12 +190,10 @@ def write_report(
 
 def record_trial(workspace: Workspace, result: BacktestResult) -> None:
     """Count the run in the ledger: every look at history is a trial; the same run counts once."""
-    from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import Metric, Trial
 
     metrics = tuple(Metric(name, None if value is None else float(value)) for name, value in sorted(result.metrics.items()))
-    workspace.ledger_path.parent.mkdir(parents=True, exist_ok=True)
-    with Ledger.open(workspace.ledger_path, wait=PATIENCE) as ledger:
+    with workspace.ledger(wait=PATIENCE) as ledger:
         ledger.record_trial(Trial(result.run_id, "backtest", result.config_hash, metrics))
 
 
