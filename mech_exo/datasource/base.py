@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
+    from mech_exo.datasource.fetching import Outcome
     from mech_exo.domain.panel import PriceBasis
 
 BARS = {
@@ -54,25 +56,46 @@ NEWS: dict[str, PolarsDataType] = {"symbol": pl.String, "published": pl.Datetime
 """One headline about one symbol. Optional ``id``, ``url``, ``sentiment`` in [-1, 1] and ``sentiment_version``."""
 
 
+class Kind(StrEnum):
+    """What a source hands over."""
+
+    BARS = "bars"
+    FUNDAMENTALS = "fundamentals"
+    NEWS = "news"
+
+
 @runtime_checkable
 class Source(Protocol):
-    """Anything that hands over daily bars. Every source passes one contract suite."""
+    """Anything that hands over facts about symbols. Every source passes one contract suite."""
 
     @property
     def name(self) -> str:
         """Stored beside every row, e.g. ``"yahoo"``."""
 
     @property
-    def price_basis(self) -> PriceBasis:
-        """Whether :meth:`fetch` hands over prices as traded or split-adjusted."""
+    def kind(self) -> Kind:
+        """Which columns :meth:`fetch` hands over: :data:`BARS` (and :data:`BAR_EXTRAS`), :data:`FUNDAMENTALS` or :data:`NEWS`."""
 
-    def fetch(
-        self, symbols: Sequence[str], period: str | None = None, *, start: date | None = None, end: date | None = None
-    ) -> pl.DataFrame:
-        """Bars of ``symbols`` in the columns of :data:`BARS` (and :data:`BAR_EXTRAS`), sorted by symbol and date.
+    @property
+    def report(self) -> tuple[Outcome, ...]:
+        """One outcome per symbol of the last :meth:`fetch`, in the order asked: an empty answer is never taken for "nothing changed"."""
+
+    def fetch(self, symbols: Sequence[str], *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
+        """Facts of ``symbols`` dated from ``start`` to ``end``, both included (None: as far as the source reaches by default), sorted.
 
         Raises
         ------
+        InputError
+            A symbol could not be one, or the dates are in disorder.
         DataError
-            The source did not answer, or answered something that is no price.
+            Not one symbol was answered, or the source cannot be reached or read.
         """
+
+
+@runtime_checkable
+class BarSource(Source, Protocol):
+    """A source of daily bars."""
+
+    @property
+    def price_basis(self) -> PriceBasis:
+        """Whether prices are handed over as traded or split-adjusted."""

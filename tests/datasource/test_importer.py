@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from mech_exo.datasource.importer import ImportRequest, read_table, run_import, source_of
-from mech_exo.datasource.quality import Reason
+from mech_exo.datasource.inspection import Reason
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, PriceBasis

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from mech_exo.datasource import base, quality
+from mech_exo.datasource import base, inspection
 from mech_exo.datasource.columns import UNREADABLE, renamed, typed
-from mech_exo.datasource.quality import REMEDIES, Inspection, Reason
+from mech_exo.datasource.inspection import REMEDIES, Inspection, Reason
 from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, table, transaction
 from mech_exo.datasource.storage.others import add_sectors
@@ -46,7 +46,7 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
     if origin.price_basis is PriceBasis.SPLIT_ADJUSTED and "split_ratio" in rows.columns:
         rows = rows.drop("split_ratio")
         notices.append("splits were not stored: a split-adjusted source has them in its prices already")
-    found = quality.inspect(rows, now=now, max_jump=max_jump, before=_closes_before(con, rows), splits=_stored_splits(con))
+    found = inspection.inspect(rows, now=now, max_jump=max_jump, before=_closes_before(con, rows), splits=_stored_splits(con))
     _refuse_nothing_usable(named, found)
     single = _single_bar_symbols(con, found.bars)
     with transaction(con):

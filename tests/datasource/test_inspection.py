@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mech_exo.datasource import base, quality
+from mech_exo.datasource import base, inspection
 from mech_exo.datasource.columns import typed
-from mech_exo.datasource.quality import Check, Inspection, Reason
+from mech_exo.datasource.inspection import Check, Inspection, Reason
 from tests.datasource.market import NOW, bars, changed, days
 
 NO_CLOSES = pl.DataFrame(schema={"symbol": pl.String, "session": pl.Date, "close": pl.Float64})
@@ -21,7 +21,7 @@ def inspect(
     frame: pl.DataFrame, *, now: datetime = NOW, max_jump: float = 0.4, before: pl.DataFrame = NO_CLOSES, splits: pl.DataFrame = NO_SPLITS
 ) -> Inspection:
     rows = typed(frame, {**base.BARS, **base.BAR_EXTRAS})
-    return quality.inspect(rows, now=now, max_jump=max_jump, before=before, splits=splits)
+    return inspection.inspect(rows, now=now, max_jump=max_jump, before=before, splits=splits)
 
 
 def reasons(found: Inspection) -> dict[str, int]:
@@ -70,7 +70,7 @@ def test_a_bad_row_is_refused_for_its_reason_and_alone(cells: dict[str, object],
     assert reasons(found) == {reason.value: 1}
     assert found.refused["place"].to_list() == [3]
     assert found.bars.height == frame.height - 1
-    assert set(quality.REMEDIES) == set(Reason)
+    assert set(inspection.REMEDIES) == set(Reason)
 
 
 @pytest.mark.parametrize(("stretch", "good"), [(0.9e-4, True), (1.1e-4, False)])
