@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mech_exo.cli import home
+from mech_exo.cli.data_sentiment import sentiment
 from mech_exo.cli.output import JsonOption, console, emit
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage, ImportSummary, Status
 
 app = typer.Typer(help="Import, inspect, back up and restore market data.")
+
+app.command("sentiment")(sentiment)
 
 LOOK_AT_IT = 1
 

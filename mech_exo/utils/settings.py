@@ -306,6 +306,14 @@ class StrategyConfig(Model):
     )
 
 
+class Sentiment(StrEnum):
+    """Who scores headlines: the model that ships with the program, FinBERT, or nobody."""
+
+    LINEAR = "linear"
+    FINBERT = "finbert"
+    NONE = "none"
+
+
 class DataConfig(Model):
     """``data.yml``."""
 
@@ -314,6 +322,7 @@ class DataConfig(Model):
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="overnight move flagged as a jump")
     min_coverage: PositiveFraction = Field(0.5, description="least share of the names of the session before that need a bar for a night")
+    sentiment: Sentiment = Field(Sentiment.LINEAR, description="who scores headlines; docs/sentiment.md")
 
 
 class Keys(Model):

@@ -9,6 +9,7 @@ import polars as pl
 
 from mech_exo.datasource import base
 from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse_unreadable, renamed, shown, typed
+from mech_exo.datasource.sentiment import GIVEN, Scorer, scored
 from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, transaction
 from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, FactTable
@@ -114,8 +115,8 @@ def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime) 
     return _store(con, facts.FUNDAMENTALS, rows, now, "fundamentals")
 
 
-def store_news(con: Connection, frame: Any, now: datetime) -> FactSummary:
-    """Headlines, known when published. Without an id, the text, source and time make one."""
+def store_news(con: Connection, frame: Any, now: datetime, judge: Scorer | None) -> FactSummary:
+    """Headlines, known when published, scored here and nowhere else. Without an id, the text, source and time make one."""
     optional = {"id": pl.String, "url": pl.String, "sentiment": pl.Float64, "sentiment_version": pl.String}
     rows = _read(as_utc(frame, "published"), {**base.NEWS, **optional}, tuple(base.NEWS), optional=tuple(optional), what="news")
     made = (
@@ -123,8 +124,20 @@ def store_news(con: Connection, frame: Any, now: datetime) -> FactSummary:
         .hash(seed=1)
         .cast(pl.String)
     )
-    rows = rows.with_columns(pl.coalesce("id", made).alias("id"), pl.col("published").alias("known_at"))
-    return _store(con, facts.NEWS, rows, now, "news")
+    wrong = rows.filter(~pl.col("sentiment").fill_nan(None).is_between(-1.0, 1.0))
+    if wrong.height:
+        raise InputError(
+            f"a sentiment is between -1 and 1; {wrong.height} are not, first {shown(wrong.row(0, named=True))}", remedy="correct these rows"
+        )
+    rows = rows.with_columns(pl.coalesce("id", made).alias("id"), pl.col("published").alias("known_at"), pl.col("sentiment").fill_nan(None))
+    return _store(con, facts.NEWS, scored(rows, judge), now, "news")
+
+
+def score_news(con: Connection, now: datetime, judge: Scorer) -> FactSummary:
+    """Score every stored headline anew but those that came with a score: a changed score is a restatement, known from ``now``."""
+    rows = facts.read(con, facts.NEWS, facts.Cut(), "sentiment_version is distinct from $given", {"given": GIVEN})
+    bare = rows.select(*facts.NEWS.columns, "known_at").with_columns(sentiment=pl.lit(None, pl.Float64))
+    return _store(con, facts.NEWS, scored(bare, judge), now, "news")
 
 
 def set_label(con: Connection, text: str, now: datetime) -> None:

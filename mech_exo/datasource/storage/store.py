@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from mech_exo.datasource.sentiment import Scorer, scorer
 from mech_exo.datasource.storage import bars, facts, others, publish
 from mech_exo.datasource.storage.connection import WriterLock, connect
 from mech_exo.datasource.storage.publish import SnapshotRef
@@ -18,7 +19,7 @@ from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils.config import home_folder
-from mech_exo.utils.settings import DataConfig
+from mech_exo.utils.settings import DataConfig, Sentiment
 
 FILE = Path("data") / "mech_exo.duckdb"
 
@@ -158,9 +159,16 @@ class DataStorage:
         """Store reported figures (see ``base.FUNDAMENTALS``). Raises InputError for a bad row."""
         return others.store_fundamentals(self._con, frame, source, self._now(recorded_at))
 
-    def store_news(self, frame: Any, *, recorded_at: datetime | None = None) -> FactSummary:
-        """Store headlines (see ``base.NEWS``), known from the moment they were published. Raises InputError for a bad row."""
-        return others.store_news(self._con, frame, self._now(recorded_at))
+    def store_news(self, frame: Any, *, sentiment: str = Sentiment.LINEAR, recorded_at: datetime | None = None) -> FactSummary:
+        """Store headlines (see ``base.NEWS``), known from the moment they were published. Raises InputError for a bad row.
+
+        ``sentiment`` names who scores what comes without a score, as in ``data.yml``.
+        """
+        return others.store_news(self._con, frame, self._now(recorded_at), scorer(sentiment))
+
+    def score_news(self, judge: Scorer, *, recorded_at: datetime | None = None) -> FactSummary:
+        """Score stored headlines anew, but those that came with a score. A changed score is a new version, known from now."""
+        return others.score_news(self._con, self._now(recorded_at), judge)
 
     def set_label(self, text: str) -> None:
         """A label said beside everything made from this store, e.g. "synthetic sample"."""
