@@ -152,7 +152,7 @@ def _plain(word: str) -> str:
 
 def chars(words: list[str]) -> list[str]:
     """The parts of 3 to 5 letters of each different word, its beginning and end marked."""
-    found = []
+    found: list[str] = []
     for word in dict.fromkeys(words):
         if word[0].isalpha() and len(word) > 2:
             marked = f"<{word}>"
