@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mech_exo.datasource.base import FUNDAMENTALS
+from mech_exo.datasource.base import FUNDAMENTALS, Kind
 from mech_exo.datasource.fetching import (
     Outcome,
     RefusedError,
@@ -105,6 +105,9 @@ class FundamentalFetcher:
         One :class:`~mech_exo.datasource.fetching.Outcome` per symbol of the last :meth:`fetch`.
     """
 
+    name = "fundamentals"
+    kind = Kind.FUNDAMENTALS
+
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
@@ -125,6 +128,7 @@ class FundamentalFetcher:
         """
         from mech_exo.datasource.yahoo import connected
 
+        self.report = ()
         wanted = symbols_of(symbols)
         with connected(self.settings) as session:
             answers = dict(fetch_each(wanted, lambda symbol: self._yahoo(symbol, session), self.settings, "fundamentals (Yahoo)"))

@@ -208,11 +208,21 @@ def plain_text(text: str) -> str:
     return plain
 
 
+SAME = pl.col("headline").str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars().alias("same")
+"""What makes two headlines one story: the same letters and digits."""
+
+
 def distinct(frame: pl.DataFrame) -> pl.DataFrame:
     """One row per symbol and headline, letters and digits compared only, as first published."""
-    same = pl.col("headline").str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
-    marked = frame.sort("published", "source").with_columns(same=same)
+    marked = frame.sort("published", "source").with_columns(SAME)
     return marked.unique(["symbol", "same"], keep="first", maintain_order=True).drop("same")
+
+
+def unheard(frame: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` without the stories that ``told`` (id, symbol, headline) has under another id, from another vendor."""
+    known = told.select("symbol", SAME, pl.col("id").alias("known"))
+    again = frame.with_columns(SAME).join(known, on=["symbol", "same"]).filter(pl.col("id") != pl.col("known"))
+    return frame.join(again.select("id", "symbol"), on=["id", "symbol"], how="anti", maintain_order="left")
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 VENDORS = {
     (Kind.BARS, "yahoo"): "ohlc:OHLCDownloader",
     (Kind.FUNDAMENTALS, "edgar"): "edgar:EdgarFacts",
-    (Kind.FUNDAMENTALS, "yahoo"): "fundamentals:YahooFundamentals",
-    (Kind.FUNDAMENTALS, "finnhub"): "fundamentals:FinnhubFundamentals",
+    (Kind.FUNDAMENTALS, "yahoo"): "fundamentals:FundamentalFetcher",
+    (Kind.FUNDAMENTALS, "finnhub"): "fundamentals:FundamentalFetcher",
     (Kind.NEWS, "yahoo"): "news:YahooNews",
     (Kind.NEWS, "finnhub"): "news:FinnhubNews",
 }
@@ -41,7 +41,8 @@ def sources_of(config: Config, kind: Kind, settings: FetchSettings, home: Path, 
         place = chosen.folder.expanduser()
         return (FileBars(home / place, chosen.bars, table=chosen.table, price_basis=basis, clock=lambda: now),)
     names = {Kind.BARS: (chosen.bars,) if chosen.bars else (), Kind.FUNDAMENTALS: chosen.fundamentals, Kind.NEWS: chosen.news}[kind]
-    return tuple(_made(VENDORS[kind, str(name)])(settings, clock=lambda: now) for name in names)
+    targets = dict.fromkeys(VENDORS[kind, str(name)] for name in names)
+    return tuple(_made(target)(settings, clock=lambda: now) for target in targets)
 
 
 def _made(target: str) -> Any:

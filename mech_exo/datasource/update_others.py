@@ -12,6 +12,7 @@ import polars as pl
 from mech_exo.datasource.base import Kind, Source
 from mech_exo.datasource.downloads import SILENT, Downloaded, Job, batches, hopeless
 from mech_exo.datasource.fetching import Outcome, Status
+from mech_exo.datasource.news import unheard
 from mech_exo.domain.errors import DataError
 from mech_exo.utils import calendar
 
@@ -39,7 +40,13 @@ def update_news(job: Job, source: Source) -> Downloaded:
         earliest = job.now - timedelta(days=LONGEST_NEWS_DAYS)
         return max(earliest, job.now - timedelta(days=NEWS_DAYS) if asked is None else asked - timedelta(days=1)).astimezone(UTC).date()
 
-    return _update(job, source, lambda frame: iter([job.storage.store_news(frame)]), since)
+    def store(frame: pl.DataFrame) -> Iterator[FactSummary]:
+        told = job.storage.view().news(frame["symbol"].unique().to_list())
+        fresh = unheard(frame, told.filter(pl.col("published") >= frame["published"].min() - timedelta(days=1)))
+        if not fresh.is_empty():
+            yield job.storage.store_news(fresh)
+
+    return _update(job, source, store, since)
 
 
 def _update(
