@@ -36,17 +36,18 @@ def update_fundamentals(job: Job, source: Source) -> Downloaded:
 def update_news(job: Job, source: Source) -> Downloaded:
     """Headlines since the day before they were last asked for, at most thirty days; the first time seven."""
 
-    def since(asked: datetime | None) -> date:
+    def begin(asked: datetime | None) -> date:
         earliest = job.now - timedelta(days=LONGEST_NEWS_DAYS)
         return max(earliest, job.now - timedelta(days=NEWS_DAYS) if asked is None else asked - timedelta(days=1)).astimezone(UTC).date()
 
     def store(frame: pl.DataFrame) -> Iterator[FactSummary]:
         told = job.storage.view().news(frame["symbol"].unique().to_list())
-        fresh = unheard(frame, told.filter(pl.col("published") >= frame["published"].min() - timedelta(days=1)))
+        since = frame.select(pl.col("published").min() - pl.duration(days=1)).item()
+        fresh = unheard(frame, told.filter(pl.col("published") >= since))
         if not fresh.is_empty():
             yield job.storage.store_news(fresh)
 
-    return _update(job, source, store, since)
+    return _update(job, source, store, begin)
 
 
 def _update(
