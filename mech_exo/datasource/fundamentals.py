@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mech_exo.datasource.base import FUNDAMENTALS
+from mech_exo.datasource.base import FUNDAMENTALS, Kind
 from mech_exo.datasource.fetching import (
     Outcome,
     RefusedError,
@@ -105,6 +105,9 @@ class FundamentalFetcher:
         One :class:`~mech_exo.datasource.fetching.Outcome` per symbol of the last :meth:`fetch`.
     """
 
+    name = "fundamentals"
+    kind = Kind.FUNDAMENTALS
+
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
@@ -125,8 +128,9 @@ class FundamentalFetcher:
         """
         from mech_exo.datasource.yahoo import connected
 
+        self.report = ()
         wanted = symbols_of(symbols)
-        with connected() as session:
+        with connected(self.settings) as session:
             answers = dict(fetch_each(wanted, lambda symbol: self._yahoo(symbol, session), self.settings, "fundamentals (Yahoo)"))
         more = self._all_finnhub(wanted)
         frames, report = [], []
@@ -160,7 +164,7 @@ class FundamentalFetcher:
             return {}
         from mech_exo.datasource.finnhub import Client
 
-        with Client(api_key=self.settings.finnhub_key) as client:
+        with Client(self.settings) as client:
             return dict(fetch_each(symbols, lambda symbol: self._finnhub(symbol, client), self.settings, "fundamentals (Finnhub)"))
 
     def _finnhub(self, symbol: str, client: Client) -> pl.DataFrame:
