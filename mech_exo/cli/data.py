@@ -204,7 +204,6 @@ def _bars_table(summary: ImportSummary) -> Table:
         "splits, dividends": f"{summary.actions:,}",
         "sectors": f"{summary.sectors:,}",
         **{f"quarantined: {reason}": f"{count:,}" for reason, count in summary.quarantined.items()},
-        **{f"flagged: {check}": f"{count:,}" for check, count in summary.flagged.items()},
         "seconds": f"{summary.seconds:.2f}",
     }
     for label, value in lines.items():

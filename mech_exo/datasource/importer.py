@@ -132,7 +132,7 @@ def _import_bars(storage: DataStorage, path: Path, request: ImportRequest) -> Im
     frame = read_table(path)
     source = request.source or source_of(path)
     with _naming(path):
-        return storage.store_ohlc_data(frame, source=source, price_basis=request.price_basis, file=path.name, max_jump=request.max_jump)
+        return storage.store_ohlc_data(frame, source=source, price_basis=request.price_basis, file=path.name)
 
 
 def _named(path: Path, store: Callable[[pl.DataFrame], FactSummary]) -> FactSummary:

@@ -49,7 +49,12 @@ UNIVERSE = FactTable(
 BENCHMARKS = FactTable("benchmarks", ("name", "session"), ("return",))
 FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed"), ("value", "unit"), ("source",))
 NEWS = FactTable("news_data", ("id", "symbol"), ("headline", "source", "url", "published", "sentiment", "sentiment_version"))
-ALL = (BARS, ACTIONS, SECTORS, UNIVERSE, BENCHMARKS, FUNDAMENTALS, NEWS)
+# What can be found is known by the rule of the finding itself, however late it was looked for; see docs/data-quality.md.
+QUALITY = FactTable(
+    "data_quality", ("symbol", "session", "check"), ("verdict", "value", "limit", "evidence", "lasts"), restated="s.known_at"
+)
+QUALITY_NOTES = FactTable("quality_notes", ("symbol", "session", "check"), ("because",), restated="s.known_at")
+ALL = (BARS, ACTIONS, SECTORS, UNIVERSE, BENCHMARKS, FUNDAMENTALS, NEWS, QUALITY, QUALITY_NOTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils.config import home_folder
-from mech_exo.utils.settings import DataConfig
 
 FILE = Path("data") / "mech_exo.duckdb"
 
@@ -110,7 +109,6 @@ class DataStorage:
         price_basis: PriceBasis | str = PriceBasis.AS_TRADED,
         recorded_at: datetime | None = None,
         file: str = "",
-        max_jump: float = DataConfig().max_jump,
     ) -> ImportSummary:
         """Store daily bars, and the splits, dividends and sectors that come with them, in one transaction.
 
@@ -127,8 +125,6 @@ class DataStorage:
             Instant of storing (tz-aware), not before anything stored already; default now. A session closing later is in the future.
         file
             Name noted beside quarantined rows.
-        max_jump
-            Fraction; a close-to-close move beyond it that no split explains is flagged.
 
         Raises
         ------
@@ -136,7 +132,7 @@ class DataStorage:
             A column is missing, the frame is empty, every row is refused, or the source has another price basis.
         """
         now = self._now(recorded_at)
-        return bars.store(self._con, frame, bars.Origin(source, PriceBasis(price_basis), file), now=now, max_jump=max_jump)
+        return bars.store(self._con, frame, bars.Origin(source, PriceBasis(price_basis), file), now=now)
 
     def store_corporate_actions(self, frame: Any, *, source: str = "user", recorded_at: datetime | None = None) -> FactSummary:
         """Store splits, dividends and delistings: symbol, date, kind, value (see ``base.ACTIONS``). Raises InputError for a bad row."""
