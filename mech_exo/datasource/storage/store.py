@@ -12,6 +12,7 @@ import polars as pl
 from mech_exo.datasource.storage import bars, facts, others, publish
 from mech_exo.datasource.storage.connection import WriterLock, connect
 from mech_exo.datasource.storage.publish import SnapshotRef
+from mech_exo.datasource.storage.quality import QualityTables
 from mech_exo.datasource.storage.status import quarantined_rows, status
 from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Status
 from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
@@ -174,6 +175,10 @@ class DataStorage:
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""
         return quarantined_rows(self._con, limit)
+
+    def quality(self) -> QualityTables:
+        """What the quality gate reads beside the bars, and writes."""
+        return QualityTables(self._con, self._now, self._writing)
 
     def backup(self, destination: Path) -> Path:
         """Copy the store with its SHA-256 to ``destination``, which must not exist (a folder: into it). The file written."""
