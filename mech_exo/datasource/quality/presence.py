@@ -96,11 +96,10 @@ def wrong(opened: float | None, high: float | None, low: float | None, close: fl
     lost = [name for name, price in prices.items() if price is None or price != price]
     if lost or opened is None or high is None or low is None or close is None:
         return f"no {', '.join(lost)}"
-    zero = [name for name, price in prices.items() if price <= 0.0]
-    if zero:
-        return ", ".join(f"{name} {prices[name]:g}" for name in zero)
-    if high < low:
-        return f"high {high:.4g} below low {low:.4g}"
+    zero = [f"{name} {price:g}" for name, price in (("open", opened), ("high", high), ("low", low), ("close", close)) if price <= 0.0]
+    crossed = [f"high {high:.4g} below low {low:.4g}"] if high < low and high > 0.0 else []
+    if zero or crossed:
+        return ", ".join(zero + crossed)
     beyond = [f"{name} {price:.6g} outside low {low:.6g} to high {high:.6g}" for name, price in (("open", opened), ("close", close))
               if not low <= price <= high]  # fmt: skip
     return ", ".join(beyond) or "its volume, date or symbol"

@@ -113,39 +113,48 @@ def _own(evidence: Evidence, rows: Ints, columns: Ints) -> tuple[Floats, Floats,
 def steps(evidence: Evidence) -> pl.DataFrame:
     """All findings about price steps; each cell is told once, by what explains it best."""
     large = Steps.of(evidence)
-    overnight = np.abs(large.move - large.opened) <= 0.25 * np.abs(large.move) + 0.02
-    news = large.dollars >= evidence.rules.news_volume
-    quiet = large.dollars < evidence.rules.news_volume * np.where(np.abs(large.move) < SMALL, 2.0 / 3.0, 1.0)
-    pairs = reversals(large, overnight, evidence.rules.reversal_sessions)
-    returned = np.zeros(len(large), np.bool_)
-    returned[[b for _, b in pairs]] = True
-    invented = _invented(large, evidence.rules.step) & ~returned
-    unit = overnight & (_of_unit(large.move) > 0.0) & ~invented & ~returned
-    place, distance = _nearest(large)
-    rules = evidence.rules
-    silent = overnight & quiet & (large.deviations > rules.mad_multiple) & ~invented & ~returned & ~unit
-    missed = silent & (distance <= rules.split_tolerance) & (np.abs(large.move) > math.log1p(rules.step))
-    moved = (np.abs(large.move) > math.log1p(evidence.max_jump)) & (large.deviations > rules.mad_multiple)
-    jumped = moved & ~invented & ~returned & ~unit & ~missed
-    doubtful = jumped & overnight & ~news
+    overnight, told, pairs = judged(evidence, large)
+    place, _ = _nearest(large)
+    rules, unit, missed, invented = evidence.rules, told[UNIT], told[MISSED], told[INVENTED]
+    doubtful = told[JUMP] & overnight & ~(large.dollars >= rules.news_volume)
+    newsy = told[JUMP] & ~doubtful
+    by_unit = zip(large.move[unit], _of_unit(large.move[unit]), strict=True)
+    by_split = zip(large.stored[invented], large.raw[invented], strict=True)
     parts = [
-        _told(
-            evidence, large, unit, UNIT, BLOCK, rules.hold_seam,
-            [f"about {factor:g} times {_way(m)}" for m, factor in zip(large.move[unit], _of_unit(large.move[unit]), strict=True)],
-        ),
+        _told(evidence, large, unit, UNIT, BLOCK, rules.hold_seam, [f"about {factor:g} times {_way(move)}" for move, factor in by_unit]),
         _told(
             evidence, large, missed, MISSED, BLOCK, rules.hold_seam, [f"as a {NAMES[p]} split would, none is stored" for p in place[missed]]
         ),
         _told(
             evidence, large, invented, INVENTED, BLOCK, rules.hold_seam,
-            [f"a {r:g}:1 split is stored, the price as it stands moved by {raw - 1.0:+.1%}" for r, raw in
-             zip(large.stored[invented], large.raw[invented], strict=True)],
+            [f"a {r:g}:1 split is stored, the price as it stands moved by {raw - 1.0:+.1%}" for r, raw in by_split],
         ),
         _told(evidence, large, doubtful, JUMP, BLOCK, rules.hold, ["overnight, without the trading that news brings"] * int(doubtful.sum())),
-        _told(evidence, large, jumped & ~doubtful, JUMP, WARN, 1, ["as news moves prices"] * int((jumped & ~doubtful).sum())),
-        _returned(evidence, large, pairs, {UNIT: unit, MISSED: missed, INVENTED: invented, JUMP: jumped}),
+        _told(evidence, large, newsy, JUMP, WARN, 1, ["as news moves prices"] * int(newsy.sum())),
+        _returned(evidence, large, pairs, told),
     ]  # fmt: skip
     return pl.concat(parts)
+
+
+def judged(
+    evidence: Evidence, large: Steps
+) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.bool_]], list[tuple[int, int]]]:
+    """Which steps ``(K,)`` came overnight, what each is taken for by name of the check, and the pairs that undo each other."""
+    rules = evidence.rules
+    overnight = np.abs(large.move - large.opened) <= 0.25 * np.abs(large.move) + 0.02
+    quiet = large.dollars < rules.news_volume * np.where(np.abs(large.move) < SMALL, 2.0 / 3.0, 1.0)
+    pairs = reversals(large, overnight, rules.reversal_sessions)
+    returned = np.zeros(len(large), np.bool_)
+    returned[[b for _, b in pairs]] = True
+    beyond = large.deviations > rules.mad_multiple
+    _, distance = _nearest(large)
+    told = {INVENTED: _invented(large, rules.step) & ~returned}
+    told[UNIT] = overnight & (_of_unit(large.move) > 0.0) & ~told[INVENTED] & ~returned
+    near = (distance <= rules.split_tolerance) & (np.abs(large.move) > math.log1p(rules.step))
+    told[MISSED] = overnight & quiet & beyond & near & ~told[INVENTED] & ~told[UNIT] & ~returned
+    moved = (np.abs(large.move) > math.log1p(evidence.max_jump)) & beyond
+    told[JUMP] = moved & ~told[INVENTED] & ~told[UNIT] & ~told[MISSED] & ~returned
+    return overnight, told, pairs
 
 
 def reversals(large: Steps, overnight: NDArray[np.bool_], within: int) -> list[tuple[int, int]]:

@@ -51,7 +51,8 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime) -> Impo
     single = _single_bar_symbols(con, found.bars)
     with transaction(con):
         _note_basis(con, origin, now)
-        bars = facts.add(con, facts.BARS, found.bars.with_columns(source=pl.lit(origin.source)), now)
+        said = facts.without_repaired(con, facts.BARS, found.bars)
+        bars = facts.add(con, facts.BARS, said.with_columns(source=pl.lit(origin.source)), now)
         actions = _add_actions(con, found.actions, origin.source, now)
         sectors = add_sectors(con, found.sectors, now) if found.sectors.height else facts.Added(0, 0, 0)
         _add_quarantine(con, raw, found.refused, origin, now)
@@ -61,7 +62,7 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime) -> Impo
         rows=raw.height,
         new=bars.new,
         restated=bars.restated,
-        unchanged=bars.unchanged,
+        unchanged=bars.unchanged + found.bars.height - said.height,
         duplicates=found.duplicates,
         quarantined=_counts(found.refused["reason"]),
         actions=actions.new + actions.restated,
@@ -114,6 +115,7 @@ def _add_actions(con: Connection, actions: pl.DataFrame, source: str, now: datet
     """Neutral values (no split, no dividend) are stored only where they take a stored one back."""
     neutral = pl.col("value") == pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     stored = facts.read(con, facts.ACTIONS, facts.Cut()).select(facts.ACTIONS.keys)
+    actions = facts.without_repaired(con, facts.ACTIONS, actions)
     kept = pl.concat([actions.filter(~neutral), actions.filter(neutral).join(stored, on=list(facts.ACTIONS.keys), how="semi")])
     return facts.add(con, facts.ACTIONS, kept.with_columns(source=pl.lit(source)), now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 
 import polars as pl
@@ -18,7 +19,6 @@ from mech_exo.domain.panel import PRICE_FIELDS
 from mech_exo.utils import calendar
 
 AT_FAULT = (Reason.NO_PRICE, Reason.PRICE, Reason.VOLUME, Reason.RANGE, Reason.CONFLICT)
-REPAIR = "repair"
 ASSESSED = "quality:assessed"
 
 
@@ -49,7 +49,7 @@ class QualityTables:
             from bars n join bars o on n.symbol = o.symbol and n.session = o.session and o.version = n.version - 1
             where n.version > 0 and n.source <> o.source and n.source <> $repair order by n.symbol, n.session, n.version
         """
-        return table(self._con, sql, {"repair": REPAIR}).unique(["symbol", "session"], keep="last", maintain_order=True)
+        return table(self._con, sql, {"repair": facts.REPAIR}).unique(["symbol", "session"], keep="last", maintain_order=True)
 
     def foreign(self) -> pl.DataFrame:
         """symbol, session, unit: the first session by which a report in another currency than USD was known, by symbol."""
@@ -64,7 +64,7 @@ class QualityTables:
     def late(self) -> pl.DataFrame:
         """symbol, session, known_at: bars and actions that became known after their session: restated or repaired."""
         sql = " union all ".join(
-            f"select symbol, session, known_at from {fact.name} where version > 0 or source = '{REPAIR}'" for fact in (facts.BARS, facts.ACTIONS)
+            f"select symbol, session, known_at from {fact.name} where version > 0 or source = '{facts.REPAIR}'" for fact in (facts.BARS, facts.ACTIONS)
         )
         return table(self._con, f"select * from ({sql}) order by symbol, session")
 
@@ -90,6 +90,17 @@ class QualityTables:
             added = facts.add(self._con, facts.QUALITY, pl.concat([findings.select(gone.columns), gone]), now)
             run(self._con, "insert into meta values ($key, $value, $now)", {"key": ASSESSED, "value": basis, "now": now})
         return added
+
+    def repair(self, bars: pl.DataFrame, actions: pl.DataFrame, known_at: datetime, now: datetime | None) -> int:
+        """Store ``bars`` and ``actions`` of a repair as new versions, known at ``known_at``; how many rows changed."""
+        now = self._clock(now)
+        changed = 0
+        with transaction(self._con):
+            for fact, rows in ((facts.BARS, bars), (facts.ACTIONS, actions)):
+                said = rows.with_columns(source=pl.lit(facts.REPAIR), known_at=pl.lit(known_at).dt.convert_time_zone("UTC"))
+                added = facts.add(self._con, replace(fact, restated="s.known_at"), said, now)
+                changed += added.new + added.restated
+        return changed
 
     def notes(self) -> pl.DataFrame:
         """symbol, session, check, because: findings a person has accepted."""
