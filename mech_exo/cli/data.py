@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Import, inspect, back up and restore market data.")
 
-app.command("sentiment")(sentiment)
+app.command()(update)
+app.command()(sentiment)
 
 LOOK_AT_IT = 1
-
-
-app.command()(update)
 
 
 @app.command("import")
@@ -78,7 +76,7 @@ def import_(
         universe_name=name or "sp500",
         benchmark=benchmark,
         benchmark_name=name or settings.benchmark or "SPY",
-        max_jump=settings.max_jump,
+        sentiment=settings.sentiment,
     )
     fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
     with _writer() as storage, console().status("opening the store") as status:
@@ -214,7 +212,6 @@ def _bars_table(summary: ImportSummary) -> Table:
         "splits, dividends": f"{summary.actions:,}",
         "sectors": f"{summary.sectors:,}",
         **{f"quarantined: {reason}": f"{count:,}" for reason, count in summary.quarantined.items()},
-        **{f"flagged: {check}": f"{count:,}" for check, count in summary.flagged.items()},
         "seconds": f"{summary.seconds:.2f}",
     }
     for label, value in lines.items():

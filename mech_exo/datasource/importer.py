@@ -30,7 +30,7 @@ class ImportRequest:
     """What to import: places with bars (files, folders, Stooq's .zip, a DuckDB file and its ``table``), and at most one file each of news,
     sectors, a universe's members and a benchmark.
 
-    ``source`` None: each file's own name. ``max_jump`` see ``data.max_jump``. Stooq's prices are split-adjusted, whatever the basis.
+    ``source`` None: each file's own name. ``sentiment`` see ``data.sentiment``. Stooq's prices are split-adjusted, whatever the basis.
     """
 
     bars: tuple[Path, ...] = ()
@@ -43,7 +43,7 @@ class ImportRequest:
     universe_name: str = "sp500"
     benchmark: Path | None = None
     benchmark_name: str = "SPY"
-    max_jump: float = DataConfig().max_jump
+    sentiment: str = DataConfig().sentiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[
             bars.append(_import_bars(storage, path, request))
         if request.news is not None:
             progress("importing news")
-            facts.append(_import_news(storage, request.news, request.source))
+            facts.append(_import_news(storage, request.news, request.source, request.sentiment))
         if request.sectors is not None:
             progress("importing sectors")
             facts.append(_named(request.sectors, storage.store_sectors))
@@ -148,16 +148,16 @@ def _import_bars(storage: DataStorage, path: Path, request: ImportRequest) -> Im
     with _naming(path):
         if single:
             frame = with_symbol(frame, path)
-        return storage.store_ohlc_data(frame, source=source, price_basis=basis, file=path.name, max_jump=request.max_jump)
+        return storage.store_ohlc_data(frame, source=source, price_basis=basis, file=path.name)
 
 
-def _import_news(storage: DataStorage, path: Path, source: str | None) -> FactSummary:
+def _import_news(storage: DataStorage, path: Path, source: str | None, sentiment: str) -> FactSummary:
     from mech_exo.datasource.news_file import news_rows
 
     frame = read_table(path)
     with _naming(path):
         rows, notices = news_rows(frame, source or source_of(path), now=datetime.now(UTC))
-        summary = storage.store_news(rows)
+        summary = storage.store_news(rows, sentiment=sentiment)
     return dataclasses.replace(summary, notices=(*summary.notices, *notices))
 
 

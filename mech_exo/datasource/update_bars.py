@@ -102,8 +102,8 @@ def _store(job: Job, source: BarSource, frame: pl.DataFrame, outcomes: dict[str,
     if frame.is_empty():
         return
     try:
-        file, jump = f"download from {source.name}", job.config.data.max_jump
-        summary = job.storage.store_ohlc_data(frame, source=source.name, price_basis=source.price_basis, file=file, max_jump=jump)
+        file = f"download from {source.name}"
+        summary = job.storage.store_ohlc_data(frame, source=source.name, price_basis=source.price_basis, file=file)
     except InputError as error:
         for name in frame["symbol"].unique():
             outcomes[name] = dataclasses.replace(outcomes[name], status=Status.REFUSED, detail=error.message)

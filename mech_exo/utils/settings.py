@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
+from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.source_settings import SourcesConfig
 
@@ -321,10 +322,11 @@ class DataConfig(Model):
     calendar: Literal["XNYS"] = "XNYS"
     symbols: tuple[str, ...] = Field((), description="what the downloaders fetch; empty: the universe's members")
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
-    max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="overnight move flagged as a jump")
-    min_coverage: PositiveFraction = Field(0.5, description="least share of the names of the session before that need a bar for a night")
     sentiment: Sentiment = Field(Sentiment.LINEAR, description="who scores headlines; docs/sentiment.md")
     sources: SourcesConfig = SourcesConfig()
+    max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="move, net of the market's, that may be a jump")
+    min_coverage: PositiveFraction = Field(0.5, description="least share of the members of the session before that need a usable bar for a night")
+    quality: QualityRules = QualityRules()
 
 
 class Keys(Model):

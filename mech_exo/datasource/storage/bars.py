@@ -34,7 +34,7 @@ class Origin:
     file: str
 
 
-def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jump: float) -> ImportSummary:
+def store(con: Connection, frame: Any, origin: Origin, *, now: datetime) -> ImportSummary:
     """See :meth:`mech_exo.datasource.storage.DataStorage.store_ohlc_data`."""
     began = time.perf_counter()
     raw = as_polars(frame)
@@ -46,15 +46,15 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
     if origin.price_basis is PriceBasis.SPLIT_ADJUSTED and "split_ratio" in rows.columns:
         rows = rows.drop("split_ratio")
         notices.append("splits were not stored: a split-adjusted source has them in its prices already")
-    found = inspection.inspect(rows, now=now, max_jump=max_jump, before=_closes_before(con, rows), splits=_stored_splits(con))
+    found = inspection.inspect(rows, now=now)
     _refuse_nothing_usable(named, found)
     single = _single_bar_symbols(con, found.bars)
     with transaction(con):
         _note_basis(con, origin, now)
-        bars = facts.add(con, facts.BARS, found.bars.with_columns(source=pl.lit(origin.source)), now)
+        said = facts.without_repaired(con, facts.BARS, found.bars)
+        bars = facts.add(con, facts.BARS, said.with_columns(source=pl.lit(origin.source)), now)
         actions = _add_actions(con, found.actions, origin.source, now)
         sectors = add_sectors(con, found.sectors, now) if found.sectors.height else facts.Added(0, 0, 0)
-        _add_flags(con, found.flags, origin.source, now)
         _add_quarantine(con, raw, found.refused, origin, now)
     return ImportSummary(
         source=origin.source,
@@ -62,10 +62,9 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         rows=raw.height,
         new=bars.new,
         restated=bars.restated,
-        unchanged=bars.unchanged,
+        unchanged=bars.unchanged + found.bars.height - said.height,
         duplicates=found.duplicates,
         quarantined=_counts(found.refused["reason"]),
-        flagged=_counts(found.flags["check"]),
         actions=actions.new + actions.restated,
         sectors=sectors.new + sectors.restated,
         symbols=found.bars["symbol"].n_unique(),
@@ -75,23 +74,6 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         attention=_attention(named, rows, found, single),
         notices=(*notices, *_notices(con, found, single)),
     )
-
-
-def _closes_before(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
-    """symbol, session, close: each symbol's last stored bar before its first row in the frame."""
-    starts = rows.group_by("symbol").agg(pl.col("date").min().alias("start")).drop_nulls()
-    con.register(facts.STAGED, starts.to_arrow())
-    sql = f"""
-        select b.symbol, max(b.session) as session, arg_max(b.close, b.session) as close
-        from ({facts.visible(facts.BARS)}) b join {facts.STAGED} s on b.symbol = s.symbol and b.session < s.start group by b.symbol
-    """
-    closes = table(con, sql, facts.Cut().params())
-    con.unregister(facts.STAGED)
-    return closes
-
-
-def _stored_splits(con: Connection) -> pl.DataFrame:
-    return facts.read(con, facts.ACTIONS, facts.Cut(), "kind = 'split'").select("symbol", "session", pl.col("value").alias("split_ratio"))
 
 
 def _refuse_nothing_usable(named: pl.DataFrame, found: Inspection) -> None:
@@ -133,21 +115,9 @@ def _add_actions(con: Connection, actions: pl.DataFrame, source: str, now: datet
     """Neutral values (no split, no dividend) are stored only where they take a stored one back."""
     neutral = pl.col("value") == pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     stored = facts.read(con, facts.ACTIONS, facts.Cut()).select(facts.ACTIONS.keys)
+    actions = facts.without_repaired(con, facts.ACTIONS, actions)
     kept = pl.concat([actions.filter(~neutral), actions.filter(neutral).join(stored, on=list(facts.ACTIONS.keys), how="semi")])
     return facts.add(con, facts.ACTIONS, kept.with_columns(source=pl.lit(source)), now)
-
-
-def _add_flags(con: Connection, flags: pl.DataFrame, source: str, now: datetime) -> None:
-    if flags.is_empty():
-        return
-    con.register(facts.STAGED, flags.to_arrow())
-    sql = f"""
-        insert into data_quality by name
-        select symbol, session, "check", value, "limit", known_at, $now as recorded_at, $source as source
-        from {facts.STAGED} anti join (select * from data_quality where source = $source) using (symbol, session, "check", value)
-    """
-    run(con, sql, {"now": now, "source": source})
-    con.unregister(facts.STAGED)
 
 
 def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, origin: Origin, now: datetime) -> None:

@@ -14,6 +14,7 @@ KNOWN_ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 LAST_DATE = date(9999, 12, 31)
 STAGED = "staged_rows"
+REPAIR = "repair"  # the source of repaired rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,12 @@ UNIVERSE = FactTable(
 BENCHMARKS = FactTable("benchmarks", ("name", "session"), ("return",))
 FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed"), ("value", "unit"), ("source",))
 NEWS = FactTable("news_data", ("id", "symbol"), ("headline", "source", "url", "published", "sentiment", "sentiment_version"))
-ALL = (BARS, ACTIONS, SECTORS, UNIVERSE, BENCHMARKS, FUNDAMENTALS, NEWS)
+# What can be found is known by the rule of the finding itself, however late it was looked for; see docs/data-quality.md.
+QUALITY = FactTable(
+    "data_quality", ("symbol", "session", "check"), ("verdict", "value", "limit", "evidence", "lasts"), restated="s.known_at"
+)
+QUALITY_NOTES = FactTable("quality_notes", ("symbol", "session", "check"), ("because",), restated="s.known_at")
+ALL = (BARS, ACTIONS, SECTORS, UNIVERSE, BENCHMARKS, FUNDAMENTALS, NEWS, QUALITY, QUALITY_NOTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,17 @@ def add(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime) -> 
     con.unregister(STAGED)
     restated = _restated(con, fact) - before
     return Added(stored - restated, restated, rows.height - stored)
+
+
+def without_repaired(con: Connection, fact: FactTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` less those that repeat what a repair has put right: a source that says the same again does not undo it."""
+    keys, values = list(fact.keys), list(fact.values)
+    sql = f"""
+        select {names(fact.keys, "o.")}, {names(fact.values, "o.")} from {fact.name} n join {fact.name} o using ({names(fact.keys)})
+        where n.source = $repair and o.version = n.version - 1
+    """
+    replaced = table(con, sql, {"repair": REPAIR})
+    return rows if replaced.is_empty() else rows.join(replaced, on=keys + values, how="anti", maintain_order="left")
 
 
 def last_recorded(con: Connection) -> datetime | None:

@@ -15,13 +15,14 @@ from mech_exo.datasource.sentiment import Scorer, scorer
 from mech_exo.datasource.storage import bars, facts, others, publish, reach
 from mech_exo.datasource.storage.connection import WriterLock, connect
 from mech_exo.datasource.storage.publish import SnapshotRef
+from mech_exo.datasource.storage.quality import QualityTables
 from mech_exo.datasource.storage.status import quarantined_rows, status
 from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Status
 from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils.config import home_folder
-from mech_exo.utils.settings import DataConfig, Sentiment
+from mech_exo.utils.settings import Sentiment
 
 FILE = Path("data") / "mech_exo.duckdb"
 
@@ -113,7 +114,6 @@ class DataStorage:
         price_basis: PriceBasis | str = PriceBasis.AS_TRADED,
         recorded_at: datetime | None = None,
         file: str = "",
-        max_jump: float = DataConfig().max_jump,
     ) -> ImportSummary:
         """Store daily bars, and the splits, dividends and sectors that come with them, in one transaction.
 
@@ -130,8 +130,6 @@ class DataStorage:
             Instant of storing (tz-aware), not before anything stored already; default now. A session closing later is in the future.
         file
             Name noted beside quarantined rows.
-        max_jump
-            Fraction; a close-to-close move beyond it that no split explains is flagged.
 
         Raises
         ------
@@ -139,7 +137,7 @@ class DataStorage:
             A column is missing, the frame is empty, every row is refused, or the source has another price basis.
         """
         now = self._now(recorded_at)
-        return bars.store(self._con, frame, bars.Origin(source, PriceBasis(price_basis), file), now=now, max_jump=max_jump)
+        return bars.store(self._con, frame, bars.Origin(source, PriceBasis(price_basis), file), now=now)
 
     def store_corporate_actions(self, frame: Any, *, source: str = "user", recorded_at: datetime | None = None) -> FactSummary:
         """Store splits, dividends and delistings: symbol, date, kind, value (see ``base.ACTIONS``). Raises InputError for a bad row."""
@@ -209,6 +207,10 @@ class DataStorage:
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""
         return quarantined_rows(self._con, limit)
+
+    def quality(self) -> QualityTables:
+        """What the quality gate reads beside the bars, and writes."""
+        return QualityTables(self._con, self._now, self._writing)
 
     def backup(self, destination: Path) -> Path:
         """Copy the store with its SHA-256 to ``destination``, which must not exist (a folder: into it). The file written."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from mech_exo.datasource.storage import facts, membership
+from mech_exo.datasource.storage import facts, membership, verdicts
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
 from mech_exo.datasource.storage.connection import Connection, run, table
 from mech_exo.datasource.storage.facts import Cut
@@ -78,7 +78,9 @@ class StoreView:
         return panel if symbols is None else panel.select(symbols)
 
     def universe(self, panel: BarPanel, name: str | None) -> Universe:
-        """Membership in the universe ``name`` (None: everybody) and sectors for each cell of ``panel``, as known at that row's close.
+        """Membership in the universe ``name`` (None: everybody), sectors and data verdicts for each cell of ``panel``.
+
+        Each row shows what was known at its close.
 
         Raises
         ------
@@ -97,7 +99,15 @@ class StoreView:
             member, backfilled = membership.members(panel, rows)
         rows = facts.read_all_versions(self._con, facts.SECTORS, self._cut)
         sector, sector_names, undated = membership.sectors(panel, rows)
-        return Universe(member, sector, sector_names, backfilled or undated)
+        return Universe(member, sector, sector_names, backfilled or undated, verdicts.verdicts(panel, self.findings()))
+
+    def findings(self) -> pl.DataFrame:
+        """What the quality gate says, by symbol, check and session: verdict (null: taken back), value, limit, evidence, lasts, known_at."""
+        return facts.read(self._con, facts.QUALITY, self._cut).sort("symbol", "check", "session")
+
+    def doubts(self, panel: BarPanel) -> dict[str, str]:
+        """Why, in words, the data of each symbol blocked at the last row of ``panel`` are in doubt."""
+        return verdicts.doubts(panel, self.findings())
 
     def universes(self) -> tuple[str, ...]:
         """Names of the universes known at this cut."""
