@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SCRIPTS = ("backtest", "metrics", "scaling", "scoring", "sentiment", "startup", "storage")
+SCRIPTS = ("backtest", "ingest", "metrics", "scaling", "scoring", "sentiment", "startup", "storage")
 
 
 def test_every_script_is_listed(repository):

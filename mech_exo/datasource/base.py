@@ -97,5 +97,9 @@ class BarSource(Source, Protocol):
     """A source of daily bars."""
 
     @property
+    def batch(self) -> int:
+        """How many symbols are best asked for, and stored, at once."""
+
+    @property
     def price_basis(self) -> PriceBasis:
         """Whether prices are handed over as traded or split-adjusted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from datetime import date
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ TABLES = (".csv", ".csv.gz")
 ENDINGS = {
     ".zip": BarsFrom.STOOQ, ".txt": BarsFrom.STOOQ, ".parquet": BarsFrom.PARQUET, ".duckdb": BarsFrom.DUCKDB, ".db": BarsFrom.DUCKDB,
 }  # fmt: skip
-SYMBOL_NAMES = ("symbol", *ALIASES["symbol"])
+SYMBOL_NAMES, DATE_NAMES = ("symbol", *ALIASES["symbol"]), ("date", *ALIASES["date"])
 LARGEST_MEMBER = 256 * 2**20
 CHUNK = 64 * 2**20
 FILE = "_file"
@@ -67,8 +68,12 @@ def refuse_absent(path: Path) -> None:
         raise InputError(f"a place to import bars from must exist; {path} does not")
 
 
-def read_form(form: BarsFrom, path: Path, symbols: Names = None, table: str | None = None) -> pl.DataFrame:
+def read_form(
+    form: BarsFrom, path: Path, symbols: Names = None, start: date | None = None, table: str | None = None
+) -> pl.DataFrame:
     """The rows of ``symbols`` (None: all) under the names of BARS and BAR_EXTRAS, their values as they stand in the files.
+
+    Rows whose date is readable and before ``start`` may be left out, so that a night needs no memory for ten years.
 
     Raises
     ------
@@ -77,15 +82,15 @@ def read_form(form: BarsFrom, path: Path, symbols: Names = None, table: str | No
     """
     refuse_absent(path)
     if form is BarsFrom.STOOQ:
-        return _stooq(path, symbols)
+        return _stooq(path, symbols, start)
     if form is BarsFrom.DUCKDB:
         from mech_exo.datasource.file_duckdb import read_duckdb
 
         return _only(read_duckdb(path, table), symbols)
-    return _tables(path, form, symbols)
+    return _tables(path, form, symbols, start)
 
 
-def _tables(path: Path, form: BarsFrom, symbols: Names) -> pl.DataFrame:
+def _tables(path: Path, form: BarsFrom, symbols: Names, start: date | None) -> pl.DataFrame:
     """One file, or a folder of files: in long form, or one per symbol and named after it."""
     endings = (".parquet",) if form is BarsFrom.PARQUET else TABLES
     files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file() and one.name.lower().endswith(endings))
@@ -95,27 +100,30 @@ def _tables(path: Path, form: BarsFrom, symbols: Names) -> pl.DataFrame:
     groups: dict[str, list[Path]] = {}
     for one in wanted:
         groups.setdefault(str(pl.read_parquet_schema(one)) if form is BarsFrom.PARQUET else _header(one), []).append(one)
-    frames = [_one_header(group, form, symbols) for group in groups.values()]
+    frames = [_one_header(group, form, symbols, start) for group in groups.values()]
     frames = [frame for frame in frames if frame.width]
     if not frames:
         return pl.DataFrame(schema=BARS)
     return pl.concat(frames, how="diagonal_relaxed")
 
 
-def _one_header(files: list[Path], form: BarsFrom, symbols: Names) -> pl.DataFrame:
+def _one_header(files: list[Path], form: BarsFrom, symbols: Names, start: date | None) -> pl.DataFrame:
     """Files with the same columns, read at once; without a column for the symbol the file's name is it."""
     filled = [one for one in files if one.stat().st_size]
     if not filled:
         return pl.DataFrame()
     try:
-        rows = pl.scan_parquet(filled, include_file_paths=FILE).collect() if form is BarsFrom.PARQUET else _csv(filled)
+        if form is BarsFrom.PARQUET:
+            rows = _since(pl.scan_parquet(filled, include_file_paths=FILE), start).collect()
+        else:
+            rows = _csv(filled, start)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         which = f"{filled[0]}" + (f" or one of {len(filled) - 1} more" if len(filled) > 1 else "")
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{which} cannot be read: {why}", remedy="fetch it again") from error
     if not _names_symbols(rows.columns):
-        names = {str(one): named_after(one) for one in filled}
-        rows = rows.with_columns(symbol=pl.col(FILE).replace_strict(names, return_dtype=pl.String))
+        names = pl.DataFrame({FILE: [str(one) for one in filled], "symbol": [named_after(one) for one in filled]})
+        rows = rows.join(names, on=FILE, how="left", maintain_order="left")
     return _only(renamed(rows, BARS, BAR_EXTRAS, what=f"bars in {filled[0].name}"), symbols)
 
 
@@ -126,13 +134,25 @@ def with_symbol(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     return rows.with_columns(symbol=pl.lit(symbol_in(path.name)))
 
 
-def _csv(files: list[Path]) -> pl.DataFrame:
+def _csv(files: list[Path], start: date | None) -> pl.DataFrame:
     """Numbers where all are numbers; text, so that what is none can be shown as it stands, where one is not. A symbol is always text."""
     texts = {name.strip().strip('"'): pl.String for name in _header(files[0]).split(",") if _names_symbols([name])}
     try:
-        return pl.scan_csv(files, schema_overrides=texts, infer_schema_length=200, include_file_paths=FILE).collect()
+        return _since(pl.scan_csv(files, schema_overrides=texts, infer_schema_length=200, include_file_paths=FILE), start).collect()
     except pl.exceptions.ComputeError:
-        return pl.scan_csv(files, infer_schema=False, include_file_paths=FILE).collect()
+        return _since(pl.scan_csv(files, infer_schema=False, include_file_paths=FILE), start).collect()
+
+
+def _since(rows: pl.LazyFrame, start: date | None) -> pl.LazyFrame:
+    """``rows`` without those before ``start``, as far as their date can be read here."""
+    columns = rows.collect_schema()
+    dates = [name for name in columns if name.strip().lower() in DATE_NAMES]
+    if start is None or len(dates) != 1:
+        return rows
+    day = pl.col(dates[0])
+    if columns[dates[0]] == pl.String:
+        return rows.filter(~day.str.contains(r"^\d{4}-\d{2}-\d{2}").fill_null(False) | (day >= start.isoformat()))
+    return rows.filter(day.is_null() | (day.cast(pl.Date) >= start)) if columns[dates[0]].is_temporal() else rows
 
 
 def _is_long(path: Path, form: BarsFrom) -> bool:
@@ -174,9 +194,9 @@ def _header(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error}", remedy="fetch it again") from error
 
 
-def _stooq(path: Path, symbols: Names) -> pl.DataFrame:
+def _stooq(path: Path, symbols: Names, start: date | None) -> pl.DataFrame:
     """Stooq's ASCII files: one .txt, a folder tree of them, or the .zip they come in. Prices there are split-adjusted."""
-    frames = [_stooq_rows(chunk, path) for chunk in _chunks(_stooq_files(path, symbols))]
+    frames = [_since(_stooq_rows(chunk, path).lazy(), start).collect() for chunk in _chunks(_stooq_files(path, symbols))]
     if not frames:
         if symbols is not None:
             return pl.DataFrame(schema=BARS)

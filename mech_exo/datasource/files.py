@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from mech_exo.datasource.base import BAR_EXTRAS, BARS, Kind
 from mech_exo.datasource.columns import UNREADABLE, typed
-from mech_exo.datasource.fetching import Outcome, Status, outcome_of, refuse_nothing, symbols_of, utc_now
+from mech_exo.datasource.fetching import Outcome, Status, refuse_nothing, symbols_of, utc_now
 from mech_exo.datasource.file_forms import read_form
-from mech_exo.datasource.spans import closed_by, refuse_disorder, with_missing, within
+from mech_exo.datasource.spans import bars_outcome, closed_by, days_of, refuse_disorder, within
 from mech_exo.domain.errors import DataError, InputError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils.source_settings import BarsFrom
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 COLUMNS = {**BARS, **BAR_EXTRAS}
+NO_DAYS = np.array([], "datetime64[D]")
 
 
 class FileBars:
@@ -44,6 +50,7 @@ class FileBars:
     """
 
     kind = Kind.BARS
+    batch = 10_000
 
     def __init__(
         self,
@@ -76,21 +83,20 @@ class FileBars:
         refuse_disorder(start, end)
         until = closed_by(self._clock(), end)
         try:
-            raw = read_form(self._form, self._path, frozenset(wanted), self._table)
+            raw = read_form(self._form, self._path, frozenset(wanted), start, self._table)
         except InputError as error:
             raise DataError(f"bars cannot be taken from {self._path}: {error.message}", remedy=error.remedy) from error
         rows = typed(raw, COLUMNS).with_columns(pl.col("symbol").str.to_uppercase())
         there = set(rows["symbol"])
         undated = dict(rows.filter(pl.col("date").is_null()).group_by("symbol").len().iter_rows())
         kept = within(rows, start, until).drop(UNREADABLE).sort("symbol", "date")
-        parts = {key[0]: part for key, part in kept.partition_by("symbol", as_dict=True).items()}
-        self.report = tuple(_outcome(name, parts.get(name, kept.clear()), name in there, undated.get(name, 0), until) for name in wanted)
+        days = days_of(kept)
+        self.report = tuple(_outcome(name, days.get(name, NO_DAYS), name in there, undated.get(name, 0), until) for name in wanted)
         refuse_nothing(self.report, "bars")
         return kept
 
 
-def _outcome(symbol: str, frame: pl.DataFrame, known: bool, undated: int, until: date) -> Outcome:
+def _outcome(symbol: str, days: NDArray[np.datetime64], known: bool, undated: int, until: date) -> Outcome:
     if not known:
         return Outcome(symbol, Status.UNKNOWN, detail="not in the files")
-    said = f"rows without a readable date: {undated}" if undated else ""
-    return with_missing(outcome_of(symbol, frame, "date", said), frame["date"], until)
+    return bars_outcome(symbol, days, until, f"rows without a readable date: {undated}" if undated else "")

@@ -17,13 +17,12 @@ from mech_exo.datasource.fetching import (
     RefusedError,
     Status,
     fetch_each,
-    outcome_of,
     refuse_nothing,
     settings_from,
     symbols_of,
     utc_now,
 )
-from mech_exo.datasource.spans import closed_by, refuse_disorder, with_missing, within
+from mech_exo.datasource.spans import bars_outcome, closed_by, refuse_disorder, within
 from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.panel import PriceBasis
 
@@ -58,6 +57,7 @@ class OHLCDownloader:
 
     name = "yahoo"
     kind = Kind.BARS
+    batch = 100
     price_basis = PriceBasis.AS_TRADED
 
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -103,7 +103,7 @@ class OHLCDownloader:
                 continue
             frame = within(answer, start, until)
             frames.append(frame)
-            report.append(with_missing(outcome_of(symbol, frame, "date", _suspect(frame)), frame["date"], until))
+            report.append(bars_outcome(symbol, frame["date"].to_numpy(), until, _suspect(frame)))
         self.report = tuple(report)
         refuse_nothing(self.report, "prices")
         return pl.concat(frames).sort("symbol", "date")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from mech_exo.datasource.fetching import Outcome, Status
 from mech_exo.domain.errors import InputError
 from mech_exo.utils import calendar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Days = NDArray[np.datetime64]
+    """Dates as datetime64[D]."""
 
 
 def refuse_disorder(start: date | None, end: date | None) -> None:
@@ -30,19 +37,31 @@ def within(frame: pl.DataFrame, start: date | None, until: date) -> pl.DataFrame
     return kept if start is None else kept.filter(pl.col("date") >= start)
 
 
-def with_missing(outcome: Outcome, days: pl.Series, until: date) -> Outcome:
-    """``outcome`` with the sessions after its first bar, up to ``until``, of which ``days`` have none."""
-    if outcome.status is not Status.OK or outcome.first is None:
-        return outcome
-    return dataclasses.replace(outcome, missing=missing_sessions(days, outcome.first, until))
+def days_of(frame: pl.DataFrame) -> dict[str, Days]:
+    """The dates of each symbol's rows in a frame sorted by symbol and date."""
+    runs = frame["symbol"].rle().struct.unnest()
+    days = frame["date"].to_numpy().astype("datetime64[D]")
+    parts = np.split(days, np.cumsum(runs["len"].to_numpy())[:-1]) if runs.height else []
+    return dict(zip(runs["value"].to_list(), parts, strict=True))
 
 
-def missing_sessions(days: pl.Series, start: date, until: date) -> tuple[date, ...]:
+def bars_outcome(symbol: str, days: Days, until: date, detail: str = "") -> Outcome:
+    """The outcome of a symbol with bars on ``days``; missing: the sessions after the first of them, up to ``until``, that have none."""
+    if not len(days):
+        return Outcome(symbol, Status.EMPTY, detail=detail or "no rows in the period asked for")
+    first, last = days[0].item(), days[-1].item()
+    return Outcome(symbol, Status.OK, len(days), first, last, detail, missing_sessions(days, first, until))
+
+
+def missing_sessions(days: Days, start: date, until: date) -> tuple[date, ...]:
     """Sessions from ``start`` to ``until`` that are not among ``days``."""
-    if until < max(start, calendar.FIRST_DAY):
+    first = max(start, calendar.FIRST_DAY)
+    if until < first:
         return ()
-    expected = pl.Series(calendar.sessions(max(start, calendar.FIRST_DAY), until))
-    return tuple(expected.filter(~expected.is_in(days.implode())).to_list())
+    expected = calendar.sessions(first, until)
+    if np.array_equal(days[len(days) - len(expected) :], expected):  # nearly always, and a hundred times quicker to see
+        return ()
+    return tuple(expected[~np.isin(expected, days)].tolist())
 
 
 def said_missing(days: tuple[date, ...]) -> str:

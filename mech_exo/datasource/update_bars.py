@@ -9,20 +9,23 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from mech_exo.datasource.base import BarSource, Kind
 from mech_exo.datasource.downloads import SILENT, Downloaded, Job, batches, hopeless, sessions_before
 from mech_exo.datasource.fetching import Outcome, Status
-from mech_exo.datasource.spans import missing_sessions
+from mech_exo.datasource.spans import days_of, missing_sessions
 from mech_exo.domain.errors import DataError, InputError
 from mech_exo.domain.panel import PriceBasis
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mech_exo.datasource.storage import ImportSummary
 
+NO_DAYS = np.array([], "datetime64[D]")
 OVERLAP = 10
-BATCH = 100
 SAME_SCALE, RESCALED, LEAST_COMMON = 0.02, 0.05, 3
 
 
@@ -52,7 +55,7 @@ def update_bars(job: Job, source: BarSource) -> Downloaded:
     tally = _Tally(outcomes={one.symbol: one for one in refused})
     done = 0
     for start, names in _by_start(open_, last, job.config.data.sources.history_start).items():
-        for batch in batches(names, BATCH):
+        for batch in batches(names, source.batch):
             job.progress(f"bars from {source.name}: {done} of {len(open_)} symbols")
             _one_batch(job, source, batch, start, last, tally)
             done += len(batch)
@@ -60,8 +63,8 @@ def update_bars(job: Job, source: BarSource) -> Downloaded:
                 break
         if tally.trouble:
             break
-    for name in open_:
-        tally.outcomes.setdefault(name, _stale(Outcome(name, Status.FAILED, detail=SILENT), last, job.session))
+    silent = [name for name in open_ if name not in tally.outcomes]
+    tally.outcomes.update((name, _stale(Outcome(name, Status.FAILED, detail=SILENT), last, job.session)) for name in silent)
     told = tuple(tally.outcomes[name] for name in dict.fromkeys((*open_, *tally.outcomes)))
     return Downloaded(
         Kind.BARS, source.name, len(current), tally.new, tally.restated, tally.unchanged, told, tuple(tally.notices), tally.trouble,
@@ -91,7 +94,8 @@ def _one_batch(job: Job, source: BarSource, batch: list[str], start: date, last:
         factors = _rescaled(frame, job.storage.closes_since(batch, start))
         frame = _on_one_scale(source, frame, factors, outcomes)
         _store(job, source, frame, outcomes, tally)
-    told = [_stale(one, last, job.session, frame) for one in outcomes.values()]
+    days = {} if frame is None else days_of(frame)
+    told = [_stale(one, last, job.session, days.get(one.symbol, NO_DAYS)) for one in outcomes.values()]
     tally.outcomes.update((one.symbol, one) for one in told)
     job.storage.note_downloads(Kind.BARS, source.name, told, job.now)
     if hopeless(told):
@@ -111,12 +115,11 @@ def _store(job: Job, source: BarSource, frame: pl.DataFrame, outcomes: dict[str,
     tally.add(summary)
 
 
-def _stale(outcome: Outcome, last: Mapping[str, date], session: date, frame: pl.DataFrame | None = None) -> Outcome:
-    """``outcome`` with every session after the symbol's last stored bar that is still missing."""
+def _stale(outcome: Outcome, last: Mapping[str, date], session: date, days: NDArray[np.datetime64] = NO_DAYS) -> Outcome:
+    """``outcome`` with every session after the symbol's last stored bar that is not among ``days`` either."""
     if outcome.symbol not in last:
         return outcome
-    got = pl.Series([], dtype=pl.Date) if frame is None else frame.filter(pl.col("symbol") == outcome.symbol)["date"]
-    return dataclasses.replace(outcome, missing=missing_sessions(got, last[outcome.symbol] + timedelta(days=1), session))
+    return dataclasses.replace(outcome, missing=missing_sessions(days, last[outcome.symbol] + timedelta(days=1), session))
 
 
 def _rescaled(frame: pl.DataFrame, stored: pl.DataFrame) -> dict[str, float]:
@@ -141,7 +144,7 @@ def _on_one_scale(source: BarSource, frame: pl.DataFrame, factors: Mapping[str, 
         for name, factor in factors.items():
             said = f"adjusted anew by a factor of {factor:.4g}: its whole history was taken"
             outcomes[name] = dataclasses.replace(outcomes[name], detail=said)
-        return pl.concat([others, whole])
+        return pl.concat([others, whole]).sort("symbol", "date")
     for name, factor in factors.items():
         why = f"its bars differ from those stored by a factor of {factor:.4g}: another company, another currency or a split nobody named"
         outcomes[name] = dataclasses.replace(outcomes[name], status=Status.REFUSED, detail=why)

@@ -52,19 +52,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     pytest.importorskip("trustme", reason="needs trustme: pip install -r requirements.txt")
     import yfinance
 
-    from mech_exo.datasource import pace
-
     folder = tmp_path_factory.mktemp("contract")
     market = sample_market(symbols=40, years=3)
     vendors = SampleVendors(market, key=KEY)
     write_files(market, folder)
-    with replaying(folder) as server, leading_to(server), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(pace.RATES, "finnhub", (500.0, 30))
-        pace.pace_of.cache_clear()
+    with replaying(folder) as server, leading_to(server):
         yfinance.set_tz_cache_location(str(folder / "yfinance"))
         vendors.serve(server)
         yield Place(market, vendors, server, folder)
-    pace.pace_of.cache_clear()
 
 
 def write_files(market: SampleMarket, folder: Path) -> None:

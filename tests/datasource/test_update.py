@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mech_exo.datasource import DataStorage
+from mech_exo.datasource import DataStorage, OHLCDownloader
 from mech_exo.datasource.base import Kind
 from mech_exo.datasource.fetching import Status
 from mech_exo.datasource.replay.server import Answer, Asked, Replay, data
@@ -152,9 +152,7 @@ def test_another_scale_is_refused_and_named(replay: Replay, storage: DataStorage
 
 
 def test_a_vendor_that_is_down_is_asked_for_one_batch_only(replay: Replay, storage: DataStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mech_exo.datasource import update_bars
-
-    monkeypatch.setattr(update_bars, "BATCH", 2)
+    monkeypatch.setattr(OHLCDownloader, "batch", 2)
     names = ("AAA", "BBB", "CCC", "DDD")
     replay.serve(CHART, lambda asked: Answer(status=503, headers={"Retry-After": "100000"}))
     report = run(storage, config(*names)).downloads[0]
@@ -164,9 +162,7 @@ def test_a_vendor_that_is_down_is_asked_for_one_batch_only(replay: Replay, stora
 
 
 def test_an_update_cut_short_goes_on_where_it_stopped(replay: Replay, storage: DataStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mech_exo.datasource import update_bars
-
-    monkeypatch.setattr(update_bars, "BATCH", 2)
+    monkeypatch.setattr(OHLCDownloader, "batch", 2)
     names = ("AAA", "BBB", "CCC", "DDD")
     for name in names:
         serve(replay, name)
