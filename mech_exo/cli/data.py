@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import data_quality, home
 from mech_exo.cli.output import JsonOption, console, emit
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage, ImportSummary, Status
 
 app = typer.Typer(help="Import, inspect, back up and restore market data.")
+
+app.add_typer(data_quality.app, name="quality")
+app.command("repair")(data_quality.repair)
 
 LOOK_AT_IT = 1
 
@@ -53,12 +56,12 @@ def import_(
     from mech_exo.domain.errors import InputError
     from mech_exo.domain.panel import PriceBasis
     from mech_exo.utils.config import load
-    from mech_exo.utils.settings import DataConfig
+    from mech_exo.utils.settings import Config
 
     if name is not None and universe is not None and benchmark is not None:
         raise InputError("--name names one thing; --universe and --benchmark are both given", remedy="import them one after the other")
     place = home()
-    settings = load(place).data if (place / "config").is_dir() else DataConfig()
+    config = load(place) if (place / "config").is_dir() else Config()
     request = ImportRequest(
         bars=tuple(path.expanduser() for path in files or ()),
         price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
@@ -67,14 +70,13 @@ def import_(
         universe=universe,
         universe_name=name or "sp500",
         benchmark=benchmark,
-        benchmark_name=name or settings.benchmark or "SPY",
-        max_jump=settings.max_jump,
+        benchmark_name=name or config.data.benchmark or "SPY",
     )
     fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
     with _writer() as storage, console().status("opening the store") as status:
         if fresh:
             _say_where(place)
-        report = run_import(storage, request, status.update)
+        report = run_import(storage, request, status.update, config)
     emit({**_as_mapping(report), "attention": report.attention}, as_json, lambda paper: _show_report(paper, report))
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
@@ -170,11 +172,16 @@ def _reader() -> DataStorage:
 
 
 def _as_mapping(report: ImportReport) -> dict[str, object]:
-    return {"bars": report.bars, "facts": report.facts, "snapshot": report.snapshot, "seconds": report.seconds}
+    from mech_exo.cli.data_quality import in_short
+
+    shown = {"bars": report.bars, "facts": report.facts, "quality": in_short(report.quality)}
+    return {**shown, "snapshot": report.snapshot, "seconds": report.seconds}
 
 
 def _show_report(paper: Console, report: ImportReport) -> None:
     from rich.table import Table
+
+    from mech_exo.cli.data_quality import in_words
 
     for summary in report.bars:
         paper.print(_bars_table(summary))
@@ -185,6 +192,7 @@ def _show_report(paper: Console, report: ImportReport) -> None:
         paper.print(table)
     for text in (*report.notices, *(f"look at this: {text}" for text in report.attention)):
         paper.print(text, highlight=False, markup=False, soft_wrap=True)
+    paper.print(in_words(report.quality), highlight=False, markup=False, soft_wrap=True)
     paper.print(f"snapshot {report.snapshot}, {report.seconds:.1f} s", highlight=False)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ import polars as pl
 
 from mech_exo.domain.errors import InputError, MechExoError
 from mech_exo.domain.panel import PriceBasis
-from mech_exo.utils.settings import DataConfig
+from mech_exo.utils.settings import Config
 
 if TYPE_CHECKING:
+    from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.storage import DataStorage, FactSummary, ImportSummary
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
@@ -25,7 +27,7 @@ ENDINGS = (".csv.gz", ".csv", ".parquet")
 class ImportRequest:
     """What to import: files of bars, and at most one file each of sectors, a universe's members and a benchmark.
 
-    ``source`` None: each file's own name. ``max_jump`` see ``data.max_jump``.
+    ``source`` None: each file's own name.
     """
 
     bars: tuple[Path, ...] = ()
@@ -36,15 +38,15 @@ class ImportRequest:
     universe_name: str = "sp500"
     benchmark: Path | None = None
     benchmark_name: str = "SPY"
-    max_jump: float = DataConfig().max_jump
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of a request: one summary per file, the published snapshot (its hash), seconds of wall clock."""
+    """What became of a request: one summary per file, how the data stand now, the published snapshot (its hash), seconds of wall clock."""
 
     bars: tuple[ImportSummary, ...]
     facts: tuple[FactSummary, ...]
+    quality: QualityReport
     snapshot: str
     seconds: float
 
@@ -61,10 +63,13 @@ class ImportReport:
         return tuple(f"{summary.file}: {text}" for summary in self.bars for text in summary.attention)
 
 
-def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[[str], None] = lambda _: None) -> ImportReport:
-    """Import everything ``request`` names and publish. ``progress`` is told what happens next.
+def run_import(
+    storage: DataStorage, request: ImportRequest, progress: Callable[[str], None] = lambda _: None, config: Config | None = None
+) -> ImportReport:
+    """Import everything ``request`` names, assess the data by the rules of ``config`` (None: the defaults), and publish.
 
-    Every file is a transaction of its own. When one fails, what was stored before it stays and is published.
+    Every file is a transaction of its own. When one fails, what was stored before it stays, is assessed and published. ``progress`` is told
+    what happens next.
 
     Raises
     ------
@@ -91,10 +96,18 @@ def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[
             facts.append(_named(request.benchmark, lambda frame: storage.store_benchmark(frame, name=request.benchmark_name)))
     except MechExoError:
         if bars or facts:
+            _assess(storage, config, progress)
             storage.publish()
         raise
+    quality = _assess(storage, config, progress)
     progress("publishing")
-    return ImportReport(tuple(bars), tuple(facts), storage.publish().hash, time.perf_counter() - began)
+    return ImportReport(tuple(bars), tuple(facts), quality, storage.publish().hash, time.perf_counter() - began)
+
+
+def _assess(storage: DataStorage, config: Config | None, progress: Callable[[str], None]) -> QualityReport:
+    from mech_exo.datasource.quality import assess
+
+    return assess(storage, config or Config(), now=datetime.now(UTC), progress=progress)
 
 
 def read_table(path: Path) -> pl.DataFrame:
