@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import data_quality, home
 from mech_exo.cli.data_sentiment import sentiment
 from mech_exo.cli.data_update import update
 from mech_exo.cli.output import JsonOption, console, emit
@@ -25,6 +25,8 @@ app = typer.Typer(help="Import, inspect, back up and restore market data.")
 
 app.command()(update)
 app.command()(sentiment)
+app.add_typer(data_quality.app, name="quality")
+app.command("repair")(data_quality.repair)
 
 LOOK_AT_IT = 1
 
@@ -59,12 +61,12 @@ def import_(
     from mech_exo.domain.errors import InputError
     from mech_exo.domain.panel import PriceBasis
     from mech_exo.utils.config import load
-    from mech_exo.utils.settings import DataConfig
+    from mech_exo.utils.settings import Config
 
     if name is not None and universe is not None and benchmark is not None:
         raise InputError("--name names one thing; --universe and --benchmark are both given", remedy="import them one after the other")
     place = home()
-    settings = load(place).data if (place / "config").is_dir() else DataConfig()
+    config = load(place) if (place / "config").is_dir() else Config()
     request = ImportRequest(
         bars=tuple(path.expanduser() for path in files or ()),
         price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
@@ -75,14 +77,13 @@ def import_(
         universe=universe,
         universe_name=name or "sp500",
         benchmark=benchmark,
-        benchmark_name=name or settings.benchmark or "SPY",
-        sentiment=settings.sentiment,
+        benchmark_name=name or config.data.benchmark or "SPY",
     )
     fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
     with _writer() as storage, console().status("opening the store") as status:
         if fresh:
             _say_where(place)
-        report = run_import(storage, request, status.update)
+        report = run_import(storage, request, status.update, config)
     emit({**_as_mapping(report), "attention": report.attention}, as_json, lambda paper: _show_report(paper, report))
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
@@ -178,11 +179,16 @@ def _reader() -> DataStorage:
 
 
 def _as_mapping(report: ImportReport) -> dict[str, object]:
-    return {"bars": report.bars, "facts": report.facts, "snapshot": report.snapshot, "seconds": report.seconds}
+    from mech_exo.cli.data_quality import in_short
+
+    shown = {"bars": report.bars, "facts": report.facts, "quality": in_short(report.quality)}
+    return {**shown, "snapshot": report.snapshot, "seconds": report.seconds}
 
 
 def _show_report(paper: Console, report: ImportReport) -> None:
     from rich.table import Table
+
+    from mech_exo.cli.data_quality import in_words
 
     for summary in report.bars:
         paper.print(_bars_table(summary))
@@ -193,6 +199,7 @@ def _show_report(paper: Console, report: ImportReport) -> None:
         paper.print(table)
     for text in (*report.notices, *(f"look at this: {text}" for text in report.attention)):
         paper.print(text, highlight=False, markup=False, soft_wrap=True)
+    paper.print(in_words(report.quality), highlight=False, markup=False, soft_wrap=True)
     paper.print(f"snapshot {report.snapshot}, {report.seconds:.1f} s", highlight=False)
 
 

@@ -16,10 +16,11 @@ import polars as pl
 from mech_exo.datasource.file_forms import form_of, read_form, with_symbol
 from mech_exo.domain.errors import InputError, MechExoError
 from mech_exo.domain.panel import PriceBasis
-from mech_exo.utils.settings import DataConfig
+from mech_exo.utils.settings import Config
 from mech_exo.utils.source_settings import BarsFrom
 
 if TYPE_CHECKING:
+    from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.storage import DataStorage, FactSummary, ImportSummary
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
@@ -30,7 +31,7 @@ class ImportRequest:
     """What to import: places with bars (files, folders, Stooq's .zip, a DuckDB file and its ``table``), and at most one file each of news,
     sectors, a universe's members and a benchmark.
 
-    ``source`` None: each file's own name. ``sentiment`` see ``data.sentiment``. Stooq's prices are split-adjusted, whatever the basis.
+    ``source`` None: each file's own name. Stooq's prices are split-adjusted, whatever the basis.
     """
 
     bars: tuple[Path, ...] = ()
@@ -43,15 +44,15 @@ class ImportRequest:
     universe_name: str = "sp500"
     benchmark: Path | None = None
     benchmark_name: str = "SPY"
-    sentiment: str = DataConfig().sentiment
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of a request: one summary per file, the published snapshot (its hash), seconds of wall clock."""
+    """What became of a request: one summary per file, how the data stand now, the published snapshot (its hash), seconds of wall clock."""
 
     bars: tuple[ImportSummary, ...]
     facts: tuple[FactSummary, ...]
+    quality: QualityReport
     snapshot: str
     seconds: float
 
@@ -68,10 +69,13 @@ class ImportReport:
         return tuple(f"{summary.file}: {text}" for summary in self.bars for text in summary.attention)
 
 
-def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[[str], None] = lambda _: None) -> ImportReport:
-    """Import everything ``request`` names and publish. ``progress`` is told what happens next.
+def run_import(
+    storage: DataStorage, request: ImportRequest, progress: Callable[[str], None] = lambda _: None, config: Config | None = None
+) -> ImportReport:
+    """Import everything ``request`` names, assess the data by the rules of ``config`` (None: the defaults), and publish.
 
-    Every file is a transaction of its own. When one fails, what was stored before it stays and is published.
+    Every file is a transaction of its own. When one fails, what was stored before it stays, is assessed and published. ``progress`` is told
+    what happens next.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[
             bars.append(_import_bars(storage, path, request))
         if request.news is not None:
             progress("importing news")
-            facts.append(_import_news(storage, request.news, request.source, request.sentiment))
+            facts.append(_import_news(storage, request.news, request.source, (config or Config()).data.sentiment))
         if request.sectors is not None:
             progress("importing sectors")
             facts.append(_named(request.sectors, storage.store_sectors))
@@ -102,10 +106,18 @@ def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[
             facts.append(_named(request.benchmark, lambda frame: storage.store_benchmark(frame, name=request.benchmark_name)))
     except MechExoError:
         if bars or facts:
+            _assess(storage, config, progress)
             storage.publish()
         raise
+    quality = _assess(storage, config, progress)
     progress("publishing")
-    return ImportReport(tuple(bars), tuple(facts), storage.publish().hash, time.perf_counter() - began)
+    return ImportReport(tuple(bars), tuple(facts), quality, storage.publish().hash, time.perf_counter() - began)
+
+
+def _assess(storage: DataStorage, config: Config | None, progress: Callable[[str], None]) -> QualityReport:
+    from mech_exo.datasource.quality import assess
+
+    return assess(storage, config or Config(), now=datetime.now(UTC), progress=progress)
 
 
 def read_table(path: Path) -> pl.DataFrame:

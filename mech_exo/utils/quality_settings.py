@@ -23,11 +23,11 @@ class QualityRules(Model):
     max_missing: Fraction = Field(0.1, description="share of missing sessions in missing_window that warns; five times as much blocks")
     refused_window: Annotated[int, Field(ge=1, le=1000)] = 21
     max_refused: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="rows refused in refused_window that block")
-    rounding: Annotated[float, Field(ge=0.0, le=0.01)] = Field(0.001, description="contradiction of prices that repair takes for rounding")
+    rounding: Annotated[float, Field(ge=0.0, le=0.01)] = Field(0.001, description="contradiction of prices taken for rounding")
     zero_volume_sessions: Sessions = Field(3, description="sessions in a row without volume that block; fewer warn")
     stuck_sessions: Annotated[int, Field(ge=3, le=1000)] = Field(6, description="equal closes in a row that warn; twice as many block")
     duplicate_share: PositiveFraction = Field(0.7, description="share of the last 21 bars two symbols have in common that blocks one")
-    reused_gap: Annotated[int, Field(ge=10, le=5000)] = Field(60, description="sessions without a bar after which a symbol may be another's")
+    reused_gap: Annotated[int, Field(ge=10, le=5000)] = Field(60, description="sessions without a bar: the symbol may be another's")
     source_tolerance: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.005, description="difference of two sources' closes that warns")
     source_block: Annotated[float, Field(gt=0.0, le=10.0)] = Field(0.05, description="difference of two sources' closes that blocks")
     hold: Sessions = Field(63, description="a fault that is over, or a jump without news, denies new risk so long")

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -83,9 +83,8 @@ def assess(
         findings = dated(panel, found_in(evidence, progress), tables.late())
         findings = accepted(findings, tables.notes())
         last = storage.last_recorded()
-        added = tables.record(
-            findings, basis, taken_back_at=calendar.session_close(calendar.latest_session(now)), now=now if last is None or now > last else None
-        )
+        back = calendar.session_close(calendar.latest_session(now))
+        added = tables.record(findings, basis, taken_back_at=back, now=now if last is None or now > last else None)
         changed = added.new + added.restated
     return report(panel, storage.view().findings(), changed=changed, fresh=fresh, seconds=time.perf_counter() - began)
 

@@ -34,7 +34,8 @@ def duplicate(evidence: Evidence) -> pl.DataFrame:
         recent = np.arange(1, len(at) + 1) - np.searchsorted(at, at - MONTH, "right")
         hit = recent >= least
         texts = [f"{n} of the last {MONTH} bars are those of {panel.symbols[earlier]}" for n in recent[hit]]
-        parts.append(found("duplicate", at[hit], np.full(int(hit.sum()), later), BLOCK, recent[hit] / MONTH, rules.duplicate_share, texts, MONTH))
+        places = np.full(int(hit.sum()), later)
+        parts.append(found("duplicate", at[hit], places, BLOCK, recent[hit] / MONTH, rules.duplicate_share, texts, MONTH))
     every = pl.concat([_nothing("duplicate"), *parts])
     return every.unique(["row", "column"], keep="first", maintain_order=True)
 

@@ -27,7 +27,8 @@ def stale(evidence: Evidence) -> pl.DataFrame:
     absent = ~evidence.traded & (rows > evidence.listed) & (rows < panel.delisted)
     level = (streak(absent) >= limit).astype(np.int8)
     at, columns, code = changes(level)
-    texts = [f"no bar since {evidence.day(evidence.before[r, c])}" if v else "a bar came" for r, c, v in zip(at, columns, code, strict=True)]
+    last = evidence.before[at, columns]
+    texts = [f"no bar since {evidence.day(row)}" if v else "a bar came" for row, v in zip(last, code, strict=True)]
     return found("stale", at, columns, code, limit, limit, texts, None)
 
 
@@ -54,7 +55,7 @@ def zero_volume(evidence: Evidence) -> pl.DataFrame:
     limit = evidence.rules.zero_volume_sessions
     count = streak(evidence.panel.volume == 0.0)
     columns, at = np.nonzero(count.T > 0)
-    texts = [f"{n} sessions in a row without volume" for n in count[at, columns].tolist()]
+    texts = [f"{n} sessions in a row without volume" if n > 1 else "a session without volume" for n in count[at, columns].tolist()]
     code = np.where(count[at, columns] >= limit, BLOCK, WARN)
     return found("zero_volume", at, columns, code, count[at, columns], limit, texts, 1)
 
@@ -84,8 +85,8 @@ def refused(evidence: Evidence) -> pl.DataFrame:
     many = recent > rules.max_refused
     parts = []
     for which, verdict, lasts in ((~many, WARN, 1), (many, BLOCK, rules.refused_window)):
-        texts = [f"{wrong(*prices)} ({n} refused in {rules.refused_window} sessions)" for prices, n in
-                 zip(cells.select("open", "high", "low", "close").filter(pl.Series(which)).iter_rows(), recent[which], strict=True)]  # fmt: skip
+        rows = cells.select("open", "high", "low", "close").filter(pl.Series(which, dtype=pl.Boolean)).iter_rows()
+        texts = [f"{wrong(*row)} ({n} refused in {rules.refused_window} sessions)" for row, n in zip(rows, recent[which], strict=True)]
         parts.append(found("refused", at[which], columns[which], verdict, recent[which], rules.max_refused, texts, lasts))
     return pl.concat(parts)
 
@@ -106,7 +107,7 @@ def wrong(opened: float | None, high: float | None, low: float | None, close: fl
 
 
 def present(panel: BarPanel) -> NDArray[np.float64]:
-    """``(T,)`` of the names that are listed, not delisted and had a bar in the month before, the share with a bar; NaN without such a name."""
+    """``(T,)`` of the names that are listed, not delisted and had a bar in the month before, the share with a bar; NaN = no name."""
     traded = ~np.isnan(panel.close)
     rows = np.arange(len(panel.sessions), dtype=np.int32)[:, None]
     last = np.maximum.accumulate(np.where(traded, rows, -1), axis=0)

@@ -118,7 +118,8 @@ def _footing(evidence: Evidence, large: Steps, a: int, b: int) -> Repair:
     panel, column = evidence.panel, int(large.column[a])
     first, last, symbol = int(large.row[a]), int(large.before[b]), panel.symbols[int(large.column[a])]
     factor, name = _simple(np.array([large.move[a], large.opened[a], -large.move[b], -large.opened[b]]))
-    seen = f"{math.expm1(large.move[a]):+.1%} at {_day(evidence, first)}, {math.expm1(large.move[b]):+.1%} at {_day(evidence, int(large.row[b]))}"
+    back = _day(evidence, int(large.row[b]))
+    seen = f"{math.expm1(large.move[a]):+.1%} at {_day(evidence, first)}, {math.expm1(large.move[b]):+.1%} at {back}"
     stored = [k for k in (a, b) if large.stored[k] != 1.0]
     if len(stored) == 1:
         here, there = (a, b) if stored[0] == a else (b, a)
@@ -138,21 +139,23 @@ def _footing(evidence: Evidence, large: Steps, a: int, b: int) -> Repair:
         },
         schema=BARS,
     )  # fmt: skip
-    text = f"prices × {1.0 / factor:.6g}, volume × {factor:.6g}: {len(rows)} bars on the footing of their neighbours ({name})"
+    count = "a bar" if len(rows) == 1 else f"{len(rows)} bars"
+    text = f"prices × {1.0 / factor:.6g}, volume × {factor:.6g}: {count} on the footing of the neighbours ({name})"
     return Repair(0, symbol, "rescale", _day(evidence, first), _day(evidence, last), text, seen, True, bars=bars)
 
 
 def _missed(evidence: Evidence, large: Steps, k: int) -> Repair:
-    """A step that lasts, at a simple ratio, with ordinary trade in dollars: a split that was not stored; else a person must say what it was."""
+    """A step that lasts, at a simple ratio, with ordinary trade in dollars: a split that was not stored; else a person must say."""
     panel, row, column = evidence.panel, int(large.row[k]), int(large.column[k])
     symbol, day = panel.symbols[column], _day(evidence, row)
     factor, name = _simple(np.array([large.move[k], large.opened[k]]))
     after = panel.close[row : row + AFTER + 1, column]
     after = after[~np.isnan(after)]
     lasted = len(after) > AFTER // 2 and abs(math.log(float(np.median(after)) / after[0])) <= LASTING
+    held = "it has lasted" if lasted else "it has not lasted"
     seen = (
-        f"{math.expm1(large.move[k]):+.1%} net of the market, {math.expm1(large.opened[k]):+.1%} at the open; volume {large.shares[k]:.1f} ×, "
-        f"in dollars {large.dollars[k]:.1f} × the month's median; {len(after) - 1} sessions later {'there' if lasted else 'not there'}"
+        f"{math.expm1(large.move[k]):+.1%} net of the market, {math.expm1(large.opened[k]):+.1%} at the open; "
+        f"volume {large.shares[k]:.1f} ×, in dollars {large.dollars[k]:.1f} × the month's median; {held} {len(after) - 1} sessions"
     )
     doubts = []
     if factor is None or abs(math.log(factor)) < steps.SMALL or factor not in np.exp(RATIOS):
@@ -173,7 +176,8 @@ def _withdrawn(evidence: Evidence, large: Steps, k: int) -> Repair:
     symbol, day, ratio = panel.symbols[column], _day(evidence, row), float(large.stored[k])
     around = evidence.moves[max(0, row - AFTER) : row + AFTER + 1, column].copy()
     around[min(row, AFTER)] = np.nan
-    still = abs(math.log(large.raw[k])) < 0.25 * abs(math.log(ratio)) and not np.nanmax(np.abs(around), initial=0.0) > 0.5 * abs(math.log(ratio))
+    size = abs(math.log(ratio))
+    still = abs(math.log(large.raw[k])) < 0.25 * size and not np.nanmax(np.abs(around), initial=0.0) > 0.5 * size
     enough = row + AFTER < len(panel.sessions)
     seen = f"the price as it stands moved by {large.raw[k] - 1.0:+.1%}, a {ratio:g}:1 split asks for {1.0 / ratio - 1.0:+.1%}"
     if not (still and enough):
@@ -207,20 +211,20 @@ def _of_refused(evidence: Evidence) -> list[Repair]:
     wide = widened.with_columns(high=pl.max_horizontal("high", top), low=pl.min_horizontal("low", bottom))
     worst = widened.select("symbol", worst=pl.max_horizontal(top / pl.col("high"), pl.col("low") / bottom) - 1.0)
     repairs = [
-        _rows("swap", rows, "high and low change places", f"{len(rows)} rows whose high stands below their low")
+        _rows("swap", rows, "high and low change places", f"refused rows whose high stands below their low: {len(rows)}")
         for rows in swapped.partition_by("symbol")
     ]
     for rows in wide.partition_by("symbol"):
-        most = worst.filter(pl.col("symbol") == rows["symbol"][0])["worst"].max()
-        text = f"high and low of {len(rows)} refused rows hold open and close"
+        most = float(worst.filter(pl.col("symbol") == rows["symbol"][0])["worst"].to_numpy().max())
+        text = f"high and low are widened to hold open and close, refused rows: {len(rows)}"
         repairs.append(_rows("widen", rows, text, f"they contradict each other by at most {most:.2%}: rounding"))
     settled = pl.concat([swapped, wide]).select("symbol", "session")
     rest = cells.join(settled, on=["symbol", "session"], how="anti").group_by("symbol").agg(
-        pl.len(), pl.col("session").min().alias("first"), pl.col("session").max().alias("last"), (pl.col("open") == 0.0).sum().alias("opens"),
-        (pl.col("high") == 0.0).sum().alias("highs"),
+        pl.len(), pl.col("session").min().alias("first"), pl.col("session").max().alias("last"),
+        (pl.col("open") == 0.0).sum().alias("opens"), (pl.col("high") == 0.0).sum().alias("highs"),
     )  # fmt: skip
     for symbol, count, first, last, opens, highs in rest.sort("symbol").iter_rows():
-        text = f"{count} refused rows have no certain repair: fetch them from another source"
+        text = f"refused rows without a certain repair: {count}; fetch them from another source"
         repairs.append(Repair(0, symbol, "refused", first, last, text, f"{opens} opens and {highs} highs of 0 among them", False))
     return repairs
 

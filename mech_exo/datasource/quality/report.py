@@ -23,7 +23,7 @@ TREND = 12
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A name that gets no new risk tonight: by which check, since when, for how many sessions yet (None: no end), why, and what clears it."""
+    """A name without new risk tonight: by which check, since when, for how many sessions yet (None: no end), why, what clears it."""
 
     symbol: str
     check: str
@@ -38,9 +38,10 @@ class QualityReport:
     """What the gate says of the whole store.
 
     ``coverage`` is the share of the living names that have a bar in the last session, ``coverage_all`` the mean of it over all sessions
-    (None: nothing to measure). ``names`` counts the symbols with a bar in the last session or the month before; ``blocked`` and ``warned`` are
-    those of tonight. ``counts`` tells by check how many findings of all times warn and block. ``trend`` is (month, coverage, blocked a
-    session) of the last months. ``changed`` findings are new or different since the last time; ``fresh`` is false where nothing had changed.
+    (None: nothing to measure). ``names`` counts the symbols with a bar in the last session or the month before; ``blocked`` and
+    ``warned`` are those of tonight. ``counts`` tells by check how many findings of all times warn and block. ``trend`` is (month,
+    coverage, blocked a session) of the last months. ``changed`` findings are new or different since the last time; ``fresh`` is false
+    where nothing had changed.
     """
 
     as_of: date | None
@@ -67,7 +68,7 @@ def report(panel: BarPanel, findings: pl.DataFrame, *, changed: int = 0, fresh: 
     share, code = present(panel), verdicts(panel, findings)
     code = np.zeros(panel.shape, np.int8) if code is None else code
     last = len(panel.sessions) - 1
-    alive = (~np.isnan(panel.close[max(0, last - 21) :])).any(axis=0)
+    alive = np.asarray((~np.isnan(panel.close[max(0, last - 21) :])).any(axis=0))
     tonight = spans(panel, findings).filter((pl.col("begin") <= last) & (pl.col("stop") > last) & (pl.col("code") >= DataVerdict.BLOCK))
     blocked = tuple(
         Blocked(symbol, check, session, None if lasts is None else first + lasts - last, evidence, clearing(symbol, session, check))
@@ -84,7 +85,7 @@ def report(panel: BarPanel, findings: pl.DataFrame, *, changed: int = 0, fresh: 
         sessions=len(panel.sessions),
         names=int(alive.sum()),
         coverage=_known(share[-1]),
-        coverage_all=_known(np.nanmean(share)) if (~np.isnan(share)).any() else None,
+        coverage_all=_known(float(np.nanmean(share))) if (~np.isnan(share)).any() else None,
         blocked=blocked,
         warned=tuple(panel.symbols[j] for j in np.flatnonzero((code[-1] == DataVerdict.WARN) & alive)),
         counts={check: (warn, block) for check, warn, block in standing.sort("check").iter_rows()},
@@ -97,9 +98,8 @@ def report(panel: BarPanel, findings: pl.DataFrame, *, changed: int = 0, fresh: 
 
 def clearing(symbol: str, session: date, check: str) -> str:
     """The command that clears a finding."""
-    if check in REPAIRABLE:
-        return f"exo data repair --dry-run --symbol {symbol}"
-    return f'exo data quality accept {symbol} {session} {check} --because "…"'
+    accept = f'exo data quality accept {symbol} {session} {check} --because "…"'
+    return f"exo data repair --dry-run --symbol {symbol}   (or, where the data are right: {accept})" if check in REPAIRABLE else accept
 
 
 def _trend(panel: BarPanel, share: np.ndarray, code: np.ndarray) -> tuple[tuple[str, float | None, float], ...]:

@@ -37,9 +37,9 @@ FLOOR = 0.01  # log return: no name is steadier than that for this purpose
 class Steps:
     """The large moves of a panel, ``(K,)`` each, by column and row.
 
-    ``move`` is the log return net of the market's median, splits undone; ``opened`` the part of it at the open; ``dollars`` and ``shares`` the
-    session's volume in medians of the month before (NaN unknown); ``deviations`` the smaller of the move over the name's own and over that
-    day's robust deviation; ``stored`` the split ratio stored for that session, ``raw`` the close over the last one, as it stands.
+    ``move`` is the log return net of the market's median, splits undone; ``opened`` the part of it at the open; ``dollars`` and ``shares``
+    the session's volume in medians of the month before (NaN unknown); ``deviations`` the smaller of the move over the name's own and over
+    that day's robust deviation; ``stored`` the split ratio stored for that session, ``raw`` the close over the last one, as it stands.
     """
 
     row: Ints
@@ -121,15 +121,19 @@ def steps(evidence: Evidence) -> pl.DataFrame:
     by_unit = zip(large.move[unit], _of_unit(large.move[unit]), strict=True)
     by_split = zip(large.stored[invented], large.raw[invented], strict=True)
     parts = [
-        _told(evidence, large, unit, UNIT, BLOCK, rules.hold_seam, [f"about {factor:g} times {_way(move)}" for move, factor in by_unit]),
         _told(
-            evidence, large, missed, MISSED, BLOCK, rules.hold_seam, [f"as a {NAMES[p]} split would, none is stored" for p in place[missed]]
+            evidence, large, unit, UNIT, BLOCK, rules.hold_seam,
+            [f"about {factor:g} times {_way(move)}" for move, factor in by_unit],
+        ),
+        _told(
+            evidence, large, missed, MISSED, BLOCK, rules.hold_seam,
+            [f"as a {NAMES[p]} split would, none is stored" for p in place[missed]],
         ),
         _told(
             evidence, large, invented, INVENTED, BLOCK, rules.hold_seam,
             [f"a {r:g}:1 split is stored, the price as it stands moved by {raw - 1.0:+.1%}" for r, raw in by_split],
         ),
-        _told(evidence, large, doubtful, JUMP, BLOCK, rules.hold, ["overnight, without the trading that news brings"] * int(doubtful.sum())),
+        _told(evidence, large, doubtful, JUMP, BLOCK, rules.hold, ["overnight, without the trade that news brings"] * int(doubtful.sum())),
         _told(evidence, large, newsy, JUMP, WARN, 1, ["as news moves prices"] * int(newsy.sum())),
         _returned(evidence, large, pairs, told),
     ]  # fmt: skip
@@ -178,7 +182,8 @@ def reversals(large: Steps, overnight: NDArray[np.bool_], within: int) -> list[t
 def _invented(large: Steps, step: float) -> NDArray[np.bool_]:
     """A split is stored and the price, as it stands, did not follow it by half."""
     wanted = -np.log(large.stored)
-    return (np.abs(wanted) > math.log1p(step)) & (np.abs(np.log(large.raw) - wanted) > 0.5 * np.abs(wanted))
+    unlike: NDArray[np.bool_] = np.abs(np.log(large.raw) - wanted) > 0.5 * np.abs(wanted)
+    return unlike & (np.abs(wanted) > math.log1p(step))
 
 
 def _nearest(large: Steps) -> tuple[Ints, Floats]:

@@ -29,7 +29,7 @@ class QualityTables:
         self._con, self._clock, self._writing = con, clock, writing
 
     def refused(self) -> pl.DataFrame:
-        """symbol, session, open, high, low, close, volume, reason: quarantined rows whose prices were at fault; the last one of each cell."""
+        """symbol, session, open … volume, reason: quarantined rows whose prices were at fault; the last one of each cell."""
         rows = table(self._con, 'select "row", reason, file from quarantine order by recorded_at')
         rows = rows.filter(pl.col("reason").is_in([reason.value for reason in AT_FAULT]))
         parts = []
@@ -42,7 +42,7 @@ class QualityTables:
         return every.drop_nulls(["symbol", "session"]).unique(["symbol", "session"], keep="last", maintain_order=True)
 
     def disputes(self) -> pl.DataFrame:
-        """symbol, session, value, evidence: bars of one source that took the place of another source's; value is how far the closes differ."""
+        """symbol, session, value, evidence: bars of one source that took the place of another's; value is how far the closes differ."""
         sql = """
             select n.symbol, n.session, n.close / o.close - 1.0 as value,
                 n.source || ' says ' || printf('%.4f', n.close) || ', ' || o.source || ' said ' || printf('%.4f', o.close) as evidence
@@ -63,10 +63,9 @@ class QualityTables:
 
     def late(self) -> pl.DataFrame:
         """symbol, session, known_at: bars and actions that became known after their session: restated or repaired."""
-        sql = " union all ".join(
-            f"select symbol, session, known_at from {fact.name} where version > 0 or source = '{facts.REPAIR}'" for fact in (facts.BARS, facts.ACTIONS)
-        )
-        return table(self._con, f"select * from ({sql}) order by symbol, session")
+        one = "select symbol, session, known_at from {} where version > 0 or source = $repair"
+        sql = " union all ".join(one.format(fact.name) for fact in (facts.BARS, facts.ACTIONS))
+        return table(self._con, f"select * from ({sql}) order by symbol, session", {"repair": facts.REPAIR})
 
     def state(self) -> str:
         """Changes with everything the gate reads of the store."""
@@ -85,7 +84,8 @@ class QualityTables:
         keys = list(facts.QUALITY.keys)
         stored = facts.read(self._con, facts.QUALITY, facts.Cut()).filter(pl.col("verdict").is_not_null())
         gone = stored.join(findings, on=keys, how="anti").select(*keys, *facts.QUALITY.values)
-        gone = gone.with_columns(pl.lit(None, pl.String).alias("verdict"), pl.lit(taken_back_at).dt.convert_time_zone("UTC").alias("known_at"))
+        back = pl.lit(taken_back_at).dt.convert_time_zone("UTC")
+        gone = gone.with_columns(pl.lit(None, pl.String).alias("verdict"), back.alias("known_at"))
         with transaction(self._con):
             added = facts.add(self._con, facts.QUALITY, pl.concat([findings.select(gone.columns), gone]), now)
             run(self._con, "insert into meta values ($key, $value, $now)", {"key": ASSESSED, "value": basis, "now": now})
