@@ -155,7 +155,7 @@ class DataStorage:
         return others.store_benchmark(self._con, frame, name, self._now(recorded_at))
 
     def store_fundamentals(self, frame: Any, *, source: str = "user", recorded_at: datetime | None = None) -> FactSummary:
-        """Store reported figures (see ``base.FUNDAMENTALS``). Raises InputError for a bad row."""
+        """Store reported figures (see ``base.FUNDAMENTALS``); ``source`` for rows that name none. Raises InputError for a bad row."""
         return others.store_fundamentals(self._con, frame, source, self._now(recorded_at))
 
     def store_news(self, frame: Any, *, recorded_at: datetime | None = None) -> FactSummary:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from mech_exo.datasource.accounts.metrics import MAX_AGE
 from mech_exo.datasource.storage import facts, membership
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
 from mech_exo.datasource.storage.connection import Connection, run, table
@@ -111,11 +112,54 @@ class StoreView:
     def fundamentals(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Reported figures known by now: symbol, metric, period_end, fiscal_period, filed, value, unit, source, known_at.
 
-        One row per filing of a figure, by key and time; the last filing of a period is its current value.
+        One row per filing of a figure and source, by key and time; the last filing of a period is its current value.
         """
         rows = facts.read(self._con, facts.FUNDAMENTALS, self._cut)
         rows = rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
         return rows.drop("recorded_at", "version")
+
+    def fundamental_inputs(
+        self,
+        panel: BarPanel,
+        metrics: Sequence[str] | None = None,
+        *,
+        sources: Sequence[str] | None = None,
+        max_age: int = MAX_AGE,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Derived figures of the companies of ``panel``, by name: ``(T, N)`` float64, NaN = unknown.
+
+        Row ``t`` holds what was known at that row's close (and recorded by this view's ``recorded_by``): the newest period of which a
+        figure was known, the twelve months to its end, the same a year before. Units and formulas:
+        :data:`mech_exo.datasource.accounts.inputs.INPUTS` and docs/fundamentals.md. Fractions and ratios, never percent; USD.
+
+        Parameters
+        ----------
+        panel
+            The bars of this view; what depends on the price uses its as-traded close and is unknown on split-adjusted prices, whose
+            splits nobody knows.
+        metrics
+            Names of inputs; None: all derived ones (``accounts.inputs.DERIVED``).
+        sources
+            Whose facts, in order of preference; None: filings (edgar), then imported files by name, then yahoo, then finnhub. Each cell
+            is made from one source's facts alone.
+        max_age
+            Calendar days after the last filing about the newest period; beyond them all is unknown.
+
+        Raises
+        ------
+        InputError
+            A metric nobody knows.
+        """
+        from mech_exo.datasource.accounts.panel import by_preference, derive, metrics_for, names_of
+
+        names = names_of(metrics)
+        wanted: dict[str, object] = {"metrics": list(metrics_for(names)), "symbols": list(panel.symbols)}
+        rows = facts.read_all_versions(
+            self._con, facts.FUNDAMENTALS, self._cut, "metric in (select unnest($metrics)) and symbol in (select unnest($symbols))", wanted
+        )
+        splits = facts.read(self._con, facts.ACTIONS, self._cut, "kind = 'split'")
+        asked = by_preference(rows["source"].unique()) if sources is None else tuple(sources)
+        return derive(panel, rows, splits.filter(pl.col("symbol").is_in(list(panel.symbols))), names, asked, max_age)
 
     def news(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Headlines known by now: id, symbol, headline, source, url, published, sentiment, sentiment_version, known_at; oldest first."""
