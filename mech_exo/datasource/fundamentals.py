@@ -126,7 +126,7 @@ class FundamentalFetcher:
         from mech_exo.datasource.yahoo import connected
 
         wanted = symbols_of(symbols)
-        with connected() as session:
+        with connected(self.settings) as session:
             answers = dict(fetch_each(wanted, lambda symbol: self._yahoo(symbol, session), self.settings, "fundamentals (Yahoo)"))
         more = self._all_finnhub(wanted)
         frames, report = [], []
@@ -160,7 +160,7 @@ class FundamentalFetcher:
             return {}
         from mech_exo.datasource.finnhub import Client
 
-        with Client(api_key=self.settings.finnhub_key) as client:
+        with Client(self.settings) as client:
             return dict(fetch_each(symbols, lambda symbol: self._finnhub(symbol, client), self.settings, "fundamentals (Finnhub)"))
 
     def _finnhub(self, symbol: str, client: Client) -> pl.DataFrame:

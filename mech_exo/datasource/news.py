@@ -65,7 +65,7 @@ class NewsScraper:
         if days < 1:
             raise InputError(f"news are fetched for at least 1 day; got {days}")
         wanted, now = symbols_of(symbols), self._clock().astimezone(UTC)
-        with connected() as session:
+        with connected(self.settings) as session:
             found = fetch_each(wanted, lambda symbol: _yahoo(symbol, session, self.settings.timeout), self.settings, "news (Yahoo)")
         sources = [dict(found)]
         if self.settings.finnhub_key:
@@ -91,7 +91,7 @@ class NewsScraper:
         from mech_exo.datasource.finnhub import Client
 
         first, last = (now - timedelta(days=days)).date().isoformat(), now.date().isoformat()
-        with Client(api_key=self.settings.finnhub_key) as client:
+        with Client(self.settings) as client:
             return dict(fetch_each(symbols, lambda symbol: _company_news(symbol, client, first, last), self.settings, "news (Finnhub)"))
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
 from mech_exo.utils.research_settings import ResearchConfig
+from mech_exo.utils.source_settings import SourcesConfig
 
 
 class Direction(StrEnum):
@@ -314,6 +315,7 @@ class DataConfig(Model):
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="overnight move flagged as a jump")
     min_coverage: PositiveFraction = Field(0.5, description="least share of the names of the session before that need a bar for a night")
+    sources: SourcesConfig = SourcesConfig()
 
 
 class Keys(Model):
