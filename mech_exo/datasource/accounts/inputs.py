@@ -150,6 +150,18 @@ INPUTS = {item.name: item for item in (*_RATIOS, *F_SCORE, *_PLAIN)}
 """Every input by name; ``f_score`` is made of :data:`F_SCORE`. Beside the derived ones: ``<flow>_ttm`` (four quarters), ``<flow>_quarter``
 (the last quarter alone) and the figures at the end of the newest period."""
 
+SHOWN = {
+    "pe_ratio": ("pe_ratio", 10),
+    "price_to_book": ("price_to_book", 10),
+    "market_cap": ("market_cap", 10),
+    "return_on_equity": ("return_on_equity", 100),
+    "debt_to_equity": ("debt_to_equity", 100),
+    "revenue_growth": ("revenue_growth_ttm", 100),
+    "earnings_growth": ("eps_growth_ttm", 100),
+}
+"""Where a source shows the figure itself and has no statements to derive it from: the vendor's metric, and for how many days it is
+believed. What moves with the price ages faster."""
+
 UNITS = {**{name: item.unit for name, item in INPUTS.items()}, "f_score": "0 to 9"}
 assert set(STATEMENT) >= {need.metric for item in INPUTS.values() for need in item.needs} - {
     "market_cap",

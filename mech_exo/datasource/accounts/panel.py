@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from mech_exo.datasource.accounts.inputs import DERIVED, F_SCORE, INPUTS, MARKET_CAP, RATING, SHARES, SHARES_BEFORE, Input
-from mech_exo.datasource.accounts.metrics import MAX_AGE
+from mech_exo.datasource.accounts.inputs import DERIVED, F_SCORE, INPUTS, MARKET_CAP, RATING, SHARES, SHARES_BEFORE, SHOWN, Input
+from mech_exo.datasource.accounts.metrics import MAX_AGE, Span
 from mech_exo.datasource.accounts.states import Need, Splits, States, follow
 from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.panel import PriceBasis
@@ -47,9 +47,10 @@ def names_of(metrics: Sequence[str] | None) -> tuple[str, ...]:
 def metrics_for(names: Iterable[str]) -> tuple[str, ...]:
     """The metrics in the table of facts of which ``names`` are made."""
     needed = {need.metric for name in names for item in _parts(name) for need in item.needs}
+    shown = {SHOWN[name][0] for name in names if name in SHOWN}
     if needed & {"market_cap", "shares_outstanding"}:
         needed |= {"shares_outstanding", "average_shares"}
-    return tuple(sorted(needed - {"market_cap"}))
+    return tuple(sorted(needed | shown))
 
 
 def by_preference(sources: Iterable[str]) -> tuple[str, ...]:
@@ -96,6 +97,8 @@ class _OneSource:
         if RATING in needs:
             laid[RATING] = self._follow([RATING], COUNT_SLACK).of(RATING)
         values = {name: self._value(item, statement, laid) for name, item in items.items()}
+        for name in values.keys() & SHOWN.keys():
+            values[name] = self._or_shown(name, values[name])
         if "f_score" in names:
             values["f_score"] = np.sum([values[item.name] for item in F_SCORE], axis=0)
         return {name: values[name] for name in names}
@@ -123,3 +126,16 @@ class _OneSource:
         if item.unit == "shares" and item.needs[0] not in laid:
             return values * self.factor
         return values / self.factor if item.unit == "USD/share" else values
+
+    def _or_shown(self, name: str, values: Floats) -> Floats:
+        """``values``, and where they are unknown the figure the source itself shows; one that cannot be is no figure."""
+        metric, days = SHOWN[name]
+        snapshots = self.facts.filter((pl.col("metric") == metric) & (pl.col("fiscal_period") == Span.SNAPSHOT.value))
+        if snapshots.is_empty():
+            return values
+        of_a_day = snapshots.with_columns(pl.col("filed").alias("period_end"), fiscal_period=pl.lit(Span.INSTANT.value))
+        need = Need(metric, AT_END)
+        shown = follow(self.panel, of_a_day, [need], year_slack=COUNT_SLACK, max_age=days).of(need)
+        if "growth" not in name and name != "return_on_equity":
+            shown = np.where(shown >= 0.0, shown, np.nan)
+        return np.where(np.isnan(values), shown, values)
