@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource.accounts.inputs import DERIVED, F_SCORE, INPUTS, MARKET_CAP, RATING, SHARES, SHARES_BEFORE, SHOWN, Input
-from mech_exo.datasource.accounts.metrics import MAX_AGE, Span
+from mech_exo.datasource.accounts.metrics import AS_OF_DAY, MAX_AGE, STATEMENT, Span
 from mech_exo.datasource.accounts.states import Need, Splits, States, follow
 from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.panel import PriceBasis
@@ -45,12 +45,9 @@ def names_of(metrics: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def metrics_for(names: Iterable[str]) -> tuple[str, ...]:
-    """The metrics in the table of facts of which ``names`` are made."""
-    needed = {need.metric for name in names for item in _parts(name) for need in item.needs}
-    shown = {SHOWN[name][0] for name in names if name in SHOWN}
-    if needed & {"market_cap", "shares_outstanding"}:
-        needed |= {"shares_outstanding", "average_shares"}
-    return tuple(sorted(needed | shown))
+    """The metrics in the table of facts that ``names`` are made from: every figure of a statement (they tell which period is the newest),
+    counts and opinions of a day, and the vendors' own ratios."""
+    return (*STATEMENT, *AS_OF_DAY, *(SHOWN[name][0] for name in names if name in SHOWN))
 
 
 def by_preference(sources: Iterable[str]) -> tuple[str, ...]:
@@ -92,10 +89,10 @@ class _OneSource:
         needs = {need for item in items.values() for need in item.needs}
         counted = bool(needs & {MARKET_CAP, SHARES, SHARES_BEFORE})
         plain = needs - {MARKET_CAP, *_OF_A_DAY}
-        statement = self._follow(sorted(plain | ({_AVERAGE, _AVERAGE_BEFORE} if counted else set())), QUARTER_SLACK)
+        statement = self._follow(STATEMENT, plain | ({_AVERAGE, _AVERAGE_BEFORE} if counted else set()), QUARTER_SLACK)
         laid = self._counts(statement) if counted else {}
         if RATING in needs:
-            laid[RATING] = self._follow([RATING], COUNT_SLACK).of(RATING)
+            laid[RATING] = self._follow(("analyst_rating",), [RATING], COUNT_SLACK).of(RATING)
         values = {name: self._value(item, statement, laid) for name, item in items.items()}
         for name in values.keys() & SHOWN.keys():
             values[name] = self._or_shown(name, values[name])
@@ -103,12 +100,12 @@ class _OneSource:
             values["f_score"] = np.sum([values[item.name] for item in F_SCORE], axis=0)
         return {name: values[name] for name in names}
 
-    def _follow(self, needs: Sequence[Need], year_slack: int) -> States:
-        return follow(self.panel, self.facts, needs, year_slack=year_slack, max_age=self.max_age)
+    def _follow(self, metrics: Iterable[str], needs: Iterable[Need], year_slack: int) -> States:
+        return follow(self.panel, self.facts, tuple(metrics), tuple(needs), year_slack=year_slack, max_age=self.max_age)
 
     def _counts(self, statement: States) -> dict[Need, Floats]:
         """Shares now and a year ago, on the share count of each row, and what they are worth at its close."""
-        cover = self._follow([SHARES, SHARES_BEFORE], COUNT_SLACK)
+        cover = self._follow(("shares_outstanding",), [SHARES, SHARES_BEFORE], COUNT_SLACK)
         laid = {}
         for asked, average in ((SHARES, _AVERAGE), (SHARES_BEFORE, _AVERAGE_BEFORE)):
             count = np.where(np.isnan(cover.of(SHARES)), statement.of(average), cover.of(asked))
@@ -135,7 +132,7 @@ class _OneSource:
             return values
         of_a_day = snapshots.with_columns(pl.col("filed").alias("period_end"), fiscal_period=pl.lit(Span.INSTANT.value))
         need = Need(metric, AT_END)
-        shown = follow(self.panel, of_a_day, [need], year_slack=COUNT_SLACK, max_age=days).of(need)
+        shown = follow(self.panel, of_a_day, (metric,), (need,), year_slack=COUNT_SLACK, max_age=days).of(need)
         if "growth" not in name and name != "return_on_equity":
             shown = np.where(shown >= 0.0, shown, np.nan)
         return np.where(np.isnan(values), shown, values)

@@ -48,19 +48,20 @@ class States:
         return self.spread(self.values[need])
 
 
-def follow(panel: BarPanel, facts: pl.DataFrame, needs: Sequence[Need], *, year_slack: int, max_age: int) -> States:
+def follow(panel: BarPanel, facts: pl.DataFrame, metrics: Sequence[str], needs: Sequence[Need], *, year_slack: int, max_age: int) -> States:
     """Follow ``facts`` (symbol, metric, period_end, fiscal_period, filed, value, known_at, version; one source) over the panel's rows.
 
-    A fact counts from the first row at whose close it is known. Of two facts about one period the one filed later holds. ``year_slack``:
-    days by which the period a year before may be off; ``max_age``: calendar days after the last filing about the newest period until
-    which it is believed.
+    A fact counts from the first row at whose close it is known. Of two facts about one period the one filed later holds. The newest
+    period is that of any of ``metrics``, so that all ``needs`` (of these metrics) speak of the same one.
+
+    ``year_slack``: days by which the period a year before may be off; ``max_age``: calendar days after the last filing about the newest
+    period until which it is believed.
     """
-    asked = sorted(set(needs))
-    names = sorted({need.metric for need in asked})
-    number = {name: code for code, name in enumerate(names)}
+    number = {name: code for code, name in enumerate(metrics)}
+    asked = sorted(set(needs), key=lambda need: number[need.metric])
     rows = (
         facts.lazy()
-        .filter(pl.col("metric").is_in(names))
+        .filter(pl.col("metric").is_in(list(metrics)))
         .with_columns(
             column=pl.col("symbol").replace_strict(panel.symbols, range(len(panel.symbols)), default=None, return_dtype=pl.Int64),
             span=pl.col("fiscal_period").replace_strict(list(CODES), list(CODES.values()), default=None, return_dtype=pl.Int64),
@@ -89,7 +90,7 @@ def follow(panel: BarPanel, facts: pl.DataFrame, needs: Sequence[Need], *, year_
         rows["value"].to_numpy(),
         np.array([(number[need.metric], need.what, need.years) for need in asked], np.int64).reshape(-1, 3),
         panel.sessions.astype(np.int64),
-        len(names),
+        len(metrics),
         year_slack,
         max_age,
     )
