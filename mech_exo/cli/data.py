@@ -36,6 +36,9 @@ def import_(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Bars in long form: CSV, CSV.gz or Parquet.")] = None,
     adjusted: Annotated[Adjusted, typer.Option(help="split: these prices are already divided by later splits.")] = Adjusted.NONE,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; else the file's name.")] = None,
+    fundamentals: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Company figures; the layout is told by the columns. May be repeated.")
+    ] = None,
     sectors: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol, sector and optionally valid_from.")] = None,
     universe: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol and optionally start, end (the first day outside).")] = None,
     benchmark: Annotated[Path | None, typer.Option(metavar="FILE", help="date and return, or date and close.")] = None,
@@ -61,6 +64,7 @@ def import_(
     settings = load(place).data if (place / "config").is_dir() else DataConfig()
     request = ImportRequest(
         bars=tuple(path.expanduser() for path in files or ()),
+        fundamentals=tuple(path.expanduser() for path in fundamentals or ()),
         price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
         source=source,
         sectors=sectors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,12 +24,13 @@ ENDINGS = (".csv.gz", ".csv", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What to import: files of bars, and at most one file each of sectors, a universe's members and a benchmark.
+    """What to import: files of bars and of fundamentals, and at most one file each of sectors, a universe's members and a benchmark.
 
     ``source`` None: each file's own name. ``max_jump`` see ``data.max_jump``.
     """
 
     bars: tuple[Path, ...] = ()
+    fundamentals: tuple[Path, ...] = ()
     price_basis: PriceBasis = PriceBasis.AS_TRADED
     source: str | None = None
     sectors: Path | None = None
@@ -71,8 +73,9 @@ def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[
     InputError
         A file is missing, empty, unreadable or unusable, or nothing is requested.
     """
-    if not (request.bars or request.sectors or request.universe or request.benchmark):
-        raise InputError("an import needs at least one file", remedy="exo data import FILE…   (or --sectors, --universe, --benchmark FILE)")
+    if not (request.bars or request.fundamentals or request.sectors or request.universe or request.benchmark):
+        remedy = "exo data import FILE…   (or --fundamentals, --sectors, --universe, --benchmark FILE)"
+        raise InputError("an import needs at least one file", remedy=remedy)
     began = time.perf_counter()
     bars: list[ImportSummary] = []
     facts: list[FactSummary] = []
@@ -80,6 +83,9 @@ def run_import(storage: DataStorage, request: ImportRequest, progress: Callable[
         for path in request.bars:
             progress(f"importing {path.name}")
             bars.append(_import_bars(storage, path, request))
+        for path in request.fundamentals:
+            progress(f"importing {path.name}")
+            facts.append(_import_fundamentals(storage, path, request))
         if request.sectors is not None:
             progress("importing sectors")
             facts.append(_named(request.sectors, storage.store_sectors))
@@ -133,6 +139,16 @@ def _import_bars(storage: DataStorage, path: Path, request: ImportRequest) -> Im
     source = request.source or source_of(path)
     with _naming(path):
         return storage.store_ohlc_data(frame, source=source, price_basis=request.price_basis, file=path.name, max_jump=request.max_jump)
+
+
+def _import_fundamentals(storage: DataStorage, path: Path, request: ImportRequest) -> FactSummary:
+    from mech_exo.datasource.accounts.files import read_facts
+
+    frame = read_table(path)
+    with _naming(path):
+        file = read_facts(frame)
+        summary = storage.store_fundamentals(file.rows, source=request.source or source_of(path), undated=file.undated)
+    return dataclasses.replace(summary, notices=tuple(f"{path.name}: {text}" for text in (*file.notices, *summary.notices)))
 
 
 def _named(path: Path, store: Callable[[pl.DataFrame], FactSummary]) -> FactSummary:

@@ -17,6 +17,8 @@ from mech_exo.domain.errors import InputError
 from mech_exo.utils import calendar
 
 INSTANT = pl.Datetime("us", "UTC")
+UNDATED = "filed_assumed:"
+"""Prefix of the keys of meta that name sources of fundamentals without filing dates."""
 
 
 def store_actions(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
@@ -105,7 +107,7 @@ def store_benchmark(con: Connection, frame: Any, name: str, now: datetime) -> Fa
     return _store(con, facts.BENCHMARKS, kept.with_columns(known_at=_closes(kept["session"])), now, what, notices)
 
 
-def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
+def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime, *, undated: bool = False) -> FactSummary:
     """Reported figures; one with a filing date alone is usable from the close of the next session.
 
     ``source`` stands for rows that name none themselves. A figure filed again unchanged is not news and is not stored again.
@@ -124,6 +126,8 @@ def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime) 
     single = refuse_conflicts(rows, facts.FUNDAMENTALS.keys, what=what)
     with transaction(con):
         added = facts.add(con, facts.FUNDAMENTALS, _changed(con, single), now)
+        if undated:
+            run(con, "insert into meta values ($key, 'assumed', $now)", {"key": f"{UNDATED}{source}", "now": now})
     return FactSummary(what, rows.height, added.new, added.restated, rows.height - added.new - added.restated)
 
 

@@ -15,6 +15,7 @@ from mech_exo.datasource.storage import facts, membership
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
 from mech_exo.datasource.storage.connection import Connection, run, table
 from mech_exo.datasource.storage.facts import Cut
+from mech_exo.datasource.storage.others import UNDATED
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
 from mech_exo.utils import calendar
@@ -179,6 +180,9 @@ class StoreView:
             said.append("sectors are backfilled: the file had no dates, each name's sector is taken as known always")
         if facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "start = $always", {"always": facts.ALWAYS}).height:
             said.append("the universe is backfilled: members without a start date are taken as known always")
+        assumed = f"select distinct key from meta where starts_with(key, '{UNDATED}') and recorded_at <= $recorded order by key"
+        for (key,) in run(self._con, assumed, {"recorded": self._cut.recorded}):
+            said.append(f"fundamentals of {key.removeprefix(UNDATED)} carry no filing dates: taken as filed long after the period")
         restated = self._restated() if self._whole_history else 0
         if restated:
             said.append(f"{restated} bars and actions were restated later: history shows the new values, unknown at the time")
