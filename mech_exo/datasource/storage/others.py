@@ -205,10 +205,10 @@ def _on_sessions(days: pl.Series) -> pl.Series:
 
 def _closes(days: pl.Series) -> pl.Series:
     """The close of the first session on or after each day; "always" is known always; null stays null."""
+    once = days.drop_nulls().unique()
     found = {
         day: KNOWN_ALWAYS if day < calendar.FIRST_DAY else calendar.session_close(session)
-        for day, session in zip(days, _sessions_or_none(days), strict=True)
-        if day
+        for day, session in zip(once, _sessions_or_none(once), strict=True)
     }
     return days.replace_strict(found, default=None, return_dtype=INSTANT)
 
