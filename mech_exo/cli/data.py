@@ -1,16 +1,17 @@
-"""``exo data``: import, look at, publish, back up and restore market data."""
+"""``exo data``: import, update, look at, publish, back up and restore market data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mech_exo.cli import home
+from mech_exo.cli.data_update import update
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.utils.source_settings import Adjusted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,17 +25,21 @@ app = typer.Typer(help="Import, inspect, back up and restore market data.")
 LOOK_AT_IT = 1
 
 
-class Adjusted(StrEnum):
-    """What the source has already done to its prices."""
-
-    NONE = "none"
-    SPLIT = "split"
+app.command()(update)
 
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Bars in long form: CSV, CSV.gz or Parquet.")] = None,
-    adjusted: Annotated[Adjusted, typer.Option(help="split: these prices are already divided by later splits.")] = Adjusted.NONE,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PLACE]...",
+            help="Bars: CSV, CSV.gz, Parquet, a folder of them (in long form or one per symbol), Stooq's folder or .zip, a .duckdb file.",
+        ),
+    ] = None,
+    adjusted: Annotated[Adjusted, typer.Option(help="split: prices are already divided by later splits (Stooq's are).")] = Adjusted.NONE,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="Of a .duckdb file; else the only one with bars.")] = None,
+    news: Annotated[Path | None, typer.Option(metavar="FILE", help="Headlines: symbol, published (with its time zone), headline.")] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; else the file's name.")] = None,
     fundamentals: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Company figures; the layout is told by the columns. May be repeated.")
@@ -66,7 +71,9 @@ def import_(
         bars=tuple(path.expanduser() for path in files or ()),
         fundamentals=tuple(path.expanduser() for path in fundamentals or ()),
         price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
+        table=table,
         source=source,
+        news=None if news is None else news.expanduser(),
         sectors=sectors,
         universe=universe,
         universe_name=name or "sp500",

@@ -41,12 +41,12 @@ class EdgarFacts:
         None, a ``Config`` or a plain dictionary; see :func:`mech_exo.datasource.fetching.settings_from`. ``sec_user_agent`` must say who
         asks and how to reach him; the SEC allows 10 requests a second.
     clock
-        The present instant (tz-aware). Not read: the filing date says when a figure was known.
+        The present instant (tz-aware): nothing filed later is handed over.
 
     Attributes
     ----------
     report
-        One :class:`~mech_exo.datasource.fetching.Outcome` per symbol of the last :meth:`fetch`, dated by filing.
+        One :class:`~mech_exo.datasource.fetching.Outcome` per symbol of the last :meth:`fetch`.
     """
 
     name = "edgar"
@@ -55,6 +55,7 @@ class EdgarFacts:
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
+        self._clock = clock
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -73,6 +74,7 @@ class EdgarFacts:
         from mech_exo.datasource.pace import pace_of
         from mech_exo.datasource.web import PunctualSession
 
+        self.report = ()
         wanted = symbols_of(symbols)
         refuse_disorder(start, end)
         if "@" not in self.settings.user_agent:
@@ -83,7 +85,8 @@ class EdgarFacts:
         with PunctualSession(pace_of("edgar", self.settings.rate), self.settings.timeout) as session:
             session.headers.update({"User-Agent": self.settings.user_agent, "Accept-Encoding": "gzip, deflate"})
             answers = fetch_each(wanted, lambda symbol: self._one(symbol, session), self.settings, "fundamentals (EDGAR)")
-        frame, self.report = collected(answers, start, end)
+        today = self._clock().date()
+        frame, self.report = collected(answers, start, today if end is None else min(end, today))
         refuse_silence(answers)
         return frame
 

@@ -71,7 +71,7 @@ class FetchSettings:
     """How to download: ``workers`` symbols at a time, ``attempts`` and ``deadline`` (seconds) each, ``timeout`` seconds per request.
 
     ``rate``: requests per second, of all threads together; None: what each vendor bears (``pace.RATES``). ``user_agent``: who asks,
-    "Your Name you@example.com", as the SEC wants to know.
+    "Your Name you@example.com", as the SEC wants to know. ``quiet``: no progress bar.
     """
 
     workers: int = 4
@@ -83,6 +83,7 @@ class FetchSettings:
     rate: float | None = None
     finnhub_key: str = field(default="", repr=False)
     user_agent: str = ""
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         for name in ("workers", "attempts", "deadline", "timeout", "rate"):
@@ -142,10 +143,10 @@ def _from_mapping(config: Mapping[object, object]) -> FetchSettings:
         raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])} in a downloader's config: {first['msg']}") from None
     chosen = {str(name): value for name, value in config.items() if name in own}
     for name, value in chosen.items():
-        wanted = str if name in ("finnhub_key", "user_agent") else (int, float)
-        if isinstance(value, bool) or not isinstance(value, wanted):
-            kind = "text" if wanted is str else "number"
-            raise ConfigError(f"{name} in a downloader's config must be a {kind}; got {type(value).__name__}")
+        kind = {"finnhub_key": "a text", "user_agent": "a text", "quiet": "true or false"}.get(name, "a number")
+        fits = {"a text": isinstance(value, str), "true or false": isinstance(value, bool)}
+        if not fits.get(kind, isinstance(value, (int, float)) and not isinstance(value, bool)):
+            raise ConfigError(f"{name} in a downloader's config must be {kind}; got {type(value).__name__}")
     return dataclasses.replace(given, **chosen)  # type: ignore[arg-type]
 
 
@@ -187,29 +188,38 @@ def fetch_each(
             first_wait=settings.first_wait,
             longest_wait=settings.longest_wait,
         )
+        said: list[str] = []
+
+        def once(name: str) -> Made:
+            try:
+                return fetch_one(name)
+            except BusyError as error:
+                said.append(str(error))
+                raise
+
         try:
-            return policy(fetch_one, symbol)
-        except BusyError as error:
-            return Outcome(symbol, Status.FAILED, detail=str(error))
+            return policy(once, symbol)
+        except BusyError:
+            return Outcome(symbol, Status.FAILED, detail="; ".join(dict.fromkeys(said)))
         except RefusedError as error:
             return Outcome(symbol, error.status, detail=str(error))
 
     with ThreadPoolExecutor(max_workers=min(settings.workers, len(symbols)), thread_name_prefix="fetch") as pool:
         answers = [(symbol, pool.submit(patiently, symbol)) for symbol in symbols]
         try:
-            return [(symbol, answer.result()) for symbol, answer in _shown(answers, label)]
+            return [(symbol, answer.result()) for symbol, answer in _shown(answers, label, settings.quiet)]
         except BaseException:  # a person has interrupted: what has not begun does not begin
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _shown(answers: list[Made], label: str) -> list[Made]:
+def _shown(answers: list[Made], label: str, quiet: bool) -> list[Made]:
     """The answers as they are waited for, with a bar on stderr when a person is looking."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(answers, description=label, console=console, transient=True, disable=not console.is_terminal)  # type: ignore[return-value]
+    return track(answers, description=label, console=console, transient=True, disable=quiet or not console.is_terminal)  # type: ignore[return-value]
 
 
 def outcome_of(symbol: str, frame: pl.DataFrame, column: str, detail: str = "") -> Outcome:

@@ -53,16 +53,20 @@ class FundamentalFetcher:
         One :class:`~mech_exo.datasource.fetching.Outcome` per symbol of the last :meth:`fetch`.
     """
 
+    name = "fundamentals"
+    kind = Kind.FUNDAMENTALS
+
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
         self._clock = clock
 
-    def fetch(self, symbols: Sequence[str] | str) -> pl.DataFrame:
+    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Long facts: symbol, metric, period_end, fiscal_period, value, unit, filed, known_at, source; sorted by symbol and metric.
 
         Fractions, not percent; USD. Filed figures (EDGAR) carry their filing date, and ``known_at`` null: the store makes it the close of
-        the next session. What a vendor shows is filed and known when it was fetched. A figure that nobody gives is absent.
+        the next session. What a vendor shows is filed and known when it was fetched. A figure that nobody gives is absent. ``start`` and
+        ``end`` (None: any) bound the day of filing.
 
         Raises
         ------
@@ -71,11 +75,13 @@ class FundamentalFetcher:
         DataError
             Not one symbol came back with a figure.
         """
+        self.report = ()
         wanted = symbols_of(symbols)
+        refuse_disorder(start, end)
         frames, reports = [], []
         for source in self._sources():
             with contextlib.suppress(DataError):  # said symbol by symbol in the source's report; another source may know
-                frames.append(source.fetch(wanted))
+                frames.append(source.fetch(wanted, start=start, end=end))
             reports.append(source.report)
         self.report = tuple(_together(symbol, outcomes) for symbol, outcomes in zip(wanted, zip(*reports, strict=True), strict=True))
         refuse_nothing(self.report, WHAT)
@@ -107,6 +113,7 @@ class YahooFundamentals:
         """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
         from mech_exo.datasource.yahoo import connected
 
+        self.report = ()
         wanted = symbols_of(symbols)
         refuse_disorder(start, end)
         with connected(self.settings) as session:
@@ -165,6 +172,7 @@ class FinnhubFundamentals:
         """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
         from mech_exo.datasource.finnhub import Client
 
+        self.report = ()
         wanted = symbols_of(symbols)
         refuse_disorder(start, end)
         with Client(self.settings) as client:
@@ -210,7 +218,7 @@ def collected(
         kept = answer.filter(
             pl.lit(True) if start is None else pl.col("filed") >= start, pl.lit(True) if end is None else pl.col("filed") <= end
         )
-        report.append(outcome_of(symbol, kept, "filed"))
+        report.append(outcome_of(symbol, kept, "period_end"))
         frames.append(kept)
     return pl.concat(frames).sort("symbol", "metric", maintain_order=True), tuple(report)
 

@@ -89,6 +89,7 @@ class OHLCDownloader:
         """
         from mech_exo.datasource.yahoo import connected
 
+        self.report = ()
         wanted = symbols_of(symbols)
         span = _span(period, start, end, interval)
         until = closed_by(self._clock(), end)

@@ -74,3 +74,10 @@ from measured
 window
     last20 as (partition by symbol order by session rows between 19 preceding and current row),
     last14 as (partition by symbol order by session rows between 13 preceding and current row);
+
+-- migration 2
+-- What was asked of whom, and what came of it: a symbol's last good data are known to be stale, and a broken-off update knows where it was.
+create table downloads (
+    kind varchar not null, source varchar not null, symbol varchar not null, status varchar not null, "rows" bigint not null,
+    detail varchar not null, asked_at timestamptz not null
+);

@@ -20,6 +20,8 @@ from mech_exo.datasource.web import PunctualSession, RequestException, Response,
 CLASS_SHARE = re.compile(r"([A-Z]+)\.([AB])")
 UNHEARD_OF = "no such symbol at Yahoo, or delisted"
 NOTHING = (b"", b"{}", b"[]", b"null")
+HEADS = {"/v8/finance/chart/": b'"chart"', "/v1/finance/search": b'"news"', "/quoteSummary/": b'"quoteSummary"'}
+"""What an answer must hold to be one: yfinance takes any other JSON for "there is nothing"."""
 
 
 class YahooSession(PunctualSession):
@@ -46,6 +48,8 @@ class YahooSession(PunctualSession):
             raise BusyError("Yahoo answered with a page instead of data")
         if not final and response.content.strip() in NOTHING:
             raise BusyError("Yahoo answered with nothing")
+        if not final and any(path in url and head not in response.content for path, head in HEADS.items()):
+            raise BusyError("Yahoo answered with something that is not what was asked for")
         return response
 
 

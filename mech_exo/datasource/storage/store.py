@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from mech_exo.datasource.storage import bars, facts, others, publish
+from mech_exo.datasource.fetching import Outcome
+from mech_exo.datasource.storage import bars, facts, others, publish, reach
 from mech_exo.datasource.storage.connection import WriterLock, connect
 from mech_exo.datasource.storage.publish import SnapshotRef
 from mech_exo.datasource.storage.status import quarantined_rows, status
@@ -164,6 +166,27 @@ class DataStorage:
     def store_news(self, frame: Any, *, recorded_at: datetime | None = None) -> FactSummary:
         """Store headlines (see ``base.NEWS``), known from the moment they were published. Raises InputError for a bad row."""
         return others.store_news(self._con, frame, self._now(recorded_at))
+
+    def reach(self) -> reach.Reach:
+        """How far the bars reach, symbol by symbol."""
+        return reach.reach(self._con)
+
+    def members(self, name: str, day: date) -> tuple[str, ...]:
+        """Members of the universe ``name`` on ``day`` as known by now, sorted; none when there is no such universe."""
+        return reach.members(self._con, name, day)
+
+    def closes_since(self, symbols: Collection[str], since: date) -> pl.DataFrame:
+        """symbol, date, close (USD) of ``symbols`` from ``since`` on, as known by now."""
+        return reach.closes_since(self._con, symbols, since)
+
+    def note_downloads(self, kind: str, source: str, outcomes: Collection[Outcome], now: datetime) -> None:
+        """Remember what became of a download of ``kind`` from ``source`` at ``now``."""
+        self._writing()
+        reach.note_downloads(self._con, kind, source, outcomes, now)
+
+    def answered(self, kind: str, source: str) -> dict[str, datetime]:
+        """When each symbol was last asked for with an answer, rows or none (UTC)."""
+        return reach.answered(self._con, kind, source)
 
     def set_label(self, text: str) -> None:
         """A label said beside everything made from this store, e.g. "synthetic sample"."""
