@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def rows(frame: pl.DataFrame, metric: str) -> list[tuple[Any, ...]]:
 
 def test_a_recorded_company_and_its_restatements(sec: Replay, apple: bytes, tmp_path: Path) -> None:
     sec.on(FACTS, Answer(body=gzip.compress(apple), headers={"Content-Encoding": "gzip"}))
-    one = EdgarFacts(QUICK)
+    one = EdgarFacts(QUICK, clock=lambda: datetime(2026, 6, 30, tzinfo=UTC))
     assert isinstance(one, Source) and one.kind is Kind.FUNDAMENTALS
     facts = one.fetch(["aapl"])
     assert sec.requests(FACTS)[0].path.endswith("CIK0000320193.json")
@@ -72,9 +72,11 @@ def test_a_recorded_company_and_its_restatements(sec: Replay, apple: bytes, tmp_
     # 10-K of 2009-10-27 (0001193125-09-214859), amended for subscription accounting on 2010-01-25 (0001193125-10-012091);
     # the 10-Ks of 2010 and 2011 repeat the amended figure and are not news.
     assert year == [(date(2009, 10, 27), 5704e6), (date(2010, 1, 25), 8235e6)]
-    assert one.report[0].status is Status.OK and one.report[0].first == date(2009, 7, 22) and one.report[0].rows == facts.height
+    assert one.report[0].status is Status.OK and one.report[0].first == date(2006, 9, 30) and one.report[0].rows == facts.height
     recent = one.fetch("AAPL", start=date(2025, 10, 31), end=date(2025, 10, 31))
     assert set(recent["filed"]) == {date(2025, 10, 31)}
+    early = EdgarFacts(QUICK, clock=lambda: datetime(2010, 1, 24, tzinfo=UTC)).fetch("AAPL")
+    assert early["filed"].max() == date(2009, 10, 27), "nothing filed after the present instant"
     with DataStorage(tmp_path / "store.duckdb") as storage:
         assert storage.store_fundamentals(facts).new == facts.height
         assert storage.view(date(2010, 1, 25)).fundamentals().filter(metric="net_income", filed=date(2010, 1, 25)).is_empty()
