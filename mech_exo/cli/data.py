@@ -44,6 +44,9 @@ def import_(
     table: Annotated[str | None, typer.Option(metavar="NAME", help="Of a .duckdb file; else the only one with bars.")] = None,
     news: Annotated[Path | None, typer.Option(metavar="FILE", help="Headlines: symbol, published (with its time zone), headline.")] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; else the file's name.")] = None,
+    fundamentals: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Company figures; the layout is told by the columns. May be repeated.")
+    ] = None,
     sectors: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol, sector and optionally valid_from.")] = None,
     universe: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol and optionally start, end (the first day outside).")] = None,
     benchmark: Annotated[Path | None, typer.Option(metavar="FILE", help="date and return, or date and close.")] = None,
@@ -69,6 +72,7 @@ def import_(
     config = load(place) if (place / "config").is_dir() else Config()
     request = ImportRequest(
         bars=tuple(path.expanduser() for path in files or ()),
+        fundamentals=tuple(path.expanduser() for path in fundamentals or ()),
         price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
         table=table,
         source=source,

@@ -28,13 +28,14 @@ ENDINGS = (".csv.gz", ".csv", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What to import: places with bars (files, folders, Stooq's .zip, a DuckDB file and its ``table``), and at most one file each of news,
-    sectors, a universe's members and a benchmark.
+    """What to import: places with bars (files, folders, Stooq's .zip, a DuckDB file and its ``table``), files of
+    fundamentals, and at most one file each of news, sectors, a universe's members and a benchmark.
 
     ``source`` None: each file's own name. Stooq's prices are split-adjusted, whatever the basis.
     """
 
     bars: tuple[Path, ...] = ()
+    fundamentals: tuple[Path, ...] = ()
     table: str | None = None
     price_basis: PriceBasis = PriceBasis.AS_TRADED
     source: str | None = None
@@ -82,8 +83,8 @@ def run_import(
     InputError
         A file is missing, empty, unreadable or unusable, or nothing is requested.
     """
-    if not (request.bars or request.news or request.sectors or request.universe or request.benchmark):
-        remedy = "exo data import FILE…   (or --news, --sectors, --universe, --benchmark FILE)"
+    if not (request.bars or request.fundamentals or request.news or request.sectors or request.universe or request.benchmark):
+        remedy = "exo data import FILE…   (or --fundamentals, --news, --sectors, --universe, --benchmark FILE)"
         raise InputError("an import needs at least one file", remedy=remedy)
     began = time.perf_counter()
     bars: list[ImportSummary] = []
@@ -92,6 +93,9 @@ def run_import(
         for path in request.bars:
             progress(f"importing {path.name}")
             bars.append(_import_bars(storage, path, request))
+        for path in request.fundamentals:
+            progress(f"importing {path.name}")
+            facts.append(_import_fundamentals(storage, path, request))
         if request.news is not None:
             progress("importing news")
             facts.append(_import_news(storage, request.news, request.source, (config or Config()).data.sentiment))
@@ -171,6 +175,16 @@ def _import_news(storage: DataStorage, path: Path, source: str | None, sentiment
         rows, notices = news_rows(frame, source or source_of(path), now=datetime.now(UTC))
         summary = storage.store_news(rows, sentiment=sentiment)
     return dataclasses.replace(summary, notices=(*summary.notices, *notices))
+
+
+def _import_fundamentals(storage: DataStorage, path: Path, request: ImportRequest) -> FactSummary:
+    from mech_exo.datasource.accounts.files import read_facts
+
+    frame = read_table(path)
+    with _naming(path):
+        file = read_facts(frame)
+        summary = storage.store_fundamentals(file.rows, source=request.source or source_of(path), undated=file.undated)
+    return dataclasses.replace(summary, notices=tuple(f"{path.name}: {text}" for text in (*file.notices, *summary.notices)))
 
 
 def _named(path: Path, store: Callable[[pl.DataFrame], FactSummary]) -> FactSummary:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 VENDORS = {
     (Kind.BARS, "yahoo"): "ohlc:OHLCDownloader",
     (Kind.FUNDAMENTALS, "edgar"): "edgar:EdgarFacts",
-    (Kind.FUNDAMENTALS, "yahoo"): "fundamentals:FundamentalFetcher",
-    (Kind.FUNDAMENTALS, "finnhub"): "fundamentals:FundamentalFetcher",
+    (Kind.FUNDAMENTALS, "yahoo"): "fundamentals:YahooFundamentals",
+    (Kind.FUNDAMENTALS, "finnhub"): "fundamentals:FinnhubFundamentals",
     (Kind.NEWS, "yahoo"): "news:YahooNews",
     (Kind.NEWS, "finnhub"): "news:FinnhubNews",
 }

@@ -17,8 +17,10 @@ import pytest
 from mech_exo.datasource import DataStorage, FundamentalFetcher, NewsScraper, OHLCDownloader
 from mech_exo.datasource.base import BAR_EXTRAS, BARS, FUNDAMENTALS, NEWS, BarSource, Kind, Source
 from mech_exo.datasource.demo import SampleMarket, sample_market
+from mech_exo.datasource.edgar import EdgarFacts
 from mech_exo.datasource.fetching import Status
 from mech_exo.datasource.files import FileBars
+from mech_exo.datasource.fundamentals import FinnhubFundamentals, YahooFundamentals
 from mech_exo.datasource.news import FinnhubNews, YahooNews
 from mech_exo.datasource.replay.sample import SampleVendors
 from mech_exo.datasource.replay.server import Replay, leading_to, replaying
@@ -27,7 +29,8 @@ from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils.source_settings import BarsFrom
 
 KEY = "CANARY-9f31c7"
-QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 6.0, "timeout": 3.0, "attempts": 2, "rate": 90.0, "finnhub": {"api_key": KEY}}
+QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 6.0, "timeout": 3.0, "attempts": 2, "rate": 90.0, "finnhub": {"api_key": KEY},
+         "sec_user_agent": "A Tester tester@example.com"}  # fmt: skip
 COLUMNS = {Kind.BARS: BARS, Kind.FUNDAMENTALS: FUNDAMENTALS, Kind.NEWS: NEWS}
 DATED = {Kind.BARS: "date", Kind.FUNDAMENTALS: "period_end", Kind.NEWS: "published"}
 HOSTILE = ("A/../../etc/passwd", "A;drop table bars", "A\nB", "A\x00", "", "x" * 21, "../A", "$(id)", "A'--", "Ａ", "A B")
@@ -85,7 +88,9 @@ def write_files(market: SampleMarket, folder: Path) -> None:
         archive.writestr("data/daily/us/nasdaq stocks/1/nothing.us.txt", "")
     con = duckdb.connect(str(folder / "other.duckdb"))
     con.register("rows", long.to_arrow())
-    con.execute('create schema prices; create table prices."daily bars" as select symbol as Ticker, * exclude (symbol) from rows').fetchall()
+    con.execute(
+        'create schema prices; create table prices."daily bars" as select symbol as Ticker, * exclude (symbol) from rows'
+    ).fetchall()
     con.execute("create table notes (text varchar)").fetchall()
     con.close()
 
@@ -97,6 +102,9 @@ def files(form: str, where: str) -> Callable[[Place], Source]:
 SOURCES: dict[str, Callable[[Place], Any]] = {
     "yahoo bars": lambda place: OHLCDownloader(QUICK, clock=lambda: place.now),
     "vendors' fundamentals": lambda place: FundamentalFetcher(QUICK, clock=lambda: place.now),
+    "edgar fundamentals": lambda place: EdgarFacts(QUICK, clock=lambda: place.now),
+    "yahoo fundamentals": lambda place: YahooFundamentals(QUICK, clock=lambda: place.now),
+    "finnhub fundamentals": lambda place: FinnhubFundamentals(QUICK, clock=lambda: place.now),
     "yahoo news": lambda place: YahooNews(QUICK, clock=lambda: place.now),
     "finnhub news": lambda place: FinnhubNews(QUICK, clock=lambda: place.now),
     "news of both": lambda place: NewsScraper(QUICK, clock=lambda: place.now),
@@ -109,7 +117,7 @@ SOURCES: dict[str, Callable[[Place], Any]] = {
 }
 DATED_SOURCES = [name for name in SOURCES if "fundamentals" not in name]
 BAR_SOURCES = [name for name in SOURCES if "news" not in name and "fundamentals" not in name]
-NET = [name for name in SOURCES if name.startswith(("yahoo", "finnhub", "vendors", "news"))]
+NET = [name for name in SOURCES if name.startswith(("yahoo", "finnhub", "vendors", "news", "edgar"))]
 
 
 @pytest.fixture(params=SOURCES)
@@ -219,7 +227,9 @@ def test_a_name_in_small_letters_and_twice_is_one_symbol(source: Any, place: Pla
 
 
 @pytest.mark.parametrize("name", NET)
-def test_without_a_network_it_is_an_error_with_a_remedy_and_without_the_key(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_it_is_an_error_with_a_remedy_and_without_the_key(
+    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     source = SOURCES[name](place)
@@ -242,7 +252,9 @@ def test_files_that_are_gone_are_an_error(name: str, place: Place, tmp_path: Pat
 def test_every_source_of_bars_tells_the_same_market(name: str, place: Place) -> None:
     """Yahoo's prices are split-adjusted on the wire; what is handed over is what was printed, to the cent."""
     source = SOURCES[name](place)
-    symbols = tuple(name for name, column in zip(place.market.panel.symbols, place.market.panel.close.T, strict=True) if not np.isnan(column[-1]))
+    symbols = tuple(
+        name for name, column in zip(place.market.panel.symbols, place.market.panel.close.T, strict=True) if not np.isnan(column[-1])
+    )
     split = [name for name in symbols if (place.market.panel.split_ratio[:, place.market.panel.symbols.index(name)] != 1.0).any()]
     assert split, "the market must have a split"
     frame = source.fetch(split, start=date(2022, 1, 1))
@@ -253,3 +265,30 @@ def test_every_source_of_bars_tells_the_same_market(name: str, place: Place) -> 
     if "split_ratio" in frame.columns:
         assert np.allclose(frame["split_ratio"].to_numpy(), truth["split_ratio"].to_numpy())
         assert np.allclose(frame["dividend"].to_numpy(), truth["dividend"].to_numpy(), atol=1e-4)
+
+
+def test_edgar_tells_the_accounts_of_the_same_market(place: Place, tmp_path: Path) -> None:
+    """Filed in the SEC's format (years instead of fourth quarters) and read back: what was known at each close is the same."""
+    panel, symbols = place.market.panel, place.market.panel.symbols
+    facts = place.market.fundamentals
+    again = facts.filter(pl.len().over("symbol", "metric", "period_end") > 1)["symbol"].unique()
+    plain = np.array([name not in set(again) for name in symbols])
+    names = ["total_assets", "shares_outstanding", "debt_to_equity", "net_income_ttm", "gross_profitability", "f_delta_liquidity"]
+    with DataStorage(tmp_path / "store.duckdb") as storage:
+        storage.store_corporate_actions(
+            panel.to_frame()
+            .filter(pl.col("split_ratio") != 1.0)
+            .select("symbol", "date", pl.lit("split").alias("kind"), value="split_ratio")
+        )
+        storage.store_fundamentals(facts, source="told")
+        storage.store_fundamentals(EdgarFacts(QUICK, clock=lambda: place.now).fetch(symbols))
+        view = storage.view()
+        told, filed = (view.fundamental_inputs(panel, names, sources=[source]) for source in ("told", "edgar"))
+    for name in names:
+        if not name.endswith(("ttm", "profitability")):
+            np.testing.assert_allclose(filed[name], told[name], rtol=1e-12, err_msg=name)
+    for name in ("net_income_ttm", "gross_profitability"):
+        one, other = filed[name][:, plain], told[name][:, plain]
+        both = np.isfinite(one) & np.isfinite(other)
+        np.testing.assert_allclose(one[both], other[both], rtol=1e-6, err_msg=name)
+        assert both.mean() > 0.6 and plain.sum() > 5

@@ -46,7 +46,7 @@ def figures_of(market: SampleMarket, symbol: str) -> Figures:
     rows = market.fundamentals.filter(pl.col("symbol") == symbol).sort("metric", "period_end", "filed")
     latest = rows.group_by("metric", "period_end", maintain_order=True).last()
     quarters = {str(name[0]): part["value"].to_list() for name, part in latest.partition_by("metric", as_dict=True).items()}
-    ended = rows["period_end"].max()
+    ended = rows.filter(pl.col("metric") != "shares_outstanding")["period_end"].max()
 
     def last(metric: str) -> float:
         return float(quarters[metric][-1]) if quarters.get(metric) else float("nan")

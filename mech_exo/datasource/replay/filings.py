@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mech_exo.datasource.accounts.metrics import FLOWS
 from mech_exo.datasource.demo import LABEL
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ TAGS = {
     "total_debt": ("us-gaap", "DebtLongtermAndShorttermCombinedAmount", "USD"),
     "shares_outstanding": ("dei", "EntityCommonStockSharesOutstanding", "shares"),
     "eps_diluted": ("us-gaap", "EarningsPerShareDiluted", "USD/shares"),
+    "long_term_debt": ("us-gaap", "LongTermDebtNoncurrent", "USD"),
+    "current_assets": ("us-gaap", "AssetsCurrent", "USD"),
+    "current_liabilities": ("us-gaap", "LiabilitiesCurrent", "USD"),
 }
-FLOWS = ("revenue", "gross_profit", "operating_income", "net_income", "operating_cash_flow", "eps_diluted")
 
 
 def company_tickers(symbols: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -60,8 +63,8 @@ def _entries(metric: str, rows: pl.DataFrame) -> list[dict[str, object]]:
     """Every filing of one concept, in order of period and filing."""
     first: dict[date, float] = {}
     entries: list[dict[str, object]] = []
-    for ended, period, value, filed in rows.select("period_end", "fiscal_period", "value", "filed").iter_rows():
-        year, quarter = int(period[:4]), int(period[-1])
+    for ended, value, filed in rows.select("period_end", "value", "filed").iter_rows():
+        year, quarter = _fiscal(ended)
         amended = ended in first
         first.setdefault(ended, value)
         entry = {"end": ended.isoformat(), "fy": year, "filed": filed.isoformat(), "accn": _accession(filed, ended)}
@@ -80,6 +83,13 @@ def _entries(metric: str, rows: pl.DataFrame) -> list[dict[str, object]]:
 def _form(quarter: int, amended: bool) -> dict[str, object]:
     form = "10-K" if quarter == 4 else "10-Q"
     return {"fp": "FY" if quarter == 4 else f"Q{quarter}", "form": f"{form}/A" if amended else form}
+
+
+def _fiscal(ended: date) -> tuple[int, int]:
+    """Fiscal year and quarter of a quarter's end: years end in December, January or February."""
+    month = ended.year * 12 + ended.month - 1
+    number = (month - (month % 3 - 2) % 3) // 3
+    return number // 4, number % 4 + 1
 
 
 def _began(ended: date, months: int) -> date:

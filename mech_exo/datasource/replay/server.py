@@ -32,6 +32,7 @@ class Asked:
     host: str
     path: str
     query: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class _Inner(BaseHTTPRequestHandler):
     def _reply(self) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        answer = self.server.replay.answer(Asked(self.host, parts.path, query))  # type: ignore[attr-defined]
+        answer = self.server.replay.answer(Asked(self.host, parts.path, query, dict(self.headers)))  # type: ignore[attr-defined]
         time.sleep(answer.pause)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)

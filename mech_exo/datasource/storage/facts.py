@@ -48,7 +48,8 @@ UNIVERSE = FactTable(
     restated='case when c."end" is null and s.ended_at is not null then s.ended_at else $now end',
 )
 BENCHMARKS = FactTable("benchmarks", ("name", "session"), ("return",))
-FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed"), ("value", "unit"), ("source",))
+# Two vendors' figures stand beside each other: neither restates the other.
+FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed", "source"), ("value", "unit"))
 NEWS = FactTable("news_data", ("id", "symbol"), ("headline", "source", "url", "published", "sentiment", "sentiment_version"))
 # What can be found is known by the rule of the finding itself, however late it was looked for; see docs/data-quality.md.
 QUALITY = FactTable(

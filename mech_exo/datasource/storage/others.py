@@ -12,12 +12,14 @@ from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse
 from mech_exo.datasource.sentiment import GIVEN, Scorer, scored
 from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, transaction
-from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, FactTable
+from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, Cut, FactTable
 from mech_exo.datasource.storage.summary import FactSummary
 from mech_exo.domain.errors import InputError
 from mech_exo.utils import calendar
 
 INSTANT = pl.Datetime("us", "UTC")
+UNDATED = "filed_assumed:"
+"""Prefix of the keys of meta that name sources of fundamentals without filing dates."""
 
 
 def store_actions(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
@@ -106,13 +108,41 @@ def store_benchmark(con: Connection, frame: Any, name: str, now: datetime) -> Fa
     return _store(con, facts.BENCHMARKS, kept.with_columns(known_at=_closes(kept["session"])), now, what, notices)
 
 
-def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
-    """Reported figures; one with a filing date alone is usable from the close of the next session."""
-    rows = as_utc(frame, "known_at")
-    optional = {"known_at": INSTANT}
-    rows = _read(rows, {**base.FUNDAMENTALS, **optional}, tuple(base.FUNDAMENTALS), optional=tuple(optional), what="fundamentals")
-    rows = rows.with_columns(pl.coalesce("known_at", _closes(_days_after(rows["filed"]))), source=pl.lit(source))
-    return _store(con, facts.FUNDAMENTALS, rows, now, "fundamentals")
+def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime, *, undated: bool = False) -> FactSummary:
+    """Reported figures; one with a filing date alone is usable from the close of the next session.
+
+    ``source`` stands for rows that name none themselves. A figure filed again unchanged is not news and is not stored again.
+    """
+    what = "fundamentals"
+    optional = {"known_at": INSTANT, "source": pl.String}
+    schema = {**base.FUNDAMENTALS, **optional}
+    rows = _read(as_utc(frame, "known_at"), schema, tuple(base.FUNDAMENTALS), optional=tuple(optional), what=what)
+    early = rows.filter(pl.col("period_end") > pl.col("filed"))
+    if early.height:
+        raise InputError(
+            f"a figure is filed when its period is over; {early.height} of {rows.height} are not, first {shown(early.row(0, named=True))}",
+            remedy="correct period_end or filed of these rows",
+        )
+    rows = rows.with_columns(pl.coalesce("known_at", _closes(_days_after(rows["filed"]))), pl.col("source").fill_null(source))
+    single = refuse_conflicts(rows, facts.FUNDAMENTALS.keys, what=what)
+    with transaction(con):
+        added = facts.add(con, facts.FUNDAMENTALS, _changed(con, single), now)
+        if undated:
+            run(con, "insert into meta values ($key, 'assumed', $now)", {"key": f"{UNDATED}{source}", "now": now})
+    return FactSummary(what, rows.height, added.new, added.restated, rows.height - added.new - added.restated)
+
+
+def _changed(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` without those that repeat what the same source's filing before them, stored or in ``rows``, said about the same period."""
+    stored = facts.read(con, facts.FUNDAMENTALS, Cut()).join(rows.select("symbol").unique(), on="symbol", how="semi")
+    about = ["symbol", "metric", "period_end", "fiscal_period", "source"]
+    columns = [*about, "filed", "value", "unit"]
+    whole = pl.concat([stored.select(*columns, fresh=pl.lit(False)), rows.select(*columns, fresh=pl.lit(True))])
+    ordered = whole.sort(*about, "filed", "fresh")
+    before = [pl.col(name).shift(1).over(about) for name in ("value", "unit", "filed")]
+    repeated = (pl.col("value") == before[0]) & (pl.col("unit") == before[1]) & (pl.col("filed") > before[2])
+    told = ordered.filter(repeated.fill_null(False) & pl.col("fresh"))
+    return rows.join(told, on=[*about, "filed"], how="anti")
 
 
 def store_news(con: Connection, frame: Any, now: datetime, judge: Scorer | None) -> FactSummary:
@@ -188,10 +218,10 @@ def _on_sessions(days: pl.Series) -> pl.Series:
 
 def _closes(days: pl.Series) -> pl.Series:
     """The close of the first session on or after each day; "always" is known always; null stays null."""
+    once = days.drop_nulls().unique()
     found = {
         day: KNOWN_ALWAYS if day < calendar.FIRST_DAY else calendar.session_close(session)
-        for day, session in zip(days, _sessions_or_none(days), strict=True)
-        if day
+        for day, session in zip(once, _sessions_or_none(once), strict=True)
     }
     return days.replace_strict(found, default=None, return_dtype=INSTANT)
 

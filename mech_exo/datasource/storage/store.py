@@ -155,9 +155,12 @@ class DataStorage:
         """Store the benchmark ``name``: date and return (fraction), or date and close. Raises InputError for a bad row."""
         return others.store_benchmark(self._con, frame, name, self._now(recorded_at))
 
-    def store_fundamentals(self, frame: Any, *, source: str = "user", recorded_at: datetime | None = None) -> FactSummary:
-        """Store reported figures (see ``base.FUNDAMENTALS``). Raises InputError for a bad row."""
-        return others.store_fundamentals(self._con, frame, source, self._now(recorded_at))
+    def store_fundamentals(
+        self, frame: Any, *, source: str = "user", undated: bool = False, recorded_at: datetime | None = None
+    ) -> FactSummary:
+        """Store reported figures (see ``base.FUNDAMENTALS``); ``source`` for rows that name none; ``undated``: their ``filed`` is an
+        assumption, which every view says. Raises InputError for a bad row."""
+        return others.store_fundamentals(self._con, frame, source, self._now(recorded_at), undated=undated)
 
     def store_news(self, frame: Any, *, sentiment: str = Sentiment.LINEAR, recorded_at: datetime | None = None) -> FactSummary:
         """Store headlines (see ``base.NEWS``), known from the moment they were published. Raises InputError for a bad row.
