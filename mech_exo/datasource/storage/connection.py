@@ -78,6 +78,23 @@ def connect(path: Path, *, read_only: bool) -> Connection:
     return con
 
 
+def descriptor(path: Path) -> int:
+    """The descriptor under which this process has the database ``path`` open: read it through this one, and leave it open.
+
+    Opening and closing the file once more would drop every lock the process holds on it (POSIX, ``fcntl``), DuckDB's own with them, and
+    let a foreign program write into an open database. Raises StoreError when the file is not open.
+    """
+    wanted = path.stat()
+    for open_file in Path("/dev/fd").iterdir():
+        try:
+            found = os.fstat(int(open_file.name))
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            return int(open_file.name)
+    raise StoreError(f"the open database must be the file at its path; {path} was replaced or removed meanwhile", remedy="start again")
+
+
 def migrations() -> list[str]:
     """The numbered migrations of schema.sql, in order; entry 0 is migration 1."""
     parts = re.split(r"^-- migration (\d+)$", SCHEMA_FILE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from mech_exo.datasource.storage import facts
-from mech_exo.datasource.storage.arrays import query_grid, save_grid
-from mech_exo.datasource.storage.connection import SETTINGS, Connection, WriterLock, connect, run
+from mech_exo.datasource.storage.arrays import intact, save_grid
+from mech_exo.datasource.storage.connection import SETTINGS, Connection, WriterLock, connect, descriptor, run
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.utils import durable
 
@@ -77,21 +77,33 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     folder = snapshot_folder(database)
     folder.mkdir(parents=True, exist_ok=True)
     _checkpoint(con, database)
-    before = current(database) if (folder / POINTER).exists() and _pointed(folder).is_file() else None
-    partial = folder / f"publishing-{os.getpid()}.partial"
-    name = durable.copy(database, partial)[:16]
+    source = descriptor(database)
+    name = durable.digest_open(source)[:16]
     target = folder / f"{name}.duckdb"
-    if before == target and grid_folder(target).is_dir() and durable.digest(target).startswith(name):  # a damaged one is replaced
-        partial.unlink()
+    if _stands(folder, target, name, bars=bool(run(con, "select 1 from bars limit 1"))):
         return SnapshotRef(name, target, False)
-    grid = query_grid(con, facts.Cut())
-    if grid is not None:
-        save_grid(grid, grid_folder(target))
+    partial = folder / f"publishing-{os.getpid()}.partial"
+    panel = folder / f"publishing-{os.getpid()}.panel.partial"
+    with ThreadPoolExecutor(1) as pool:  # the disk works beside the processor
+        copied = pool.submit(durable.copy_open, source, partial)
+        made = save_grid(con, panel)
+    if not copied.result().startswith(name):
+        raise StoreError(f"the database must not change while it is published; {database} did", remedy="exo data publish")
+    if made:
+        shutil.rmtree(grid_folder(target), ignore_errors=True)
+        panel.rename(grid_folder(target))
     partial.replace(target)
     durable.flush_folder(folder)
     durable.write_text(folder / POINTER, target.name + "\n")
     _forget(folder, target)
     return SnapshotRef(name, target, True)
+
+
+def _stands(folder: Path, target: Path, name: str, *, bars: bool) -> bool:
+    """Whether ``target`` is published already, undamaged and with its arrays (which a store without bars has none of)."""
+    if not (folder / POINTER).exists() or _pointed(folder) != target or not target.is_file():
+        return False
+    return durable.digest(target).startswith(name) and (intact(grid_folder(target)) or not bars)
 
 
 def backup(con: Connection, database: Path, destination: Path) -> Path:
@@ -105,7 +117,7 @@ def backup(con: Connection, database: Path, destination: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     _checkpoint(con, database)
     partial = target.with_name(target.name + ".partial")
-    digest = durable.copy(database, partial)
+    digest = durable.copy_open(descriptor(database), partial)
     durable.write_text(_digest_file(target), f"{digest}  {target.name}\n")
     partial.replace(target)
     durable.flush_folder(target.parent)
