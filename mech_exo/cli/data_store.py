@@ -145,4 +145,8 @@ def _show_differences(paper: Console, found: Sequence[Difference]) -> None:
 
 
 def _told(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value:,.10g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
+    return ", ".join(
+        f"{name} {value:,.10g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+        if value is not None
+    )

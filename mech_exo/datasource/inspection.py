@@ -16,7 +16,7 @@ from mech_exo.domain.frames import contradictory
 from mech_exo.domain.panel import BAR_FIELDS, PRICE_FIELDS
 from mech_exo.utils import calendar
 
-SYMBOL_PATTERN = r"^[A-Z0-9.\-_ ]{1,16}$"
+SYMBOL_PATTERN = r"\A[A-Z0-9.\-_ ]{1,16}\z"
 INSTANT = pl.Datetime("us", "UTC")
 ADJUSTMENT_STEP = 0.2
 EPOCH = date(1970, 1, 1)
@@ -120,6 +120,12 @@ def closes_of(days: pl.Series) -> pl.Series:
     return table.gather(places)
 
 
+def no_symbols(names: pl.Series) -> pl.Series:
+    """Those of ``names`` that could not be symbols, once each: what every door refuses. The whole text must fit, its last line end too."""
+    distinct = names.unique().drop_nulls()
+    return distinct.filter(~distinct.str.contains(SYMBOL_PATTERN))
+
+
 @functools.cache
 def _closes_by_day() -> pl.Series:
     """One closing instant per calendar day of the whole calendar, null for a day without trading."""
@@ -132,8 +138,7 @@ def _closes_by_day() -> pl.Series:
 def _parted(rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
     """``rows`` with session and known_at (null: no session): the good ones, and the bad ones with the first ``reason`` against each."""
     rows = rows.rename({"date": "session"}).with_columns(closes_of(rows["date"]))
-    symbols = rows["symbol"].unique().drop_nulls()
-    foreign = symbols.filter(~symbols.str.contains(SYMBOL_PATTERN))
+    foreign = no_symbols(rows["symbol"])
     prices = [pl.col(name) for name in PRICE_FIELDS]
     missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in prices)
     wrong = pl.any_horizontal((price <= 0.0) | price.is_infinite() for price in prices)

@@ -77,7 +77,7 @@ def _difference(con: Connection, fact: FactTable, cuts: tuple[Cut, Cut], symbols
         among += " and session between $first and $last"
         params |= {"first": first, "last": last}
     rows = table(con, _disagreement(fact, moved, among), {**params, "limit": limit})
-    counts = dict(rows.select("kind", "many").iter_rows())
+    counts = dict(rows.select("change", "many").iter_rows())
     return Difference(fact.name, {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}, _changes(fact, rows.to_dicts()))
 
 
@@ -90,19 +90,19 @@ def _disagreement(fact: FactTable, moved: str, among: str) -> str:
     return f"""
         with moved as materialized (select distinct {keys} from {fact.name} where {moved}), a as ({sides[0]}), b as ({sides[1]}),
         changed as (
-            select case when a.version is null then 'new' when b.version is null then 'removed' else 'restated' end as kind,
+            select case when a.version is null then 'new' when b.version is null then 'removed' else 'restated' end as change,
                 {keys}, {values}, coalesce(b.known_at, a.known_at) as known_at, coalesce(b.recorded_at, a.recorded_at) as recorded_at
             from a full join b using ({keys}) where a.version is distinct from b.version
         )
-        select *, count(*) over (partition by kind) as many from changed
-        qualify row_number() over (partition by kind order by {keys}) <= $limit order by list_position([{order}], kind), {keys}
+        select *, count(*) over (partition by change) as many from changed
+        qualify row_number() over (partition by change order by {keys}) <= $limit order by list_position([{order}], change), {keys}
     """
 
 
 def _changes(fact: FactTable, rows: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
     told = []
     for row in rows:
-        kind = Kind(row["kind"])
+        kind = Kind(row["change"])
         sides = {side: {name: row[f"{side} {name}"] for name in (*fact.values, *fact.extras)} for side in ("old", "new")}
         differ = [name for name in sides["old"] if sides["old"][name] != sides["new"][name]]
         old = {name: sides["old"][name] for name in differ} if kind is Kind.RESTATED else sides["old"] if kind is Kind.REMOVED else {}
