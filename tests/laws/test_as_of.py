@@ -185,7 +185,7 @@ def compare(view: StoreView, model: Model, as_of: date | None, recorded_by: date
     assert dict(zip(news.select("id", "symbol").iter_rows(), news["headline"], strict=True)) == values("news_data")
     benchmark = view.benchmark("SPY")
     told = {} if benchmark is None else {("SPY", day): figure for day, figure in benchmark.iter_rows()}
-    assert told == (values("benchmarks") if as_of or not benchmark is None else {})
+    assert told == (values("benchmarks") if as_of or benchmark is not None else {})
     try:
         panel = view.panel()
     except MissingDataError:

@@ -182,10 +182,17 @@ def _empty(first: date, last: date, symbols: tuple[str, ...], folder: Path | Non
     shape = (len(sessions), len(symbols))
     if folder is None:
         return Grid(sessions, symbols, {name: np.full(shape, np.nan) for name in BAR_FIELDS})
-    bars = {name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float64, shape) for name in BAR_FIELDS}
-    for array in bars.values():
-        array[:] = np.nan
-    return Grid(sessions, symbols, dict(bars))
+    return Grid(sessions, symbols, {name: _file_array(folder / f"{name}.npy", shape) for name in BAR_FIELDS})
+
+
+def _file_array(path: Path, shape: tuple[int, int]) -> Floats:
+    """An array of NaN that is the new file ``path``. Its room is taken at once: writing to a mapped file kills where the disk is full."""
+    array = np.lib.format.open_memmap(path, "w+", np.float64, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    array[:] = np.nan
+    return array
 
 
 def _extended(grid: Grid, end: date) -> Grid:

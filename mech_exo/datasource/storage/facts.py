@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from mech_exo.datasource.storage.connection import Connection, run, table
@@ -130,7 +131,8 @@ def staged(con: Connection, rows: pl.DataFrame) -> Iterator[None]:
     try:
         yield
     finally:
-        con.unregister(STAGED)
+        with suppress(duckdb.Error):  # in a transaction that was broken off
+            con.unregister(STAGED)
 
 
 def add(

@@ -154,10 +154,15 @@ def _read(frame: Any, schema: dict[str, Any], required: tuple[str, ...], *, opti
     needed = tuple(name for name in schema if name not in optional)
     rows = refuse_unreadable(typed(renamed(frame, needed, optional, what=what), schema), what=what)
     rows = refuse_missing(rows, required, what=what)
-    foreign = no_symbols(rows["symbol"]).sort() if "symbol" in schema else ()
+    if "symbol" in schema:
+        _refuse_no_symbols(rows["symbol"], what=what)
+    return rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in rows.columns)
+
+
+def _refuse_no_symbols(names: pl.Series, *, what: str) -> None:
+    foreign = no_symbols(names).sort()
     if len(foreign):
         raise InputError(f"{what}: {Reason.SYMBOL}; {len(foreign)} are none, first {cut(foreign[0])!r}", remedy=REMEDIES[Reason.SYMBOL])
-    return rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in rows.columns)
 
 
 def _store(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime, what: str, notices: tuple[str, ...] = ()) -> FactSummary:

@@ -12,7 +12,7 @@ import polars as pl
 
 from mech_exo.datasource.storage import facts, membership
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
-from mech_exo.datasource.storage.connection import Connection, run, table
+from mech_exo.datasource.storage.connection import Connection, run, speaking, table
 from mech_exo.datasource.storage.difference import Difference, differences
 from mech_exo.datasource.storage.facts import Cut
 from mech_exo.domain.errors import InputError, MissingDataError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 IMPORT_COMMAND = "exo data import FILE…"
 
 
+@speaking
 class StoreView:
     """The store as of one session's close.
 
@@ -39,9 +40,10 @@ class StoreView:
     Made by :meth:`mech_exo.datasource.storage.DataStorage.view`.
     """
 
-    def __init__(self, con: Connection, as_of: date | None, recorded_by: datetime | None, grid_folder: Path | None) -> None:
+    def __init__(self, con: Connection, as_of: date | None, recorded_by: datetime | None, grid_folder: Path | None, path: Path) -> None:
         if recorded_by is not None and recorded_by.tzinfo is None:
             raise InputError(f"recorded_by must carry its time zone; got {recorded_by.isoformat()} without one")
+        self.path = path
         self._con = con
         self._folder = grid_folder
         self._whole_history = as_of is None
