@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mech_exo.cli import home
+from mech_exo.cli.data_store import writer
 from mech_exo.cli.output import JsonOption, console, emit
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def accept(
     if not because.strip():
         raise InputError("an accepted finding needs a reason; --because is empty", remedy='--because "spin-off of HPE"')
     now = datetime.now(UTC)
-    with _writer() as storage:
+    with writer(existing=True) as storage:
         storage.quality().accept(symbol, _day(session, "DATE"), check, because.strip(), now)
         found = assess(storage, _config(), now=now)
         storage.publish()
@@ -89,7 +90,7 @@ def repair(
     from mech_exo.domain.errors import InputError
 
     config = _config()
-    with DataStorage.snapshot(home()) if dry_run else _writer() as storage, console().status("looking at the evidence"):
+    with DataStorage.snapshot(home()) if dry_run else writer(existing=True) as storage, console().status("looking at the evidence"):
         every = proposals(storage, config)
         picked = chosen(every, symbol or (), number or ())
         if (symbol or number) and not picked:
@@ -126,12 +127,6 @@ def _config() -> Any:
     from mech_exo.utils.settings import Config
 
     return load(home()) if (home() / "config").is_dir() else Config()
-
-
-def _writer() -> DataStorage:
-    from mech_exo.cli.data import _writer as existing
-
-    return existing(existing=True)
 
 
 def _day(text: str, what: str) -> date:

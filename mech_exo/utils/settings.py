@@ -85,6 +85,7 @@ class UniverseRules(Model):
     min_price: NonNegative = Field(5.0, description="USD, as-traded close")
     min_dollar_volume: NonNegative = Field(5_000_000.0, description="USD a day, median")
     dollar_volume_window: Sessions = Field(63, description="sessions of the median")
+    min_listing_sessions: Annotated[int, Field(ge=0, le=5000)] = Field(0, description="bars since history_start; 0 asks nothing")
 
 
 class Every(StrEnum):

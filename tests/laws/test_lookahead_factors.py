@@ -35,7 +35,7 @@ def config(mode: Normalisation, winsor: float = 0.1) -> FactorsConfig:
     return FactorsConfig(**families, sector_adjustments={SECTORS[0]: 1.5, SECTORS[2]: 0.5}, scoring=rules)
 
 
-RULES = UniverseRules(min_price=5.0, min_dollar_volume=1e6, dollar_volume_window=8)
+RULES = UniverseRules(min_price=5.0, min_dollar_volume=1e6, dollar_volume_window=8, min_listing_sessions=5)
 
 
 def everything(panel, universe, rows, mode):

@@ -140,6 +140,8 @@ def exclusion(panel, universe, j, t, rules):
         return "no bar this session"
     if not universe.member[t, j]:
         return "not a member of the universe"
+    if sum(not math.isnan(panel.close[row, j]) for row in range(t + 1)) < rules.min_listing_sessions:
+        return "fewer sessions with a bar than the minimum since its listing"
     if panel.close[t, j] < rules.min_price:
         return "price below the minimum"
     if rules.min_dollar_volume > 0:

@@ -43,6 +43,16 @@ def test_half_the_window_must_be_observed():
     assert got == [Exclusion.LIQUIDITY_UNKNOWN, Exclusion.NONE, Exclusion.NONE]
 
 
+def test_a_listing_has_its_age_in_bars_and_days_without_one_do_not_count():
+    nan = np.nan
+    close = [[10.0, nan], [10.0, 10.0], [nan, 10.0], [10.0, 10.0], [10.0, 10.0]]
+    panel = panel_of(close, np.where(np.isnan(close), nan, 200.0))
+    rules = UniverseRules(min_price=0.0, min_dollar_volume=0.0, min_listing_sessions=3)
+    got = exclusions(panel, Universe.everyone(panel), np.arange(5), rules).T.tolist()
+    young, fine, none = Exclusion.NEWLY_LISTED, Exclusion.NONE, Exclusion.NO_BAR
+    assert got == [[young, young, none, fine, fine], [none, young, young, fine, fine]]
+
+
 def test_prices_are_levels_as_traded():
     panel = panel_of([[100.0], [100.0], [1.0]], [[1e4], [1e4], [1e6]])
     split = np.ones((3, 1))

@@ -59,7 +59,7 @@ def flat_panel(close, volume=1e6):
 def test_equal_to_the_naive_scorer(mode, seed):
     panel = random_panel(seed, 36, 8)
     universe = random_universe(seed, panel)
-    rules = UniverseRules(min_price=12.0, min_dollar_volume=2e6, dollar_volume_window=7)
+    rules = UniverseRules(min_price=12.0, min_dollar_volume=2e6, dollar_volume_window=7, min_listing_sessions=9)
     sectors = {SECTORS[0]: 1.4, SECTORS[1]: 0.6}
     chosen = config(mode=mode, sectors=sectors)
     lines = [(name, SMALL[name], WEIGHTS[name], SIGNS[REGISTRY[name].direction]) for name in SMALL]

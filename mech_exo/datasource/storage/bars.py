@@ -48,11 +48,12 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime) -> Impo
         notices.append("splits were not stored: a split-adjusted source has them in its prices already")
     found = inspection.inspect(rows, now=now)
     _refuse_nothing_usable(named, found)
-    single = _single_bar_symbols(con, found.bars)
+    runs = found.bars["symbol"].rle().struct.unnest()  # bars stand by symbol: one run each
+    single = _single_bar_symbols(con, runs)
     with transaction(con):
         _note_basis(con, origin, now)
         said = facts.without_repaired(con, facts.BARS, found.bars)
-        bars = facts.add(con, facts.BARS, said.with_columns(source=pl.lit(origin.source)), now)
+        bars = facts.add(con, facts.BARS, said, now, source=origin.source)
         actions = _add_actions(con, found.actions, origin.source, now)
         sectors = add_sectors(con, found.sectors, now) if found.sectors.height else facts.Added(0, 0, 0)
         _add_quarantine(con, raw, found.refused, origin, now)
@@ -67,12 +68,12 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime) -> Impo
         quarantined=_counts(found.refused["reason"]),
         actions=actions.new + actions.restated,
         sectors=sectors.new + sectors.restated,
-        symbols=found.bars["symbol"].n_unique(),
+        symbols=runs.height,
         first=found.bars["session"].min(),  # type: ignore[arg-type]
         last=found.bars["session"].max(),  # type: ignore[arg-type]
         seconds=time.perf_counter() - began,
-        attention=_attention(named, rows, found, single),
-        notices=(*notices, *_notices(con, found, single)),
+        attention=_attention(named, rows, found, single, runs["value"]),
+        notices=(*notices, *_notices(con, single, runs.height)),
     )
 
 
@@ -89,13 +90,13 @@ def _refuse_nothing_usable(named: pl.DataFrame, found: Inspection) -> None:
     )
 
 
-def _single_bar_symbols(con: Connection, bars: pl.DataFrame) -> list[str]:
+def _single_bar_symbols(con: Connection, runs: pl.DataFrame) -> list[str]:
     """Symbols new to the store with one bar in the frame."""
-    lone = bars.group_by("symbol").len().filter(pl.col("len") == 1)
-    con.register(facts.STAGED, lone.select("symbol").to_arrow())
-    fresh = table(con, f"select symbol from {facts.STAGED} anti join bars using (symbol) order by symbol")["symbol"].to_list()
-    con.unregister(facts.STAGED)
-    return fresh
+    lone = runs.filter(pl.col("len") == 1).select(pl.col("value").alias("symbol"))
+    if lone.is_empty():
+        return []
+    with facts.staged(con, lone):
+        return table(con, f"select symbol from {facts.STAGED} anti join bars using (symbol) order by symbol")["symbol"].to_list()
 
 
 def _note_basis(con: Connection, origin: Origin, now: datetime) -> None:
@@ -117,7 +118,7 @@ def _add_actions(con: Connection, actions: pl.DataFrame, source: str, now: datet
     stored = facts.read(con, facts.ACTIONS, facts.Cut()).select(facts.ACTIONS.keys)
     actions = facts.without_repaired(con, facts.ACTIONS, actions)
     kept = pl.concat([actions.filter(~neutral), actions.filter(neutral).join(stored, on=list(facts.ACTIONS.keys), how="semi")])
-    return facts.add(con, facts.ACTIONS, kept.with_columns(source=pl.lit(source)), now)
+    return facts.add(con, facts.ACTIONS, kept, now, source=source)
 
 
 def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, origin: Origin, now: datetime) -> None:
@@ -129,21 +130,20 @@ def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, o
         .select(pl.struct(pl.all()).struct.json_encode().alias("row"))
     )
     rows = pl.DataFrame({"row": text["row"], "reason": refused["reason"]}).unique(maintain_order=True)
-    con.register(facts.STAGED, rows.to_arrow())
     sql = f"""
         insert into quarantine by name
         select "row", reason, $file as file, $now as recorded_at
         from {facts.STAGED} anti join (select * from quarantine where file = $file) using ("row", reason)
     """
-    run(con, sql, {"now": now, "file": origin.file or origin.source})
-    con.unregister(facts.STAGED)
+    with facts.staged(con, rows):
+        run(con, sql, {"now": now, "file": origin.file or origin.source})
 
 
-def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, single: list[str]) -> tuple[str, ...]:
+def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, single: list[str], stored: pl.Series) -> tuple[str, ...]:
     """What is probably a fault of the file rather than a bad tick."""
     said = []
     counts = _counts(found.refused["reason"])
-    lost = sorted(set(rows["symbol"].unique().drop_nulls()) - set(found.bars["symbol"].unique()))
+    lost = sorted(set(rows["symbol"].unique().drop_nulls()) - set(stored)) if found.refused.height else []
     if lost:
         said.append(f"every symbol needs at least one usable bar; {_some(lost)} had none → see exo data quarantine, fetch them anew")
     for reason in (Reason.FUTURE, Reason.CONFLICT, Reason.SESSION, Reason.UNREADABLE):
@@ -152,16 +152,16 @@ def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, singl
             said.append(f"{reason}; {counts[reason]} rows break it, first {_told(named.row(place, named=True))} → {REMEDIES[reason]}")
     if found.duplicates:
         said.append(f"a symbol has one row per date; {found.duplicates} identical rows more were dropped → drop the doubles in the file")
-    if single and len(single) == found.bars["symbol"].n_unique():
+    if single and len(single) == len(stored):
         said.append(
             f"a history needs at least two bars; {_some(single)} have one and none was stored before → import the earlier bars as well"
         )
     return tuple(said)
 
 
-def _notices(con: Connection, found: Inspection, single: list[str]) -> list[str]:
+def _notices(con: Connection, single: list[str], symbols: int) -> list[str]:
     said = []
-    if single and len(single) < found.bars["symbol"].n_unique():
+    if single and len(single) < symbols:
         said.append(f"one bar only, and none stored before: {_some(single)}")
     if run(con, "select count(distinct value) from meta where key like 'price_basis:%'")[0][0] > 1:
         said.append("the store now mixes as-traded and split-adjusted sources: returns across the seam are wrong")

@@ -9,12 +9,13 @@ import polars as pl
 
 from mech_exo.datasource import base
 from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse_unreadable, renamed, shown, typed
+from mech_exo.datasource.inspection import REMEDIES, Reason, no_symbols
 from mech_exo.datasource.sentiment import GIVEN, Scorer, scored
 from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, transaction
 from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, Cut, FactTable
 from mech_exo.datasource.storage.summary import FactSummary
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 from mech_exo.utils import calendar
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -196,7 +197,15 @@ def _read(frame: Any, schema: dict[str, Any], required: tuple[str, ...], *, opti
     needed = tuple(name for name in schema if name not in optional)
     rows = refuse_unreadable(typed(renamed(frame, needed, optional, what=what), schema), what=what)
     rows = refuse_missing(rows, required, what=what)
+    if "symbol" in schema:
+        _refuse_no_symbols(rows["symbol"], what=what)
     return rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in rows.columns)
+
+
+def _refuse_no_symbols(names: pl.Series, *, what: str) -> None:
+    foreign = no_symbols(names).sort()
+    if len(foreign):
+        raise InputError(f"{what}: {Reason.SYMBOL}; {len(foreign)} are none, first {cut(foreign[0])!r}", remedy=REMEDIES[Reason.SYMBOL])
 
 
 def _store(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime, what: str, notices: tuple[str, ...] = ()) -> FactSummary:

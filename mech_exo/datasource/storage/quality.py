@@ -98,7 +98,7 @@ class QualityTables:
         with transaction(self._con):
             for fact, rows in ((facts.BARS, bars), (facts.ACTIONS, actions)):
                 said = rows.with_columns(source=pl.lit(facts.REPAIR), known_at=pl.lit(known_at).dt.convert_time_zone("UTC"))
-                added = facts.add(self._con, replace(fact, restated="s.known_at"), said, now)
+                added = facts.add(self._con, replace(fact, restated=pl.col("known_at")), said, now)
                 changed += added.new + added.restated
         return changed
 
