@@ -156,7 +156,7 @@ def _findings(findings: pl.DataFrame, symbols: list[str] | None, since: str | No
         from rich.table import Table
 
         more = f", the newest {SHOWN} are shown (all with --json)" if rows.height > SHOWN else ""
-        table = Table("session", "symbol", "check", "verdict", "evidence", title=f"{rows.height:,} findings{more}")
+        table = Table("session", "symbol", "check", "verdict", "evidence", title=f"findings: {rows.height:,}{more}")
         for row in rows.head(SHOWN).iter_rows(named=True):
             table.add_row(str(row["session"]), row["symbol"], row["check"], row["verdict"], row["evidence"])
         paper.print(table, highlight=False, markup=False)

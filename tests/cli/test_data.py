@@ -152,11 +152,17 @@ def test_a_second_writer_is_told_who_is_writing(data: Exo, prices: Path, workspa
     assert ran.code == 3 and "one writer" in ran.err
 
 
-def test_the_jump_limit_comes_from_the_workspace(data: Exo, prices: Path, workspace: Path) -> None:
-    changed(bars(), "AAA", days()[5], open=75.0, high=76.0, low=74.0, close=75.0).write_csv(prices)
-    assert json.loads(data("import", prices, "--json").out)["bars"][0]["flagged"] == {"jump": 1}
+def test_an_import_is_assessed_by_the_rules_of_the_workspace(data: Exo, prices: Path, workspace: Path) -> None:
+    sessions = days(count=60)
+    frame = bars(("AAA", "BBB"), sessions).with_columns(volume=pl.lit(5000.0))
+    half = (pl.col("symbol") == "AAA") & (pl.col("date") >= sessions[55])
+    frame = frame.with_columns(pl.when(half).then(pl.col(n) * 0.4).otherwise(pl.col(n)).alias(n) for n in ("open", "high", "low", "close"))
+    frame.write_csv(prices)
+    ran = json.loads(data("import", prices, "--json").out)
+    assert ran["quality"]["blocked"] == 1 and ran["quality"]["as_of"] == sessions[-1].isoformat()
     (workspace / "config" / "data.yml").write_text("max_jump: 2.0\n")
-    assert json.loads(data("import", prices, "--json").out)["bars"][0]["flagged"] == {}
+    assert json.loads(data("import", prices, "--json").out)["quality"]["blocked"] == 0
+    assert "0 get no new risk" in data("import", prices).out
 
 
 def test_backup_and_restore(data: Exo, prices: Path, tmp_path: Path, workspace: Path) -> None:

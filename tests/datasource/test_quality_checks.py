@@ -136,7 +136,8 @@ def test_refused_rows_count_against_the_symbol_until_a_bar_takes_their_place():
     ("row", "text"),
     [
         ((0.0, 2.0, 1.0, 1.5), "open 0"),
-        ((0.0, 0.0, 1.0, 1.5), "open 0, high 0"),
+        ((0.0, 0.0, 1.0, 1.5), "open 0, high 0 below low 1"),
+        ((0.0, 0.0, 0.0, 1.5), "open 0, high 0, low 0"),
         ((1.2, 1.0, 2.0, 1.5), "high 1 below low 2"),
         ((3.0, 2.0, 1.0, 1.5), "open 3 outside low 1 to high 2"),
         ((None, 2.0, 1.0, 1.5), "no open"),
@@ -161,6 +162,8 @@ def test_sources_that_disagree_and_reports_in_other_money():
 def test_a_panel_of_one_session_or_few_names_is_bearable():
     one = clean().upto(0)
     assert told(one) == []
+    refused = pl.DataFrame({"symbol": ["N03"], "session": [one.sessions[0].item()], **{name: [0.0] for name in PRICE_FIELDS}})
+    assert told(put(one, "bar", 0, 3, np.nan), refused=refused) == [("refused", 0, "N03", "warn")]
     pair = clean().select(["N00", "N01"])
     assert told(scaled(pair, 1, 200, SESSIONS, 0.5)) == [("missed_split", 200, "N01", "block")]
     assert date(2012, 1, 3) == one.sessions[0].item()

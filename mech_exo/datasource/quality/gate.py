@@ -84,7 +84,7 @@ def assess(
         findings = accepted(findings, tables.notes())
         last = storage.last_recorded()
         back = calendar.session_close(calendar.latest_session(now))
-        added = tables.record(findings, basis, taken_back_at=back, now=now if last is None or now > last else None)
+        added = tables.record(findings, basis, taken_back_at=back, now=now if last is None or now >= last else None)
         changed = added.new + added.restated
     return report(panel, storage.view().findings(), changed=changed, fresh=fresh, seconds=time.perf_counter() - began)
 

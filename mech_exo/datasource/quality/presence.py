@@ -81,7 +81,8 @@ def refused(evidence: Evidence) -> pl.DataFrame:
     seen = np.zeros(evidence.panel.shape, np.int16)
     seen[at, columns] = 1
     total = np.cumsum(seen, axis=0, dtype=np.int32)
-    recent = total[at, columns] - np.where(at >= rules.refused_window, total[at - rules.refused_window, columns], 0)
+    earlier = at - rules.refused_window
+    recent = total[at, columns] - np.where(earlier >= 0, total[np.maximum(earlier, 0), columns], 0)
     many = recent > rules.max_refused
     parts = []
     for which, verdict, lasts in ((~many, WARN, 1), (many, BLOCK, rules.refused_window)):
@@ -97,8 +98,9 @@ def wrong(opened: float | None, high: float | None, low: float | None, close: fl
     lost = [name for name, price in prices.items() if price is None or price != price]
     if lost or opened is None or high is None or low is None or close is None:
         return f"no {', '.join(lost)}"
-    zero = [f"{name} {price:g}" for name, price in (("open", opened), ("high", high), ("low", low), ("close", close)) if price <= 0.0]
-    crossed = [f"high {high:.4g} below low {low:.4g}"] if high < low and high > 0.0 else []
+    crossed = [f"high {high:.4g} below low {low:.4g}"] if high < low else []
+    told = (("open", opened), ("high", high), ("low", low), ("close", close))
+    zero = [f"{name} {price:g}" for name, price in told if price <= 0.0 and not (crossed and name == "high")]
     if zero or crossed:
         return ", ".join(zero + crossed)
     beyond = [f"{name} {price:.6g} outside low {low:.6g} to high {high:.6g}" for name, price in (("open", opened), ("close", close))

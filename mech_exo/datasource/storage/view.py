@@ -48,6 +48,7 @@ class StoreView:
         self.path = path
         self._con = con
         self._folder = grid_folder
+        self._found: pl.DataFrame | None = None  # read once: a night asks for the verdicts and for their reasons
         self._whole_history = as_of is None
         recorded = facts.END_OF_TIME if recorded_by is None else recorded_by.astimezone(UTC)
         if as_of is None:
@@ -137,7 +138,9 @@ class StoreView:
 
     def findings(self) -> pl.DataFrame:
         """What the quality gate says, by symbol, check and session: verdict (null: taken back), value, limit, evidence, lasts, known_at."""
-        return facts.read(self._con, facts.QUALITY, self._cut).sort("symbol", "check", "session")
+        if self._found is None:
+            self._found = facts.read(self._con, facts.QUALITY, self._cut).sort("symbol", "check", "session")
+        return self._found
 
     def doubts(self, panel: BarPanel) -> dict[str, str]:
         """Why, in words, the data of each symbol blocked at the last row of ``panel`` are in doubt."""
