@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from mech_exo.datasource.columns import renamed
 from mech_exo.datasource.fetching import SYMBOL
 from mech_exo.datasource.news import distinct, plain_text
 from mech_exo.domain.errors import InputError, cut
+from mech_exo.domain.frames import as_polars
 
 EXCHANGE = "America/New_York"
 INSTANT = pl.Datetime("us", "UTC")
@@ -63,8 +63,13 @@ def _ours(frame: Any) -> pl.DataFrame:
     """The wanted columns by their usual names; ours first."""
     names = {column.strip().lower().replace(" ", "_"): column for column in frame.columns}
     found = {ours: next((names[one] for one in (ours, *theirs) if one in names), None) for ours, theirs in ALIASES.items()}
-    given = frame.rename({column: ours for ours, column in found.items() if column is not None and ours not in frame.columns})
-    return renamed(given, ("symbol", "published", "headline"), ("source", "url", "id"), what="news")
+    missing = [ours for ours in ("symbol", "published", "headline") if found[ours] is None]
+    if missing:
+        raise InputError(
+            f"news need the columns symbol, published, headline; missing: {', '.join(missing)}",
+            remedy=f"rename the columns; there are {', '.join(frame.columns) or 'none'}",
+        )
+    return as_polars(frame).select(pl.col(theirs).alias(ours) for ours, theirs in found.items() if theirs is not None)
 
 
 def _instant(values: pl.Series) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -142,7 +143,8 @@ def test_a_cell_that_is_no_number_is_quarantined_as_it_stands(tmp_path: Path, da
     (folder / "AAA.csv").write_text("\n".join(text))
     ran = data("import", folder)
     assert ran.code == 1, "stored, and something wants a look"
-    assert "ten" in data("quarantine").out
+    (row,) = json.loads(data("quarantine", "--json").out)
+    assert json.loads(row["row"])["close"] == "ten"
 
 
 def test_duckdb_by_its_only_table_by_name_and_through_a_view(tmp_path: Path, data: Callable[..., Any]) -> None:
