@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import data_store, home
+from mech_exo.cli.data_store import reader, writer
 from mech_exo.cli.data_update import update
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.utils.source_settings import Adjusted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mech_exo.datasource.importer import ImportReport
-    from mech_exo.datasource.storage import DataStorage, ImportSummary, Status
+    from mech_exo.datasource.storage import ImportSummary, Status
 
 app = typer.Typer(help="Import, inspect, back up and restore market data.")
 
@@ -82,7 +83,7 @@ def import_(
         max_jump=settings.max_jump,
     )
     fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
-    with _writer() as storage, console().status("opening the store") as status:
+    with writer() as storage, console().status("opening the store") as status:
         if fresh:
             _say_where(place)
         report = run_import(storage, request, status.update)
@@ -94,18 +95,9 @@ def import_(
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """Coverage, staleness, quarantine and labels of the published store."""
-    with _reader() as storage:
+    with reader() as storage:
         found = storage.status()
     emit(found, as_json, lambda paper: _show_status(paper, found))
-
-
-@app.command()
-def publish(as_json: JsonOption = False) -> None:
-    """Publish the store anew as a read-only snapshot; the same content changes nothing."""
-    with _writer(existing=True) as storage:
-        reference = storage.publish()
-    text = f"snapshot {reference.hash} {'published' if reference.fresh else 'is up to date'}"
-    emit(reference, as_json, lambda paper: paper.print(text, highlight=False))
 
 
 @app.command()
@@ -114,7 +106,7 @@ def quarantine(
     as_json: JsonOption = False,
 ) -> None:
     """The rows that were refused, and why; newest first."""
-    with _reader() as storage:
+    with reader() as storage:
         rows = storage.quarantine(limit)
 
     def render(paper: Console) -> None:
@@ -128,56 +120,14 @@ def quarantine(
     emit(rows, as_json, render)
 
 
-@app.command()
-def backup(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")], as_json: JsonOption = False
-) -> None:
-    """Copy the store, with its SHA-256 beside it. Never overwrites."""
-    with _writer(existing=True) as storage:
-        written = storage.backup(destination.expanduser().absolute())
-    emit({"backup": written}, as_json, lambda paper: paper.print(f"wrote {written}", highlight=False, markup=False, soft_wrap=True))
-
-
-@app.command()
-def restore(
-    backup_file: Annotated[Path, typer.Argument(metavar="SRC", help="A file made by exo data backup.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Replace the present store, which is kept beside it as .replaced.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Verify a backup, read it to its end, put it in place and publish it."""
-    from mech_exo.datasource.storage import DataStorage
-    from mech_exo.datasource.storage.publish import restore as put_back
-
-    database = DataStorage.path_in(home())
-    rows = put_back(backup_file.expanduser().absolute(), database, overwrite=yes)
-    with _writer() as storage:
-        reference = storage.publish()
-    said = f"restored {sum(rows.values())} rows to {database}; snapshot {reference.hash}"
-    emit(
-        {"rows": rows, "snapshot": reference.hash}, as_json, lambda paper: paper.print(said, highlight=False, markup=False, soft_wrap=True)
-    )
-
-
-def _writer(*, existing: bool = False) -> DataStorage:
-    from mech_exo.datasource.storage import DataStorage
-    from mech_exo.domain.errors import MissingDataError
-
-    database = DataStorage.path_in(home())
-    if existing and not database.exists():
-        raise MissingDataError(f"market data must be imported first; {database} does not exist", remedy="exo data import FILE…")
-    return DataStorage(database)
+for command in (data_store.publish, data_store.diff, data_store.backup, data_store.restore):
+    app.command()(command)
 
 
 def _say_where(place: Path) -> None:
     """A folder without configuration may be the wrong one: say, once, that a store was made in it."""
     text = f"{place} has no configuration yet: a new store was made in {place / 'data'}; its configuration comes with: exo init {place}"
     console().print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _reader() -> DataStorage:
-    from mech_exo.datasource.storage import DataStorage
-
-    return DataStorage.snapshot(home())
 
 
 def _as_mapping(report: ImportReport) -> dict[str, object]:

@@ -58,8 +58,10 @@ def typed(rows: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
     What cannot be read becomes null. Text is trimmed; numbers and ISO dates (a time behind them is dropped) may come as text.
     """
     present = {name: kind for name, kind in schema.items() if name in rows.columns}
-    cast = rows.select(_reader(name, rows.schema[name], kind).alias(name) for name, kind in present.items())
-    lost = [(cast[name].is_null() & _said(rows[name])).alias(name) for name in present]
+    cast = rows.select(_read(rows[name], kind) for name, kind in present.items())
+    # Casting only ever adds nulls: where there are no more of them than before, nothing was lost.
+    fewer = [name for name in present if cast[name].null_count() != rows[name].null_count()]
+    lost = [(cast[name].is_null() & _said(rows[name])).alias(name) for name in fewer]
     first = (
         pl.coalesce([pl.when(column).then(pl.lit(column.name)) for column in lost])
         if any(column.any() for column in lost)
@@ -123,24 +125,35 @@ def _matches(columns: list[str], wanted: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _reader(name: str, have: pl.DataType, want: Any) -> pl.Expr:
-    column = pl.col(name)
+def _read(column: pl.Series, want: Any) -> pl.Series:
+    """``column`` in the type ``want``; null where it cannot be read."""
+    have = column.dtype
     if have == pl.Null:
         return column.cast(want)
     if want == pl.String:
-        text = column.cast(pl.String).str.strip_chars()
-        return pl.when(text == "").then(None).otherwise(text)
+        return _trimmed(column.cast(pl.String))
     if want == pl.Date:
-        return _date_reader(column, have)
+        return column.to_frame().with_columns(_date_reader(pl.col(column.name), have).alias(column.name)).to_series()
     if want == pl.Float64 and have in (pl.String, pl.Categorical, pl.Enum):
         return column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     if want == pl.Float64 and not have.is_numeric():
-        return pl.lit(None, pl.Float64)
+        return pl.Series(column.name, [None], pl.Float64).new_from_index(0, len(column))
     return column.cast(want, strict=False)
 
 
+def _trimmed(text: pl.Series) -> pl.Series:
+    """``text`` without blanks around it, empty text as null. Symbols repeat: they are looked at once each."""
+    words = text.unique().drop_nulls()
+    if ((words == words.str.strip_chars()) & (words != "")).all():
+        return text
+    text = text.str.strip_chars()
+    return text.set(text == "", None)
+
+
 def _date_reader(column: pl.Expr, have: pl.DataType) -> pl.Expr:
-    if isinstance(have, (pl.Date, pl.Datetime)):
+    if isinstance(have, pl.Date):
+        return column
+    if isinstance(have, pl.Datetime):
         return column.dt.date()
     if have.is_integer():
         return column.cast(pl.String).str.to_date("%Y%m%d", strict=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+import numpy as np
 import polars as pl
 
 from mech_exo.datasource.columns import UNREADABLE
@@ -14,9 +16,10 @@ from mech_exo.domain.frames import contradictory
 from mech_exo.domain.panel import BAR_FIELDS, PRICE_FIELDS
 from mech_exo.utils import calendar
 
-SYMBOL_PATTERN = r"^[A-Z0-9.\-_ ]{1,16}$"
+SYMBOL_PATTERN = r"\A[A-Z0-9.\-_ ]{1,16}\z"
 INSTANT = pl.Datetime("us", "UTC")
 ADJUSTMENT_STEP = 0.2
+EPOCH = date(1970, 1, 1)
 
 
 class Reason(StrEnum):
@@ -94,7 +97,7 @@ def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.Da
         symbol, session, split_ratio: splits stored already.
     """
     good, bad = _parted(rows.with_row_index("place"), now)
-    single, conflicts, duplicates = _without_doubles(good.sort("symbol", "session"))
+    single, conflicts, duplicates = _without_doubles(good)
     # A split or dividend counts even where the bar beside it is refused, unless its symbol or session is in doubt.
     beside = bad.filter(pl.col("known_at").is_not_null() & ~pl.col("reason").is_in(IN_DOUBT)).drop("reason")
     told = pl.concat([single, beside])
@@ -108,24 +111,40 @@ def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.Da
     )
 
 
-def session_closes(days: pl.Series) -> pl.DataFrame:
-    """session, known_at: the closing instants of the sessions from the first to the last of ``days`` that the calendar covers."""
-    inside = days.filter(days.is_between(calendar.FIRST_DAY, calendar.LAST_DAY))
-    first, last = inside.min(), inside.max()
-    sessions = calendar.sessions(first, last).tolist() if isinstance(first, date) and isinstance(last, date) else []
-    closes = [calendar.session_close(day) for day in sessions]
-    return pl.DataFrame({"session": sessions, "known_at": closes}, schema={"session": pl.Date, "known_at": INSTANT})
+def closes_of(days: pl.Series) -> pl.Series:
+    """The closing instant of each day; null where the exchange did not trade or the calendar does not reach."""
+    table = _closes_by_day()
+    places = days.to_physical() - (calendar.FIRST_DAY - EPOCH).days
+    if places.len() and not places.drop_nulls().is_between(0, len(table) - 1).all():
+        places = places.set(~places.is_between(0, len(table) - 1), None)
+    return table.gather(places)
+
+
+def no_symbols(names: pl.Series) -> pl.Series:
+    """Those of ``names`` that could not be symbols, once each: what every door refuses. The whole text must fit, its last line end too."""
+    distinct = names.unique().drop_nulls()
+    return distinct.filter(~distinct.str.contains(SYMBOL_PATTERN))
+
+
+@functools.cache
+def _closes_by_day() -> pl.Series:
+    """One closing instant per calendar day of the whole calendar, null for a day without trading."""
+    sessions = calendar.sessions(calendar.FIRST_DAY, calendar.LAST_DAY)
+    closes = np.full((calendar.LAST_DAY - calendar.FIRST_DAY).days + 1, np.datetime64("NaT", "us"))
+    closes[(sessions - np.datetime64(calendar.FIRST_DAY, "D")).astype(np.int64)] = calendar.closes(sessions)
+    return pl.Series("known_at", closes).dt.replace_time_zone("UTC")
 
 
 def _parted(rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
     """``rows`` with session and known_at (null: no session): the good ones, and the bad ones with the first ``reason`` against each."""
-    rows = rows.rename({"date": "session"}).join(session_closes(rows["date"]), on="session", how="left", maintain_order="left")
+    rows = rows.rename({"date": "session"}).with_columns(closes_of(rows["date"]))
+    foreign = no_symbols(rows["symbol"])
     prices = [pl.col(name) for name in PRICE_FIELDS]
     missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in prices)
     wrong = pl.any_horizontal((price <= 0.0) | price.is_infinite() for price in prices)
     volume = pl.col("volume")
     rules = {
-        Reason.SYMBOL: pl.col("symbol").is_null() | ~pl.col("symbol").str.contains(SYMBOL_PATTERN),
+        Reason.SYMBOL: pl.col("symbol").is_null() | (pl.col("symbol").is_in(foreign.implode()) if len(foreign) else pl.lit(False)),
         Reason.UNREADABLE: pl.col(UNREADABLE).is_not_null(),
         Reason.DATE: pl.col("session").is_null(),
         Reason.SESSION: pl.col("known_at").is_null(),
@@ -139,17 +158,37 @@ def _parted(rows: pl.DataFrame, now: datetime) -> tuple[pl.DataFrame, pl.DataFra
         rules[Reason.SPLIT] = (pl.col("split_ratio") < 0.0) | pl.col("split_ratio").is_infinite()
     if "dividend" in rows.columns:
         rules[Reason.DIVIDEND] = (pl.col("dividend") < 0.0) | pl.col("dividend").is_infinite()
+    # A clean column is seen to be clean in one pass; only rules that something breaks are asked row by row.
+    found = rows.select(rule.any().alias(reason.name) for reason, rule in rules.items()).row(0, named=True)
+    rules = {reason: rule for reason, rule in rules.items() if found[reason.name]}
+    if not rules:
+        return rows, rows.clear().with_columns(pl.lit(None, pl.String).alias("reason"))
     broken = rows.select(pl.any_horizontal(rules.values()).fill_null(False).alias("broken"))["broken"]
     verdict = pl.coalesce([pl.when(rule).then(pl.lit(reason.value)) for reason, rule in rules.items()])
     return rows.filter(~broken), rows.filter(broken).with_columns(verdict.alias("reason"))
 
 
+def in_order(rows: pl.DataFrame) -> bool:
+    """Whether ``rows`` stand by symbol and session, one each."""
+    runs = rows["symbol"].rle()
+    names = runs.struct.field("value")
+    if not (names.slice(1) > names.head(-1)).all():
+        return False
+    falls = rows["session"].to_physical().diff() <= 0
+    starts = runs.struct.field("len").cum_sum().head(-1)
+    return falls.sum() == falls.gather(starts).sum()
+
+
 def _without_doubles(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Of rows sorted by symbol and session: one of each, the contradicting ones (place, reason), and how many equal ones were dropped."""
+    """One row of each symbol and session, in this order; the contradicting ones (place, reason); how many equal ones were dropped."""
+    nobody = rows.clear().select("place", pl.lit(None, pl.String).alias("reason"))
+    if in_order(rows):
+        return rows, nobody, 0
+    rows = rows.sort("symbol", "session")
     same_key = (pl.col("symbol") == pl.col("symbol").shift(1)) & (pl.col("session") == pl.col("session").shift(1))
     repeats = rows.select(same_key.fill_null(False).alias("again"))["again"]
     if not repeats.any():
-        return rows, rows.clear().select("place", pl.lit(None, pl.String).alias("reason")), 0
+        return rows, nobody, 0
     told = [name for name in rows.columns if name not in ("place", "known_at", UNREADABLE)]
     differ = pl.any_horizontal(pl.col(name).n_unique().over("symbol", "session") > 1 for name in told)
     doubled = rows.filter(repeats | repeats.shift(-1, fill_value=False)).with_columns(differ.alias("differ"))
@@ -189,14 +228,14 @@ def _flags(bars: pl.DataFrame, max_jump: float, before: pl.DataFrame, splits: pl
     empty = pl.lit(None, pl.Float64)
     own = pl.col("split_ratio").fill_nan(None).replace(0.0, None) if "split_ratio" in bars.columns else empty
     rows = bars.with_columns(own.alias("own"))
-    rows = rows.join(splits.rename({"split_ratio": "stored"}), on=["symbol", "session"], how="left", maintain_order="left")
-    rows = rows.join(before.select("symbol", pl.col("close").alias("stored_close")), on="symbol", how="left", maintain_order="left")
+    rows = _beside(rows, splits.rename({"split_ratio": "stored"}), "symbol", "session")
+    rows = _beside(rows, before.select("symbol", pl.col("close").alias("stored_close")), "symbol")
     ratio = pl.coalesce("own", "stored", pl.lit(1.0))
-    previous = pl.coalesce(pl.col("close").shift(1).over("symbol"), "stored_close")
+    previous = pl.coalesce(_previous(pl.col("close")), "stored_close")
     checks = {Check.JUMP: (pl.col("close") * ratio / previous - 1.0, max_jump)}
     if "adj_close" in bars.columns:
         factor = pl.col("adj_close") / pl.col("close")
-        checks[Check.MISSED_SPLIT] = (factor / factor.shift(1).over("symbol") / ratio - 1.0, ADJUSTMENT_STEP)
+        checks[Check.MISSED_SPLIT] = (factor / _previous(factor) / ratio - 1.0, ADJUSTMENT_STEP)
     found = [
         rows.with_columns(value.alias("value"))
         .filter(pl.col("value").is_finite() & (pl.col("value").abs() > limit))
@@ -204,3 +243,15 @@ def _flags(bars: pl.DataFrame, max_jump: float, before: pl.DataFrame, splits: pl
         for check, (value, limit) in checks.items()
     ]
     return pl.concat(found)
+
+
+def _previous(value: pl.Expr) -> pl.Expr:
+    """``value`` on the row before of the same symbol, in rows that stand by symbol."""
+    return pl.when(pl.col("symbol") == pl.col("symbol").shift(1)).then(value.shift(1))
+
+
+def _beside(rows: pl.DataFrame, known: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """``rows`` with the other columns of ``known`` beside them, null where it has none."""
+    if known.is_empty():
+        return rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in known.schema.items() if name not in keys)
+    return rows.join(known, on=keys, how="left", maintain_order="left")

@@ -31,9 +31,15 @@ def flush_folder(folder: Path) -> None:
 
 def copy(source: Path, target: Path) -> str:
     """Copy ``source`` durably to the new file ``target``; the SHA-256 of the bytes, hex."""
+    with source.open("rb") as reader:
+        return copy_open(reader.fileno(), target)
+
+
+def copy_open(source: int, target: Path) -> str:
+    """Copy the open file ``source`` (a descriptor, left open and where it stands) durably to ``target``; its SHA-256, hex."""
     digest = hashlib.sha256()
-    with source.open("rb") as reader, target.open("wb") as writer:
-        while chunk := reader.read(CHUNK):
+    with target.open("wb") as writer:
+        for chunk in _chunks(source):
             digest.update(chunk)
             writer.write(chunk)
         flush_file(writer)
@@ -43,7 +49,22 @@ def copy(source: Path, target: Path) -> str:
 def digest(path: Path) -> str:
     """The SHA-256 of a file, hex."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_open(file.fileno())
+
+
+def digest_open(source: int) -> str:
+    """The SHA-256 of the open file ``source`` (a descriptor, left open and where it stands), hex."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(source):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(source: int) -> Iterator[bytes]:
+    offset = 0
+    while chunk := os.pread(source, CHUNK, offset):
+        offset += len(chunk)
+        yield chunk
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -1,118 +1,115 @@
-"""kill -9 in the middle of an import or a publication leaves the old state or the new one, whole."""
+"""kill -9 at every write of an import and a publication leaves the old state or the new one, whole, and the next run completes it.
+
+``EXO_TEST_KILLS=200 pytest tests/faults/test_storage_kill.py`` makes the long campaign (``make faults``).
+"""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from mech_exo.datasource.storage import DataStorage
+from mech_exo.datasource.storage.arrays import intact
 from tests.datasource.market import bars, days
 
-OLD, NEW = bars(("AAA", "BBB"), days(count=50), seed=1), bars(tuple(f"S{n:03d}" for n in range(60)), days(count=250), seed=2)
-
-# The child stops itself at a named line of work, so that the kill always falls into the middle of something.
-CHILD = """
-import os, signal, sys, time
-import polars as pl
-from mech_exo.datasource.storage import DataStorage, arrays, bars, facts, publish
-from mech_exo.utils import durable
-
-def die(*_, **__):
-    print("now", flush=True)
-    time.sleep(60)
-
-home, file, point = sys.argv[1:]
-places = {
-    "before the bars": (facts, "add"),
-    "after the bars, before the commit": (bars, "_add_quarantine"),
-    "copying the snapshot": (durable, "flush_file"),
-    "before the arrays": (publish, "save_grid"),
-    "in the arrays": (arrays, "flush_file"),
-    "before the pointer": (durable, "write_text"),
-    "before forgetting": (publish, "_forget"),
-}
-storage = DataStorage(DataStorage.path_in(__import__("pathlib").Path(home)))
-if point in places:
-    setattr(*places[point], die)
-if point == "any":
-    print("open", flush=True)
-storage.store_ohlc_data(pl.read_parquet(file), source="new")
-storage.publish()
-print("now", flush=True)
-time.sleep(60)
-"""
-STORED = {"before the bars": False, "after the bars, before the commit": False}
-PUBLISHED = {"before forgetting", "all done"}
-POINTS = (
-    "before the bars",
-    "after the bars, before the commit",
-    "copying the snapshot",
-    "before the arrays",
-    "in the arrays",
-    "before the pointer",
-    "before forgetting",
-    "all done",
-)
+CHILD = Path(__file__).with_name("store_child.py")
+KILLS = int(os.environ.get("EXO_TEST_KILLS", "8"))
+OLD = bars(("AAA", "BBB"), days(count=50), seed=1)
+NEW = pl.concat([bars(tuple(f"S{n:03d}" for n in range(62)), days(count=250), seed=2).with_columns(symbol=pl.col("symbol") + f".{n}") for n in range(8)])
 
 
-def child(home: Path, file: Path, point: str) -> subprocess.Popen[str]:
+@dataclass(frozen=True)
+class World:
+    """The hash of the panel before and after, the file to import, and the writes a whole run makes."""
+
+    old: str
+    new: str
+    file: Path
+    writes: tuple[str, ...]
+
+
+def start(home: Path, file: Path, at: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(home), str(file), point], stdout=subprocess.PIPE, text=True, env=environment)
+    words = [sys.executable, str(CHILD), str(home), str(file), str(at)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    with DataStorage(DataStorage.path_in(tmp_path)) as storage:
+def workspace(folder: Path) -> Path:
+    with DataStorage(DataStorage.path_in(folder)) as storage:
         storage.store_ohlc_data(OLD, source="old")
         storage.publish()
-    return tmp_path
+    return folder
 
 
 def hashes(home: Path) -> tuple[str, str]:
     """Hash of the published panel and of the store's own, after the writer's death."""
     with DataStorage.snapshot(home) as snapshot:
+        assert intact(snapshot.path.with_suffix(".panel")), "a published snapshot has its arrays"
         published = snapshot.view().panel().data_hash()
     with DataStorage(DataStorage.path_in(home)) as storage:
         return published, storage.view().panel().data_hash()
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_at_a_point(home: Path, tmp_path: Path, point: str) -> None:
-    NEW.write_parquet(tmp_path / "new.parquet")
-    old, _ = hashes(home)
-    with child(home, tmp_path / "new.parquet", point) as process:
-        assert process.stdout is not None and process.stdout.readline() == "now\n"
-        os.kill(process.pid, signal.SIGKILL)
-    published, stored = hashes(home)
-    assert (stored != old) is STORED.get(point, True)
-    assert published == (stored if point in PUBLISHED else old)
-    with DataStorage(DataStorage.path_in(home)) as storage:  # doing it again completes it
-        storage.store_ohlc_data(NEW, source="new")
-        reference = storage.publish()
-        whole = storage.view().panel()
-    assert whole.shape[1] == 62 and storage.path.parent.joinpath("snapshots", reference.path.name).exists()
-    assert hashes(home) == (whole.data_hash(), whole.data_hash())
-    assert not list((home / "data" / "snapshots").glob("*.partial"))
-
-
-@pytest.mark.parametrize("after", [0.02, 0.15, 0.4])
-def test_killed_at_any_moment(home: Path, tmp_path: Path, after: float) -> None:
-    big = pl.concat([NEW.with_columns(symbol=pl.col("symbol") + f".{n}") for n in range(8)])
-    big.write_parquet(tmp_path / "new.parquet")
-    old, _ = hashes(home)
-    with child(home, tmp_path / "new.parquet", "any") as process:
-        assert process.stdout is not None and process.stdout.readline() == "open\n"
-        time.sleep(after)
-        os.kill(process.pid, signal.SIGKILL)
-    published, stored = hashes(home)
+def heal(home: Path, world: World) -> None:
+    """Doing it again completes it and leaves nothing behind."""
     with DataStorage(DataStorage.path_in(home)) as storage:
-        columns = storage.view().panel().shape[1]
-    assert columns in (2, 482)
-    assert published in (old, stored)
+        storage.store_ohlc_data(NEW, source="new")
+        storage.publish()
+    assert hashes(home) == (world.new, world.new)
+    assert not list((home / "data").rglob("*.partial"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("whole")
+    NEW.write_parquet(folder / "new.parquet")
+    old, _ = hashes(workspace(folder))
+    child = start(folder, folder / "new.parquet", -1)
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    published, stored = hashes(folder)
+    assert published == stored != old
+    *writes, done = out.splitlines()
+    assert done == "done" and len(writes) > 20
+    return World(old, stored, folder / "new.parquet", tuple(writes))
+
+
+def chosen(count: int, kills: int) -> list[int]:
+    """``kills`` of the writes 0 … count - 1, all of them as often as it takes."""
+    return [(place * count // kills if kills < count else place) % count for place in range(kills)]
+
+
+def test_killed_at_every_write(world: World, tmp_path: Path) -> None:
+    committed, pointed = world.writes.index("commit"), next(n for n, what in enumerate(world.writes) if what.startswith("os.rename .CURRENT"))
+    for turn, at in enumerate(chosen(len(world.writes), max(KILLS, 8))):
+        home = workspace(tmp_path / str(turn))
+        with start(home, world.file, at) as child:
+            _, err = child.communicate(timeout=120)
+        assert child.returncode == -signal.SIGKILL, err
+        found, what = hashes(home), (at, world.writes[at])
+        assert found[1] == (world.new if at > committed else world.old), what
+        assert found[0] == (world.new if at > pointed else world.old), what
+        heal(home, world)
+
+
+def test_killed_at_any_moment(world: World, tmp_path: Path) -> None:
+    chance = random.Random(4)
+    for turn in range(max(KILLS // 4, 3)):
+        home = workspace(tmp_path / str(turn))
+        with start(home, world.file, "any") as child:
+            assert child.stdout is not None and child.stdout.readline() == "now\n"
+            time.sleep(chance.uniform(0.0, 0.6))
+            os.kill(child.pid, signal.SIGKILL)
+        published, stored = hashes(home)
+        assert stored in (world.old, world.new)
+        assert published in (world.old, stored)
+        heal(home, world)

@@ -6,9 +6,14 @@ was not yet known or recorded then; so a cut costs what changed, and equals the 
 
 from __future__ import annotations
 
+import functools
 import json
+import mmap
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,15 +25,16 @@ import polars as pl
 from mech_exo.datasource.storage.connection import Connection, run, table
 from mech_exo.datasource.storage.facts import BARS, STAGED, Cut, visible, within
 from mech_exo.domain.panel import BAR_FIELDS
-from mech_exo.utils import calendar
-from mech_exo.utils.durable import flush_file, flush_folder
+from mech_exo.utils import calendar, log
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
+FACTS = "grid.json"
+THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +54,13 @@ class Grid:
         return pl.Series(self.symbols, dtype=pl.String).search_sorted(symbols).to_numpy().astype(np.int64)
 
 
-def query_grid(con: Connection, cut: Cut) -> Grid | None:
-    """The grid of the bars visible at ``cut``, straight from the store; None when there is none."""
+def query_grid(con: Connection, cut: Cut, folder: Path | None = None) -> Grid | None:
+    """The grid of the bars visible at ``cut``, straight from the store; None when there is none. ``folder``: its arrays are files there."""
     span = run(con, f"select min(session), max(session) from bars where {within(BARS)}", cut.params())[0]
     if span[0] is None:
         return None
-    grid = _empty(
-        span[0],
-        span[1],
-        tuple(table(con, f"select distinct symbol from bars where {within(BARS)} order by symbol", cut.params())["symbol"]),
-    )
+    symbols = table(con, f"select distinct symbol from bars where {within(BARS)} order by symbol", cut.params())["symbol"]
+    grid = _empty(span[0], span[1], tuple(symbols), folder)
     _fill(con, grid, cut, f"select * from ({visible(BARS)})")
     return grid
 
@@ -105,36 +108,91 @@ def trimmed(grid: Grid, start: date | None, end: date) -> Grid | None:
     return Grid(grid.sessions[first:], symbols, bars)
 
 
-def save_grid(grid: Grid, folder: Path) -> None:
-    """Write ``grid`` to ``folder``, durably and all at once."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, array in (("sessions", grid.sessions), *grid.bars.items()):
-        with (partial / f"{name}.npy").open("wb") as file:
-            np.save(file, array)
-            flush_file(file)
-    (partial / "grid.json").write_text(json.dumps({"format": FORMAT, "symbols": grid.symbols}), encoding="utf-8")
+def save_grid(con: Connection, folder: Path) -> bool:
+    """Write the grid of the newest answer to the new ``folder``, with a checksum of each file; False when no bar is stored.
+
+    The files are not pushed to the disk: what a power cut takes of them fails its checksum, and the database answers instead.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    flush_folder(folder.parent)
+    folder.mkdir(parents=True)
+    grid = query_grid(con, Cut(), folder)
+    if grid is None:
+        folder.rmdir()
+        return False
+    np.save(folder / "sessions.npy", grid.sessions)
+    checksums = {**_checksums(folder), "symbols": _names_checksum(grid.symbols)}
+    (folder / FACTS).write_text(json.dumps({"format": FORMAT, "symbols": grid.symbols, "crc32": checksums}), encoding="utf-8")
+    return True
 
 
 def load_grid(folder: Path) -> Grid | None:
-    """The grid of ``folder``, memory-mapped and read-only; None when there is none of this format."""
-    facts = folder / "grid.json"
-    if not facts.exists():
-        return None
-    saved = json.loads(facts.read_text(encoding="utf-8"))
-    if saved["format"] != FORMAT:
+    """The grid of ``folder``, memory-mapped and read-only; None when there is none of this format, or a damaged one (which is logged)."""
+    if not intact(folder):
         return None
     bars = {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in BAR_FIELDS}
-    return Grid(np.load(folder / "sessions.npy"), tuple(saved["symbols"]), bars)
+    return Grid(np.load(folder / "sessions.npy"), tuple(_saved(folder)["symbols"]), bars)
 
 
-def _empty(first: date, last: date, symbols: tuple[str, ...]) -> Grid:
+def intact(folder: Path) -> bool:
+    """Whether ``folder`` holds a grid of this format that is as it was written."""
+    if not (folder / FACTS).exists():
+        return False
+    stamps = [(path.stat().st_mtime_ns, path.stat().st_size, path.stat().st_ino) for path in sorted(folder.iterdir())]
+    return _intact(folder, tuple(stamps))
+
+
+@functools.lru_cache(maxsize=8)
+def _intact(folder: Path, _: tuple[tuple[int, int, int], ...]) -> bool:
+    """Every byte is read once per process, and again when a file has been touched."""
+    try:
+        saved = _saved(folder)
+        good = saved["format"] == FORMAT and isinstance(saved["symbols"], list)
+        good = good and saved["crc32"] == {**_checksums(folder), "symbols": _names_checksum(saved["symbols"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        said = "the arrays of a snapshot must be as they were written; %s are not, the database answers instead → exo data publish"
+        log.get(__name__).warning(said, folder)
+    return good
+
+
+def _saved(folder: Path) -> dict[str, Any]:
+    saved: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return saved
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    """CRC-32 of each array's file: any change within one byte is found, whatever its place."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        files = [f"{name}.npy" for name in ("sessions", *BAR_FIELDS)]
+        return dict(zip(files, pool.map(lambda name: _checksum(folder / name), files), strict=True))
+
+
+def _checksum(path: Path) -> int:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return zlib.crc32(content)
+
+
+def _names_checksum(symbols: Sequence[str]) -> int:
+    return zlib.crc32("\n".join(symbols).encode())
+
+
+def _empty(first: date, last: date, symbols: tuple[str, ...], folder: Path | None) -> Grid:
     sessions = calendar.sessions(first, last)
-    return Grid(sessions, symbols, {name: np.full((len(sessions), len(symbols)), np.nan) for name in BAR_FIELDS})
+    shape = (len(sessions), len(symbols))
+    if folder is None:
+        return Grid(sessions, symbols, {name: np.full(shape, np.nan) for name in BAR_FIELDS})
+    return Grid(sessions, symbols, {name: _file_array(folder / f"{name}.npy", shape) for name in BAR_FIELDS})
+
+
+def _file_array(path: Path, shape: tuple[int, int]) -> Floats:
+    """An array of NaN that is the new file ``path``. Its room is taken at once: writing to a mapped file kills where the disk is full."""
+    array = np.lib.format.open_memmap(path, "w+", np.float64, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    array[:] = np.nan
+    return array
 
 
 def _extended(grid: Grid, end: date) -> Grid:
@@ -150,21 +208,48 @@ def _extended(grid: Grid, end: date) -> Grid:
 
 
 def _fill(con: Connection, grid: Grid, cut: Cut, rows: str) -> None:
-    """Write the bars ``rows`` selects into their cells, batch by batch."""
-    con.register(
-        "grid_symbols",
-        pl.DataFrame({"symbol": grid.symbols, "place": np.arange(len(grid.symbols))}, schema_overrides={"symbol": pl.String}).to_arrow(),
-    )
-    fields = ", ".join(BAR_FIELDS)
-    relation = con.sql(f"select place, session, {fields} from ({rows}) join grid_symbols using (symbol)", params=cut.params())
-    days = grid.sessions.astype(np.int64)
-    row_of_day = np.full(days[-1] - days[0] + 1, -1, np.int64)
-    row_of_day[days - days[0]] = np.arange(len(days))
-    for place, session, *values in _batches(relation.to_arrow_reader(1 << 20)):
-        cell = row_of_day[session.astype("datetime64[D]").astype(np.int64) - days[0]] * len(grid.symbols) + place
-        for name, column in zip(BAR_FIELDS, values, strict=True):
-            grid.bars[name].reshape(-1)[cell] = column
+    """Write the bars ``rows`` selects into their cells, batch by batch, the fields side by side."""
+    places = pl.DataFrame({"symbol": grid.symbols, "place": np.arange(len(grid.symbols))}, schema_overrides={"symbol": pl.String})
+    con.register("grid_symbols", places.to_arrow())
+    days = (grid.sessions - grid.sessions[0]).astype(np.int64)
+    row_of_day = np.full(days[-1] + 1, -1, np.int64)
+    row_of_day[days] = np.arange(len(days))
+    sql = f"select place, session - $zero as day, {', '.join(BAR_FIELDS)} from ({rows}) join grid_symbols using (symbol)"
+    relation = con.sql(sql, params={**cut.params(), "zero": grid.sessions[0].item()})
+    with ThreadPoolExecutor(THREADS) as pool:
+        for place, day, *columns in _batches(relation.to_arrow_reader(1 << 19)):
+            lay = _columns if _by_symbol(place, len(days)) else _cells
+            write = lay(row_of_day[day], place, len(days))
+            list(pool.map(lambda name, values, write=write: write(grid.bars[name], values), BAR_FIELDS, columns))
     con.unregister("grid_symbols")
+
+
+def _by_symbol(place: NDArray[np.int64], sessions: int) -> bool:
+    """Whether a batch stands symbol by symbol and fills most of their columns, as a history stored at once does."""
+    return bool((np.diff(place) >= 0).all()) and (int(place[-1]) - int(place[0]) + 1) * sessions <= 4 * len(place)
+
+
+def _columns(row: NDArray[np.int64], place: NDArray[np.int64], sessions: int) -> Callable[[Floats, Floats], None]:
+    """What lays whole columns: symbol by symbol first and then turned, which touches memory in order."""
+    first, last = int(place[0]), int(place[-1]) + 1
+    cell = (place - first) * sessions + row
+
+    def lay(array: Floats, values: Floats) -> None:
+        block = np.full((last - first, sessions), np.nan)
+        block.reshape(-1)[cell] = values
+        target = array[:, first:last]
+        np.fmax(target, block.T, out=target)  # a cell has one bar: where this batch has none, what is there stays
+
+    return lay
+
+
+def _cells(row: NDArray[np.int64], place: NDArray[np.int64], _: int) -> Callable[[Floats, Floats], None]:
+    """What lays cells anywhere."""
+
+    def lay(array: Floats, values: Floats) -> None:
+        array[row, place] = values
+
+    return lay
 
 
 def _batches(reader: Iterable[Any]) -> Iterator[list[NDArray[Any]]]:

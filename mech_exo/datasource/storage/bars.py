@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -23,6 +23,7 @@ from mech_exo.domain.panel import PriceBasis
 
 SCHEMA: Mapping[str, Any] = {**base.BARS, **base.BAR_EXTRAS}
 SHOWN = 5
+NEAR = timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,15 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
     if origin.price_basis is PriceBasis.SPLIT_ADJUSTED and "split_ratio" in rows.columns:
         rows = rows.drop("split_ratio")
         notices.append("splits were not stored: a split-adjusted source has them in its prices already")
-    found = inspection.inspect(rows, now=now, max_jump=max_jump, before=_closes_before(con, rows), splits=_stored_splits(con))
+    stored = _stored_around(con, rows)
+    before = _closes_before(con, rows, stored)
+    found = inspection.inspect(rows, now=now, max_jump=max_jump, before=before, splits=_stored_splits(con))
     _refuse_nothing_usable(named, found)
-    single = _single_bar_symbols(con, found.bars)
+    runs = found.bars["symbol"].rle().struct.unnest()  # bars stand by symbol: one run each
+    single = _single_bar_symbols(con, runs)
     with transaction(con):
         _note_basis(con, origin, now)
-        bars = facts.add(con, facts.BARS, found.bars.with_columns(source=pl.lit(origin.source)), now)
+        bars = facts.add(con, facts.BARS, found.bars, now, source=origin.source, stored=stored)
         actions = _add_actions(con, found.actions, origin.source, now)
         sectors = add_sectors(con, found.sectors, now) if found.sectors.height else facts.Added(0, 0, 0)
         _add_flags(con, found.flags, origin.source, now)
@@ -68,26 +72,38 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         flagged=_counts(found.flags["check"]),
         actions=actions.new + actions.restated,
         sectors=sectors.new + sectors.restated,
-        symbols=found.bars["symbol"].n_unique(),
+        symbols=runs.height,
         first=found.bars["session"].min(),  # type: ignore[arg-type]
         last=found.bars["session"].max(),  # type: ignore[arg-type]
         seconds=time.perf_counter() - began,
-        attention=_attention(named, rows, found, single),
-        notices=(*notices, *_notices(con, found, single)),
+        attention=_attention(named, rows, found, single, runs["value"]),
+        notices=(*notices, *_notices(con, single, runs.height)),
     )
 
 
-def _closes_before(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
-    """symbol, session, close: each symbol's last stored bar before its first row in the frame."""
+def _stored_around(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
+    """The bars stored of the sessions of ``rows`` and of the weeks before, as :func:`facts.latest` gives them: read once."""
+    first, last = rows["date"].min(), rows["date"].max()
+    return facts.latest(con, facts.BARS, max(first, facts.ALWAYS + NEAR) - NEAR, last)  # type: ignore[type-var, operator, arg-type]
+
+
+def _closes_before(con: Connection, rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """symbol, session, close: each symbol's last stored bar before its first row in the frame; ``stored`` are the bars around it."""
+    if stored.is_empty() and not run(con, "select 1 from bars limit 1"):
+        return stored.select("symbol", "session", "close")
     starts = rows.group_by("symbol").agg(pl.col("date").min().alias("start")).drop_nulls()
-    con.register(facts.STAGED, starts.to_arrow())
+    before = stored.filter(pl.col("session") < starts["start"].max()).join(starts, on="symbol").filter(pl.col("session") < pl.col("start"))
+    near = before.group_by("symbol").agg(pl.col("session", "close").sort_by("session").last())
+    # Nearly every symbol traded within the weeks before: the whole history is searched for the others alone.
+    others = starts.join(near, on="symbol", how="anti")
+    if others.is_empty():
+        return near
     sql = f"""
         select b.symbol, max(b.session) as session, arg_max(b.close, b.session) as close
         from ({facts.visible(facts.BARS)}) b join {facts.STAGED} s on b.symbol = s.symbol and b.session < s.start group by b.symbol
     """
-    closes = table(con, sql, facts.Cut().params())
-    con.unregister(facts.STAGED)
-    return closes
+    with facts.staged(con, others):
+        return pl.concat([near, table(con, sql, facts.Cut().params())])
 
 
 def _stored_splits(con: Connection) -> pl.DataFrame:
@@ -107,13 +123,13 @@ def _refuse_nothing_usable(named: pl.DataFrame, found: Inspection) -> None:
     )
 
 
-def _single_bar_symbols(con: Connection, bars: pl.DataFrame) -> list[str]:
+def _single_bar_symbols(con: Connection, runs: pl.DataFrame) -> list[str]:
     """Symbols new to the store with one bar in the frame."""
-    lone = bars.group_by("symbol").len().filter(pl.col("len") == 1)
-    con.register(facts.STAGED, lone.select("symbol").to_arrow())
-    fresh = table(con, f"select symbol from {facts.STAGED} anti join bars using (symbol) order by symbol")["symbol"].to_list()
-    con.unregister(facts.STAGED)
-    return fresh
+    lone = runs.filter(pl.col("len") == 1).select(pl.col("value").alias("symbol"))
+    if lone.is_empty():
+        return []
+    with facts.staged(con, lone):
+        return table(con, f"select symbol from {facts.STAGED} anti join bars using (symbol) order by symbol")["symbol"].to_list()
 
 
 def _note_basis(con: Connection, origin: Origin, now: datetime) -> None:
@@ -134,20 +150,19 @@ def _add_actions(con: Connection, actions: pl.DataFrame, source: str, now: datet
     neutral = pl.col("value") == pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     stored = facts.read(con, facts.ACTIONS, facts.Cut()).select(facts.ACTIONS.keys)
     kept = pl.concat([actions.filter(~neutral), actions.filter(neutral).join(stored, on=list(facts.ACTIONS.keys), how="semi")])
-    return facts.add(con, facts.ACTIONS, kept.with_columns(source=pl.lit(source)), now)
+    return facts.add(con, facts.ACTIONS, kept, now, source=source)
 
 
 def _add_flags(con: Connection, flags: pl.DataFrame, source: str, now: datetime) -> None:
     if flags.is_empty():
         return
-    con.register(facts.STAGED, flags.to_arrow())
     sql = f"""
         insert into data_quality by name
         select symbol, session, "check", value, "limit", known_at, $now as recorded_at, $source as source
         from {facts.STAGED} anti join (select * from data_quality where source = $source) using (symbol, session, "check", value)
     """
-    run(con, sql, {"now": now, "source": source})
-    con.unregister(facts.STAGED)
+    with facts.staged(con, flags):
+        run(con, sql, {"now": now, "source": source})
 
 
 def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, origin: Origin, now: datetime) -> None:
@@ -159,21 +174,20 @@ def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, o
         .select(pl.struct(pl.all()).struct.json_encode().alias("row"))
     )
     rows = pl.DataFrame({"row": text["row"], "reason": refused["reason"]}).unique(maintain_order=True)
-    con.register(facts.STAGED, rows.to_arrow())
     sql = f"""
         insert into quarantine by name
         select "row", reason, $file as file, $now as recorded_at
         from {facts.STAGED} anti join (select * from quarantine where file = $file) using ("row", reason)
     """
-    run(con, sql, {"now": now, "file": origin.file or origin.source})
-    con.unregister(facts.STAGED)
+    with facts.staged(con, rows):
+        run(con, sql, {"now": now, "file": origin.file or origin.source})
 
 
-def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, single: list[str]) -> tuple[str, ...]:
+def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, single: list[str], stored: pl.Series) -> tuple[str, ...]:
     """What is probably a fault of the file rather than a bad tick."""
     said = []
     counts = _counts(found.refused["reason"])
-    lost = sorted(set(rows["symbol"].unique().drop_nulls()) - set(found.bars["symbol"].unique()))
+    lost = sorted(set(rows["symbol"].unique().drop_nulls()) - set(stored)) if found.refused.height else []
     if lost:
         said.append(f"every symbol needs at least one usable bar; {_some(lost)} had none → see exo data quarantine, fetch them anew")
     for reason in (Reason.FUTURE, Reason.CONFLICT, Reason.SESSION, Reason.UNREADABLE):
@@ -182,16 +196,16 @@ def _attention(named: pl.DataFrame, rows: pl.DataFrame, found: Inspection, singl
             said.append(f"{reason}; {counts[reason]} rows break it, first {_told(named.row(place, named=True))} → {REMEDIES[reason]}")
     if found.duplicates:
         said.append(f"a symbol has one row per date; {found.duplicates} identical rows more were dropped → drop the doubles in the file")
-    if single and len(single) == found.bars["symbol"].n_unique():
+    if single and len(single) == len(stored):
         said.append(
             f"a history needs at least two bars; {_some(single)} have one and none was stored before → import the earlier bars as well"
         )
     return tuple(said)
 
 
-def _notices(con: Connection, found: Inspection, single: list[str]) -> list[str]:
+def _notices(con: Connection, single: list[str], symbols: int) -> list[str]:
     said = []
-    if single and len(single) < found.bars["symbol"].n_unique():
+    if single and len(single) < symbols:
         said.append(f"one bar only, and none stored before: {_some(single)}")
     if run(con, "select count(distinct value) from meta where key like 'price_basis:%'")[0][0] > 1:
         said.append("the store now mixes as-traded and split-adjusted sources: returns across the seam are wrong")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import functools
+import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import duckdb
 import polars as pl
@@ -21,6 +25,10 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "lock_configuration": "true",
     "python_enable_replacements": "false",
 }
+
+SNAPSHOTS = "snapshots"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+T = TypeVar("T")
 
 Connection = duckdb.DuckDBPyConnection
 Params = Mapping[str, Any]
@@ -48,7 +56,8 @@ def transaction(con: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        run(con, "rollback")
+        with suppress(duckdb.Error):  # a commit that failed has ended the transaction, a full disk perhaps the connection
+            run(con, "rollback")
         raise
     run(con, "commit")
 
@@ -69,13 +78,60 @@ def connect(path: Path, *, read_only: bool) -> Connection:
     try:
         con = duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
         _migrate(con, path, read_only=read_only)
-    except duckdb.Error as error:
-        cure = "exo data publish" if path.parent.name == "snapshots" else "exo data restore BACKUP"
-        raise StoreError(
-            f"{path} cannot be opened: {str(error).splitlines()[0]}",
-            remedy=f"another program may hold it; if it is damaged: {cure}",
-        ) from error
+    except (duckdb.Error, OSError) as error:
+        raise trouble(path, error) from error
     return con
+
+
+def trouble(path: Path, error: Exception) -> StoreError:
+    """What DuckDB or the operating system said about the database ``path``, as this program says it: no room, or held, or damaged."""
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if getattr(error, "errno", None) in NO_ROOM or any(os.strerror(number) in str(error) for number in NO_ROOM):
+        left = shutil.disk_usage(path.parent).free / 1e6
+        return StoreError(
+            f"the disk must have room for what is written; {path.parent} has {left:,.1f} MB left",
+            remedy="free some space and run it again; what was stored and published before is as it was",
+        )
+    if isinstance(error, OSError):
+        return StoreError(f"{path} cannot be read or written: {said}", remedy="look at its rights and at the disk, then run it again")
+    cure = "exo data publish" if path.parent.name == SNAPSHOTS else "exo data restore BACKUP"
+    return StoreError(f"{path} cannot be read: {said}", remedy=f"another program may hold it; if it is damaged: {cure}")
+
+
+def speaking(kind: type[T]) -> type[T]:
+    """A class whose public methods turn what DuckDB and the disk say into StoreErrors; ``self.path`` is the database."""
+
+    def told(method: Callable[..., object]) -> Callable[..., object]:
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> object:
+            try:
+                return method(self, *args, **kwargs)
+            except (duckdb.Error, OSError) as error:
+                raise trouble(self.path, error) from error
+
+        return call
+
+    for name, member in list(vars(kind).items()):
+        if inspect.isfunction(member) and (not name.startswith("_") or name == "__init__"):
+            setattr(kind, name, told(member))
+    return kind
+
+
+def descriptor(path: Path) -> int:
+    """The descriptor under which this process has the database ``path`` open: read it through this one, and leave it open.
+
+    Opening and closing the file once more would drop every lock the process holds on it (POSIX, ``fcntl``), DuckDB's own with them, and
+    let a foreign program write into an open database. Raises StoreError when the file is not open.
+    """
+    wanted = path.stat()
+    for open_file in Path("/dev/fd").iterdir():
+        try:
+            found = os.fstat(int(open_file.name))
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            return int(open_file.name)
+    raise StoreError(f"the open database must be the file at its path; {path} was replaced or removed meanwhile", remedy="start again")
 
 
 def migrations() -> list[str]:

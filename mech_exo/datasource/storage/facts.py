@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
+import duckdb
 import polars as pl
 
 from mech_exo.datasource.storage.connection import Connection, run, table
+from mech_exo.domain.errors import StoreError
 
 ALWAYS = date(1900, 1, 1)
 KNOWN_ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 LAST_DATE = date(9999, 12, 31)
 STAGED = "staged_rows"
+ROW_GROUP = 122_880
+"""Rows of a DuckDB row group: rows handed over in such pieces need no re-cutting, which halves a bulk load and the file it makes."""
 
 
 @dataclass(frozen=True, slots=True)
 class FactTable:
     """A table of versioned facts.
 
-    ``keys`` name a fact, ``values`` are what a restatement changes, ``extras`` travel along. ``restated`` is SQL for the moment a
-    changed value became known: ``$now`` (first seen) unless a rule says more; ``c`` is the stored and ``s`` the new row.
+    ``keys`` name a fact, ``values`` are what a restatement changes, ``extras`` travel along. ``restated`` is the moment a changed value
+    became known where a rule says more than "when first seen" (null: that); the stored values stand beside the new as ``stored_``….
     """
 
     name: str
     keys: tuple[str, ...]
     values: tuple[str, ...]
     extras: tuple[str, ...] = ()
-    restated: str = "$now"
+    restated: pl.Expr | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,7 +51,7 @@ UNIVERSE = FactTable(
     "universe",
     ("name", "symbol", "start"),
     ("end",),
-    restated='case when c."end" is null and s.ended_at is not null then s.ended_at else $now end',
+    restated=pl.when(pl.col("stored_end").is_null()).then(pl.col("ended_at")),
 )
 BENCHMARKS = FactTable("benchmarks", ("name", "session"), ("return",))
 # Two vendors' figures stand beside each other: neither restates the other.
@@ -70,9 +77,9 @@ class Cut:
     known: datetime = END_OF_TIME
     recorded: datetime = END_OF_TIME
 
-    def params(self) -> dict[str, date | datetime]:
-        """The parameters ``visible`` uses."""
-        return {"session": self.session, "known": self.known, "recorded": self.recorded}
+    def params(self, which: str = "") -> dict[str, Any]:
+        """The parameters ``visible`` uses; ``which`` tells two cuts of one query apart."""
+        return {f"session{which}": self.session, f"known{which}": self.known, f"recorded{which}": self.recorded}
 
 
 def names(columns: tuple[str, ...], prefix: str = "") -> str:
@@ -80,21 +87,24 @@ def names(columns: tuple[str, ...], prefix: str = "") -> str:
     return ", ".join(f'{prefix}"{column}"' for column in columns)
 
 
-def within(fact: FactTable) -> str:
+def within(fact: FactTable, which: str = "") -> str:
     """SQL condition of the rows, of any version, within a :class:`Cut`. A fact is visible when one of its rows is."""
-    return "known_at <= $known and recorded_at <= $recorded and " + (
-        "session <= $session" if "session" in fact.keys else "$session is not null"
+    return f"known_at <= $known{which} and recorded_at <= $recorded{which} and " + (
+        f"session <= $session{which}" if "session" in fact.keys else f"$session{which} is not null"
     )
 
 
-def visible(fact: FactTable) -> str:
-    """SQL of the rows of ``fact`` visible at a :class:`Cut`: per key the last version among those known and recorded by then."""
-    cut = within(fact)
+def visible(fact: FactTable, condition: str = "true", which: str = "") -> str:
+    """SQL of the rows of ``fact`` visible at a :class:`Cut`: per key the last version among those known and recorded by then.
+
+    ``condition`` is one on the key alone: it holds for every version of a fact or for none.
+    """
+    cut = f"{within(fact, which)} and ({condition})"
     keys = names(fact.keys)
     return f"""
-        select t.* from {fact.name} t
+        select t.* from (select * from {fact.name} where {cut}) t
         left join (select {keys}, max(version) as top from {fact.name} where version > 0 and {cut} group by all) r using ({keys})
-        where {cut} and t.version = coalesce(r.top, 0)
+        where t.version = coalesce(r.top, 0)
     """
 
 
@@ -112,38 +122,90 @@ def read_all_versions(
     return table(con, sql, {"known": cut.known, "recorded": cut.recorded, **(params or {})})
 
 
-def add(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime) -> Added:
+@contextmanager
+def staged(con: Connection, rows: pl.DataFrame) -> Iterator[None]:
+    """``rows`` as the table ``STAGED`` while the block lasts."""
+    import pyarrow as pa
+
+    whole = rows.rechunk().to_arrow()
+    con.register(STAGED, pa.Table.from_batches(whole.to_batches(max_chunksize=ROW_GROUP), schema=whole.schema))
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # in a transaction that was broken off
+            con.unregister(STAGED)
+
+
+def add(
+    con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime, *, source: str | None = None, stored: pl.DataFrame | None = None
+) -> Added:
     """Add what ``rows`` say that is not stored yet, inside the caller's transaction. Keys in ``rows`` must be unique.
 
-    ``rows`` holds ``fact.columns`` and ``known_at``, the moment the rule gives to a fact first seen.
+    ``rows`` holds ``fact.columns`` and ``known_at``, the moment the rule gives to a fact first seen; ``source`` stands for a column of
+    that name. ``stored`` is what :func:`latest` gave for the sessions of ``rows`` or more, where the caller has it.
+
+    Raises StoreError, and the caller's transaction is rolled back, when the table did not grow by what was meant.
     """
     if rows.is_empty():
         return Added(0, 0, 0)
-    con.register(STAGED, rows.to_arrow())
-    before = _restated(con, fact)
-    values = names(fact.values, "s."), names(fact.values, "c.")
-    changed = f"({values[0]}) is distinct from ({values[1]})" if len(fact.values) > 1 else f"{values[0]} is distinct from {values[1]}"
-    keys = names(fact.keys)
-    stored = run(
-        con,
-        f"""
-        insert into {fact.name} by name
-        select {names(fact.columns, "s.")},
-            case when c.version is null then s.known_at else {fact.restated} end as known_at,
-            $now as recorded_at, coalesce(c.version + 1, 0) as version
-        from {STAGED} s left join (
-            select t.* from {fact.name} t
-            left join (select {keys}, max(version) as top from {fact.name} where version > 0 group by all) r using ({keys})
-            where t.version = coalesce(r.top, 0)
-        ) c on {" and ".join(f's."{key}" = c."{key}"' for key in fact.keys)}
-        where c.version is null or {changed}
-        order by {names(fact.keys, "s.")}
-        """,
-        {"now": now},
-    )[0][0]
-    con.unregister(STAGED)
-    restated = _restated(con, fact) - before
-    return Added(stored - restated, restated, rows.height - stored)
+    if stored is None:
+        stored = latest(con, fact, *span(fact, rows))
+    news = _news(fact, rows, stored, now)
+    if news.is_empty():
+        return Added(0, 0, rows.height)
+    columns = names(tuple(name for name in news.columns if name in (*fact.columns, "known_at", "version")))
+    named = "" if source is None else ", $source as source"
+    sql = f"insert into {fact.name} by name select {columns}, $now as recorded_at{named} from {STAGED}"
+    total = _count(con, fact)
+    with staged(con, news):
+        run(con, sql, {"now": now} | ({} if source is None else {"source": source}))
+    grown = _count(con, fact) - total
+    if grown != news.height:
+        raise StoreError(f"{fact.name} must grow by the {news.height} rows written; it grew by {grown}", remedy="try again")
+    restated = int((news["version"] > 0).sum())
+    return Added(news.height - restated, restated, rows.height - news.height)
+
+
+def _news(fact: FactTable, rows: pl.DataFrame, stored: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The rows that are the first of their fact or say something else than its last version, with their version and known_at."""
+    if stored.is_empty():
+        return rows.with_columns(version=pl.lit(0, pl.Int32))
+    before = stored.rename({name: f"stored_{name}" for name in fact.values})
+    both = rows.join(before, on=list(fact.keys), how="left", maintain_order="left")
+    first = pl.col("version").is_null()
+    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"stored_{name}")) for name in fact.values)
+    first_seen = pl.lit(now, pl.Datetime("us", "UTC"))
+    seen = first_seen if fact.restated is None else pl.coalesce(fact.restated, first_seen)
+    return both.filter(first | changed).select(
+        *(name for name in fact.columns if name in rows.columns),
+        pl.when(first).then(pl.col("known_at")).otherwise(seen).alias("known_at"),
+        (pl.col("version") + 1).fill_null(0).alias("version"),
+    )
+
+
+def latest(con: Connection, fact: FactTable, first: date = ALWAYS, last: date = LAST_DATE) -> pl.DataFrame:
+    """Keys, values and version of the last version of every fact, of sessions from ``first`` to ``last`` where it has one."""
+    among = "session between $first and $last" if "session" in fact.keys else "$first <= $last"
+    sql = f"select {names((*fact.keys, *fact.values))}, version from {fact.name} where {among}"
+    return last_versions(fact, table(con, sql, {"first": first, "last": last}))
+
+
+def last_versions(fact: FactTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """Of rows of ``fact``, the one with the last version per key: the rule of :func:`visible` for rows that are out of the store."""
+    if rows.is_empty() or not rows["version"].max():
+        return rows
+    return rows.sort("version").unique(list(fact.keys), keep="last")
+
+
+def span(fact: FactTable, rows: pl.DataFrame) -> tuple[date, date]:
+    """First and last session of ``rows``; all time for facts of no session."""
+    if "session" not in fact.keys:
+        return ALWAYS, LAST_DATE
+    return rows["session"].min(), rows["session"].max()  # type: ignore[return-value]
+
+
+def _count(con: Connection, fact: FactTable) -> int:
+    return int(run(con, f"select count(*) from {fact.name}")[0][0])
 
 
 def last_recorded(con: Connection) -> datetime | None:
@@ -151,7 +213,3 @@ def last_recorded(con: Connection) -> datetime | None:
     clocks = " union all ".join(f"select max(recorded_at) as moment from {fact.name}" for fact in ALL)
     latest: datetime | None = table(con, f"select max(moment) as moment from ({clocks})")["moment"][0]
     return latest
-
-
-def _restated(con: Connection, fact: FactTable) -> int:
-    return int(run(con, f"select count(*) from {fact.name} where version > 0")[0][0])

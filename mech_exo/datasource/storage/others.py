@@ -9,11 +9,12 @@ import polars as pl
 
 from mech_exo.datasource import base
 from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse_unreadable, renamed, shown, typed
+from mech_exo.datasource.inspection import REMEDIES, Reason, no_symbols
 from mech_exo.datasource.storage import facts
-from mech_exo.datasource.storage.connection import Connection, run, transaction
+from mech_exo.datasource.storage.connection import Connection, run, table, transaction
 from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, Cut, FactTable
 from mech_exo.datasource.storage.summary import FactSummary
-from mech_exo.domain.errors import InputError
+from mech_exo.domain.errors import InputError, cut
 from mech_exo.utils import calendar
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -133,7 +134,8 @@ def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime, 
 
 def _changed(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
     """``rows`` without those that repeat what the same source's filing before them, stored or in ``rows``, said about the same period."""
-    stored = facts.read(con, facts.FUNDAMENTALS, Cut()).join(rows.select("symbol").unique(), on="symbol", how="semi")
+    mine = facts.visible(facts.FUNDAMENTALS, "symbol in (select unnest($symbols))")
+    stored = table(con, mine, {**Cut().params(), "symbols": rows["symbol"].unique().to_list()})
     about = ["symbol", "metric", "period_end", "fiscal_period", "source"]
     columns = [*about, "filed", "value", "unit"]
     whole = pl.concat([stored.select(*columns, fresh=pl.lit(False)), rows.select(*columns, fresh=pl.lit(True))])
@@ -183,7 +185,15 @@ def _read(frame: Any, schema: dict[str, Any], required: tuple[str, ...], *, opti
     needed = tuple(name for name in schema if name not in optional)
     rows = refuse_unreadable(typed(renamed(frame, needed, optional, what=what), schema), what=what)
     rows = refuse_missing(rows, required, what=what)
+    if "symbol" in schema:
+        _refuse_no_symbols(rows["symbol"], what=what)
     return rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in schema.items() if name not in rows.columns)
+
+
+def _refuse_no_symbols(names: pl.Series, *, what: str) -> None:
+    foreign = no_symbols(names).sort()
+    if len(foreign):
+        raise InputError(f"{what}: {Reason.SYMBOL}; {len(foreign)} are none, first {cut(foreign[0])!r}", remedy=REMEDIES[Reason.SYMBOL])
 
 
 def _store(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime, what: str, notices: tuple[str, ...] = ()) -> FactSummary:

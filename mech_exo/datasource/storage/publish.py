@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from mech_exo.datasource.storage import facts
-from mech_exo.datasource.storage.arrays import query_grid, save_grid
-from mech_exo.datasource.storage.connection import SETTINGS, Connection, WriterLock, connect, run
+from mech_exo.datasource.storage.arrays import intact, save_grid
+from mech_exo.datasource.storage.connection import SETTINGS, SNAPSHOTS, Connection, WriterLock, connect, descriptor, run, trouble
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.utils import durable
 
-FOLDER = "snapshots"
+FOLDER = SNAPSHOTS
 POINTER = "CURRENT"
 KEEP = 3
 
@@ -77,21 +77,37 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     folder = snapshot_folder(database)
     folder.mkdir(parents=True, exist_ok=True)
     _checkpoint(con, database)
-    before = current(database) if (folder / POINTER).exists() and _pointed(folder).is_file() else None
-    partial = folder / f"publishing-{os.getpid()}.partial"
-    name = durable.copy(database, partial)[:16]
+    source = descriptor(database)
+    name = durable.digest_open(source)[:16]
     target = folder / f"{name}.duckdb"
-    if before == target and grid_folder(target).is_dir() and durable.digest(target).startswith(name):  # a damaged one is replaced
-        partial.unlink()
+    if _stands(folder, target, name, bars=bool(run(con, "select 1 from bars limit 1"))):
         return SnapshotRef(name, target, False)
-    grid = query_grid(con, facts.Cut())
-    if grid is not None:
-        save_grid(grid, grid_folder(target))
-    partial.replace(target)
-    durable.flush_folder(folder)
-    durable.write_text(folder / POINTER, target.name + "\n")
+    partial = folder / f"publishing-{os.getpid()}.partial"
+    panel = folder / f"publishing-{os.getpid()}.panel.partial"
+    try:
+        with ThreadPoolExecutor(1) as pool:  # the disk works beside the processor
+            copied = pool.submit(durable.copy_open, source, partial)
+            made = save_grid(con, panel)
+        if not copied.result().startswith(name):
+            raise StoreError(f"the database must not change while it is published; {database} did", remedy="exo data publish")
+        if made:
+            shutil.rmtree(grid_folder(target), ignore_errors=True)
+            panel.rename(grid_folder(target))
+        partial.replace(target)
+        durable.flush_folder(folder)
+        durable.write_text(folder / POINTER, target.name + "\n")
+    finally:
+        shutil.rmtree(panel, ignore_errors=True)
+        partial.unlink(missing_ok=True)
     _forget(folder, target)
     return SnapshotRef(name, target, True)
+
+
+def _stands(folder: Path, target: Path, name: str, *, bars: bool) -> bool:
+    """Whether ``target`` is published already, undamaged and with its arrays (which a store without bars has none of)."""
+    if not (folder / POINTER).exists() or _pointed(folder) != target or not target.is_file():
+        return False
+    return durable.digest(target).startswith(name) and (intact(grid_folder(target)) or not bars)
 
 
 def backup(con: Connection, database: Path, destination: Path) -> Path:
@@ -105,10 +121,13 @@ def backup(con: Connection, database: Path, destination: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     _checkpoint(con, database)
     partial = target.with_name(target.name + ".partial")
-    digest = durable.copy(database, partial)
-    durable.write_text(_digest_file(target), f"{digest}  {target.name}\n")
-    partial.replace(target)
-    durable.flush_folder(target.parent)
+    try:
+        digest = durable.copy_open(descriptor(database), partial)
+        durable.write_text(_digest_file(target), f"{digest}  {target.name}\n")
+        partial.replace(target)
+        durable.flush_folder(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
     return target
 
 
@@ -142,8 +161,8 @@ def restore(source: Path, database: Path, *, overwrite: bool = False) -> dict[st
         raise InputError(f"restoring never overwrites unasked; {database} exists", remedy=f"exo data restore {source} --yes")
     lock = WriterLock(database)
     lock.take()
+    partial = database.with_name(database.name + ".partial")
     try:
-        partial = database.with_name(database.name + ".partial")
         durable.copy(source, partial)
         wal = database.with_name(database.name + ".wal")
         for old in (wal, database):
@@ -151,7 +170,10 @@ def restore(source: Path, database: Path, *, overwrite: bool = False) -> dict[st
                 old.replace(old.with_name(old.name + ".replaced"))
         partial.replace(database)
         durable.flush_folder(database.parent)
+    except OSError as error:
+        raise trouble(database, error) from error
     finally:
+        partial.unlink(missing_ok=True)
         lock.release()
     return rows
 

@@ -44,7 +44,7 @@ def status(con: Connection, path: Path, now: datetime) -> Status:
         quarantined=_mapping(con, "select reason, count(*) from quarantine group by 1 order by 2 desc"),
         snapshot=snapshot.stem if snapshot else None,
         last_recorded=facts.last_recorded(con),
-        warnings=StoreView(con, None, None, None).warnings(),
+        warnings=StoreView(con, None, None, None, path).warnings(),
     )
 
 

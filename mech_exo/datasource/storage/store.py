@@ -12,7 +12,7 @@ import polars as pl
 
 from mech_exo.datasource.fetching import Outcome
 from mech_exo.datasource.storage import bars, facts, others, publish, reach
-from mech_exo.datasource.storage.connection import WriterLock, connect
+from mech_exo.datasource.storage.connection import WriterLock, connect, speaking
 from mech_exo.datasource.storage.publish import SnapshotRef
 from mech_exo.datasource.storage.status import quarantined_rows, status
 from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Status
@@ -25,6 +25,7 @@ from mech_exo.utils.settings import DataConfig
 FILE = Path("data") / "mech_exo.duckdb"
 
 
+@speaking
 class DataStorage:
     """The market-data store of a workspace.
 
@@ -97,7 +98,7 @@ class DataStorage:
 
     def view(self, as_of: date | None = None, *, recorded_by: datetime | None = None) -> StoreView:
         """The store as known at the close of ``as_of`` (None: now) and recorded by ``recorded_by`` (None: now); see :class:`StoreView`."""
-        return StoreView(self._con.cursor(), as_of, recorded_by, self._grid)
+        return StoreView(self._con.cursor(), as_of, recorded_by, self._grid, self.path)
 
     def publish(self) -> SnapshotRef:
         """Publish the store as an atomic read-only snapshot with its arrays; the same content again changes nothing."""

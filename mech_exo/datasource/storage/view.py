@@ -13,11 +13,12 @@ import polars as pl
 from mech_exo.datasource.accounts.metrics import MAX_AGE
 from mech_exo.datasource.storage import facts, membership
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
-from mech_exo.datasource.storage.connection import Connection, run, table
+from mech_exo.datasource.storage.connection import Connection, run, speaking, table
+from mech_exo.datasource.storage.difference import Difference, differences
 from mech_exo.datasource.storage.facts import Cut
 from mech_exo.datasource.storage.others import UNDATED
 from mech_exo.domain.errors import InputError, MissingDataError
-from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
+from mech_exo.domain.panel import BAR_FIELDS, BarPanel, PriceBasis, Universe
 from mech_exo.utils import calendar
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 IMPORT_COMMAND = "exo data import FILE…"
 
 
+@speaking
 class StoreView:
     """The store as of one session's close.
 
@@ -40,9 +42,10 @@ class StoreView:
     Made by :meth:`mech_exo.datasource.storage.DataStorage.view`.
     """
 
-    def __init__(self, con: Connection, as_of: date | None, recorded_by: datetime | None, grid_folder: Path | None) -> None:
+    def __init__(self, con: Connection, as_of: date | None, recorded_by: datetime | None, grid_folder: Path | None, path: Path) -> None:
         if recorded_by is not None and recorded_by.tzinfo is None:
             raise InputError(f"recorded_by must carry its time zone; got {recorded_by.isoformat()} without one")
+        self.path = path
         self._con = con
         self._folder = grid_folder
         self._whole_history = as_of is None
@@ -78,6 +81,35 @@ class StoreView:
             grid.sessions, grid.symbols, {**grid.bars, **self._actions(grid)}, price_basis=self._price_basis(), label=self._label()
         )
         return panel if symbols is None else panel.select(symbols)
+
+    def bars(self, symbols: str | Sequence[str], start: date | None = None, end: date | None = None) -> pl.DataFrame:
+        """Visible bars of one symbol or a few, from ``start`` to ``end`` (both included, None: all), by symbol and date.
+
+        Columns: symbol, date, open, high, low, close (USD, as stored), volume (shares), source, known_at, recorded_at, version (0: as
+        first seen). A symbol without a bar has no row. For whole markets :meth:`panel` is quicker.
+        """
+        wanted = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
+        params: dict[str, object] = {f"symbol{place}": name for place, name in enumerate(wanted)}
+        among = f"symbol in ({', '.join(f'${name}' for name in params)})" if wanted else "false"
+        params |= {"first": start or facts.ALWAYS, "last": end or facts.LAST_DATE}
+        columns = f"symbol, session, {', '.join(BAR_FIELDS)}, source, known_at, recorded_at, version"
+        where = f"{among} and session between $first and $last and {facts.within(facts.BARS)}"
+        rows = table(self._con, f"select {columns} from bars where {where}", {**self._cut.params(), **params})
+        return facts.last_versions(facts.BARS, rows).sort("symbol", "session").rename({"session": "date"})
+
+    def diff(
+        self, later: StoreView, *, tables: Sequence[str] | None = None, symbols: Sequence[str] | None = None, limit: int = 100
+    ) -> tuple[Difference, ...]:
+        """What changed from this view to ``later``, another view of the same store: one entry per table of facts in which something did.
+
+        ``tables`` and ``symbols`` (None: all) choose; at most ``limit`` changes of a kind are told in full, all are counted.
+
+        Raises
+        ------
+        InputError
+            A table of ``tables`` is none.
+        """
+        return differences(self._con, (self._cut, later._cut), tables=tables, symbols=symbols, limit=limit)
 
     def universe(self, panel: BarPanel, name: str | None) -> Universe:
         """Membership in the universe ``name`` (None: everybody) and sectors for each cell of ``panel``, as known at that row's close.
