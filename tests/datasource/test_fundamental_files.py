@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -129,16 +130,32 @@ def test_every_layout_is_told_apart() -> None:
     assert not any(a < b for a in needed for b in needed)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("AAA,net_income,2019-12-31,1Y,5,USD,2020-02-07", "fiscal_period must be one of instant, 3M.*1 rows break it, first symbol=AAA"),
+        ("AAA,net_income,2019-12-31,12M,5,EUR,2020-02-07", "a metric has one unit"),
+    ],
+)
+def test_a_span_or_a_unit_nobody_knows_is_refused(exo: Exo, workspace: Path, tmp_path: Path, row: str, said: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"symbol,metric,period_end,fiscal_period,value,unit,filed\n{row}\n")
+    ran = exo("data", "import", "--home", workspace, "--fundamentals", path)
+    assert ran.code == 2 and re.search(said, ran.err) and "mine.csv" in ran.err
+
+
 def test_a_table_of_facts_goes_in_as_it_is(exo: Exo, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(
         "symbol,metric,period_end,fiscal_period,value,unit,filed,fwd_return\n"
         "AAA,net_income,2019-12-31,12M,5,USD,2020-02-07,0.3\nAAA,net_income,2019-12-31,12M,6,USD,2020-05-07,0.3\n"
+        "AAA,goodwill,2019-12-31,instant,6,USD,2020-05-07,0.3\n"
     )
     ran = exo("data", "import", "--home", workspace, "--fundamentals", path)
     assert ran.code == 0 and "refused, because they tell what happened afterwards, and not stored: fwd_return" in ran.out
+    assert "stored, but nothing is derived from: goodwill" in ran.out
     again = exo("data", "import", "--home", workspace, "--fundamentals", path, "--json")
-    assert '"unchanged": 2' in again.out and '"new": 0' in again.out
+    assert '"unchanged": 3' in again.out and '"new": 0' in again.out
     with DataStorage(DataStorage.path_in(workspace)) as storage:
         assert storage.view(date(2020, 2, 10)).fundamentals().select("value", "source").rows() == [(5.0, "mine")]
 

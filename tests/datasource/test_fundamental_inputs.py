@@ -169,7 +169,7 @@ def test_a_shorter_panel_gives_the_same_rows(rows: list[Row], rows_kept: int) ->
 def test_asking_for_one_input_or_all_is_the_same(rows: list[Row]) -> None:
     panel = panel_of(SESSIONS[::12])
     everything = derive(panel, frame(rows), splits_of(), NAMES, ("edgar",))
-    for name in ("f_score", "pe_ratio", "revenue_growth", "f_no_issue"):
+    for name in ("f_score", "pe_ratio", "revenue_growth", "f_no_issue", "analyst_rating", "average_shares"):
         assert derive(panel, frame(rows), splits_of(), [name], ("edgar",))[name].tobytes() == everything[name].tobytes()
 
 

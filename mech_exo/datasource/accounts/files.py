@@ -11,6 +11,7 @@ import polars as pl
 from mech_exo.datasource.accounts.metrics import AS_OF_DAY, FLOWS, STATEMENT, Span
 from mech_exo.datasource.accounts.vendors import Line
 from mech_exo.datasource.base import FUNDAMENTALS
+from mech_exo.datasource.columns import shown
 from mech_exo.datasource.fetching import SYMBOL
 from mech_exo.domain.errors import InputError, cut
 
@@ -113,8 +114,25 @@ def read_facts(frame: pl.DataFrame) -> FactFile:
 
 
 def _long(frame: pl.DataFrame) -> FactFile:
+    """Spans and the units of metrics we know are checked; a metric we do not know is stored and never derived from."""
     optional = [name for name in ("known_at", "source") if name in frame.columns]
-    return FactFile(frame.select(*FUNDAMENTALS, *optional), ())
+    rows = frame.select(*FUNDAMENTALS, *optional)
+    units = {**STATEMENT, **AS_OF_DAY}
+    right = pl.col("metric").replace_strict(units, default=pl.col("unit"), return_dtype=pl.String)
+    for wrong, rule in (
+        (~pl.col("fiscal_period").is_in([span.value for span in Span]), f"fiscal_period must be one of {', '.join(Span)}"),
+        (pl.col("unit") != right, "a metric has one unit, in docs/fundamentals.md"),
+    ):
+        bad = rows.filter(wrong)
+        if bad.height:
+            raise InputError(f"{rule}; {bad.height} rows break it, first {shown(bad.row(0, named=True))}")
+    unknown = sorted(set(rows["metric"].drop_nulls()) - set(units))
+    said = (
+        (f"stored, but nothing is derived from: {', '.join(map(cut, unknown[:5]))}" + (" …" if len(unknown) > 5 else ""),)
+        if unknown
+        else ()
+    )
+    return FactFile(rows, said)
 
 
 def _key_statistics(frame: pl.DataFrame) -> FactFile:

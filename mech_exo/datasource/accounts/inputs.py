@@ -30,7 +30,6 @@ MARKET_CAP = Need("market_cap", AT_END)
 SHARES = Need("shares_outstanding", AT_END)
 SHARES_BEFORE = Need("shares_outstanding", AT_END, 1)
 RATING = Need("analyst_rating", AT_END)
-PRICED = (MARKET_CAP,)
 
 
 def _ttm(metric: str, years: int = 0) -> Need:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ class _OneSource:
         for name in values.keys() & SHOWN.keys():
             values[name] = self._or_shown(name, values[name])
         if "f_score" in names:
-            values["f_score"] = np.sum([values[item.name] for item in F_SCORE], axis=0)
+            values["f_score"] = functools.reduce(np.add, (values[item.name] for item in F_SCORE))
         return {name: values[name] for name in names}
 
     def _follow(self, metrics: Iterable[str], needs: Iterable[Need], year_slack: int) -> States:

@@ -116,15 +116,15 @@ class Splits:
     def undone(self, facts: pl.DataFrame) -> pl.DataFrame:
         """``facts`` with counts divided, and amounts per share multiplied, by the factor of the day whose share count they speak of: the
         filing's for figures of a statement, their own for a count as of a day."""
-        if self.actions.is_empty() or facts.is_empty():
+        per_share, counted = pl.col("unit").str.ends_with("/share"), pl.col("unit") == "shares"
+        moved = facts.filter(per_share | counted)
+        if self.actions.is_empty() or moved.is_empty():
             return facts
         steps = self.actions.sort("symbol", "session").select(
             "symbol", pl.col("session").alias("day"), pl.col("value").cum_prod().over("symbol").alias("factor")
         )
         basis = pl.when(pl.col("metric").is_in(PER_SHARE)).then("filed").otherwise("period_end")
-        joined = facts.with_columns(day=basis).sort("day").join_asof(steps.sort("day"), on="day", by="symbol", check_sortedness=False)
+        joined = moved.with_columns(day=basis).sort("day").join_asof(steps.sort("day"), on="day", by="symbol", check_sortedness=False)
         factor = pl.col("factor").fill_null(1.0)
-        per_share = pl.col("unit").str.ends_with("/share")
-        counted = pl.col("unit") == "shares"
-        value = pl.when(per_share).then(pl.col("value") * factor).when(counted).then(pl.col("value") / factor).otherwise(pl.col("value"))
-        return joined.with_columns(value=value).drop("day", "factor")
+        value = pl.when(per_share).then(pl.col("value") * factor).otherwise(pl.col("value") / factor)
+        return pl.concat([facts.filter(~(per_share | counted)), joined.with_columns(value=value).drop("day", "factor")])

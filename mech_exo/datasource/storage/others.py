@@ -12,7 +12,7 @@ from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse
 from mech_exo.datasource.inspection import REMEDIES, Reason, no_symbols
 from mech_exo.datasource.sentiment import GIVEN, Scorer, scored
 from mech_exo.datasource.storage import facts
-from mech_exo.datasource.storage.connection import Connection, run, transaction
+from mech_exo.datasource.storage.connection import Connection, run, table, transaction
 from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, Cut, FactTable
 from mech_exo.datasource.storage.summary import FactSummary
 from mech_exo.domain.errors import InputError, cut
@@ -135,7 +135,8 @@ def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime, 
 
 def _changed(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
     """``rows`` without those that repeat what the same source's filing before them, stored or in ``rows``, said about the same period."""
-    stored = facts.read(con, facts.FUNDAMENTALS, Cut()).join(rows.select("symbol").unique(), on="symbol", how="semi")
+    mine = facts.visible(facts.FUNDAMENTALS, "symbol in (select unnest($symbols))")
+    stored = table(con, mine, {**Cut().params(), "symbols": rows["symbol"].unique().to_list()})
     about = ["symbol", "metric", "period_end", "fiscal_period", "source"]
     columns = [*about, "filed", "value", "unit"]
     whole = pl.concat([stored.select(*columns, fresh=pl.lit(False)), rows.select(*columns, fresh=pl.lit(True))])

@@ -199,9 +199,17 @@ class StoreView:
         from mech_exo.datasource.accounts.panel import by_preference, derive, metrics_for, names_of
 
         names = names_of(metrics)
-        wanted: dict[str, object] = {"metrics": list(metrics_for(names)), "symbols": list(panel.symbols)}
-        rows = facts.read_all_versions(
-            self._con, facts.FUNDAMENTALS, self._cut, "metric in (select unnest($metrics)) and symbol in (select unnest($symbols))", wanted
+        columns = "symbol, metric, period_end, fiscal_period, filed, value, unit, known_at, version, source"
+        rows = table(
+            self._con,
+            f"select {columns} from fundamental_data where known_at <= $known and recorded_at <= $recorded "
+            "and metric in (select unnest($metrics)) and symbol in (select unnest($symbols))",
+            {
+                "known": self._cut.known,
+                "recorded": self._cut.recorded,
+                "metrics": list(metrics_for(names)),
+                "symbols": list(panel.symbols),
+            },
         )
         splits = facts.read(self._con, facts.ACTIONS, self._cut, "kind = 'split'")
         asked = by_preference(rows["source"].unique()) if sources is None else tuple(sources)
