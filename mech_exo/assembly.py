@@ -18,12 +18,13 @@ from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy, cost_params
 from mech_exo.domain.errors import MissingDataError, UserError
 from mech_exo.domain.survivors import survivorship_warnings
+from mech_exo.domain.verdict import DataVerdict
 from mech_exo.utils import config as configuration
 from mech_exo.utils.settings import Config, OrderType, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage
-    from mech_exo.domain.panel import BarPanel
+    from mech_exo.domain.panel import BarPanel, Universe
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.paper import PaperBroker
     from mech_exo.execution.rows import BookId
@@ -32,20 +33,27 @@ if TYPE_CHECKING:
 LEDGER = Path("data") / "ledger.sqlite"
 
 
-def _complete(panel: BarPanel, least: float) -> None:
+def _complete(panel: BarPanel, universe: Universe, least: float) -> None:
     """Refuse a half-imported last session: names without a bar would count as "did not trade" and be sold.
 
-    Measured on the names that traded in the last session before it and are not delisted. Raises MissingDataError.
+    Measured on the members that traded in the last session before it and are not delisted; a bar whose data are blocked is none.
+    Raises MissingDataError.
     """
     traded = ~np.isnan(panel.close)
     before = np.flatnonzero(traded[:-1].any(axis=1))
     row = len(panel.sessions) - 1
-    expected = traded[before[-1]] & (panel.delisted > row) if len(before) else traded[row]
-    have, of = int((traded[row] & expected).sum()), int(expected.sum())
+    expected = universe.member[row] & (traded[before[-1]] & (panel.delisted > row) if len(before) else traded[row])
+    blocked = universe.verdicts(np.array([row])) >= DataVerdict.BLOCK
+    doubtful = expected & traded[row] & blocked[0] if blocked.size else np.zeros_like(expected)
+    have, of, doubts = int((traded[row] & expected & ~doubtful).sum()), int(expected.sum()), int(doubtful.sum())
     if have < least * of:
+        whose = "names" if universe.member[row].all() else "members"
+        apart = f", and {doubts} whose data are in doubt" if doubts else ""
+        remedy = "import the rest of the session first: exo data import FILE (or lower min_coverage in data.yml)"
         raise MissingDataError(
-            f"a night needs bars of at least {least:.0%} of the names of the session before; {panel.sessions[row]} has {have} of {of}",
-            remedy="import the rest of the session first: exo data import FILE (or lower min_coverage in data.yml)",
+            f"a night needs bars of at least {least:.0%} of the {whose} of the session before; "
+            f"{panel.sessions[row]} has {have} of {of}{apart}",
+            remedy="see which and why: exo data quality (or lower min_coverage in data.yml)" if doubts else remedy,
         )
 
 
@@ -150,14 +158,15 @@ class Workspace:
         view = self.storage.view(as_of, recorded_by=recorded_by)
         panel = view.panel(start=self.config.strategy.history_start)
         universe = view.universe(panel, self.config.strategy.universe.name)
-        known = Known(panel, universe, (*view.warnings(), *survivorship_warnings(panel)), self._stored_until)
+        doubts = {} if universe.verdict is None else view.doubts(panel)
+        known = Known(panel, universe, (*view.warnings(), *survivorship_warnings(panel)), self._stored_until, doubts)
         if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
             raise MissingDataError(
                 f"deciding at {as_of} needs bars of that session; the store has none (the last with any is {self.storage.view().as_of})",
                 remedy="import or download them first: exo data import FILE",
             )
         if as_of is not None:
-            _complete(panel, self.config.data.min_coverage)
+            _complete(panel, universe, self.config.data.min_coverage)
         return known
 
     def sectors(self, session: date) -> dict[str, str | None] | None:

@@ -33,6 +33,17 @@ def _tame_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _unhurried_vendors() -> Iterator[None]:
+    """The replay server bears what Finnhub does not: its 60 requests a minute would make the suite wait."""
+    from mech_exo.datasource import pace
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(pace.RATES, "finnhub", (500.0, 30))
+        patch.setitem(pace.RATES, "edgar", (500.0, 30))
+        yield
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the source tree."""

@@ -49,7 +49,8 @@ def test_the_locks_hold_what_pyproject_asks_for(repository: Path) -> None:
 
     small, large = set(names(repository / "requirements.txt")), set(names(repository / "requirements-dev.txt"))
     assert asked(project["dependencies"], extras["user"], extras["build"]) - small == set()
-    assert asked(project["dependencies"], *extras.values()) - large == set()
+    locked = [lines for name, lines in extras.items() if name != "finbert"]  # torch alone weighs more than everything else
+    assert asked(project["dependencies"], *locked) - large == set()
     assert {"ib", "dash", "flows", "ray", "ml", "dev"} <= set(extras)
 
 

@@ -16,6 +16,9 @@ from mech_exo.domain.panel import BarPanel, MarketView, Universe
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, Terms
 from mech_exo.kernels.simulate import step
 
+NO_VERDICT = np.empty(0, np.int8)
+NO_VERDICT.flags.writeable = False  # of the type a universe's rows have: compiled once
+
 
 class CallableDriver:
     """Session by session for any Python callable: the same step, the same verdict, the same orders.
@@ -62,4 +65,5 @@ class CallableDriver:
         clear_plan(night.plan)
         close = self.panel.close[t]
         want(columns, shares, tickets, close, book, night.plan, self.rules)
-        settle(t, close, self.universe.sector[t], book, live, account, days, night, self.rules)
+        verdict = NO_VERDICT if self.universe.verdict is None else self.universe.verdict[t]
+        settle(t, close, self.universe.sector[t], verdict, book, live, account, days, night, self.rules)

@@ -19,6 +19,7 @@ from mech_exo.decision.night import Known
 from mech_exo.decision.params import Features
 from mech_exo.decision.strategy import (
     Strategy,
+    blocked_warnings,
     missing_warnings,
     panel_warnings,
     reducing_warnings,
@@ -152,6 +153,7 @@ class EventBacktester:
         features, table = strategy.features(self.panel, self.universe, rows)
         stage = self._play(first, last, rows, features, strategy, progress)
         said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *unscored_warnings(table))
+        said += blocked_warnings(self.panel, self.universe, rows)
         said += reducing_warnings(stage.days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, stage, said)
 

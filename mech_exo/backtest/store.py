@@ -188,7 +188,7 @@ def _known(run: dict[str, Any], panel: BarPanel, universe: Universe, sessions: n
     if set(symbols) <= set(panel.symbols) and universe.member.shape == panel.shape:
         if panel.symbols != symbols:
             columns = [panel.column_of(symbol) for symbol in symbols]
-            universe = Universe(universe.member[:, columns], universe.sector[:, columns], universe.sector_names, universe.backfilled)
+            universe = universe.at(np.s_[:, columns])
             panel = panel.select(symbols)
         known = Known(panel.rows(0, last), universe.rows(0, last))
     if known is None or known.data_hash() != run["data_hash"]:

@@ -1,17 +1,19 @@
-"""``exo data``: import, look at, publish, back up and restore market data."""
+"""``exo data``: import, update, look at, publish, back up and restore market data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import data_store, home
+from mech_exo.cli import data_quality, data_store, home
+from mech_exo.cli.data_sentiment import sentiment
 from mech_exo.cli.data_store import reader, writer
+from mech_exo.cli.data_update import update
 from mech_exo.cli.output import JsonOption, console, emit
+from mech_exo.utils.source_settings import Adjusted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,21 +24,30 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Import, inspect, back up and restore market data.")
 
+app.command()(update)
+app.command()(sentiment)
+app.add_typer(data_quality.app, name="quality")
+app.command("repair")(data_quality.repair)
+
 LOOK_AT_IT = 1
-
-
-class Adjusted(StrEnum):
-    """What the source has already done to its prices."""
-
-    NONE = "none"
-    SPLIT = "split"
 
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Bars in long form: CSV, CSV.gz or Parquet.")] = None,
-    adjusted: Annotated[Adjusted, typer.Option(help="split: these prices are already divided by later splits.")] = Adjusted.NONE,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PLACE]...",
+            help="Bars: CSV, CSV.gz, Parquet, a folder of them (in long form or one per symbol), Stooq's folder or .zip, a .duckdb file.",
+        ),
+    ] = None,
+    adjusted: Annotated[Adjusted, typer.Option(help="split: prices are already divided by later splits (Stooq's are).")] = Adjusted.NONE,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="Of a .duckdb file; else the only one with bars.")] = None,
+    news: Annotated[Path | None, typer.Option(metavar="FILE", help="Headlines: symbol, published (with its time zone), headline.")] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; else the file's name.")] = None,
+    fundamentals: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Company figures; the layout is told by the columns. May be repeated.")
+    ] = None,
     sectors: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol, sector and optionally valid_from.")] = None,
     universe: Annotated[Path | None, typer.Option(metavar="FILE", help="symbol and optionally start, end (the first day outside).")] = None,
     benchmark: Annotated[Path | None, typer.Option(metavar="FILE", help="date and return, or date and close.")] = None,
@@ -54,28 +65,30 @@ def import_(
     from mech_exo.domain.errors import InputError
     from mech_exo.domain.panel import PriceBasis
     from mech_exo.utils.config import load
-    from mech_exo.utils.settings import DataConfig
+    from mech_exo.utils.settings import Config
 
     if name is not None and universe is not None and benchmark is not None:
         raise InputError("--name names one thing; --universe and --benchmark are both given", remedy="import them one after the other")
     place = home()
-    settings = load(place).data if (place / "config").is_dir() else DataConfig()
+    config = load(place) if (place / "config").is_dir() else Config()
     request = ImportRequest(
         bars=tuple(path.expanduser() for path in files or ()),
+        fundamentals=tuple(path.expanduser() for path in fundamentals or ()),
         price_basis=PriceBasis.SPLIT_ADJUSTED if adjusted is Adjusted.SPLIT else PriceBasis.AS_TRADED,
+        table=table,
         source=source,
+        news=None if news is None else news.expanduser(),
         sectors=sectors,
         universe=universe,
         universe_name=name or "sp500",
         benchmark=benchmark,
-        benchmark_name=name or settings.benchmark or "SPY",
-        max_jump=settings.max_jump,
+        benchmark_name=name or config.data.benchmark or "SPY",
     )
     fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
     with writer() as storage, console().status("opening the store") as status:
         if fresh:
             _say_where(place)
-        report = run_import(storage, request, status.update)
+        report = run_import(storage, request, status.update, config)
     emit({**_as_mapping(report), "attention": report.attention}, as_json, lambda paper: _show_report(paper, report))
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
@@ -120,11 +133,16 @@ def _say_where(place: Path) -> None:
 
 
 def _as_mapping(report: ImportReport) -> dict[str, object]:
-    return {"bars": report.bars, "facts": report.facts, "snapshot": report.snapshot, "seconds": report.seconds}
+    from mech_exo.cli.data_quality import in_short
+
+    shown = {"bars": report.bars, "facts": report.facts, "quality": in_short(report.quality)}
+    return {**shown, "snapshot": report.snapshot, "seconds": report.seconds}
 
 
 def _show_report(paper: Console, report: ImportReport) -> None:
     from rich.table import Table
+
+    from mech_exo.cli.data_quality import in_words
 
     for summary in report.bars:
         paper.print(_bars_table(summary))
@@ -135,6 +153,7 @@ def _show_report(paper: Console, report: ImportReport) -> None:
         paper.print(table)
     for text in (*report.notices, *(f"look at this: {text}" for text in report.attention)):
         paper.print(text, highlight=False, markup=False, soft_wrap=True)
+    paper.print(in_words(report.quality), highlight=False, markup=False, soft_wrap=True)
     paper.print(f"snapshot {report.snapshot}, {report.seconds:.1f} s", highlight=False)
 
 
@@ -154,7 +173,6 @@ def _bars_table(summary: ImportSummary) -> Table:
         "splits, dividends": f"{summary.actions:,}",
         "sectors": f"{summary.sectors:,}",
         **{f"quarantined: {reason}": f"{count:,}" for reason, count in summary.quarantined.items()},
-        **{f"flagged: {check}": f"{count:,}" for check, count in summary.flagged.items()},
         "seconds": f"{summary.seconds:.2f}",
     }
     for label, value in lines.items():

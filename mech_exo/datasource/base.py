@@ -50,7 +50,8 @@ FUNDAMENTALS = {
     "unit": pl.String,
     "filed": pl.Date,
 }
-"""One reported figure. Optional ``known_at`` (instant of acceptance); with ``filed`` alone it is usable from the next session's close."""
+"""One reported figure; metrics, units and ``fiscal_period`` as in ``accounts/metrics.py``. Optional ``source`` and ``known_at`` (instant of
+acceptance); with ``filed`` alone it is usable from the next session's close."""
 
 NEWS: dict[str, PolarsDataType] = {"symbol": pl.String, "published": pl.Datetime("us", "UTC"), "headline": pl.String, "source": pl.String}
 """One headline about one symbol. Optional ``id``, ``url``, ``sentiment`` in [-1, 1] and ``sentiment_version``."""
@@ -95,6 +96,10 @@ class Source(Protocol):
 @runtime_checkable
 class BarSource(Source, Protocol):
     """A source of daily bars."""
+
+    @property
+    def batch(self) -> int:
+        """How many symbols are best asked for, and stored, at once."""
 
     @property
     def price_basis(self) -> PriceBasis:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from mech_exo.datasource.accounts.metrics import AS_OF_DAY, FLOWS, Span
 from mech_exo.datasource.demo_prices import DEAL, YEAR, Cast, Prices, autoregressive, stream, student
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 UNITS = {
     "revenue": "USD", "gross_profit": "USD", "operating_income": "USD", "net_income": "USD", "operating_cash_flow": "USD",
     "total_assets": "USD", "total_equity": "USD", "total_debt": "USD", "shares_outstanding": "shares", "eps_diluted": "USD/share",
+    "long_term_debt": "USD", "current_assets": "USD", "current_liabilities": "USD",
 }
 RESTATED = ("revenue", "gross_profit", "operating_income", "net_income", "eps_diluted")
 FILED_AT = (pl.col("filed").cast(pl.Datetime("us")) + pl.duration(hours=21, minutes=30)).dt.replace_time_zone("UTC")
@@ -96,7 +98,9 @@ def fundamentals(seed: int, cast: Cast, prices: Prices, reports: Reports, sessio
     again, late, change = again[inside], late[inside], change[inside]
     revised = {name: np.round(values[name][again] * change, 2 if name == "eps_diluted" else -3) for name in RESTATED}
     one = Reports(*(getattr(reports, name)[again] for name in ("column", "period_end", "filed", "surprise", "fiscal")))
-    return pl.concat([frame, _long(revised, one, sessions[late], symbols)]).sort("symbol", "filed", "period_end", "metric")
+    whole = pl.concat([frame, _long(revised, one, sessions[late], symbols)]).sort("symbol", "filed", "period_end", "metric")
+    about = ("symbol", "metric", "period_end")
+    return whole.filter((pl.col("value") != pl.col("value").shift(1).over(about)).fill_null(True))
 
 
 def _statements(seed: int, cast: Cast, prices: Prices, reports: Reports, sessions: Days) -> dict[str, Floats]:
@@ -122,6 +126,11 @@ def _statements(seed: int, cast: Cast, prices: Prices, reports: Reports, session
         "operating_cash_flow": income + revenue * (0.04 + rng.normal(0.0, 0.02, column.size)),
         "total_assets": equity + debt + 1.2 * revenue, "total_equity": equity, "total_debt": debt,
     }
+    # Streams of their own: what is drawn here moves nothing else.
+    more = stream(seed, "balance sheets")
+    money["long_term_debt"] = debt * more.uniform(0.7, 0.95, count)[column]
+    money["current_liabilities"] = debt - money["long_term_debt"] + 0.6 * revenue
+    money["current_assets"] = money["current_liabilities"] * more.uniform(0.9, 2.5, count)[column] * more.uniform(0.95, 1.05, column.size)
     rounded = {name: np.round(value, -3) for name, value in money.items()}
     return {**rounded, "shares_outstanding": np.round(shares), "eps_diluted": np.round(income / (1.015 * shares), 2)}
 
@@ -151,9 +160,13 @@ def _share_count(cast: Cast, prices: Prices, reports: Reports, sessions: Days) -
 
 def _long(values: dict[str, Floats], reports: Reports, filed: Days, symbols: tuple[str, ...]) -> pl.DataFrame:
     names = np.array(symbols)[reports.column]
-    periods = [f"{1970 + quarter // 4}Q{quarter % 4 + 1}" for quarter in reports.fiscal.tolist()]
-    base = pl.DataFrame({"symbol": names, "period_end": reports.period_end, "fiscal_period": periods, "filed": filed})
-    parts = [base.with_columns(metric=pl.lit(name), value=pl.Series(value), unit=pl.lit(UNITS[name])) for name, value in values.items()]
+    base = pl.DataFrame({"symbol": names, "period_end": reports.period_end, "filed": filed})
+    parts = []
+    for name, value in values.items():
+        span = Span.QUARTER if name in FLOWS else Span.INSTANT
+        part = base.with_columns(metric=pl.lit(name), value=pl.Series(value), unit=pl.lit(UNITS[name]), fiscal_period=pl.lit(span.value))
+        # The count stands on the report's cover: it is of the filing's day.
+        parts.append(part.with_columns(period_end="filed").unique(maintain_order=True) if name in AS_OF_DAY else part)
     columns = ("symbol", "metric", "period_end", "fiscal_period", "value", "unit", "filed", FILED_AT.alias("known_at"))
     return pl.concat(parts).select(columns)
 

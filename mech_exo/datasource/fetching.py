@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
+from mech_exo.datasource.pace import due_in
 from mech_exo.domain.errors import ConfigError, DataError, InputError, cut
 from mech_exo.utils.retry import ATTEMPTS, DEADLINE_SECONDS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, download_policy
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig
@@ -35,7 +36,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One symbol's download: how many ``rows``, the ``first`` and ``last`` date among them, and what is to be said about it."""
+    """One symbol's download: how many ``rows``, the ``first`` and ``last`` date among them, and what is to be said about it.
+
+    ``missing``: sessions the exchange held, within what was asked for, of which there is no bar.
+    """
 
     symbol: str
     status: Status
@@ -43,6 +47,7 @@ class Outcome:
     first: date | None = None
     last: date | None = None
     detail: str = ""
+    missing: tuple[date, ...] = ()
 
 
 class BusyError(Exception):
@@ -63,7 +68,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FetchSettings:
-    """How to download: ``workers`` symbols at a time, ``attempts`` and ``deadline`` (seconds) each, ``timeout`` seconds per request."""
+    """How to download: ``workers`` symbols at a time, ``attempts`` and ``deadline`` (seconds) each, ``timeout`` seconds per request.
+
+    ``rate``: requests per second, of all threads together; None: what each vendor bears (``pace.RATES``). ``user_agent``: who asks,
+    "Your Name you@example.com", as the SEC wants to know. ``quiet``: no progress bar.
+    """
 
     workers: int = 4
     attempts: int = ATTEMPTS
@@ -71,11 +80,14 @@ class FetchSettings:
     first_wait: float = FIRST_WAIT_SECONDS
     longest_wait: float = LONGEST_WAIT_SECONDS
     timeout: float = 15.0
+    rate: float | None = None
     finnhub_key: str = field(default="", repr=False)
+    user_agent: str = ""
+    quiet: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("workers", "attempts", "deadline", "timeout"):
-            if not getattr(self, name) > 0:
+        for name in ("workers", "attempts", "deadline", "timeout", "rate"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ConfigError(f"{name} of a download must be above 0; got {getattr(self, name)!r}")
 
 
@@ -89,17 +101,29 @@ def settings_from(config: object) -> FetchSettings:
     ConfigError
         An unknown key, or a value of the wrong kind.
     """
-    if config is None or isinstance(config, DataConfig):
+    if config is None:
         return FetchSettings()
     if isinstance(config, FetchSettings):
         return config
     if isinstance(config, Config):
-        return FetchSettings(finnhub_key=config.keys.finnhub.api_key.get_secret_value())
+        return _from_models(config.data, config.keys)
+    if isinstance(config, DataConfig):
+        return _from_models(config, ApiKeys())
     if isinstance(config, ApiKeys):
-        return FetchSettings(finnhub_key=config.finnhub.api_key.get_secret_value())
+        return _from_models(DataConfig(), config)
     if isinstance(config, Mapping):
         return _from_mapping(config)
     raise ConfigError(f"a downloader's config must be None, a Config or a dictionary; got {type(config).__name__}")
+
+
+def _from_models(data: DataConfig, keys: ApiKeys) -> FetchSettings:
+    chosen = data.sources
+    return FetchSettings(
+        workers=chosen.workers,
+        rate=chosen.requests_per_second,
+        finnhub_key=keys.finnhub.api_key.get_secret_value(),
+        user_agent=keys.sec_user_agent,
+    )
 
 
 def _from_mapping(config: Mapping[object, object]) -> FetchSettings:
@@ -113,17 +137,17 @@ def _from_mapping(config: Mapping[object, object]) -> FetchSettings:
             raise ConfigError(f"unknown key {key!r} in a downloader's config", remedy=f"did you mean {near[0]!r}?" if near else None)
     keys = config.get("keys", {name: value for name, value in config.items() if name in ApiKeys.model_fields})
     try:
-        finnhub = ApiKeys.model_validate(keys).finnhub.api_key.get_secret_value()
+        given = _from_models(DataConfig(), ApiKeys.model_validate(keys))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])} in a downloader's config: {first['msg']}") from None
     chosen = {str(name): value for name, value in config.items() if name in own}
     for name, value in chosen.items():
-        wanted = str if name == "finnhub_key" else (int, float)
-        if isinstance(value, bool) or not isinstance(value, wanted):
-            kind = "text" if wanted is str else "number"
-            raise ConfigError(f"{name} in a downloader's config must be a {kind}; got {type(value).__name__}")
-    return dataclasses.replace(FetchSettings(finnhub_key=finnhub), **chosen)  # type: ignore[arg-type]
+        kind = {"finnhub_key": "a text", "user_agent": "a text", "quiet": "true or false"}.get(name, "a number")
+        fits = {"a text": isinstance(value, str), "true or false": isinstance(value, bool)}
+        if not fits.get(kind, isinstance(value, (int, float)) and not isinstance(value, bool)):
+            raise ConfigError(f"{name} in a downloader's config must be {kind}; got {type(value).__name__}")
+    return dataclasses.replace(given, **chosen)  # type: ignore[arg-type]
 
 
 def symbols_of(symbols: Sequence[str] | str) -> tuple[str, ...]:
@@ -149,10 +173,14 @@ def fetch_each(
 ) -> list[tuple[str, Made | Outcome]]:
     """``fetch_one`` for every symbol, a few at a time, asking again while it raises BusyError; an Outcome where it never came.
 
-    The answers stand in the order of ``symbols``, whatever order they came in.
+    The answers stand in the order of ``symbols``, whatever order they came in. No symbol takes longer than ``settings.deadline``.
     """
 
     def patiently(symbol: str) -> Made | Outcome:
+        with due_in(settings.deadline):
+            return asked(symbol)
+
+    def asked(symbol: str) -> Made | Outcome:
         policy = download_policy(
             BusyError,
             attempts=settings.attempts,
@@ -160,25 +188,38 @@ def fetch_each(
             first_wait=settings.first_wait,
             longest_wait=settings.longest_wait,
         )
+        said: list[str] = []
+
+        def once(name: str) -> Made:
+            try:
+                return fetch_one(name)
+            except BusyError as error:
+                said.append(str(error))
+                raise
+
         try:
-            return policy(fetch_one, symbol)
-        except BusyError as error:
-            return Outcome(symbol, Status.FAILED, detail=str(error))
+            return policy(once, symbol)
+        except BusyError:
+            return Outcome(symbol, Status.FAILED, detail="; ".join(dict.fromkeys(said)))
         except RefusedError as error:
             return Outcome(symbol, error.status, detail=str(error))
 
     with ThreadPoolExecutor(max_workers=min(settings.workers, len(symbols)), thread_name_prefix="fetch") as pool:
         answers = [(symbol, pool.submit(patiently, symbol)) for symbol in symbols]
-        return [(symbol, answer.result()) for symbol, answer in _shown(answers, label)]
+        try:
+            return [(symbol, answer.result()) for symbol, answer in _shown(answers, label, settings.quiet)]
+        except BaseException:  # a person has interrupted: what has not begun does not begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _shown(answers: list[Made], label: str) -> list[Made]:
+def _shown(answers: list[Made], label: str, quiet: bool) -> list[Made]:
     """The answers as they are waited for, with a bar on stderr when a person is looking."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(answers, description=label, console=console, transient=True, disable=not console.is_terminal)  # type: ignore[return-value]
+    return track(answers, description=label, console=console, transient=True, disable=quiet or not console.is_terminal)  # type: ignore[return-value]
 
 
 def outcome_of(symbol: str, frame: pl.DataFrame, column: str, detail: str = "") -> Outcome:

@@ -1,17 +1,19 @@
-"""Fundamental figures as vendors show them today. They carry no filing date, so they are known from the moment they were fetched."""
+"""Fundamental figures from all who publish them: the SEC's EDGAR, Yahoo and Finnhub behind one face."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+import contextlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mech_exo.datasource.base import FUNDAMENTALS
+from mech_exo.datasource.accounts import vendors
+from mech_exo.datasource.base import Kind, Source
 from mech_exo.datasource.fetching import (
+    BusyError,
     Outcome,
     RefusedError,
     Status,
@@ -22,82 +24,28 @@ from mech_exo.datasource.fetching import (
     symbols_of,
     utc_now,
 )
+from mech_exo.datasource.spans import refuse_disorder
+from mech_exo.domain.errors import DataError
 
 if TYPE_CHECKING:
-    from finnhub import Client
-    from polars._typing import PolarsDataType
-
+    from mech_exo.datasource.finnhub import Client
     from mech_exo.datasource.yahoo import YahooSession
 
-COLUMNS: dict[str, PolarsDataType] = {**FUNDAMENTALS, "known_at": pl.Datetime("us", "UTC"), "source": pl.String}
-SNAPSHOT = "snapshot"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """How a vendor's field becomes a metric: ``scale`` turns percent or millions into fractions or USD; ``priced``: it moves
-    with the price, so its period is the day it was fetched and not the last quarter."""
-
-    metric: str
-    unit: str
-    scale: float = 1.0
-    priced: bool = False
-
-
-YAHOO = {
-    "trailingPE": Line("pe_ratio", "ratio", priced=True),
-    "forwardPE": Line("forward_pe", "ratio", priced=True),
-    "priceToBook": Line("price_to_book", "ratio", priced=True),
-    "priceToSalesTrailing12Months": Line("price_to_sales", "ratio", priced=True),
-    "trailingAnnualDividendYield": Line("dividend_yield", "fraction", priced=True),
-    "marketCap": Line("market_cap", "USD", priced=True),
-    "returnOnEquity": Line("return_on_equity", "fraction"),
-    "returnOnAssets": Line("return_on_assets", "fraction"),
-    "revenueGrowth": Line("revenue_growth", "fraction"),
-    "earningsGrowth": Line("earnings_growth", "fraction"),
-    "grossMargins": Line("gross_margin", "fraction"),
-    "operatingMargins": Line("operating_margin", "fraction"),
-    "profitMargins": Line("net_margin", "fraction"),
-    "debtToEquity": Line("debt_to_equity", "ratio", scale=0.01),
-    "currentRatio": Line("current_ratio", "ratio"),
-    "totalRevenue": Line("revenue_ttm", "USD"),
-    "freeCashflow": Line("free_cash_flow_ttm", "USD"),
-    "operatingCashflow": Line("operating_cash_flow_ttm", "USD"),
-    "totalDebt": Line("total_debt", "USD"),
-    "sharesOutstanding": Line("shares_outstanding", "shares"),
-}
-"""Fields of quoteSummary. debtToEquity comes in percent; money in the reporting currency, taken only where that is USD."""
-
-FINNHUB = {
-    "peTTM": Line("pe_ratio", "ratio", priced=True),
-    "forwardPE": Line("forward_pe", "ratio", priced=True),
-    "pbQuarterly": Line("price_to_book", "ratio", priced=True),
-    "psTTM": Line("price_to_sales", "ratio", priced=True),
-    "marketCapitalization": Line("market_cap", "USD", scale=1e6, priced=True),
-    "roeTTM": Line("return_on_equity", "fraction", scale=0.01, priced=True),
-    "roaTTM": Line("return_on_assets", "fraction", scale=0.01, priced=True),
-    "revenueGrowthTTMYoy": Line("revenue_growth_ttm", "fraction", scale=0.01, priced=True),
-    "epsGrowthTTMYoy": Line("eps_growth_ttm", "fraction", scale=0.01, priced=True),
-    "grossMarginTTM": Line("gross_margin", "fraction", scale=0.01, priced=True),
-    "operatingMarginTTM": Line("operating_margin", "fraction", scale=0.01, priced=True),
-    "netProfitMarginTTM": Line("net_margin", "fraction", scale=0.01, priced=True),
-    "totalDebt/totalEquityQuarterly": Line("debt_to_equity", "ratio", priced=True),
-    "currentRatioQuarterly": Line("current_ratio", "ratio", priced=True),
-}
-"""Fields of "basic financials". No field says which quarter it belongs to, so every one is dated by the day it was fetched."""
+TIMESERIES = "https://query2.finance.yahoo.com/ws/fundamentals-timeseries/v1/finance/timeseries/"
+WHAT = "fundamental figures"
 
 
 class FundamentalFetcher:
-    """Fetches today's fundamental figures from Yahoo and, where a key is configured, from Finnhub.
+    """Fetches fundamental figures from every source that can be asked: EDGAR with ``sec_user_agent``, Yahoo, Finnhub with a key.
 
-    Yahoo's figure is taken where both have one, so that two vendors' definitions do not take turns; Finnhub fills the rest.
+    Figures of two sources stand beside each other, each under its ``source``; who is believed is decided where they are read.
 
     Parameters
     ----------
     config
         None, a ``Config`` or a plain dictionary; see :func:`mech_exo.datasource.fetching.settings_from`.
     clock
-        The present instant (tz-aware), which becomes ``known_at``.
+        The present instant (tz-aware), which becomes ``known_at`` of what has no filing date.
 
     Attributes
     ----------
@@ -105,16 +53,20 @@ class FundamentalFetcher:
         One :class:`~mech_exo.datasource.fetching.Outcome` per symbol of the last :meth:`fetch`.
     """
 
+    name = "fundamentals"
+    kind = Kind.FUNDAMENTALS
+
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
         self._clock = clock
 
-    def fetch(self, symbols: Sequence[str] | str) -> pl.DataFrame:
-        """Long facts: symbol, metric, period_end, fiscal_period "snapshot", value, unit, filed, known_at, source.
+    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
+        """Long facts: symbol, metric, period_end, fiscal_period, value, unit, filed, known_at, source; sorted by symbol and metric.
 
-        Fractions, not percent; USD. ``filed`` and ``known_at`` are when it was fetched: a vendor says nothing earlier can be
-        relied on. A figure the vendor does not give is absent.
+        Fractions, not percent; USD. Filed figures (EDGAR) carry their filing date, and ``known_at`` null: the store makes it the close of
+        the next session. What a vendor shows is filed and known when it was fetched. A figure that nobody gives is absent. ``start`` and
+        ``end`` (None: any) bound the day of filing.
 
         Raises
         ------
@@ -123,71 +75,166 @@ class FundamentalFetcher:
         DataError
             Not one symbol came back with a figure.
         """
+        self.report = ()
+        wanted = symbols_of(symbols)
+        refuse_disorder(start, end)
+        frames, reports = [], []
+        for source in self._sources():
+            with contextlib.suppress(DataError):  # said symbol by symbol in the source's report; another source may know
+                frames.append(source.fetch(wanted, start=start, end=end))
+            reports.append(source.report)
+        self.report = tuple(_together(symbol, outcomes) for symbol, outcomes in zip(wanted, zip(*reports, strict=True), strict=True))
+        refuse_nothing(self.report, WHAT)
+        return pl.concat(frames).sort("symbol", "metric", maintain_order=True)
+
+    def _sources(self) -> tuple[Source, ...]:
+        from mech_exo.datasource.edgar import EdgarFacts
+
+        edgar = (EdgarFacts(self.settings, clock=self._clock),) if self.settings.user_agent else ()
+        finnhub = (FinnhubFundamentals(self.settings, clock=self._clock),) if self.settings.finnhub_key else ()
+        return (*edgar, YahooFundamentals(self.settings, clock=self._clock), *finnhub)
+
+
+class YahooFundamentals:
+    """What Yahoo shows today: ratios, the share count, the analysts' mean, and the statements of the last quarters and years.
+
+    Parameters as :class:`FundamentalFetcher`'s.
+    """
+
+    name = "yahoo"
+    kind = Kind.FUNDAMENTALS
+
+    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings_from(config)
+        self.report: tuple[Outcome, ...] = ()
+        self._clock = clock
+
+    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
+        """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
         from mech_exo.datasource.yahoo import connected
 
+        self.report = ()
         wanted = symbols_of(symbols)
-        with connected() as session:
-            answers = dict(fetch_each(wanted, lambda symbol: self._yahoo(symbol, session), self.settings, "fundamentals (Yahoo)"))
-        more = self._all_finnhub(wanted)
-        frames, report = [], []
-        for symbol in wanted:
-            parts = [part for part in (answers[symbol], more.get(symbol)) if isinstance(part, pl.DataFrame)]
-            trouble = "; ".join(part.detail for part in (answers[symbol], more.get(symbol)) if isinstance(part, Outcome))
-            if not parts:
-                first = answers[symbol]
-                report.append(first if isinstance(first, Outcome) and not trouble else Outcome(symbol, _status(first), detail=trouble))
-                continue
-            frame = pl.concat(parts).unique(["symbol", "metric"], keep="first", maintain_order=True)
-            frames.append(frame)
-            report.append(outcome_of(symbol, frame, "period_end", trouble))
-        self.report = tuple(report)
-        refuse_nothing(self.report, "fundamental figures")
-        return pl.concat(frames).sort("symbol", "metric")
+        refuse_disorder(start, end)
+        with connected(self.settings) as session:
+            answers = fetch_each(wanted, lambda symbol: self._one(symbol, session), self.settings, "fundamentals (Yahoo)")
+        frame, self.report = collected(answers, start, end)
+        refuse_silence(answers)
+        return frame
 
-    def _yahoo(self, symbol: str, session: YahooSession) -> pl.DataFrame:
-        from mech_exo.datasource.yahoo import sorted_failures, ticker
+    def _one(self, symbol: str, session: YahooSession) -> pl.DataFrame:
+        from mech_exo.datasource.yahoo import sorted_failures, ticker, yahoo_symbol
 
+        now = self._clock().astimezone(UTC)
         with sorted_failures():
             info = ticker(symbol, session).get_info()
-        quarter = info.get("mostRecentQuarter")
-        ended = datetime.fromtimestamp(quarter, UTC).date() if isinstance(quarter, (int, float)) else None
+            statements = self._statements(yahoo_symbol(symbol), session, now)
         dollars = info.get("financialCurrency") == "USD" and info.get("currency") == "USD"
-        lines = {name: line for name, line in YAHOO.items() if dollars or line.unit != "USD"}
-        return self._facts(symbol, info, lines, ended, "yahoo")
+        lines = {name: line for name, line in vendors.YAHOO.items() if dollars or line.unit != "USD"}
+        today = now.date()
+        rows = [
+            *vendors.shown(info, lines, vendors.quarter_of(info), today),
+            *vendors.mean_rating(info.get("recommendationMean"), today),
+            *vendors.yahoo_statements(statements, today),
+        ]
+        if not rows:
+            raise RefusedError(Status.EMPTY, "yahoo shows no figure for it")
+        return vendors.frame_of(symbol, rows, self.name, now)
 
-    def _all_finnhub(self, symbols: Sequence[str]) -> dict[str, pl.DataFrame | Outcome]:
-        if not self.settings.finnhub_key:
-            return {}
+    def _statements(self, name: str, session: YahooSession, now: datetime) -> list[dict[str, Any]]:
+        """One request for all statements, where yfinance would make six."""
+        span = {"period1": 493_590_046, "period2": int((now + timedelta(days=1)).timestamp())}
+        response = session.get(TIMESERIES + name, params={"symbol": name, "type": vendors.yahoo_types(), **span})
+        if response.status_code == 404:
+            return []
+        if response.status_code >= 400:
+            raise BusyError(f"Yahoo answered {response.status_code} about the statements")
+        found: list[dict[str, Any]] = json.loads(response.content)["timeseries"]["result"] or []
+        return found
+
+
+class FinnhubFundamentals:
+    """Finnhub's "basic financials" and the analysts' recommendations, with a key.
+
+    Parameters as :class:`FundamentalFetcher`'s. "Financials as reported" are left to EDGAR, where they come from: Finnhub does not say
+    which span a figure of a quarterly report covers.
+    """
+
+    name = "finnhub"
+    kind = Kind.FUNDAMENTALS
+
+    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings_from(config)
+        self.report: tuple[Outcome, ...] = ()
+        self._clock = clock
+
+    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
+        """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
         from mech_exo.datasource.finnhub import Client
 
-        with Client(api_key=self.settings.finnhub_key) as client:
-            return dict(fetch_each(symbols, lambda symbol: self._finnhub(symbol, client), self.settings, "fundamentals (Finnhub)"))
+        self.report = ()
+        wanted = symbols_of(symbols)
+        refuse_disorder(start, end)
+        with Client(self.settings) as client:
+            answers = fetch_each(wanted, lambda symbol: self._one(symbol, client), self.settings, "fundamentals (Finnhub)")
+        frame, self.report = collected(answers, start, end)
+        refuse_silence(answers)
+        return frame
 
-    def _finnhub(self, symbol: str, client: Client) -> pl.DataFrame:
+    def _one(self, symbol: str, client: Client) -> pl.DataFrame:
         from mech_exo.datasource.finnhub import sorted_failures
 
+        now = self._clock().astimezone(UTC)
         with sorted_failures():
             answer = client.company_basic_financials(symbol, "all")
         figures = answer.get("metric") if isinstance(answer, dict) else None
         if not figures:
             raise RefusedError(Status.UNKNOWN, "Finnhub has no figures for it")
-        return self._facts(symbol, figures, FINNHUB, None, "finnhub")
-
-    def _facts(
-        self, symbol: str, figures: Mapping[str, object], lines: Mapping[str, Line], quarter: date | None, source: str
-    ) -> pl.DataFrame:
-        """Rows of the figures that are finite numbers; one of a quarter nobody names is left out."""
-        now = self._clock().astimezone(UTC)
-        rows = []
-        for name, line in lines.items():
-            value, ended = figures.get(name), now.date() if line.priced else quarter
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or ended is None:
-                continue
-            rows.append((symbol, line.metric, ended, SNAPSHOT, value * line.scale, line.unit, now.date(), now, source))
+        rows = [*vendors.shown(figures, vendors.FINNHUB, None, now.date()), *self._rating(symbol, client, now.date())]
         if not rows:
-            raise RefusedError(Status.EMPTY, f"{source} shows no figure for it")
-        return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+            raise RefusedError(Status.EMPTY, "finnhub shows no figure for it")
+        return vendors.frame_of(symbol, rows, self.name, now)
+
+    def _rating(self, symbol: str, client: Client, today: date) -> list[vendors.Row]:
+        """Another plan's business perhaps: a refusal costs the rating alone."""
+        from mech_exo.datasource.finnhub import sorted_failures
+
+        try:
+            with sorted_failures():
+                return list(vendors.counted_rating(client.recommendation_trends(symbol), today))
+        except RefusedError:
+            return []
 
 
-def _status(answer: object) -> Status:
-    return answer.status if isinstance(answer, Outcome) else Status.FAILED
+def collected(
+    answers: Sequence[tuple[str, pl.DataFrame | Outcome]], start: date | None, end: date | None
+) -> tuple[pl.DataFrame, tuple[Outcome, ...]]:
+    """The facts filed from ``start`` to ``end`` in one frame, and one outcome per symbol."""
+    frames, report = [pl.DataFrame(schema=vendors.COLUMNS)], []
+    for symbol, answer in answers:
+        if isinstance(answer, Outcome):
+            report.append(answer)
+            continue
+        kept = answer.filter(
+            pl.lit(True) if start is None else pl.col("filed") >= start, pl.lit(True) if end is None else pl.col("filed") <= end
+        )
+        report.append(outcome_of(symbol, kept, "period_end"))
+        frames.append(kept)
+    return pl.concat(frames).sort("symbol", "metric", maintain_order=True), tuple(report)
+
+
+def refuse_silence(answers: Sequence[tuple[str, pl.DataFrame | Outcome]]) -> None:
+    """Raise DataError when not one symbol was answered; an answer without anything new in the period asked for is one."""
+    refused = [answer for _, answer in answers if isinstance(answer, Outcome)]
+    if len(refused) == len(answers):
+        refuse_nothing(refused, WHAT)
+
+
+def _together(symbol: str, outcomes: Sequence[Outcome]) -> Outcome:
+    """One outcome of several sources': ok when one of them is, with what the others said."""
+    good = [one for one in outcomes if one.status is Status.OK]
+    said = "; ".join(dict.fromkeys(one.detail for one in outcomes if one.detail))
+    if not good:
+        return Outcome(symbol, outcomes[0].status, detail=said)
+    first, last = min(one.first for one in good if one.first), max(one.last for one in good if one.last)
+    return Outcome(symbol, Status.OK, sum(one.rows for one in good), first, last, said)

@@ -1,4 +1,4 @@
-"""Which bars are believed. Every refused row has one reason; a doubtful one is stored and flagged; nothing is filled."""
+"""Which bars are believed. Every refused row has one reason; a doubtful one is stored, for the quality gate to judge; nothing is filled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from mech_exo.utils import calendar
 
 SYMBOL_PATTERN = r"\A[A-Z0-9.\-_ ]{1,16}\z"
 INSTANT = pl.Datetime("us", "UTC")
-ADJUSTMENT_STEP = 0.2
 EPOCH = date(1970, 1, 1)
 
 
@@ -58,43 +57,29 @@ REMEDIES: Mapping[Reason, str] = {
 IN_DOUBT = (Reason.FUTURE.value, Reason.SYMBOL.value, Reason.UNREADABLE.value)
 
 
-class Check(StrEnum):
-    """What is flagged, and stored all the same."""
-
-    JUMP = "jump"
-    MISSED_SPLIT = "missed_split"
-
-
 @dataclass(frozen=True, eq=False)
 class Inspection:
     """A frame of bars, sorted out.
 
     ``bars``: symbol, session, open … volume, known_at (the session's close): believed rows, by symbol and session. ``actions``: symbol,
     session, kind, value, known_at, neutral ones included (a source taking a split back). ``refused``: place (row of the input), reason.
-    ``flags``: symbol, session, check, value, limit, known_at. ``duplicates``: identical rows dropped.
+    ``duplicates``: identical rows dropped.
     """
 
     bars: pl.DataFrame
     actions: pl.DataFrame
     sectors: pl.DataFrame
     refused: pl.DataFrame
-    flags: pl.DataFrame
     duplicates: int
 
 
-def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.DataFrame, splits: pl.DataFrame) -> Inspection:
+def inspect(rows: pl.DataFrame, *, now: datetime) -> Inspection:
     """Sort out ``rows``, a typed frame (see ``columns.typed``) with BARS and BAR_EXTRAS.
 
     Parameters
     ----------
     now
         A session closing later is in the future.
-    max_jump
-        Fraction; a close-to-close move beyond it that no split explains is flagged.
-    before
-        symbol, session, close: the last stored close of each symbol before the frame's first row of it.
-    splits
-        symbol, session, split_ratio: splits stored already.
     """
     good, bad = _parted(rows.with_row_index("place"), now)
     single, conflicts, duplicates = _without_doubles(good)
@@ -106,7 +91,6 @@ def inspect(rows: pl.DataFrame, *, now: datetime, max_jump: float, before: pl.Da
         actions=_actions(told),
         sectors=_sectors(told),
         refused=pl.concat([bad.select("place", "reason"), conflicts]).sort("place"),
-        flags=_flags(single, max_jump, before, splits),
         duplicates=duplicates,
     )
 
@@ -221,37 +205,3 @@ def _sectors(rows: pl.DataFrame) -> pl.DataFrame:
     starts = named.filter(changed.fill_null(True))
     lonely = pl.len().over("symbol") == 1
     return starts.select("symbol", "sector", pl.when(lonely).then(None).otherwise(pl.col("session")).alias("valid_from"))
-
-
-def _flags(bars: pl.DataFrame, max_jump: float, before: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """Jumps, and steps in the source's own adjustment that no split explains."""
-    empty = pl.lit(None, pl.Float64)
-    own = pl.col("split_ratio").fill_nan(None).replace(0.0, None) if "split_ratio" in bars.columns else empty
-    rows = bars.with_columns(own.alias("own"))
-    rows = _beside(rows, splits.rename({"split_ratio": "stored"}), "symbol", "session")
-    rows = _beside(rows, before.select("symbol", pl.col("close").alias("stored_close")), "symbol")
-    ratio = pl.coalesce("own", "stored", pl.lit(1.0))
-    previous = pl.coalesce(_previous(pl.col("close")), "stored_close")
-    checks = {Check.JUMP: (pl.col("close") * ratio / previous - 1.0, max_jump)}
-    if "adj_close" in bars.columns:
-        factor = pl.col("adj_close") / pl.col("close")
-        checks[Check.MISSED_SPLIT] = (factor / _previous(factor) / ratio - 1.0, ADJUSTMENT_STEP)
-    found = [
-        rows.with_columns(value.alias("value"))
-        .filter(pl.col("value").is_finite() & (pl.col("value").abs() > limit))
-        .select("symbol", "session", pl.lit(check.value).alias("check"), "value", pl.lit(limit).alias("limit"), "known_at")
-        for check, (value, limit) in checks.items()
-    ]
-    return pl.concat(found)
-
-
-def _previous(value: pl.Expr) -> pl.Expr:
-    """``value`` on the row before of the same symbol, in rows that stand by symbol."""
-    return pl.when(pl.col("symbol") == pl.col("symbol").shift(1)).then(value.shift(1))
-
-
-def _beside(rows: pl.DataFrame, known: pl.DataFrame, *keys: str) -> pl.DataFrame:
-    """``rows`` with the other columns of ``known`` beside them, null where it has none."""
-    if known.is_empty():
-        return rows.with_columns(pl.lit(None, kind).alias(name) for name, kind in known.schema.items() if name not in keys)
-    return rows.join(known, on=keys, how="left", maintain_order="left")

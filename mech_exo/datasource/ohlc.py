@@ -11,21 +11,20 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource import adjust
-from mech_exo.datasource.base import BARS
+from mech_exo.datasource.base import BARS, Kind
 from mech_exo.datasource.fetching import (
     Outcome,
     RefusedError,
     Status,
     fetch_each,
-    outcome_of,
     refuse_nothing,
     settings_from,
     symbols_of,
     utc_now,
 )
-from mech_exo.domain.errors import InputError
+from mech_exo.datasource.spans import bars_outcome, closed_by, refuse_disorder, within
+from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.panel import PriceBasis
-from mech_exo.utils import calendar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +56,8 @@ class OHLCDownloader:
     """
 
     name = "yahoo"
+    kind = Kind.BARS
+    batch = 100
     price_basis = PriceBasis.AS_TRADED
 
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -77,7 +78,7 @@ class OHLCDownloader:
 
         USD per share and shares, as traded; split_ratio 1 and dividend 0 where nothing happened. Either ``period``
         ("5d", "1mo", "1y", "max"; default "1mo") or ``start``, and ``end``, both included. Symbols that gave nothing stand in
-        :attr:`report`.
+        :attr:`report`, and so do the sessions missing between a symbol's first bar and the last session closed.
 
         Raises
         ------
@@ -88,10 +89,11 @@ class OHLCDownloader:
         """
         from mech_exo.datasource.yahoo import connected
 
+        self.report = ()
         wanted = symbols_of(symbols)
         span = _span(period, start, end, interval)
-        now = self._clock()
-        with connected() as session:
+        until = closed_by(self._clock(), end)
+        with connected(self.settings) as session:
             answers = fetch_each(wanted, lambda symbol: _bars_of(symbol, span, session, self.settings.timeout), self.settings, "prices")
         frames: list[pl.DataFrame] = []
         report: list[Outcome] = []
@@ -99,9 +101,9 @@ class OHLCDownloader:
             if isinstance(answer, Outcome):
                 report.append(answer)
                 continue
-            frame = _within(answer, start, end, now)
+            frame = within(answer, start, until)
             frames.append(frame)
-            report.append(outcome_of(symbol, frame, "date", _suspect(frame)))
+            report.append(bars_outcome(symbol, frame["date"].to_numpy(), until, _suspect(frame)))
         self.report = tuple(report)
         refuse_nothing(self.report, "prices")
         return pl.concat(frames).sort("symbol", "date")
@@ -113,8 +115,7 @@ def _span(period: str | None, start: date | None, end: date | None, interval: st
         raise InputError(f"bars are daily, interval '1d'; got {interval!r}")
     if start is not None and period is not None:
         raise InputError(f"give either a period or a start; got {period!r} and {start}")
-    if start is not None and end is not None and end < start:
-        raise InputError(f"start must not be after end; got {start} and {end}")
+    refuse_disorder(start, end)
     if period is not None and not PERIOD.fullmatch(period):
         raise InputError(f"a period is like 5d, 1mo, 1y, ytd or max; got {period!r}")
     if start is None and end is not None and period is None:
@@ -123,12 +124,14 @@ def _span(period: str | None, start: date | None, end: date | None, interval: st
 
 
 def _bars_of(symbol: str, span: dict[str, str], session: YahooSession, timeout: float) -> pl.DataFrame:
-    from mech_exo.datasource.yahoo import sorted_failures, ticker
+    from mech_exo.datasource.yahoo import sorted_failures, ticker, yahoo_symbol
 
     with sorted_failures():
         asked = ticker(symbol, session)
         history = asked.history(**span, interval="1d", auto_adjust=False, actions=True, timeout=timeout)
-        currency = asked.history_metadata["currency"]
+        about, currency = asked.history_metadata["symbol"], asked.history_metadata["currency"]
+    if about != yahoo_symbol(symbol):
+        raise RefusedError(Status.REFUSED, f"Yahoo answered about another symbol, {cut(about)}")
     if currency != "USD":
         raise RefusedError(Status.REFUSED, f"prices must be in USD; Yahoo quotes it in {currency}")
     return _unadjusted(symbol, history)
@@ -155,14 +158,6 @@ def _unadjusted(symbol: str, history: pd.DataFrame) -> pl.DataFrame:
         schema=COLUMNS,
     )
     return frame.filter(pl.Series(~blank))
-
-
-def _within(frame: pl.DataFrame, start: date | None, end: date | None, now: datetime) -> pl.DataFrame:
-    """Rows from ``start`` to ``end`` whose session has closed: today's unfinished bar is no bar."""
-    complete = calendar.latest_session(now)
-    last = complete if end is None else min(end, complete)
-    kept = frame.filter(pl.col("date") <= last)
-    return kept if start is None else kept.filter(pl.col("date") >= start)
 
 
 def _suspect(frame: pl.DataFrame) -> str:

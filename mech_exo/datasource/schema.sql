@@ -74,3 +74,24 @@ from measured
 window
     last20 as (partition by symbol order by session rows between 19 preceding and current row),
     last14 as (partition by symbol order by session rows between 13 preceding and current row);
+
+-- migration 2
+-- What was asked of whom, and what came of it: a symbol's last good data are known to be stale, and a broken-off update knows where it was.
+create table downloads (
+    kind varchar not null, source varchar not null, symbol varchar not null, status varchar not null, "rows" bigint not null,
+    detail varchar not null, asked_at timestamptz not null
+);
+
+-- migration 3
+-- A verdict holds from its session on for `lasts` sessions (null: no end) or until the next row of the same symbol and check, whichever
+-- comes first. A null verdict takes the finding back. The flags of migration 1 are found anew by the gate.
+drop table data_quality;
+create table data_quality (
+    symbol varchar not null, session date not null, "check" varchar not null,
+    verdict varchar check (verdict in ('ok', 'warn', 'block')), value double, "limit" double, evidence varchar not null, lasts integer,
+    known_at timestamptz not null, recorded_at timestamptz not null, version integer not null
+);
+create table quality_notes (
+    symbol varchar not null, session date not null, "check" varchar not null, because varchar not null,
+    known_at timestamptz not null, recorded_at timestamptz not null, version integer not null
+);

@@ -9,27 +9,30 @@ from collections.abc import Iterator
 from typing import Any
 
 import yfinance
-from curl_cffi.requests import Response, Session
-from curl_cffi.requests.exceptions import RequestException
+from curl_cffi.requests import Session
 from yfinance.data import YfData
 from yfinance.exceptions import YFException, YFPricesMissingError, YFRateLimitError, YFTickerMissingError
 
-from mech_exo.datasource.fetching import BusyError, RefusedError, Status
+from mech_exo.datasource.fetching import BusyError, FetchSettings, RefusedError, Status
+from mech_exo.datasource.pace import pace_of
+from mech_exo.datasource.web import PunctualSession, RequestException, Response, refuse_busy
 
 CLASS_SHARE = re.compile(r"([A-Z]+)\.([AB])")
 UNHEARD_OF = "no such symbol at Yahoo, or delisted"
 NOTHING = (b"", b"{}", b"[]", b"null")
+HEADS = {"/v8/finance/chart/": b'"chart"', "/v1/finance/search": b'"news"', "/quoteSummary/": b'"quoteSummary"'}
+"""What an answer must hold to be one: yfinance takes any other JSON for "there is nothing"."""
 
 
-class YahooSession(Session[Response]):
+class YahooSession(PunctualSession):
     """A browser-like session that says at once when a data request failed.
 
     yfinance itself answers a busy server with a second try and a message without the server's ``Retry-After``, and takes
     a page of HTML for an absent price.
     """
 
-    def __init__(self) -> None:
-        super().__init__(impersonate="chrome")
+    def __init__(self, settings: FetchSettings) -> None:
+        super().__init__(pace_of("yahoo", settings.rate), settings.timeout, impersonate="chrome")
 
     def request(self, method: Any, url: str, *args: Any, **options: Any) -> Response:
         """As the parent's. Raises BusyError when a data request gets no JSON, 429 or 5xx, or does not get through."""
@@ -39,19 +42,15 @@ class YahooSession(Session[Response]):
             response = super().request(method, url, *args, **options)
         except RequestException as error:
             raise BusyError(f"Yahoo could not be reached ({type(error).__name__})") from error
-        if response.status_code == 429 or response.status_code >= 500:
-            raise BusyError(f"Yahoo answered {response.status_code}", seconds_of(response.headers.get("Retry-After")))
+        refuse_busy(response, "Yahoo")
         final = response.status_code >= 400 or "consent." in str(response.url)
         if not final and "json" not in (response.headers.get("Content-Type") or ""):
             raise BusyError("Yahoo answered with a page instead of data")
         if not final and response.content.strip() in NOTHING:
             raise BusyError("Yahoo answered with nothing")
+        if not final and any(path in url and head not in response.content for path, head in HEADS.items()):
+            raise BusyError("Yahoo answered with something that is not what was asked for")
         return response
-
-
-def seconds_of(header: str | None) -> float | None:
-    """Seconds of a ``Retry-After`` header, None when it has none (or a date, which nobody sends here)."""
-    return float(header) if header and re.fullmatch(r"\d+(\.\d+)?", header.strip()) else None
 
 
 def yahoo_symbol(symbol: str) -> str:
@@ -61,7 +60,7 @@ def yahoo_symbol(symbol: str) -> str:
 
 
 @contextlib.contextmanager
-def connected() -> Iterator[YahooSession]:
+def connected(settings: FetchSettings) -> Iterator[YahooSession]:
     """A session, with yfinance raising instead of printing and guessing; afterwards yfinance is as it was for everybody else.
 
     What it does with pandas that pandas will drop one day is its authors' affair, not the user's.
@@ -70,7 +69,7 @@ def connected() -> Iterator[YahooSession]:
         warnings.filterwarnings("ignore", category=category, module=r"yfinance\.")
     hidden = yfinance.config.debug.hide_exceptions
     yfinance.config.debug.hide_exceptions = False
-    session = YahooSession()
+    session = YahooSession(settings)
     try:
         yield session
     finally:

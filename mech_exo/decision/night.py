@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
 
 from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
 from mech_exo.decision.rows import decide_row
-from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings
+from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings, withheld_warnings
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
@@ -24,6 +25,7 @@ from mech_exo.utils.config import deciding
 class Known:
     """What was known at the close of the panel's last session: its bars, members and sectors, and what must be said of them.
 
+    ``doubts`` tells of each symbol whose data are blocked tonight why, in words.
     ``stored_until`` is when the latest fact in the store was recorded (UTC), None when that does not matter: a replay cuts there.
     """
 
@@ -31,6 +33,7 @@ class Known:
     universe: Universe
     warnings: tuple[str, ...] = ()
     stored_until: datetime | None = None
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def row(self) -> int:
@@ -64,6 +67,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     )
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
     method = strategy.settings.sizing.method.value
+    verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method)
     return Decision(
         as_of=known.as_of,
         session=next_session,
@@ -74,7 +78,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
         data_hash=known.data_hash(),
         nav=nav,
         scores=table.scores(0),
-        verdict=verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method),
+        verdict=verdict,
         orders=orders_of(book, panel, strategy, account, next_session),
         levels=levels_of(book, panel),
         warnings=(
@@ -82,6 +86,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
             *sector_warnings(strategy, known.universe),
             *missing_warnings(table.missing),
             *(unscored_warnings(table) if scheduled else ()),
+            *withheld_warnings(verdict, known.doubts),
         ),
     )
 

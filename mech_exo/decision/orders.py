@@ -91,6 +91,7 @@ def settle(
     t: int,
     close: Floats,
     sector: np.ndarray,
+    verdict: np.ndarray,
     book: np.ndarray,
     live: Ints,
     account: np.ndarray,
@@ -103,7 +104,7 @@ def settle(
     account[0].live = count
     fall = drawdown(days["index"], t)
     state = days[t].state
-    written = approve(night.plan, live, count, book, close, sector, account[0].nav, state, fall, rules.limits, night.breaches)
+    written = approve(night.plan, live, count, book, close, sector, verdict, account[0].nav, state, fall, rules.limits, night.breaches)
     call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     place_orders(night.plan, live, count, close, book, call, rules)
     return written

@@ -94,6 +94,7 @@ class Features(NamedTuple):
     volatility: Floats  # daily
     atr: Floats  # USD, as traded
     sector: np.ndarray  # int16, -1 unknown
+    verdict: np.ndarray  # int8 DataVerdict; (K, 0): all in order
 
 
 class Night(NamedTuple):

@@ -257,7 +257,7 @@ def decide_book(
     clear_plan(night.plan)
     if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
         return 0
-    return settle(t, bars.close[t], features.sector[k], book, live, account, days, night, rules)
+    return settle(t, bars.close[t], features.sector[k], features.verdict[k], book, live, account, days, night, rules)
 
 
 @inlined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_of
 from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
+from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision
 from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState, Terms
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
@@ -109,7 +110,7 @@ class Strategy:
         inputs = inputs or FactorInputs(panel)  # adjusted once, for the factors and for the sizes
         table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
         volatility, atr = self._dispersion(inputs, rows)
-        return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows])), table
+        return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)), table
 
     @property
     def _reads_volatility(self) -> bool:
@@ -174,6 +175,31 @@ def unscored_warnings(table: ScoreTable) -> tuple[str, ...]:
         return ()
     when = str(empty[0]) if len(empty) == 1 else f"{len(empty)} of {len(table.sessions)} decisions, {empty[0]} to {empty[-1]}"
     return (f"nobody had a score at {when}: the book was left as it was",)
+
+
+def withheld_warnings(verdict: RiskDecision, doubts: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each order that was withheld or cut because the name's data are blocked; ``doubts`` says why, by symbol."""
+    found = (breach for breach in verdict.breaches if breach.code is BreachCode.DATA_QUALITY and breach.symbol is not None)
+    return tuple(
+        f"{b.symbol}: new risk withheld ({b.value:,.10g} shares wanted, {b.limit:,.10g} held): its data are in doubt: "
+        f"{doubts.get(b.symbol or '', 'the reason is not known here')}"
+        for b in found
+    )
+
+
+def blocked_warnings(panel: BarPanel, universe: Universe, rows: Ints) -> tuple[str, ...]:
+    """One line naming the members that data quality denied new risk at some of the decisions at ``rows``; nothing when there was none."""
+    verdicts = universe.verdicts(rows)
+    if not verdicts.size:
+        return ()
+    cells = (verdicts >= DataVerdict.BLOCK) & universe.member[rows]
+    names = [panel.symbols[column] for column in np.flatnonzero(cells.any(axis=0))]
+    if not names:
+        return ()
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    nights = int(cells.any(axis=1).sum())
+    often = f"at {nights:,} of {len(rows):,} decisions, to {cells.sum() / len(rows):.1f} members on average"
+    return (f"data in doubt denied new risk {often}: {listed}",)
 
 
 def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:

@@ -267,18 +267,26 @@ class Universe:
         Names of the sectors.
     backfilled
         True when sectors or members came without dates and are taken as known always; every report says so.
+    verdict
+        ``(T, N)`` int8 :class:`mech_exo.domain.verdict.DataVerdict`: whether that name's data could be trusted, as known at that session's
+        close; a blocked name gets no new risk. None = all in order; an array that says so of every cell becomes None.
     """
 
     member: NDArray[np.bool_]
     sector: NDArray[np.int16]
     sector_names: tuple[str, ...] = ()
     backfilled: bool = False
+    verdict: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "member", _frozen(self.member, np.bool_))
         object.__setattr__(self, "sector", _frozen(self.sector, np.int16))
         if self.member.shape != self.sector.shape:
             raise InputError(f"member and sector must have one shape; got {self.member.shape} and {self.sector.shape}")
+        if self.verdict is not None:
+            object.__setattr__(self, "verdict", _frozen(self.verdict, np.int8) if self.verdict.any() else None)
+        if self.verdict is not None and self.verdict.shape != self.member.shape:
+            raise InputError(f"member and verdict must have one shape; got {self.member.shape} and {self.verdict.shape}")
 
     @classmethod
     def everyone(cls, panel: BarPanel) -> Universe:
@@ -287,7 +295,16 @@ class Universe:
 
     def rows(self, first: int, last: int) -> Universe:
         """Rows ``first..last-1``."""
-        return replace(self, member=self.member[first:last], sector=self.sector[first:last])
+        return self.at(np.s_[first:last])
+
+    def at(self, index: Any) -> Universe:
+        """The cells that ``index`` picks of every ``(T, N)`` array: ``np.s_[rows]``, ``np.s_[:, columns]``."""
+        verdict = None if self.verdict is None else self.verdict[index]
+        return replace(self, member=self.member[index], sector=self.sector[index], verdict=verdict)
+
+    def verdicts(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """``(K, N)`` verdicts on the data at ``rows``; ``(K, 0)`` where all are in order."""
+        return np.empty((len(rows), 0), np.int8) if self.verdict is None else np.ascontiguousarray(self.verdict[rows])
 
     def sector_name(self, row: int, column: int) -> str | None:
         """Name of a sector as known at ``row``; None = unknown."""
@@ -295,10 +312,12 @@ class Universe:
         return None if code < 0 else self.sector_names[code]
 
     def data_hash(self) -> str:
-        """Hash of memberships and sectors (64 bits, hex)."""
+        """Hash of memberships, sectors and verdicts (64 bits, hex)."""
         digest = hashlib.sha256("\0".join(self.sector_names).encode())
         digest.update(np.ascontiguousarray(self.member).view(np.uint8).data)
         digest.update(np.ascontiguousarray(self.sector).view(np.uint8).data)
+        if self.verdict is not None:
+            digest.update(self.verdict.view(np.uint8).data)
         return digest.hexdigest()[:16]
 
 

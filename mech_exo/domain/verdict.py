@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from mech_exo.domain.targets import TargetPosition
 
@@ -16,6 +16,14 @@ class RiskState(StrEnum):
     HALTED = "halted"
 
 
+class DataVerdict(IntEnum):
+    """What is thought of a name's data at a session's close. BLOCK gives the name no new risk; reductions and exits pass."""
+
+    OK = 0
+    WARN = 1
+    BLOCK = 2
+
+
 class BreachCode(StrEnum):
     """Why a target was cut or denied. One rule of ``risk/rules.py`` each; names equal its ``Rule`` codes (tested)."""
 
@@ -23,6 +31,7 @@ class BreachCode(StrEnum):
     UNKNOWN_PRICE = "unknown_price"
     UNKNOWN_NAV = "unknown_nav"
     UNKNOWN_SECTOR = "unknown_sector"
+    DATA_QUALITY = "data_quality"
     DRAWDOWN = "max_drawdown"
     HALTED = "halted"
     TRADE_RISK = "max_single_trade_risk"

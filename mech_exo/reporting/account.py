@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -151,7 +151,7 @@ def account_record(
         days=np.array([_day(booked) for booked in history], DAY),
         events=np.array([_event(t, column, line) for t, line in lines], EVENT),
         bars=_bars(panel, rows),
-        universe=_universe(universe or Universe.everyone(panel), rows),
+        universe=(universe or Universe.everyone(panel)).at(rows),
         benchmark=None if benchmark is None else benchmark[rows],
         warnings=once((*warnings, *_said(ledger, book, history))),
     )
@@ -197,10 +197,6 @@ def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
 def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
     cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
     return Bars._make([*cut, panel.delisted, panel.delisting_value])
-
-
-def _universe(universe: Universe, rows: NDArray[np.int64]) -> Universe:
-    return replace(universe, member=universe.member[rows], sector=universe.sector[rows])
 
 
 def _day(booked: BookedDay) -> tuple[float | int, ...]:

@@ -164,8 +164,8 @@ class RiskChecker:
         self._levels(plan, symbols, close)
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
         count = approve(
-            plan, np.arange(len(symbols)), len(symbols), book, close, codes, self.portfolio.nav, int(StateCode[state.name]), self.drawdown,
-            self._params, breaches,
+            plan, np.arange(len(symbols)), len(symbols), book, close, codes, np.empty(0, np.int8), self.portfolio.nav,
+            int(StateCode[state.name]), self.drawdown, self._params, breaches,
         )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
         return RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mech_exo.domain.verdict import DataVerdict
 from mech_exo.kernels import lean, njit
 from mech_exo.kernels.records import Ints, RiskState
 from mech_exo.utils.settings import RiskLimits
@@ -52,11 +53,13 @@ class Rule(IntEnum):
     GROSS = 9
     LEVERAGE = 10
     NET = 11
+    DATA_QUALITY = 12
 
 
 UNKNOWN_PRICE, UNKNOWN_NAV, UNKNOWN_SECTOR = int(Rule.UNKNOWN_PRICE), int(Rule.UNKNOWN_NAV), int(Rule.UNKNOWN_SECTOR)
 DRAWDOWN, STOPPED, TRADE_RISK, POSITION = int(Rule.DRAWDOWN), int(Rule.HALTED), int(Rule.TRADE_RISK), int(Rule.POSITION)
 SECTOR, GROSS, LEVERAGE, NET = int(Rule.SECTOR), int(Rule.GROSS), int(Rule.LEVERAGE), int(Rule.NET)
+DATA_QUALITY, BLOCK = int(Rule.DATA_QUALITY), int(DataVerdict.BLOCK)
 ACTIVE, REDUCING, HALTED = int(RiskState.ACTIVE), int(RiskState.REDUCING), int(RiskState.HALTED)
 DRAWDOWN_WINDOW = 252  # sessions: the trailing 12 months of the user's KPI
 SLACK = 1e-12  # relative: 0.29 × 100 is 28.999999999999996 in floating point and must still allow 29
@@ -310,8 +313,8 @@ def net_limit(
 
 @lean
 def approve(
-    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, sector: np.ndarray, nav: float, state: int,
-    fall: float, limits: LimitParams, breaches: np.ndarray,
+    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, sector: np.ndarray, verdict: np.ndarray, nav: float,
+    state: int, fall: float, limits: LimitParams, breaches: np.ndarray,
 ) -> int:
     """Turn ``plan.wanted`` into ``plan.target`` for the symbols ``names[:held]``; returns how many breaches were written.
 
@@ -322,6 +325,8 @@ def approve(
         close counts in the portfolio's limits at its mark, as it does in NAV.
     sector
         ``(N,)`` sector codes, -1 unknown.
+    verdict
+        ``(N,)`` DataVerdict codes of the names' data, or ``(0,)``: all in order. A blocked name is not bought, enlarged or turned.
     state
         ACTIVE approves within the limits; REDUCING and HALTED approve reductions only.
     """
@@ -342,6 +347,8 @@ def approve(
             count = single_name(plan, s, close[s], nav, limits, breaches, count)
         if unknown != 0:
             count = deny_increase(plan, s, book[s].shares, unknown, breaches, count)
+        if len(verdict) > 0 and verdict[s] >= BLOCK:
+            count = deny_increase(plan, s, book[s].shares, DATA_QUALITY, breaches, count)
         if state != ACTIVE:  # before the portfolio's limits: a hedge that is denied no longer offsets anything
             rule = DRAWDOWN if state == REDUCING else STOPPED
             count = deny_increase(plan, s, book[s].shares, rule, breaches, count)

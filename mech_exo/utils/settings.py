@@ -13,7 +13,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
+from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
+from mech_exo.utils.source_settings import SourcesConfig
 
 
 class Direction(StrEnum):
@@ -307,14 +309,25 @@ class StrategyConfig(Model):
     )
 
 
+class Sentiment(StrEnum):
+    """Who scores headlines: the model that ships with the program, FinBERT, or nobody."""
+
+    LINEAR = "linear"
+    FINBERT = "finbert"
+    NONE = "none"
+
+
 class DataConfig(Model):
     """``data.yml``."""
 
     calendar: Literal["XNYS"] = "XNYS"
     symbols: tuple[str, ...] = Field((), description="what the downloaders fetch; empty: the universe's members")
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
-    max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="overnight move flagged as a jump")
-    min_coverage: PositiveFraction = Field(0.5, description="least share of the names of the session before that need a bar for a night")
+    sentiment: Sentiment = Field(Sentiment.LINEAR, description="who scores headlines; docs/sentiment.md")
+    sources: SourcesConfig = SourcesConfig()
+    max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="move, net of the market's, that may be a jump")
+    min_coverage: PositiveFraction = Field(0.5, description="least share of the last session's members with a usable bar, for a night")
+    quality: QualityRules = QualityRules()
 
 
 class Keys(Model):

@@ -5,21 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.replay.server import Answer, Replay, page, replaying
+from mech_exo.datasource.replay.server import Answer, Replay, leading_to, page, replaying
 
 
 @pytest.fixture
-def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replay]:
+def replay(tmp_path: Path) -> Iterator[Replay]:
     """A replay server to which the environment leads every HTTP client of this process."""
+    pytest.importorskip("trustme", reason="needs trustme: pip install -r requirements.txt")
     import yfinance
 
-    with replaying(tmp_path) as server:
-        for name in ("HTTPS_PROXY", "https_proxy"):
-            monkeypatch.setenv(name, server.proxy)
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        for name in ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-            monkeypatch.setenv(name, str(server.authority))
+    with replaying(tmp_path) as server, leading_to(server):
         yfinance.set_tz_cache_location(str(tmp_path / "yfinance"))
         server.on("fc.yahoo.com", page("gone", 404))
         server.on("getcrumb", Answer(200, b"crumb", "text/plain"))

@@ -176,7 +176,7 @@ def test_the_benchmark_is_a_plausible_market(market: SampleMarket) -> None:
 
 
 def test_reports_are_filed_late_and_some_are_restated(market: SampleMarket) -> None:
-    facts = market.fundamentals
+    facts = market.fundamentals.filter(pl.col("metric") != "shares_outstanding")
     key = ["symbol", "metric", "period_end"]
     first = facts.sort("filed").unique(key, keep="first", maintain_order=True)
     begun = market.panel.sessions[np.argmax(~np.isnan(market.panel.close), axis=0)]
@@ -204,7 +204,17 @@ def test_nothing_is_reported_by_a_company_that_is_gone_or_not_yet_there(market: 
 
 
 def test_statements_hang_together(market: SampleMarket) -> None:
-    wide = market.fundamentals.sort("filed").pivot("metric", index=["symbol", "period_end"], values="value", aggregate_function="first")
+    counted = pl.col("metric") == "shares_outstanding"
+    facts = market.fundamentals.sort("filed")
+    statements = facts.filter(~counted)
+    wide = statements.pivot("metric", index=["symbol", "period_end"], values=["value"], aggregate_function="first")
+    first = statements.group_by("symbol", "period_end").agg(pl.col("filed").min())
+    counts = facts.filter(counted).select("symbol", "filed", "period_end", shares_outstanding="value")
+    assert (counts["filed"] == counts["period_end"]).all(), "the count is of the day it is printed"
+    counts = counts.drop("period_end").unique(["symbol", "filed"])
+    wide = wide.join(first, on=["symbol", "period_end"]).join(counts, on=["symbol", "filed"], how="left")
+    assert wide["shares_outstanding"].null_count() == 0
+    assert (wide["current_assets"] < wide["total_assets"]).all() and (wide["long_term_debt"] < wide["total_debt"]).all()
     assert (wide["total_assets"] > wide["total_equity"]).all() and (wide["revenue"] > 0).all() and (wide["total_debt"] > 0).all()
     per_share = wide["net_income"] / wide["shares_outstanding"] / 1.015
     assert ((per_share - wide["eps_diluted"]).abs() < 0.02).all()

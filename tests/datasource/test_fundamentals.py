@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mech_exo.datasource import DataStorage, FundamentalFetcher
@@ -16,6 +17,7 @@ from tests.replay.server import Answer, Replay, data, page, recorded
 Shared = Callable[[str], Path]
 QUICK = {"first_wait": 0.01, "longest_wait": 0.05, "deadline": 10.0, "timeout": 5.0}
 SUMMARY, QUOTE, SERIES = "v10/finance/quoteSummary/", "v7/finance/quote", "fundamentals-timeseries"
+TRENDS = "api.finnhub.io/api/v1//stock/recommendation"
 METRIC = "api.finnhub.io/api/v1//stock/metric"
 NOW = datetime(2025, 2, 25, 14, 30, tzinfo=UTC)
 KEYED = {**QUICK, "finnhub": {"api_key": "SECRETKEY"}}
@@ -57,18 +59,54 @@ def test_figures_of_a_recorded_answer(apple: Replay) -> None:
     assert period["return_on_equity"] == date(2024, 12, 28), "the quarter Yahoo names"
     assert period["pe_ratio"] == NOW.date(), "a ratio to today's price is of today"
     assert set(facts["known_at"]) == {NOW} and set(facts["filed"]) == {NOW.date()}
-    assert set(facts["source"]) == {"yahoo"} and set(facts["fiscal_period"]) == {"snapshot"}
+    assert set(facts["source"]) == {"yahoo"}
+    assert set(facts.filter(fiscal_period="instant")["metric"]) == {"shares_outstanding", "analyst_rating"}
+    assert value["shares_outstanding"] == 15022100480.0 and value["analyst_rating"] == pytest.approx((3 - 2.06522) / 2)
     assert one.report[0].status is Status.OK and one.report[0].rows == facts.height == facts["metric"].n_unique()
 
 
-def test_finnhub_fills_what_yahoo_lacks_and_never_takes_turns(apple: Replay, finnhub: Answer) -> None:
+def test_the_statements_of_a_recorded_answer(apple: Replay, shared: Shared) -> None:
+    apple.on(SERIES, recorded(shared("data/api/yahoo/fundamentalsTimeSeries-AAPL-all-quarterly.json")))
+    facts = fetcher().fetch(["AAPL"]).filter(pl.col("fiscal_period").is_in(["3M", "instant"]))
+    last = dict(facts.filter(period_end=date(2024, 12, 31)).select("metric", "value").iter_rows())
+    # Apple's 10-Q filed 2025-01-31, accession 0000320193-25-000008: the same figures, in millions.
+    assert last["revenue"] == 124_300e6 and last["net_income"] == 36_330e6 and last["operating_cash_flow"] == 29_935e6
+    assert last["capital_expenditure"] == 2_940e6, "Yahoo gives it with a minus"
+    assert last["total_assets"] == 344_085e6 and last["total_equity"] == 66_758e6 and last["total_debt"] == 96_799e6
+    assert facts.filter(metric="revenue")["fiscal_period"].unique().to_list() == ["3M"]
+    asked = [one for one in apple.requests(SERIES) if "TotalRevenue" in one.query["type"]]
+    assert len(asked) == 1 and "annualTotalAssets" in asked[0].query["type"], "one request for all statements"
+
+
+def test_statements_in_another_currency_are_left_out(bare: Replay) -> None:
+    point = {"asOfDate": "2024-12-31", "periodType": "3M", "currencyCode": "EUR", "reportedValue": {"raw": 5.0}}
+    dollars = {**point, "currencyCode": "USD", "asOfDate": "2024-09-30"}
+    one = {"meta": {"type": ["quarterlyTotalRevenue"]}, "timestamp": [1], "quarterlyTotalRevenue": [None, point, dollars]}
+    late = {"meta": {"type": ["quarterlyNetIncome"]}, "timestamp": [1], "quarterlyNetIncome": [{**dollars, "asOfDate": "2025-03-31"}]}
+    bare.on(SERIES, data({"timeseries": {"result": [one, late], "error": None}}))
+    bare.on(SUMMARY, summary(trailingPE=9.0))
+    facts = fetcher().fetch(["AAA"]).filter(fiscal_period="3M")
+    assert facts.select("metric", "period_end").rows() == [("revenue", date(2024, 9, 30))], "no euros, and no quarter that is not over"
+
+
+def test_finnhub_stands_beside_yahoo_under_its_own_name(apple: Replay, finnhub: Answer, shared: Shared, tmp_path: Path) -> None:
+    samples = json.loads(shared("data/api/finnhub_recorded_samples.json").read_text())
     apple.on(METRIC, finnhub)
+    apple.on(TRENDS, data(samples["/stock/recommendation?symbol=AAPL (captured 2026-09-06)"]))
     without = fetcher().fetch(["AAPL"])
-    facts = fetcher(KEYED).fetch(["AAPL"])
+    one = fetcher(KEYED)
+    facts = one.fetch(["AAPL"])
     assert facts.filter(source="yahoo").equals(without)
     extra = dict(facts.filter(source="finnhub").select("metric", "value").iter_rows())
-    assert extra == {"revenue_growth_ttm": pytest.approx(0.1424), "eps_growth_ttm": pytest.approx(0.3261)}
-    assert apple.requests(METRIC)[0].query["token"] == "SECRETKEY"
+    assert extra["revenue_growth_ttm"] == pytest.approx(0.1424) and extra["eps_growth_ttm"] == pytest.approx(0.3261)
+    # September 2026: 12 strong buy, 22 buy, 15 hold, 3 sell, 1 strong sell.
+    assert extra["analyst_rating"] == pytest.approx((12 + 22 * 0.5 - 3 * 0.5 - 1) / 53)
+    assert apple.requests(METRIC)[0].query["token"] == "SECRETKEY" and one.report[0].rows == facts.height
+    with DataStorage(tmp_path / "store.duckdb") as storage:
+        assert storage.store_fundamentals(facts).new == facts.height
+        again = storage.store_fundamentals(facts)
+        assert again.new == again.restated == 0, "two sources do not restate each other"
+        assert storage.view().fundamentals().group_by("source").len().sort("source")["len"].to_list() == [len(extra), without.height]
 
 
 def test_finnhub_alone_in_fractions_and_dollars(bare: Replay, finnhub: Answer) -> None:

@@ -100,7 +100,7 @@ def test_an_unusable_file_is_refused_and_nothing_stored_is_lost(store: DataStora
         ("blank.csv", b"\n\n", "cannot be read|need the columns"),
         ("torn.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
         ("torn.csv.gz", gzip.compress(bars().write_csv().encode())[:-40], "cannot be read as CSV"),
-        ("prices.xlsx", b"PK", "ends in .csv.gz, .csv, .parquet"),
+        ("prices.xlsx", b"PK", "bars come in .csv, .csv.gz, .parquet"),
         ("none.csv", None, "must exist"),
     ],
 )

@@ -1,27 +1,20 @@
-"""Every reason for refusing a bar, at its boundary; every flag; and that nothing else is touched."""
+"""Every reason for refusing a bar, at its boundary; and that nothing else is touched."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-import numpy as np
 import polars as pl
 import pytest
 
 from mech_exo.datasource import base, inspection
 from mech_exo.datasource.columns import typed
-from mech_exo.datasource.inspection import Check, Inspection, Reason
+from mech_exo.datasource.inspection import Inspection, Reason
 from tests.datasource.market import NOW, bars, changed, days
 
-NO_CLOSES = pl.DataFrame(schema={"symbol": pl.String, "session": pl.Date, "close": pl.Float64})
-NO_SPLITS = pl.DataFrame(schema={"symbol": pl.String, "session": pl.Date, "split_ratio": pl.Float64})
 
-
-def inspect(
-    frame: pl.DataFrame, *, now: datetime = NOW, max_jump: float = 0.4, before: pl.DataFrame = NO_CLOSES, splits: pl.DataFrame = NO_SPLITS
-) -> Inspection:
-    rows = typed(frame, {**base.BARS, **base.BAR_EXTRAS})
-    return inspection.inspect(rows, now=now, max_jump=max_jump, before=before, splits=splits)
+def inspect(frame: pl.DataFrame, *, now: datetime = NOW) -> Inspection:
+    return inspection.inspect(typed(frame, {**base.BARS, **base.BAR_EXTRAS}), now=now)
 
 
 def reasons(found: Inspection) -> dict[str, int]:
@@ -31,7 +24,7 @@ def reasons(found: Inspection) -> dict[str, int]:
 def test_good_bars_pass_untouched_and_are_known_at_their_close() -> None:
     frame = bars()
     found = inspect(frame.sample(fraction=1.0, shuffle=True, seed=1))
-    assert found.refused.is_empty() and found.flags.is_empty() and found.duplicates == 0
+    assert found.refused.is_empty() and found.duplicates == 0
     assert found.bars.drop("known_at").rename({"session": "date"}).equals(frame)
     assert found.bars["known_at"][0] == datetime(2021, 1, 4, 21, tzinfo=UTC)
     early = inspect(bars(("AAA",), [date(2021, 11, 26)]), now=datetime(2022, 1, 1, tzinfo=UTC))
@@ -106,41 +99,6 @@ def test_a_good_and_a_bad_row_for_one_day_leave_the_good_one() -> None:
     frame = bars()
     found = inspect(pl.concat([frame, changed(frame, "AAA", days()[2], open=0.0).filter(pl.col("open") == 0.0)]))
     assert reasons(found) == {Reason.PRICE.value: 1} and found.bars.height == 20
-
-
-def jump(at: int, factor: float) -> pl.DataFrame:
-    prices = ["open", "high", "low", "close"]
-    scale = pl.when(pl.col("date") >= days()[at]).then(factor).otherwise(1.0)
-    return bars(("AAA",)).with_columns(pl.col(name) * scale for name in prices)
-
-
-def test_a_jump_is_flagged_stored_and_only_a_split_explains_it() -> None:
-    frame = jump(5, 0.5)
-    found = inspect(frame)
-    assert found.bars.height == 10
-    assert found.flags.select("symbol", "session", "check").rows() == [("AAA", days()[5], Check.JUMP.value)]
-    np.testing.assert_allclose(found.flags["value"][0], frame["close"][5] / frame["close"][4] - 1.0)
-    split = frame.with_columns(split_ratio=pl.when(pl.col("date") == days()[5]).then(2.0).otherwise(1.0))
-    assert inspect(split).flags.is_empty()
-    stored = pl.DataFrame({"symbol": ["AAA"], "session": [days()[5]], "split_ratio": [2.0]})
-    assert inspect(frame, splits=stored).flags.is_empty()
-    wrong = pl.DataFrame({"symbol": ["AAA"], "session": [days()[4]], "split_ratio": [2.0]})
-    assert inspect(frame, splits=wrong).flags["session"].to_list() == [days()[4], days()[5]]
-    assert inspect(frame, max_jump=0.6).flags.is_empty()
-
-
-def test_the_first_bar_is_compared_with_the_last_stored_one() -> None:
-    frame = bars(("AAA", "BBB"))
-    before = pl.DataFrame({"symbol": ["AAA"], "session": [date(2020, 12, 31)], "close": [frame["close"][0] * 3.0]})
-    assert inspect(frame, before=before).flags.select("symbol", "session").rows() == [("AAA", days()[0])]
-
-
-def test_a_step_of_the_adjusted_close_without_a_split_is_flagged() -> None:
-    frame = jump(5, 0.75).with_columns(adj_close=pl.col("close") * pl.when(pl.col("date") < days()[5]).then(0.75).otherwise(1.0))
-    found = inspect(frame)
-    assert found.flags.select("session", "check").rows() == [(days()[5], Check.MISSED_SPLIT.value)]
-    told = frame.with_columns(split_ratio=pl.when(pl.col("date") == days()[5]).then(4.0 / 3.0).otherwise(0.0))
-    assert inspect(told).flags.is_empty()
 
 
 def test_actions_survive_a_refused_bar_but_not_a_doubtful_day() -> None:

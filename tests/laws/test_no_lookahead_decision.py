@@ -14,20 +14,21 @@ from mech_exo.domain.panel import BAR_FIELDS
 from mech_exo.utils.settings import StopRules
 from tests.backtest.driving import busy_config, default_config, played, sample
 
-POISONS = ("nan", "scale", "noise", "delete", "delist", "revive", "actions", "members", "everything")
+POISONS = ("nan", "scale", "noise", "delete", "delist", "revive", "actions", "members", "verdicts", "everything")
 CONFIGS = {"default": default_config, "busy": busy_config}
 
 
 @pytest.fixture(scope="module")
 def market():
-    return sample(seed=11, symbols=40, years=3)
+    panel, universe = sample(seed=11, symbols=40, years=3)
+    return panel, replace(universe, verdict=np.random.default_rng(3).choice([0, 1, 2], panel.shape, p=[0.8, 0.1, 0.1]))
 
 
 def poisoned(panel, universe, t, kind, seed):
     """The market with everything after row ``t`` corrupted."""
     rng, after, days = np.random.default_rng(seed), slice(t + 1, None), len(panel.sessions)
     fields = {name: getattr(panel, name).copy() for name in (*BAR_FIELDS, "split_ratio", "dividend", "delisted", "delisting_value")}
-    member, sector = universe.member.copy(), universe.sector.copy()
+    member, sector, verdict = universe.member.copy(), universe.sector.copy(), universe.verdict.copy()
     some = rng.random(len(panel.symbols)) < 0.5
     later = fields["delisted"] > t
     for name in BAR_FIELDS:
@@ -54,7 +55,9 @@ def poisoned(panel, universe, t, kind, seed):
     if kind in ("members", "everything"):
         member[after] = ~member[after]
         sector[after] = rng.integers(-1, len(universe.sector_names), sector[after].shape)
-    return replace(panel, **fields), replace(universe, member=member, sector=sector)
+    if kind in ("verdicts", "everything"):
+        verdict[after] = 2 - verdict[after]
+    return replace(panel, **fields), replace(universe, member=member, sector=sector, verdict=verdict)
 
 
 @settings(max_examples=60)

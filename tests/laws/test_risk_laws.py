@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
 import pytest
@@ -42,7 +43,7 @@ def test_every_approved_book_satisfies_every_rule_at_once(plan, nav, state, limi
 @example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1))
 def test_approving_the_approved_changes_nothing(plan, nav, state, limit):
     once = judged(plan, nav, limit, state).targets
-    again = judged([Name(t, n.held, n.price, n.sector, n.stop, n.mark) for t, n in zip(once, plan, strict=True)], nav, limit, state)
+    again = judged([replace(n, wanted=t) for t, n in zip(once, plan, strict=True)], nav, limit, state)
     assert again.targets == once
     assert not any(again.bindings)
 
@@ -80,17 +81,19 @@ def reduced(wanted, held):
     return math.copysign(min(abs(wanted), abs(held)), wanted)
 
 
-@given(plans(unknown=False), navs, st.sampled_from(["price", "nav", "sector", "state"]), st.sampled_from(UNKNOWN))
+@given(plans(unknown=False), navs, st.sampled_from(["price", "nav", "sector", "state", "data"]), st.sampled_from(UNKNOWN))
 def test_unknown_denies_an_increase_and_lets_every_reduction_pass(plan, nav, what, value):
     limit = NO_LIMITS._replace(sector=1e6)
     if what == "price":
-        plan = [Name(n.wanted, n.held, value, n.sector, n.stop, n.mark) for n in plan]
+        plan = [replace(n, price=value) for n in plan]
     if what == "sector":
-        plan = [Name(n.wanted, n.held, n.price, -1, n.stop, n.mark) for n in plan]
+        plan = [replace(n, sector=-1) for n in plan]
+    if what == "data":
+        plan = [replace(n, verdict=2) for n in plan]
     verdict = judged(plan, value if what == "nav" else nav, limit, "reducing" if what == "state" else "active")
     assert verdict.targets == [reduced(n.wanted, n.held) for n in plan]
     if any(increases(n.wanted, n.held) for n in plan):
-        rule = {"price": "UNKNOWN_PRICE", "nav": "UNKNOWN_NAV", "sector": "UNKNOWN_SECTOR", "state": "DRAWDOWN"}[what]
+        rule = {"price": "UNKNOWN_PRICE", "nav": "UNKNOWN_NAV", "sector": "UNKNOWN_SECTOR", "data": "DATA_QUALITY", "state": "DRAWDOWN"}[what]
         assert rule in {name for name, _ in verdict.breaches}
 
 
@@ -104,7 +107,7 @@ def test_without_limits_everything_wanted_is_approved(plan, nav):
 @given(plans(), navs, limits(), st.sampled_from([math.nan, math.inf, -math.inf]), st.integers(0, 6))
 def test_an_unknown_size_is_no_size(plan, nav, limit, size, at):
     at %= len(plan)
-    plan[at] = Name(size, plan[at].held, plan[at].price, plan[at].sector, plan[at].stop, plan[at].mark)
+    plan[at] = replace(plan[at], wanted=size)
     targets = judged(plan, nav, limit).targets
     assert targets[at] == 0.0
     assert all(math.isfinite(target) for target in targets)

@@ -18,6 +18,7 @@ class Name:
     sector: int
     stop: float = math.nan
     mark: float = math.nan
+    verdict: int = 0  # 2: its data are blocked
 
 
 def known(value):
@@ -46,7 +47,7 @@ def violations(names, targets, nav, state, limits):
         if abs(target) > abs(name.wanted) or target * name.wanted < 0:
             found.append(f"{symbol}: {name.wanted} was asked and {target} given")
         unknown = not known(nav) or not known(name.price) or (name.sector < 0 and not math.isnan(limits.sector))
-        if (unknown or state != "active") and increases(target, name.held):
+        if (unknown or state != "active" or name.verdict == 2) and increases(target, name.held):
             found.append(f"{symbol}: {name.held} -> {target} although {state}, unknown={unknown}")
     return found + (over_limits(names, targets, nav, limits) if known(nav) else [])
 

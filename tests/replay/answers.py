@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
-from tests.replay.server import Answer, data
-
-OPENING = 14.5 * 3600
-
-
-def moment(day: date, hour: float = OPENING / 3600) -> int:
-    """Seconds since 1970 at ``hour`` UTC of ``day``."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() + hour * 3600)
+from mech_exo.datasource.replay.sample import meta
+from mech_exo.datasource.replay.server import Answer, data
+from mech_exo.datasource.replay.when import opening
 
 
 def chart(
@@ -28,18 +23,18 @@ def chart(
     events: dict[str, object] = {}
     if splits:
         events["splits"] = {
-            str(moment(day)): {"date": moment(day), "numerator": up, "denominator": down, "splitRatio": f"{up}:{down}"}
+            str(opening(day)): {"date": opening(day), "numerator": up, "denominator": down, "splitRatio": f"{up}:{down}"}
             for day, (up, down) in splits.items()
         }
     if dividends:
-        events["dividends"] = {str(moment(day)): {"amount": paid, "date": moment(day)} for day, paid in dividends.items()}
+        events["dividends"] = {str(opening(day)): {"amount": paid, "date": opening(day)} for day, paid in dividends.items()}
     close = list(closes.values())
     below, above = ([None if c is None else c + step for c in close] for step in (-1.0, 1.0))
     volume = [None if c is None else 1_000_000 for c in close]
     quote = {"open": below, "low": below, "high": above, "close": close, "volume": volume}
     result = {
-        "meta": _meta(symbol, currency),
-        "timestamp": [moment(day) for day in days],
+        "meta": meta(symbol, currency),
+        "timestamp": [opening(day) for day in days],
         "indicators": {"quote": [quote], "adjclose": [{"adjclose": close}]},
         **({"events": events} if events else {}),
     }
@@ -54,7 +49,7 @@ def nobody() -> Answer:
 
 def no_days(symbol: str) -> Answer:
     """Yahoo's answer for a period in which nothing traded."""
-    result = {"meta": _meta(symbol, "USD"), "indicators": {"quote": [{}], "adjclose": [{}]}}
+    result = {"meta": meta(symbol, "USD"), "indicators": {"quote": [{}], "adjclose": [{}]}}
     return data({"chart": {"result": [result], "error": None}})
 
 
@@ -77,16 +72,3 @@ def search(items: Sequence[tuple[str, str, datetime, Sequence[str]]]) -> Answer:
         for key, title, when, related in items
     ]
     return data({"quotes": [], "news": news, "lists": []})
-
-
-
-
-def _meta(symbol: str, currency: str) -> dict[str, object]:
-    ranges = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
-    period = {"timezone": "EST", "start": 1_740_061_800, "end": 1_740_085_200, "gmtoffset": -18_000}
-    return {
-        "currency": currency, "symbol": symbol, "exchangeName": "NMS", "instrumentType": "EQUITY", "firstTradeDate": 345_479_400,
-        "regularMarketTime": 1_739_998_801, "gmtoffset": -18_000, "timezone": "EST", "exchangeTimezoneName": "America/New_York",
-        "regularMarketPrice": 1.0, "priceHint": 2, "currentTradingPeriod": {"pre": period, "regular": period, "post": period},
-        "dataGranularity": "1d", "range": "", "validRanges": ranges,
-    }

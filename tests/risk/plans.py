@@ -36,7 +36,8 @@ def judged(names, nav, limits, state="active", fall=0.0):
     book["mark"] = [x.mark for x in names]
     close = np.array([x.price for x in names], np.float64)
     sector = np.array([x.sector for x in names], np.int16)
-    count = approve(plan, np.arange(n), n, book, close, sector, nav, int(RiskState[state.upper()]), fall, limits, breaches)
+    verdict = np.array([x.verdict for x in names if any(y.verdict for y in names)], np.int8)
+    count = approve(plan, np.arange(n), n, book, close, sector, verdict, nav, int(RiskState[state.upper()]), fall, limits, breaches)
     return Verdict(plan["target"].tolist(), plan["binding"].tolist(), [(Rule(int(b["rule"])).name, int(b["symbol"])) for b in breaches[:count]])
 
 
@@ -54,7 +55,7 @@ def one_name(draw, unknown=True):
     shown = draw(st.sampled_from(UNKNOWN)) if unknown and draw(st.integers(0, 9)) == 0 else price
     sector = draw(st.integers(-1 if unknown else 0, 2))
     held = draw(st.one_of(sizes, st.just(0.0), st.just(wanted)))
-    return Name(wanted, held, shown, sector, stop=price * (1 - side * distance), mark=price if held else math.nan)
+    return Name(wanted, held, shown, sector, stop=price * (1 - side * distance), mark=price if held else math.nan, verdict=draw(st.sampled_from((0, 0, 0, 1, 2))) if unknown else 0)
 
 
 def plans(unknown=True, most=7):

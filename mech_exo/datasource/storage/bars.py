@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -23,7 +23,6 @@ from mech_exo.domain.panel import PriceBasis
 
 SCHEMA: Mapping[str, Any] = {**base.BARS, **base.BAR_EXTRAS}
 SHOWN = 5
-NEAR = timedelta(days=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Origin:
     file: str
 
 
-def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jump: float) -> ImportSummary:
+def store(con: Connection, frame: Any, origin: Origin, *, now: datetime) -> ImportSummary:
     """See :meth:`mech_exo.datasource.storage.DataStorage.store_ohlc_data`."""
     began = time.perf_counter()
     raw = as_polars(frame)
@@ -47,18 +46,16 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
     if origin.price_basis is PriceBasis.SPLIT_ADJUSTED and "split_ratio" in rows.columns:
         rows = rows.drop("split_ratio")
         notices.append("splits were not stored: a split-adjusted source has them in its prices already")
-    stored = _stored_around(con, rows)
-    before = _closes_before(con, rows, stored)
-    found = inspection.inspect(rows, now=now, max_jump=max_jump, before=before, splits=_stored_splits(con))
+    found = inspection.inspect(rows, now=now)
     _refuse_nothing_usable(named, found)
     runs = found.bars["symbol"].rle().struct.unnest()  # bars stand by symbol: one run each
     single = _single_bar_symbols(con, runs)
     with transaction(con):
         _note_basis(con, origin, now)
-        bars = facts.add(con, facts.BARS, found.bars, now, source=origin.source, stored=stored)
+        said = facts.without_repaired(con, facts.BARS, found.bars)
+        bars = facts.add(con, facts.BARS, said, now, source=origin.source)
         actions = _add_actions(con, found.actions, origin.source, now)
         sectors = add_sectors(con, found.sectors, now) if found.sectors.height else facts.Added(0, 0, 0)
-        _add_flags(con, found.flags, origin.source, now)
         _add_quarantine(con, raw, found.refused, origin, now)
     return ImportSummary(
         source=origin.source,
@@ -66,10 +63,9 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         rows=raw.height,
         new=bars.new,
         restated=bars.restated,
-        unchanged=bars.unchanged,
+        unchanged=bars.unchanged + found.bars.height - said.height,
         duplicates=found.duplicates,
         quarantined=_counts(found.refused["reason"]),
-        flagged=_counts(found.flags["check"]),
         actions=actions.new + actions.restated,
         sectors=sectors.new + sectors.restated,
         symbols=runs.height,
@@ -79,35 +75,6 @@ def store(con: Connection, frame: Any, origin: Origin, *, now: datetime, max_jum
         attention=_attention(named, rows, found, single, runs["value"]),
         notices=(*notices, *_notices(con, single, runs.height)),
     )
-
-
-def _stored_around(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
-    """The bars stored of the sessions of ``rows`` and of the weeks before, as :func:`facts.latest` gives them: read once."""
-    first, last = rows["date"].min(), rows["date"].max()
-    return facts.latest(con, facts.BARS, max(first, facts.ALWAYS + NEAR) - NEAR, last)  # type: ignore[type-var, operator, arg-type]
-
-
-def _closes_before(con: Connection, rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """symbol, session, close: each symbol's last stored bar before its first row in the frame; ``stored`` are the bars around it."""
-    if stored.is_empty() and not run(con, "select 1 from bars limit 1"):
-        return stored.select("symbol", "session", "close")
-    starts = rows.group_by("symbol").agg(pl.col("date").min().alias("start")).drop_nulls()
-    before = stored.filter(pl.col("session") < starts["start"].max()).join(starts, on="symbol").filter(pl.col("session") < pl.col("start"))
-    near = before.group_by("symbol").agg(pl.col("session", "close").sort_by("session").last())
-    # Nearly every symbol traded within the weeks before: the whole history is searched for the others alone.
-    others = starts.join(near, on="symbol", how="anti")
-    if others.is_empty():
-        return near
-    sql = f"""
-        select b.symbol, max(b.session) as session, arg_max(b.close, b.session) as close
-        from ({facts.visible(facts.BARS)}) b join {facts.STAGED} s on b.symbol = s.symbol and b.session < s.start group by b.symbol
-    """
-    with facts.staged(con, others):
-        return pl.concat([near, table(con, sql, facts.Cut().params())])
-
-
-def _stored_splits(con: Connection) -> pl.DataFrame:
-    return facts.read(con, facts.ACTIONS, facts.Cut(), "kind = 'split'").select("symbol", "session", pl.col("value").alias("split_ratio"))
 
 
 def _refuse_nothing_usable(named: pl.DataFrame, found: Inspection) -> None:
@@ -149,20 +116,9 @@ def _add_actions(con: Connection, actions: pl.DataFrame, source: str, now: datet
     """Neutral values (no split, no dividend) are stored only where they take a stored one back."""
     neutral = pl.col("value") == pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     stored = facts.read(con, facts.ACTIONS, facts.Cut()).select(facts.ACTIONS.keys)
+    actions = facts.without_repaired(con, facts.ACTIONS, actions)
     kept = pl.concat([actions.filter(~neutral), actions.filter(neutral).join(stored, on=list(facts.ACTIONS.keys), how="semi")])
     return facts.add(con, facts.ACTIONS, kept, now, source=source)
-
-
-def _add_flags(con: Connection, flags: pl.DataFrame, source: str, now: datetime) -> None:
-    if flags.is_empty():
-        return
-    sql = f"""
-        insert into data_quality by name
-        select symbol, session, "check", value, "limit", known_at, $now as recorded_at, $source as source
-        from {facts.STAGED} anti join (select * from data_quality where source = $source) using (symbol, session, "check", value)
-    """
-    with facts.staged(con, flags):
-        run(con, sql, {"now": now, "source": source})
 
 
 def _add_quarantine(con: Connection, raw: pl.DataFrame, refused: pl.DataFrame, origin: Origin, now: datetime) -> None:

@@ -19,6 +19,7 @@ KNOWN_ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 LAST_DATE = date(9999, 12, 31)
 STAGED = "staged_rows"
+REPAIR = "repair"  # the source of repaired rows
 ROW_GROUP = 122_880
 """Rows of a DuckDB row group: rows handed over in such pieces need no re-cutting, which halves a bulk load and the file it makes."""
 
@@ -54,9 +55,15 @@ UNIVERSE = FactTable(
     restated=pl.when(pl.col("stored_end").is_null()).then(pl.col("ended_at")),
 )
 BENCHMARKS = FactTable("benchmarks", ("name", "session"), ("return",))
-FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed"), ("value", "unit"), ("source",))
+# Two vendors' figures stand beside each other: neither restates the other.
+FUNDAMENTALS = FactTable("fundamental_data", ("symbol", "metric", "period_end", "fiscal_period", "filed", "source"), ("value", "unit"))
 NEWS = FactTable("news_data", ("id", "symbol"), ("headline", "source", "url", "published", "sentiment", "sentiment_version"))
-ALL = (BARS, ACTIONS, SECTORS, UNIVERSE, BENCHMARKS, FUNDAMENTALS, NEWS)
+# What can be found is known by the rule of the finding itself, however late it was looked for; see docs/data-quality.md.
+QUALITY = FactTable(
+    "data_quality", ("symbol", "session", "check"), ("verdict", "value", "limit", "evidence", "lasts"), restated=pl.col("known_at")
+)
+QUALITY_NOTES = FactTable("quality_notes", ("symbol", "session", "check"), ("because",), restated=pl.col("known_at"))
+ALL = (BARS, ACTIONS, SECTORS, UNIVERSE, BENCHMARKS, FUNDAMENTALS, NEWS, QUALITY, QUALITY_NOTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +142,17 @@ def staged(con: Connection, rows: pl.DataFrame) -> Iterator[None]:
             con.unregister(STAGED)
 
 
-def add(
-    con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime, *, source: str | None = None, stored: pl.DataFrame | None = None
-) -> Added:
+def add(con: Connection, fact: FactTable, rows: pl.DataFrame, now: datetime, *, source: str | None = None) -> Added:
     """Add what ``rows`` say that is not stored yet, inside the caller's transaction. Keys in ``rows`` must be unique.
 
     ``rows`` holds ``fact.columns`` and ``known_at``, the moment the rule gives to a fact first seen; ``source`` stands for a column of
-    that name. ``stored`` is what :func:`latest` gave for the sessions of ``rows`` or more, where the caller has it.
+    that name.
 
     Raises StoreError, and the caller's transaction is rolled back, when the table did not grow by what was meant.
     """
     if rows.is_empty():
         return Added(0, 0, 0)
-    if stored is None:
-        stored = latest(con, fact, *span(fact, rows))
-    news = _news(fact, rows, stored, now)
+    news = _news(fact, rows, latest(con, fact, *span(fact, rows)), now)
     if news.is_empty():
         return Added(0, 0, rows.height)
     columns = names(tuple(name for name in news.columns if name in (*fact.columns, "known_at", "version")))
@@ -205,6 +208,19 @@ def span(fact: FactTable, rows: pl.DataFrame) -> tuple[date, date]:
 
 def _count(con: Connection, fact: FactTable) -> int:
     return int(run(con, f"select count(*) from {fact.name}")[0][0])
+
+
+def without_repaired(con: Connection, fact: FactTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` less those that repeat what a repair has put right: a source that says the same again does not undo it."""
+    if not run(con, f"select 1 from {fact.name} where source = $repair limit 1", {"repair": REPAIR}):
+        return rows
+    keys, values = list(fact.keys), list(fact.values)
+    sql = f"""
+        select {names(fact.keys, "o.")}, {names(fact.values, "o.")} from {fact.name} n join {fact.name} o using ({names(fact.keys)})
+        where n.source = $repair and o.version = n.version - 1
+    """
+    replaced = table(con, sql, {"repair": REPAIR})
+    return rows if replaced.is_empty() else rows.join(replaced, on=keys + values, how="anti", maintain_order="left")
 
 
 def last_recorded(con: Connection) -> datetime | None:

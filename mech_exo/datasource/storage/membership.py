@@ -23,7 +23,7 @@ def members(panel: BarPanel, versions: pl.DataFrame) -> tuple[NDArray[np.bool_],
     before ``end``; a later version of the same interval replaces it from the row at whose close it was known.
     """
     member = np.zeros(panel.shape, np.bool_)
-    rows = _placed(panel, versions).with_columns(
+    rows = placed(panel, versions).with_columns(
         first=pl.Series(_rows_of(panel, versions["start"])),
         last=pl.Series(_rows_of(panel, versions["end"])),
         until=pl.col("known").shift(-1).over("symbol", "start").fill_null(panel.shape[0]),
@@ -40,7 +40,7 @@ def sectors(panel: BarPanel, versions: pl.DataFrame) -> tuple[NDArray[np.int16],
     overrules an earlier one from the row on where it holds and is known.
     """
     sector = np.full(panel.shape, -1, np.int16)
-    rows = _placed(panel, versions).with_columns(first=pl.Series(_rows_of(panel, versions["valid_from"])))
+    rows = placed(panel, versions).with_columns(first=pl.Series(_rows_of(panel, versions["valid_from"])))
     rows = rows.drop_nulls("place").filter(pl.max_horizontal("first", "known") < panel.shape[0])
     names = tuple(rows["sector"].unique().sort())
     code = {name: index for index, name in enumerate(names)}
@@ -49,7 +49,7 @@ def sectors(panel: BarPanel, versions: pl.DataFrame) -> tuple[NDArray[np.int16],
     return sector, names, bool(rows["backfilled"].any())
 
 
-def _placed(panel: BarPanel, versions: pl.DataFrame) -> pl.DataFrame:
+def placed(panel: BarPanel, versions: pl.DataFrame) -> pl.DataFrame:
     """``versions`` with ``place``, the symbol's column (null: none), and ``known``, the first row at whose close it was known."""
     places = pl.DataFrame({"symbol": panel.symbols, "place": range(len(panel.symbols))}, schema={"symbol": pl.String, "place": pl.Int64})
     known = np.searchsorted(calendar.closes(panel.sessions), versions["known_at"].dt.replace_time_zone(None).to_numpy())

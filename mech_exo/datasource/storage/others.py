@@ -10,14 +10,17 @@ import polars as pl
 from mech_exo.datasource import base
 from mech_exo.datasource.columns import refuse_conflicts, refuse_missing, refuse_unreadable, renamed, shown, typed
 from mech_exo.datasource.inspection import REMEDIES, Reason, no_symbols
+from mech_exo.datasource.sentiment import GIVEN, Scorer, scored
 from mech_exo.datasource.storage import facts
 from mech_exo.datasource.storage.connection import Connection, run, transaction
-from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, FactTable
+from mech_exo.datasource.storage.facts import ALWAYS, KNOWN_ALWAYS, Added, Cut, FactTable
 from mech_exo.datasource.storage.summary import FactSummary
 from mech_exo.domain.errors import InputError, cut
 from mech_exo.utils import calendar
 
 INSTANT = pl.Datetime("us", "UTC")
+UNDATED = "filed_assumed:"
+"""Prefix of the keys of meta that name sources of fundamentals without filing dates."""
 
 
 def store_actions(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
@@ -106,17 +109,45 @@ def store_benchmark(con: Connection, frame: Any, name: str, now: datetime) -> Fa
     return _store(con, facts.BENCHMARKS, kept.with_columns(known_at=_closes(kept["session"])), now, what, notices)
 
 
-def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime) -> FactSummary:
-    """Reported figures; one with a filing date alone is usable from the close of the next session."""
-    rows = as_utc(frame, "known_at")
-    optional = {"known_at": INSTANT}
-    rows = _read(rows, {**base.FUNDAMENTALS, **optional}, tuple(base.FUNDAMENTALS), optional=tuple(optional), what="fundamentals")
-    rows = rows.with_columns(pl.coalesce("known_at", _closes(_days_after(rows["filed"]))), source=pl.lit(source))
-    return _store(con, facts.FUNDAMENTALS, rows, now, "fundamentals")
+def store_fundamentals(con: Connection, frame: Any, source: str, now: datetime, *, undated: bool = False) -> FactSummary:
+    """Reported figures; one with a filing date alone is usable from the close of the next session.
+
+    ``source`` stands for rows that name none themselves. A figure filed again unchanged is not news and is not stored again.
+    """
+    what = "fundamentals"
+    optional = {"known_at": INSTANT, "source": pl.String}
+    schema = {**base.FUNDAMENTALS, **optional}
+    rows = _read(as_utc(frame, "known_at"), schema, tuple(base.FUNDAMENTALS), optional=tuple(optional), what=what)
+    early = rows.filter(pl.col("period_end") > pl.col("filed"))
+    if early.height:
+        raise InputError(
+            f"a figure is filed when its period is over; {early.height} of {rows.height} are not, first {shown(early.row(0, named=True))}",
+            remedy="correct period_end or filed of these rows",
+        )
+    rows = rows.with_columns(pl.coalesce("known_at", _closes(_days_after(rows["filed"]))), pl.col("source").fill_null(source))
+    single = refuse_conflicts(rows, facts.FUNDAMENTALS.keys, what=what)
+    with transaction(con):
+        added = facts.add(con, facts.FUNDAMENTALS, _changed(con, single), now)
+        if undated:
+            run(con, "insert into meta values ($key, 'assumed', $now)", {"key": f"{UNDATED}{source}", "now": now})
+    return FactSummary(what, rows.height, added.new, added.restated, rows.height - added.new - added.restated)
 
 
-def store_news(con: Connection, frame: Any, now: datetime) -> FactSummary:
-    """Headlines, known when published. Without an id, the text, source and time make one."""
+def _changed(con: Connection, rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` without those that repeat what the same source's filing before them, stored or in ``rows``, said about the same period."""
+    stored = facts.read(con, facts.FUNDAMENTALS, Cut()).join(rows.select("symbol").unique(), on="symbol", how="semi")
+    about = ["symbol", "metric", "period_end", "fiscal_period", "source"]
+    columns = [*about, "filed", "value", "unit"]
+    whole = pl.concat([stored.select(*columns, fresh=pl.lit(False)), rows.select(*columns, fresh=pl.lit(True))])
+    ordered = whole.sort(*about, "filed", "fresh")
+    before = [pl.col(name).shift(1).over(about) for name in ("value", "unit", "filed")]
+    repeated = (pl.col("value") == before[0]) & (pl.col("unit") == before[1]) & (pl.col("filed") > before[2])
+    told = ordered.filter(repeated.fill_null(False) & pl.col("fresh"))
+    return rows.join(told, on=[*about, "filed"], how="anti")
+
+
+def store_news(con: Connection, frame: Any, now: datetime, judge: Scorer | None) -> FactSummary:
+    """Headlines, known when published, scored here and nowhere else. Without an id, the text, source and time make one."""
     optional = {"id": pl.String, "url": pl.String, "sentiment": pl.Float64, "sentiment_version": pl.String}
     rows = _read(as_utc(frame, "published"), {**base.NEWS, **optional}, tuple(base.NEWS), optional=tuple(optional), what="news")
     made = (
@@ -124,8 +155,20 @@ def store_news(con: Connection, frame: Any, now: datetime) -> FactSummary:
         .hash(seed=1)
         .cast(pl.String)
     )
-    rows = rows.with_columns(pl.coalesce("id", made).alias("id"), pl.col("published").alias("known_at"))
-    return _store(con, facts.NEWS, rows, now, "news")
+    wrong = rows.filter(~pl.col("sentiment").fill_nan(None).is_between(-1.0, 1.0))
+    if wrong.height:
+        raise InputError(
+            f"a sentiment is between -1 and 1; {wrong.height} are not, first {shown(wrong.row(0, named=True))}", remedy="correct these rows"
+        )
+    rows = rows.with_columns(pl.coalesce("id", made).alias("id"), pl.col("published").alias("known_at"), pl.col("sentiment").fill_nan(None))
+    return _store(con, facts.NEWS, scored(rows, judge), now, "news")
+
+
+def score_news(con: Connection, now: datetime, judge: Scorer) -> FactSummary:
+    """Score every stored headline anew but those that came with a score: a changed score is a restatement, known from ``now``."""
+    rows = facts.read(con, facts.NEWS, facts.Cut(), "sentiment_version is distinct from $given", {"given": GIVEN})
+    bare = rows.select(*facts.NEWS.columns, "known_at").with_columns(sentiment=pl.lit(None, pl.Float64))
+    return _store(con, facts.NEWS, scored(bare, judge), now, "news")
 
 
 def set_label(con: Connection, text: str, now: datetime) -> None:
@@ -184,10 +227,10 @@ def _on_sessions(days: pl.Series) -> pl.Series:
 
 def _closes(days: pl.Series) -> pl.Series:
     """The close of the first session on or after each day; "always" is known always; null stays null."""
+    once = days.drop_nulls().unique()
     found = {
         day: KNOWN_ALWAYS if day < calendar.FIRST_DAY else calendar.session_close(session)
-        for day, session in zip(days, _sessions_or_none(days), strict=True)
-        if day
+        for day, session in zip(once, _sessions_or_none(once), strict=True)
     }
     return days.replace_strict(found, default=None, return_dtype=INSTANT)
 

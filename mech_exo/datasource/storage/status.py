@@ -14,6 +14,7 @@ from mech_exo.datasource.storage.summary import Status
 from mech_exo.datasource.storage.view import StoreView, stale_sessions
 
 BY_YEAR = "select year(session), count(*), count(distinct symbol) from bars where version = 0 group by 1 order by 1"
+FLAGGED = f"select \"check\", count(*) from ({facts.visible(facts.QUALITY)}) where verdict in ('warn', 'block') group by 1 order by 1"
 SPANS = "select name, min(session), max(session) from benchmarks group by 1 order by 1"
 
 
@@ -40,7 +41,7 @@ def status(con: Connection, path: Path, now: datetime) -> Status:
         benchmarks={name: (begin, end) for name, begin, end in run(con, SPANS)},
         fundamentals=_count(con, "fundamental_data where version = 0"),
         news=_count(con, "news_data where version = 0"),
-        flagged=_mapping(con, 'select "check", count(*) from data_quality group by 1 order by 1'),
+        flagged=_mapping(con, FLAGGED),
         quarantined=_mapping(con, "select reason, count(*) from quarantine group by 1 order by 2 desc"),
         snapshot=snapshot.stem if snapshot else None,
         last_recorded=facts.last_recorded(con),
@@ -58,4 +59,5 @@ def _count(con: Connection, what: str) -> int:
 
 
 def _mapping(con: Connection, sql: str) -> dict[str, Any]:
-    return {str(key): value for key, value in run(con, sql)}
+    params = facts.Cut().params() if "$known" in sql else None
+    return {str(key): value for key, value in run(con, sql, params)}

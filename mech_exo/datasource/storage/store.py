@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -9,16 +10,19 @@ from typing import Any
 
 import polars as pl
 
-from mech_exo.datasource.storage import bars, facts, others, publish
+from mech_exo.datasource.fetching import Outcome
+from mech_exo.datasource.sentiment import Scorer, scorer
+from mech_exo.datasource.storage import bars, facts, others, publish, reach
 from mech_exo.datasource.storage.connection import WriterLock, connect, speaking
 from mech_exo.datasource.storage.publish import SnapshotRef
+from mech_exo.datasource.storage.quality import QualityTables
 from mech_exo.datasource.storage.status import quarantined_rows, status
 from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Status
 from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils.config import home_folder
-from mech_exo.utils.settings import DataConfig
+from mech_exo.utils.settings import Sentiment
 
 FILE = Path("data") / "mech_exo.duckdb"
 
@@ -111,7 +115,6 @@ class DataStorage:
         price_basis: PriceBasis | str = PriceBasis.AS_TRADED,
         recorded_at: datetime | None = None,
         file: str = "",
-        max_jump: float = DataConfig().max_jump,
     ) -> ImportSummary:
         """Store daily bars, and the splits, dividends and sectors that come with them, in one transaction.
 
@@ -128,8 +131,6 @@ class DataStorage:
             Instant of storing (tz-aware), not before anything stored already; default now. A session closing later is in the future.
         file
             Name noted beside quarantined rows.
-        max_jump
-            Fraction; a close-to-close move beyond it that no split explains is flagged.
 
         Raises
         ------
@@ -137,7 +138,7 @@ class DataStorage:
             A column is missing, the frame is empty, every row is refused, or the source has another price basis.
         """
         now = self._now(recorded_at)
-        return bars.store(self._con, frame, bars.Origin(source, PriceBasis(price_basis), file), now=now, max_jump=max_jump)
+        return bars.store(self._con, frame, bars.Origin(source, PriceBasis(price_basis), file), now=now)
 
     def store_corporate_actions(self, frame: Any, *, source: str = "user", recorded_at: datetime | None = None) -> FactSummary:
         """Store splits, dividends and delistings: symbol, date, kind, value (see ``base.ACTIONS``). Raises InputError for a bad row."""
@@ -155,13 +156,44 @@ class DataStorage:
         """Store the benchmark ``name``: date and return (fraction), or date and close. Raises InputError for a bad row."""
         return others.store_benchmark(self._con, frame, name, self._now(recorded_at))
 
-    def store_fundamentals(self, frame: Any, *, source: str = "user", recorded_at: datetime | None = None) -> FactSummary:
-        """Store reported figures (see ``base.FUNDAMENTALS``). Raises InputError for a bad row."""
-        return others.store_fundamentals(self._con, frame, source, self._now(recorded_at))
+    def store_fundamentals(
+        self, frame: Any, *, source: str = "user", undated: bool = False, recorded_at: datetime | None = None
+    ) -> FactSummary:
+        """Store reported figures (see ``base.FUNDAMENTALS``); ``source`` for rows that name none; ``undated``: their ``filed`` is an
+        assumption, which every view says. Raises InputError for a bad row."""
+        return others.store_fundamentals(self._con, frame, source, self._now(recorded_at), undated=undated)
 
-    def store_news(self, frame: Any, *, recorded_at: datetime | None = None) -> FactSummary:
-        """Store headlines (see ``base.NEWS``), known from the moment they were published. Raises InputError for a bad row."""
-        return others.store_news(self._con, frame, self._now(recorded_at))
+    def store_news(self, frame: Any, *, sentiment: str = Sentiment.LINEAR, recorded_at: datetime | None = None) -> FactSummary:
+        """Store headlines (see ``base.NEWS``), known from the moment they were published. Raises InputError for a bad row.
+
+        ``sentiment`` names who scores what comes without a score, as in ``data.yml``.
+        """
+        return others.store_news(self._con, frame, self._now(recorded_at), scorer(sentiment))
+
+    def score_news(self, judge: Scorer, *, recorded_at: datetime | None = None) -> FactSummary:
+        """Score stored headlines anew, but those that came with a score. A changed score is a new version, known from now."""
+        return others.score_news(self._con, self._now(recorded_at), judge)
+
+    def reach(self) -> reach.Reach:
+        """How far the bars reach, symbol by symbol."""
+        return reach.reach(self._con)
+
+    def members(self, name: str, day: date) -> tuple[str, ...]:
+        """Members of the universe ``name`` on ``day`` as known by now, sorted; none when there is no such universe."""
+        return reach.members(self._con, name, day)
+
+    def closes_since(self, symbols: Collection[str], since: date) -> pl.DataFrame:
+        """symbol, date, close (USD) of ``symbols`` from ``since`` on, as known by now."""
+        return reach.closes_since(self._con, symbols, since)
+
+    def note_downloads(self, kind: str, source: str, outcomes: Collection[Outcome], now: datetime) -> None:
+        """Remember what became of a download of ``kind`` from ``source`` at ``now``."""
+        self._writing()
+        reach.note_downloads(self._con, kind, source, outcomes, now)
+
+    def answered(self, kind: str, source: str) -> dict[str, datetime]:
+        """When each symbol was last asked for with an answer, rows or none (UTC)."""
+        return reach.answered(self._con, kind, source)
 
     def set_label(self, text: str) -> None:
         """A label said beside everything made from this store, e.g. "synthetic sample"."""
@@ -179,6 +211,10 @@ class DataStorage:
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""
         return quarantined_rows(self._con, limit)
+
+    def quality(self) -> QualityTables:
+        """What the quality gate reads beside the bars, and writes."""
+        return QualityTables(self._con, self._now, self._writing)
 
     def backup(self, destination: Path) -> Path:
         """Copy the store with its SHA-256 to ``destination``, which must not exist (a folder: into it). The file written."""

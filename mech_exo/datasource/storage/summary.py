@@ -11,8 +11,8 @@ from datetime import date, datetime
 class ImportSummary:
     """What became of a frame or file of bars.
 
-    ``quarantined`` counts rows by reason, ``flagged`` data-quality findings by check (their rows are stored). ``attention`` holds what a
-    person should look at, each a rule, a value and a remedy; ``notices`` what is merely worth knowing. ``first`` and ``last`` are the
+    ``quarantined`` counts rows by reason. ``attention`` holds what a person should look at, each a rule, a value and a remedy;
+    ``notices`` what is merely worth knowing. ``first`` and ``last`` are the
     sessions spanned by the good rows.
     """
 
@@ -24,7 +24,6 @@ class ImportSummary:
     unchanged: int
     duplicates: int
     quarantined: Mapping[str, int]
-    flagged: Mapping[str, int]
     actions: int
     sectors: int
     symbols: int

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from mech_exo.datasource.storage import facts, membership
+from mech_exo.datasource.accounts.metrics import MAX_AGE
+from mech_exo.datasource.storage import facts, membership, verdicts
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
 from mech_exo.datasource.storage.connection import Connection, run, speaking, table
 from mech_exo.datasource.storage.difference import Difference, differences
 from mech_exo.datasource.storage.facts import Cut
+from mech_exo.datasource.storage.others import UNDATED
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BAR_FIELDS, BarPanel, PriceBasis, Universe
 from mech_exo.utils import calendar
@@ -110,7 +112,9 @@ class StoreView:
         return differences(self._con, (self._cut, later._cut), tables=tables, symbols=symbols, limit=limit)
 
     def universe(self, panel: BarPanel, name: str | None) -> Universe:
-        """Membership in the universe ``name`` (None: everybody) and sectors for each cell of ``panel``, as known at that row's close.
+        """Membership in the universe ``name`` (None: everybody), sectors and data verdicts for each cell of ``panel``.
+
+        Each row shows what was known at its close.
 
         Raises
         ------
@@ -129,7 +133,15 @@ class StoreView:
             member, backfilled = membership.members(panel, rows)
         rows = facts.read_all_versions(self._con, facts.SECTORS, self._cut)
         sector, sector_names, undated = membership.sectors(panel, rows)
-        return Universe(member, sector, sector_names, backfilled or undated)
+        return Universe(member, sector, sector_names, backfilled or undated, verdicts.verdicts(panel, self.findings()))
+
+    def findings(self) -> pl.DataFrame:
+        """What the quality gate says, by symbol, check and session: verdict (null: taken back), value, limit, evidence, lasts, known_at."""
+        return facts.read(self._con, facts.QUALITY, self._cut).sort("symbol", "check", "session")
+
+    def doubts(self, panel: BarPanel) -> dict[str, str]:
+        """Why, in words, the data of each symbol blocked at the last row of ``panel`` are in doubt."""
+        return verdicts.doubts(panel, self.findings())
 
     def universes(self) -> tuple[str, ...]:
         """Names of the universes known at this cut."""
@@ -143,11 +155,54 @@ class StoreView:
     def fundamentals(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Reported figures known by now: symbol, metric, period_end, fiscal_period, filed, value, unit, source, known_at.
 
-        One row per filing of a figure, by key and time; the last filing of a period is its current value.
+        One row per filing of a figure and source, by key and time; the last filing of a period is its current value.
         """
         rows = facts.read(self._con, facts.FUNDAMENTALS, self._cut)
         rows = rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
         return rows.drop("recorded_at", "version")
+
+    def fundamental_inputs(
+        self,
+        panel: BarPanel,
+        metrics: Sequence[str] | None = None,
+        *,
+        sources: Sequence[str] | None = None,
+        max_age: int = MAX_AGE,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Derived figures of the companies of ``panel``, by name: ``(T, N)`` float64, NaN = unknown.
+
+        Row ``t`` holds what was known at that row's close (and recorded by this view's ``recorded_by``): the newest period of which a
+        figure was known, the twelve months to its end, the same a year before. Units and formulas:
+        :data:`mech_exo.datasource.accounts.inputs.INPUTS` and docs/fundamentals.md. Fractions and ratios, never percent; USD.
+
+        Parameters
+        ----------
+        panel
+            The bars of this view; what depends on the price uses its as-traded close and is unknown on split-adjusted prices, whose
+            splits nobody knows.
+        metrics
+            Names of inputs; None: all derived ones (``accounts.inputs.DERIVED``).
+        sources
+            Whose facts, in order of preference; None: filings (edgar), then imported files by name, then yahoo, then finnhub. Each cell
+            is made from one source's facts alone.
+        max_age
+            Calendar days after the last filing about the newest period; beyond them all is unknown.
+
+        Raises
+        ------
+        InputError
+            A metric nobody knows.
+        """
+        from mech_exo.datasource.accounts.panel import by_preference, derive, metrics_for, names_of
+
+        names = names_of(metrics)
+        wanted: dict[str, object] = {"metrics": list(metrics_for(names)), "symbols": list(panel.symbols)}
+        rows = facts.read_all_versions(
+            self._con, facts.FUNDAMENTALS, self._cut, "metric in (select unnest($metrics)) and symbol in (select unnest($symbols))", wanted
+        )
+        splits = facts.read(self._con, facts.ACTIONS, self._cut, "kind = 'split'")
+        asked = by_preference(rows["source"].unique()) if sources is None else tuple(sources)
+        return derive(panel, rows, splits.filter(pl.col("symbol").is_in(list(panel.symbols))), names, asked, max_age)
 
     def news(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Headlines known by now: id, symbol, headline, source, url, published, sentiment, sentiment_version, known_at; oldest first."""
@@ -167,6 +222,9 @@ class StoreView:
             said.append("sectors are backfilled: the file had no dates, each name's sector is taken as known always")
         if facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "start = $always", {"always": facts.ALWAYS}).height:
             said.append("the universe is backfilled: members without a start date are taken as known always")
+        assumed = f"select distinct key from meta where starts_with(key, '{UNDATED}') and recorded_at <= $recorded order by key"
+        for (key,) in run(self._con, assumed, {"recorded": self._cut.recorded}):
+            said.append(f"fundamentals of {key.removeprefix(UNDATED)} carry no filing dates: taken as filed long after the period")
         restated = self._restated() if self._whole_history else 0
         if restated:
             said.append(f"{restated} bars and actions were restated later: history shows the new values, unknown at the time")

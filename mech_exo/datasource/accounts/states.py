@@ -1,0 +1,130 @@
+"""What was known of each company at each close: rows of the table of facts, followed in the order in which they became known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from mech_exo.datasource.accounts.metrics import CODES, PER_SHARE
+from mech_exo.kernels import fiscal
+from mech_exo.utils import calendar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mech_exo.domain.panel import BarPanel
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+class Need(NamedTuple):
+    """One figure of the newest period known: ``metric``, ``what`` of it (see :mod:`mech_exo.kernels.fiscal`), so many ``years`` before."""
+
+    metric: str
+    what: int
+    years: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class States:
+    """The states of ``N`` companies over ``T`` rows: ``at`` ``(T, N)`` is the number of the state that holds in a cell, -1 where nothing
+    is known or all is stale; ``values`` hold one entry per state ``(V,)``, NaN unknown; ``period_end`` ``(V,)`` day numbers."""
+
+    at: Ints
+    values: Mapping[Need, Floats]
+    period_end: Ints
+
+    def spread(self, values: Floats) -> Floats:
+        """``values`` ``(V,)`` laid on the panel ``(T, N)``, NaN where no state holds."""
+        return np.append(values, np.nan)[self.at]
+
+    def of(self, need: Need) -> Floats:
+        """The figure ``need`` in every cell ``(T, N)``, NaN unknown."""
+        return self.spread(self.values[need])
+
+
+def follow(panel: BarPanel, facts: pl.DataFrame, metrics: Sequence[str], needs: Sequence[Need], *, year_slack: int, max_age: int) -> States:
+    """Follow ``facts`` (symbol, metric, period_end, fiscal_period, filed, value, known_at, version; one source) over the panel's rows.
+
+    A fact counts from the first row at whose close it is known. Of two facts about one period the one filed later holds. The newest
+    period is that of any of ``metrics``, so that all ``needs`` (of these metrics) speak of the same one.
+
+    ``year_slack``: days by which the period a year before may be off; ``max_age``: calendar days after the last filing about the newest
+    period until which it is believed.
+    """
+    number = {name: code for code, name in enumerate(metrics)}
+    asked = sorted(set(needs), key=lambda need: number[need.metric])
+    rows = (
+        facts.lazy()
+        .filter(pl.col("metric").is_in(list(metrics)))
+        .with_columns(
+            column=pl.col("symbol").replace_strict(panel.symbols, range(len(panel.symbols)), default=None, return_dtype=pl.Int64),
+            span=pl.col("fiscal_period").replace_strict(list(CODES), list(CODES.values()), default=None, return_dtype=pl.Int64),
+            number=pl.col("metric").replace_strict(number, return_dtype=pl.Int64),
+            end=pl.col("period_end").to_physical().cast(pl.Int64),
+            day=pl.col("filed").to_physical().cast(pl.Int64),
+            known=pl.col("known_at").dt.epoch("us"),
+        )
+        .with_columns(rank=pl.col("day") * 100_000 + pl.col("version"))
+        .drop_nulls(["column", "span"])
+        .sort("column", "known", "rank")
+        .select("column", "span", "number", "end", "day", "known", "rank", "value")
+        .collect()
+    )
+    closes = calendar.closes(panel.sessions).astype(np.int64)
+    starts = np.searchsorted(rows["column"].to_numpy(), np.arange(len(panel.symbols) + 1)).astype(np.int64)
+    end, metric, span, rank, filed = (rows[name].to_numpy() for name in ("end", "number", "span", "rank", "day"))
+    company, begin, stop, ends, said = fiscal.follow(
+        starts,
+        np.searchsorted(closes, rows["known"].to_numpy()).astype(np.int64),
+        end,
+        metric,
+        span,
+        rank,
+        filed,
+        rows["value"].to_numpy(),
+        np.array([(number[need.metric], need.what, need.years) for need in asked], np.int64).reshape(-1, 3),
+        panel.sessions.astype(np.int64),
+        len(metrics),
+        year_slack,
+        max_age,
+    )
+    at = fiscal.place(company, begin, stop, *panel.shape)
+    return States(at, {need: np.ascontiguousarray(said[:, k]) for k, need in enumerate(asked)}, ends)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Splits:
+    """How many shares one share of long ago has become, by symbol and day: ``actions`` are symbol, session, value (new per old)."""
+
+    actions: pl.DataFrame
+
+    def so_far(self, panel: BarPanel) -> Floats:
+        """The factor at every cell's open ``(T, N)``; 1 before the first split."""
+        factor = np.ones(panel.shape)
+        place = {symbol: column for column, symbol in enumerate(panel.symbols)}
+        for symbol, session, ratio in self.actions.select("symbol", "session", "value").iter_rows():
+            if symbol in place:
+                factor[np.searchsorted(panel.sessions, np.datetime64(session, "D")) :, place[symbol]] *= ratio
+        return factor
+
+    def undone(self, facts: pl.DataFrame) -> pl.DataFrame:
+        """``facts`` with counts divided, and amounts per share multiplied, by the factor of the day whose share count they speak of: the
+        filing's for figures of a statement, their own for a count as of a day."""
+        if self.actions.is_empty() or facts.is_empty():
+            return facts
+        steps = self.actions.sort("symbol", "session").select(
+            "symbol", pl.col("session").alias("day"), pl.col("value").cum_prod().over("symbol").alias("factor")
+        )
+        basis = pl.when(pl.col("metric").is_in(PER_SHARE)).then("filed").otherwise("period_end")
+        joined = facts.with_columns(day=basis).sort("day").join_asof(steps.sort("day"), on="day", by="symbol", check_sortedness=False)
+        factor = pl.col("factor").fill_null(1.0)
+        per_share = pl.col("unit").str.ends_with("/share")
+        counted = pl.col("unit") == "shares"
+        value = pl.when(per_share).then(pl.col("value") * factor).when(counted).then(pl.col("value") / factor).otherwise(pl.col("value"))
+        return joined.with_columns(value=value).drop("day", "factor")
