@@ -30,6 +30,7 @@ LOAD = """
 import sys, time
 from datetime import date
 from pathlib import Path
+import pyarrow as _
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain import panel as _
 from mech_exo.utils import calendar
@@ -125,7 +126,7 @@ def large_panel(folder: Path, symbols: int, sessions: int) -> list[Line]:
             nightly.append(timed(storage.publish))
         assert storage.status().restated == 3 * tail.height
         view = storage.view()
-        one = min(timed(lambda: view.bars(f"S{number:04d}")) for number in range(symbols // 2, symbols // 2 + 7))
+        one = min(timed(lambda name=name: view.bars(name)) for name in frame["symbol"].unique().sort()[symbols // 2 : symbols // 2 + 9])
         query = timed(lambda: storage.view().panel())
         last = storage.view().as_of
     child = subprocess.run([sys.executable, "-c", LOAD, str(home)], capture_output=True, text=True, check=True, cwd=REPOSITORY)
@@ -181,7 +182,8 @@ def peers(frame: pl.DataFrame, folder: Path) -> dict[str, float]:
     environment = {**os.environ, "PEERS_HOME": str(folder), "PEER_RESULTS": str(folder / "results.jsonl")}
     found = {}
     for which, name in (("duckdb", "DuckDB"), ("parquet", "Parquet, npy")):
-        done = subprocess.run([sys.executable, str(PEERS), which], capture_output=True, text=True, env=environment, cwd=PEERS.parent)
+        words = [sys.executable, str(PEERS), which]
+        done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment, cwd=PEERS.parent)
         rows = [json.loads(text) for text in done.stdout.splitlines() if text.startswith("{")]
         if done.returncode:
             print(f"the peer {which} stopped: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)

@@ -47,7 +47,8 @@ _TEXT = {
 def exclusions(panel: BarPanel, universe: Universe, rows: Ints, rules: UniverseRules) -> NDArray[np.int8]:
     """``(K, N)`` :class:`Exclusion` of every name at ``rows``, before factors are asked.
 
-    Listing age: at least ``min_listing_sessions`` bars up to the row, counted from the panel's first row (``history_start``). Price: as-traded close at least ``min_price`` USD. Liquidity: median of as-traded close × volume over
+    Listing age: at least ``min_listing_sessions`` bars up to the row, counted from the panel's first row (``history_start``).
+    Price: as-traded close at least ``min_price`` USD. Liquidity: median of as-traded close × volume over
     ``dollar_volume_window`` sessions at least ``min_dollar_volume`` USD, of which at least half must be observed; fewer
     means unknown, which excludes. A minimum of 0 asks nothing and computes nothing.
     """

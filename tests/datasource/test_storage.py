@@ -468,6 +468,31 @@ def test_arrays_that_were_changed_are_not_believed_and_publishing_mends_them(
     assert not store.publish().fresh
 
 
+def test_arrays_grow_out_of_the_last_ones_and_only_out_of_this_stores(store: DataStorage, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = bars(("AAA", "CCC"), days(count=60))
+    store.store_ohlc_data(frame, recorded_at=NOW)
+    first = store.publish().path
+    copy = store.backup(home / "backup.duckdb")
+    with monkeypatch.context() as patch:  # no whole query: what is new is laid into the old arrays
+        patch.delattr("mech_exo.datasource.storage.arrays.query_grid")
+        corrected = changed(frame, "AAA", days()[4], close=frame["close"][4] * 1.001)
+        store.store_ohlc_data(corrected.filter(pl.col("date") == days()[4]), recorded_at=NOW + DAY)
+        store.store_ohlc_data(bars(("BBB", "CCC"), days(date(2020, 12, 28), 2)), recorded_at=NOW + 2 * DAY)
+        store.store_ohlc_data(bars(("AAA",), days(date(2021, 5, 3), 1)), recorded_at=NOW + 3 * DAY)
+        store.publish()
+    with DataStorage.snapshot(home) as snapshot:
+        assert same(snapshot.view().panel(), store.view().panel())
+        assert same(snapshot.view(recorded_by=NOW).panel(), DataStorage(first, read_only=True).view().panel())
+    store.close()
+    restore(copy, store.path, overwrite=True)
+    with DataStorage(store.path) as other:  # another past: the arrays of the one replaced are not its own
+        other.store_ohlc_data(bars(("DDD",), days(count=60)), recorded_at=NOW + 4 * DAY)
+        other.publish()
+        with DataStorage.snapshot(home) as snapshot:
+            assert same(snapshot.view().panel(), other.view().panel())
+            assert snapshot.view().panel().symbols == ("AAA", "CCC", "DDD")
+
+
 def test_only_the_last_snapshots_are_kept_and_leftovers_go(store: DataStorage, home: Path) -> None:
     folder = home / "data" / "snapshots"
     published = []

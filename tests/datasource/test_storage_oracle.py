@@ -82,6 +82,7 @@ def test_every_cut_of_the_store_is_the_models(times: list[datetime], batches: li
             for cell, (price, split) in closed.items():
                 bars.say(cell, price, now)
                 splits.say(cell, split, now)
+            store.publish()  # so that the next one's arrays grow out of these
         store.publish()
         with DataStorage.snapshot(Path(folder)) as snapshot:
             for as_of in (None, SESSIONS[0], SESSIONS[3], SESSIONS[6], SESSIONS[-1], date(2021, 1, 22)):

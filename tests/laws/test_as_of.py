@@ -18,7 +18,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mech_exo.datasource.storage import DataStorage, StoreView
+from mech_exo.datasource.storage import DataStorage, StoreView, facts
+from mech_exo.datasource.storage.connection import transaction
 from mech_exo.domain.errors import MissingDataError
 from mech_exo.utils import calendar
 
@@ -33,6 +34,7 @@ KEYS = {
     "benchmarks": ("name", "session"),
     "fundamental_data": ("symbol", "metric", "period_end", "fiscal_period", "filed"),
     "news_data": ("id", "symbol"),
+    "data_quality": ("symbol", "session", "check"),
 }
 ALWAYS, KNOWN_ALWAYS = date(1900, 1, 1), datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -65,7 +67,9 @@ class Model:
             history.append(Said(value, known, now))
         elif history[-1].value != value:
             ended = table == "universe" and history[-1].value is None
-            history.append(Said(value, close_after(value) if ended else now, now))
+            # What is found in old bars was to be found at once: a finding is known by its own rule, however late it is made.
+            seen = close_after(value) if ended else known if table == "data_quality" else now
+            history.append(Said(value, seen, now))
 
     def answer(self, table: str, as_of: date | None, recorded_by: datetime | None) -> dict[tuple[Any, ...], tuple[int, Any]]:
         """key → (which saying it is, its value) of all that is visible."""
@@ -126,9 +130,20 @@ batches = st.one_of(
         st.just("news_data"),
         st.dictionaries(st.tuples(st.sampled_from(["1", "2"]), symbols), st.sampled_from(["up", "down", "up again"]), min_size=1, max_size=4),
     ),
+    st.tuples(
+        st.just("data_quality"),
+        st.dictionaries(st.tuples(symbols, sessions, st.sampled_from(["jump", "stale"])), st.sampled_from([0.5, 0.9]), min_size=1, max_size=4),
+    ),
 )  # fmt: skip
 instants = st.lists(st.integers(0, 14 * 24), min_size=3, max_size=7).map(lambda hours: [BEGIN + timedelta(hours=h) for h in sorted(hours)])
 PUBLISHED = {"1": datetime(2021, 1, 6, 13, tzinfo=UTC), "2": datetime(2021, 1, 8, 23, 30, tzinfo=UTC)}
+
+
+def repeated(model: Model, rows: Mapping[tuple[Any, ...], Any], key: tuple[Any, ...], value: Any) -> bool:
+    """Whether a figure filed anew says what the filing before it said: that is no news."""
+    stored = {filing: told for filing, (_, told) in model.answer("fundamental_data", None, None).items()}
+    earlier = {filing[4]: told for filing, told in {**stored, **rows}.items() if filing[0] == key[0] and filing[4] < key[4]}
+    return key not in stored and bool(earlier) and earlier[max(earlier)] == value
 
 
 def tell(store: DataStorage, model: Model, table: str, rows: Mapping[tuple[Any, ...], Any], now: datetime) -> None:
@@ -158,7 +173,15 @@ def tell(store: DataStorage, model: Model, table: str, rows: Mapping[tuple[Any, 
             published = frame["id"].replace_strict(PUBLISHED, return_dtype=pl.Datetime("us", "UTC"))
             news = frame.rename({"value": "headline"}).with_columns(source=pl.lit("wire"), published=published)
             store.store_news(news, recorded_at=now)
+        case "data_quality":
+            closes = pl.Series([calendar.session_close(day) for day in frame["session"]], dtype=pl.Datetime("us", "UTC"))
+            rest = {"verdict": pl.lit("warn"), "limit": pl.lit(0.4), "evidence": pl.lit(""), "lasts": pl.lit(None, pl.Int32)}
+            with transaction(store._con):
+                facts.add(store._con, facts.QUALITY, frame.with_columns(**rest, known_at=closes), now)
+    told_before = {key for key, value in rows.items() if table == "fundamental_data" and repeated(model, rows, key, value)}
     for key, value in rows.items():
+        if key in told_before:
+            continue
         known = now
         if "session" in KEYS[table]:
             known = calendar.session_close(key[KEYS[table].index("session")])
@@ -179,8 +202,10 @@ def compare(view: StoreView, model: Model, as_of: date | None, recorded_by: date
 
     bars = view.bars(SYMBOLS)
     assert dict(zip(bars.select("symbol", "date").iter_rows(), bars["close"], strict=True)) == values("bars")
-    facts = view.fundamentals()
-    assert dict(zip(facts.select(KEYS["fundamental_data"]).iter_rows(), facts["value"], strict=True)) == values("fundamental_data")
+    figures = view.fundamentals()
+    assert dict(zip(figures.select(KEYS["fundamental_data"]).iter_rows(), figures["value"], strict=True)) == values("fundamental_data")
+    findings = view.findings()
+    assert dict(zip(findings.select(KEYS["data_quality"]).iter_rows(), findings["value"], strict=True)) == values("data_quality")
     news = view.news()
     assert dict(zip(news.select("id", "symbol").iter_rows(), news["headline"], strict=True)) == values("news_data")
     benchmark = view.benchmark("SPY")

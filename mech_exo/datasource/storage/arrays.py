@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource.storage.connection import Connection, run, table
-from mech_exo.datasource.storage.facts import BARS, STAGED, Cut, visible, within
+from mech_exo.datasource.storage.facts import BARS, STAGED, Cut, last_versions, visible, within
 from mech_exo.domain.panel import BAR_FIELDS
 from mech_exo.utils import calendar, log
 
@@ -108,21 +108,61 @@ def trimmed(grid: Grid, start: date | None, end: date) -> Grid | None:
     return Grid(grid.sessions[first:], symbols, bars)
 
 
-def save_grid(con: Connection, folder: Path) -> bool:
+def save_grid(con: Connection, folder: Path, before: Path | None = None) -> bool:
     """Write the grid of the newest answer to the new ``folder``, with a checksum of each file; False when no bar is stored.
 
+    ``before``: the folder of an earlier grid of this store, which is taken over where only bars stored since are missing in it.
     The files are not pushed to the disk: what a power cut takes of them fails its checksum, and the database answers instead.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    grid = query_grid(con, Cut(), folder)
+    grid = (_grown(con, before, folder) if before is not None else None) or query_grid(con, Cut(), folder)
     if grid is None:
         folder.rmdir()
         return False
     np.save(folder / "sessions.npy", grid.sessions)
     checksums = {**_checksums(folder), "symbols": _names_checksum(grid.symbols)}
-    (folder / FACTS).write_text(json.dumps({"format": FORMAT, "symbols": grid.symbols, "crc32": checksums}), encoding="utf-8")
+    recorded = run(con, "select max(recorded_at) from bars")[0][0].astimezone(UTC)
+    origin = {"recorded": recorded.isoformat(), "rows": _rows_print(con, recorded)}
+    saved = {"format": FORMAT, "symbols": grid.symbols, "crc32": checksums, **origin}
+    (folder / FACTS).write_text(json.dumps(saved), encoding="utf-8")
     return True
+
+
+def _grown(con: Connection, before: Path, folder: Path) -> Grid | None:
+    """The grid of ``before`` and what was stored since, in files of ``folder``; None where it must be made anew.
+
+    That it is this store's grid is seen from the rows recorded up to its making: their number and their hash are still the same.
+    """
+    old = load_grid(before)
+    if old is None:
+        return None
+    saved = _saved(before)
+    recorded = datetime.fromisoformat(saved["recorded"])
+    if saved["rows"] != _rows_print(con, recorded):
+        return None
+    columns = f"symbol, session, {', '.join(BAR_FIELDS)}, version"
+    fresh = last_versions(BARS, table(con, f"select {columns} from bars where recorded_at > $recorded", {"recorded": recorded}))
+    if fresh.height > old.bars["close"].size // 8:
+        return None
+    days = (*old.sessions[[0, -1]].tolist(), *fresh["session"])
+    grid = _empty(min(days), max(days), tuple(sorted({*old.symbols, *fresh["symbol"]})), folder)
+    place = int(np.searchsorted(grid.sessions, old.sessions[0]))
+    span = slice(place, place + len(old.sessions))
+    if not np.array_equal(grid.sessions[span], old.sessions):
+        return None
+    taken = slice(None) if grid.symbols == old.symbols else grid.columns_of(pl.Series(old.symbols))
+    row, column = grid.row_of(fresh["session"].to_numpy()), grid.columns_of(fresh["symbol"])
+    for name, array in grid.bars.items():
+        array[span, taken] = old.bars[name]
+        array[row, column] = fresh[name].to_numpy()
+    return grid
+
+
+def _rows_print(con: Connection, recorded: datetime) -> list[int]:
+    """Number and hash of all bars recorded up to ``recorded``."""
+    hashed = f"bit_xor(hash(symbol, session, {', '.join(BAR_FIELDS)}, version))"
+    return list(run(con, f"select count(*), {hashed} from bars where recorded_at <= $recorded", {"recorded": recorded})[0])
 
 
 def load_grid(folder: Path) -> Grid | None:

@@ -87,7 +87,7 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     try:
         with ThreadPoolExecutor(1) as pool:  # the disk works beside the processor
             copied = pool.submit(durable.copy_open, source, partial)
-            made = save_grid(con, panel)
+            made = save_grid(con, panel, grid_folder(_pointed(folder)) if (folder / POINTER).exists() else None)
         if not copied.result().startswith(name):
             raise StoreError(f"the database must not change while it is published; {database} did", remedy="exo data publish")
         if made:
