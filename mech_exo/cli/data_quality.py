@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.quality.repair import Repair
-    from mech_exo.datasource.storage import DataStorage
 
 app = typer.Typer(help="How the data stand: coverage, verdicts, and who gets no new risk.", invoke_without_command=True)
 
