@@ -140,7 +140,12 @@ def _on_one_scale(source: BarSource, frame: pl.DataFrame, factors: Mapping[str, 
         return frame
     others = frame.filter(~pl.col("symbol").is_in(list(factors)))
     if source.price_basis is PriceBasis.SPLIT_ADJUSTED:
-        whole = source.fetch(sorted(factors))
+        try:
+            whole = source.fetch(sorted(factors))
+        except DataError as error:  # what came is on another scale than what is stored: without the whole it cannot be used
+            for name in factors:
+                outcomes[name] = dataclasses.replace(outcomes[name], status=Status.FAILED, detail=error.message)
+            return others
         for name, factor in factors.items():
             said = f"adjusted anew by a factor of {factor:.4g}: its whole history was taken"
             outcomes[name] = dataclasses.replace(outcomes[name], detail=said)
