@@ -70,7 +70,7 @@ class Evening:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done(Generic[Made]):
-    """What a step did: ``value`` is what it made (None: it was skipped), ``attention`` what a person should look at, ``seconds`` it took."""
+    """What a step did: ``value`` is what it made (None: it was skipped), ``attention`` what a person should look at."""
 
     step: Step
     said: str
@@ -295,9 +295,8 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
     if result.missed:
         told = "They were booked, nothing was decided at them."
         found.append(Alert(f"missed-{session}", "warning", f"{session}: {len(result.missed)} nights were missed before", told))
-    for done in steps:
-        if done.attention:
-            found.append(Alert(f"{done.step}-{session}", "warning", f"{session}: {done.step}", _lines(done.attention)))
+    wanted = [done for done in steps if done.attention]
+    found += [Alert(f"{done.step}-{session}", "warning", f"{session}: {done.step}", _lines(done.attention)) for done in wanted]
     return tuple(found)
 
 
@@ -312,6 +311,15 @@ def next_runs(after: datetime, minutes: int, count: int) -> tuple[tuple[date, da
         found.append((session, session_close(session) + wait))
         session = next_session(session)
     return tuple(found)
+
+
+def due_and_next(now: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
+    """The last night that is due already, then the next ``count``: a schedule that was not served misses none but those before the last."""
+    from mech_exo.utils.calendar import latest_session, session_close
+
+    wait = timedelta(minutes=minutes)
+    due = latest_session(now - wait)
+    return ((due, session_close(due) + wait), *next_runs(now, minutes, count))
 
 
 def _workspace(evening: Evening) -> Workspace:
