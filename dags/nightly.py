@@ -27,7 +27,7 @@ from prefect.runtime import task_run
 from prefect.utilities.annotations import quote
 
 from mech_exo import nightly as night
-from mech_exo.domain.errors import DataError, MechExoError
+from mech_exo.domain.errors import DataError, InputError, MechExoError, cut
 from mech_exo.nightly import Done, Evening
 
 if TYPE_CHECKING:
@@ -110,8 +110,12 @@ def nightly(home: str, date: str | None = None) -> None:
 
 
 def evening_of(home: str, session: str | None) -> Evening:
-    """What the parameters of a flow run ask for, now."""
-    return Evening(Path(home), datetime.now(UTC), None if session is None else date.fromisoformat(session))
+    """What the parameters of a flow run ask for, now. Raises InputError for a date that is none."""
+    try:
+        asked = None if session is None else date.fromisoformat(session)
+    except ValueError:
+        raise InputError(f"a session is written YYYY-MM-DD; got {cut(session)!r}") from None
+    return Evening(Path(home), datetime.now(UTC), asked)
 
 
 def _told(done: Done[Any]) -> Done[Any]:
@@ -177,9 +181,9 @@ def main() -> int:
                     print(f"{'':19}{text}")
         else:
             nightly(home, options.date)
-    except (MechExoError, ValueError) as error:
+    except MechExoError as error:
         print(f"error: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 2)
+        return error.exit_code
     return 0
 
 

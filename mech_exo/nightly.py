@@ -284,7 +284,8 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
     from mech_exo.execution.rows import Alert
 
     session = result.session
-    found = [] if result.repeated else [Alert(f"night-{session}", "info", f"Night of {session}", "\n".join(done.said for done in steps))]
+    told = "\n".join(done.said for done in steps)
+    found = [Alert(f"night-{session}", "info", f"Night of {session}", told)]  # of a repeated one too: the first may have died before telling
     if result.day.state is not RiskState.ACTIVE:
         said = "No new risk is taken." if result.day.state is RiskState.HALTED else "Risk is being reduced."
         found.append(Alert(f"state-{session}", "critical", f"{session}: {result.day.state.value.upper()}", f"{said} See exo risk status"))
@@ -293,8 +294,8 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
             Alert(f"break-{session}", "critical", f"{session}: ledger and broker differ", _lines([str(one) for one in result.gate.breaks]))
         )
     if result.missed:
-        told = "They were booked, nothing was decided at them."
-        found.append(Alert(f"missed-{session}", "warning", f"{session}: {len(result.missed)} nights were missed before", told))
+        said = "They were booked, nothing was decided at them."
+        found.append(Alert(f"missed-{session}", "warning", f"{session}: {len(result.missed)} nights were missed before", said))
     wanted = [done for done in steps if done.attention]
     found += [Alert(f"{done.step}-{session}", "warning", f"{session}: {done.step}", _lines(done.attention)) for done in wanted]
     return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -63,6 +64,7 @@ def flow_module(place: Path) -> Any:
     spec = importlib.util.spec_from_file_location("nightly", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where Prefect asks for the flow's file
     spec.loader.exec_module(module)
     return module
 

@@ -121,7 +121,7 @@ def test_a_send_that_fails_is_not_repeated(evening: Evening, repository: Path, s
 
 
 @pytest.fixture
-def served(evening: Evening, repository: Path, surroundings: dict[str, str], tmp_path: Path) -> Iterator[tuple[Evening, Path]]:
+def served(evening: Evening, repository: Path, surroundings: dict[str, str], tmp_path: Path) -> Iterator[tuple[Evening, Path, subprocess.Popen[bytes]]]:
     """`exo schedule` as a process of its own, with all it says in a file."""
     said = tmp_path / "said.txt"
     with said.open("w") as file:
@@ -130,7 +130,7 @@ def served(evening: Evening, repository: Path, surroundings: dict[str, str], tmp
             stdout=file, stderr=subprocess.STDOUT, cwd=repository, env=surroundings, start_new_session=True,
         )  # fmt: skip
         try:
-            yield evening, said
+            yield evening, said, process
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -141,15 +141,15 @@ def served(evening: Evening, repository: Path, surroundings: dict[str, str], tmp
 
 
 @pytest.mark.slow
-def test_the_schedule_performs_the_night_that_is_due_and_knows_the_next(served: tuple[Evening, Path], surroundings: dict[str, str]) -> None:
-    evening, said = served
+def test_the_schedule_performs_the_night_that_is_due_and_knows_the_next(served: Any, surroundings: dict[str, str]) -> None:
+    evening, said, process = served
     session = latest_session(evening.now)
     deadline = time.monotonic() + 240
     while not (evening.home / "reports" / "daily" / f"{session}.md").exists():
-        assert time.monotonic() < deadline, said.read_text()[-5000:]
+        assert time.monotonic() < deadline and process.poll() is None, said.read_text()[-5000:]
         time.sleep(0.5)
     while not finished(Path(surroundings["PREFECT_HOME"]), f"night-{session}"):
-        assert time.monotonic() < deadline, said.read_text()[-5000:]
+        assert time.monotonic() < deadline and process.poll() is None, said.read_text()[-5000:]
         time.sleep(0.5)
     row = booked(evening.home)
     assert row is not None and row.session == session
