@@ -285,7 +285,7 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
 
     session = result.session
     told = "\n".join(done.said for done in steps)
-    found = [Alert(f"night-{session}", "info", f"Night of {session}", told)]  # of a repeated one too: the first may have died before telling
+    found = [Alert(f"night-{session}", "info", f"Night of {session}", told)]  # repeated or not: the first may have died before telling
     if result.day.state is not RiskState.ACTIVE:
         said = "No new risk is taken." if result.day.state is RiskState.HALTED else "Risk is being reduced."
         found.append(Alert(f"state-{session}", "critical", f"{session}: {result.day.state.value.upper()}", f"{said} See exo risk status"))
