@@ -274,7 +274,8 @@ def alert(evening: Evening, result: NightResult, steps: Sequence[Done[Any]]) -> 
     """Put what must be told into the ledger's outbox, each once however often the night is performed; how many were new."""
     began = time.perf_counter()
     with _workspace(evening).ledger() as ledger:
-        new = sum(ledger.post_alert(row) for row in alerts_of(result, steps))
+        known = {row.id for row in ledger.alerts()}  # of the same night performed before, in other words perhaps
+        new = sum(ledger.post_alert(row) for row in alerts_of(result, steps) if row.id not in known)
     return Done(Step.ALERT, f"{new} in the outbox" if new else "nothing new to tell", new, (), time.perf_counter() - began)
 
 
