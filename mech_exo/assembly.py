@@ -219,6 +219,14 @@ class Workspace:
             with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / LEDGER.name) as ledger:
                 yield ledger
 
+    def held(self) -> tuple[str, ...]:
+        """Names in the books of this workspace: a position is priced even when its name has left the universe."""
+        if not self.ledger_path.exists():
+            return ()
+        with self.ledger(read_only=True) as ledger:
+            rows = [ledger.last_session(book) for book in ledger.books()]
+        return tuple(sorted({line.symbol for row in rows if row is not None for line in row.lines if line.shares}))
+
     def paper_broker(self, ledger: Ledger) -> PaperBroker:
         """The paper broker of this workspace's book: the backtest's fills on the backtest's costs."""
         from mech_exo.execution.paper import PaperBroker

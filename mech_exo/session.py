@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -58,6 +58,7 @@ class NightResult:
     """What a night did. ``repeated`` = the session was booked before, and nothing but unsent orders was touched.
 
     ``decision`` is None only when repeated: the journal has it. ``nav_before`` is the NAV at the previous booked close.
+    ``late``: breaks that only the market's own records show, to be told to the gate before anything is sent.
     """
 
     session: date
@@ -70,11 +71,17 @@ class NightResult:
     day: DayFigures
     nav_before: float
     portfolio: Portfolio | None
-    sent: tuple[SendResult, ...]
+    sent: tuple[SendResult, ...] = ()
+    late: tuple[Break, ...] = ()
 
 
 def run_night(night: Desks, session: date) -> NightResult:
-    """Perform the night of ``session``.
+    """Perform the night of ``session``: :func:`decide_night`, then :func:`submit_night`; raises what these raise."""
+    return submit_night(night, decide_night(night, session))
+
+
+def decide_night(night: Desks, session: date) -> NightResult:
+    """Recover, reconcile, book the session, decide at its close and journal the orders; nothing is sent.
 
     Raises
     ------
@@ -84,20 +91,31 @@ def run_night(night: Desks, session: date) -> NightResult:
         The store has no bars of the session (or of a missed one before it).
     """
     _check_session(session)
-    night.broker.connect()
-    sending = night.strategy.limits.sending
-    ceiling = math.inf if sending.max_notional_per_session is None else sending.max_notional_per_session
-    router = OrderRouter(night.ledger, night.broker, night.book, night.switch, SendLimits(sending.max_orders_per_session, ceiling))
+    router = _router(night)
     gate = router.open_gate()
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
-        return _repeat(router, gate, last, session)
+        return _repeated(gate, last, session)
     known = night.known(session)  # before anything is booked: a date without bars must not turn the nights before it into missed ones
     router.expire(next_session(session))
     missed = _missed(last, session)
     for earlier in missed:
         _book_missed(night, earlier)
-    return _book_and_decide(night, router, known, missed, night.broker.account().nav)
+    return _book_and_decide(night, router, gate, known, missed)
+
+
+def submit_night(night: Desks, decided: NightResult) -> NightResult:
+    """Hand what is planned and was never sent to the broker, after comparing ledger and broker once more. What was sent stays sent."""
+    router = _router(night)
+    gate = router.open_gate(decided.late)
+    return replace(decided, gate=gate, sent=router.submit(decided.next_session))
+
+
+def _router(night: Desks) -> OrderRouter:
+    night.broker.connect()
+    sending = night.strategy.limits.sending
+    ceiling = math.inf if sending.max_notional_per_session is None else sending.max_notional_per_session
+    return OrderRouter(night.ledger, night.broker, night.book, night.switch, SendLimits(sending.max_orders_per_session, ceiling))
 
 
 def plan_night(night: Desks, session: date) -> Decision:
@@ -133,15 +151,13 @@ def _missed(last: SessionRow | None, session: date) -> tuple[date, ...]:
     return tuple(day.astype(object) for day in between if np.datetime64(last.session) < day < np.datetime64(session))
 
 
-def _repeat(router: OrderRouter, gate: GateReport, last: SessionRow, session: date) -> NightResult:
+def _repeated(gate: GateReport, last: SessionRow, session: date) -> NightResult:
     if last.session > session:
         raise InputError(
             f"sessions are booked in order; the last is {last.session}, asked for {session}",
             remedy=f"exo run --date {next_session(last.session)} is the next night",
         )
-    following = next_session(session)
-    sent = router.submit(following)
-    return NightResult(session, following, True, (), gate, None, None, last.day, last.day.nav, None, sent)
+    return NightResult(session, next_session(session), True, (), gate, None, None, last.day, last.day.nav, None)
 
 
 def _play(night: Desks, known: Known) -> tuple[PlayedSession, Desk]:
@@ -161,8 +177,8 @@ def _book_missed(night: Desks, session: date) -> None:
         _journal_played(night, played, night.broker.row(desk.book, desk.days[known.row], played))
 
 
-def _book_and_decide(night: Desks, router: OrderRouter, known: Known, missed: tuple[date, ...], nav_before: float) -> NightResult:
-    session = known.as_of
+def _book_and_decide(night: Desks, router: OrderRouter, gate: GateReport, known: Known, missed: tuple[date, ...]) -> NightResult:
+    session, nav_before = known.as_of, night.broker.account().nav
     played, desk = _play(night, known)
     following = next_session(session)
     decision = decide(known, desk, night.strategy, night.book.account, following, halted=_halted(night))
@@ -183,10 +199,9 @@ def _book_and_decide(night: Desks, router: OrderRouter, known: Known, missed: tu
         )
         router.plan(_intents(decision, known, desk), session)
     night.broker.take_levels(desk.book)
-    gate = router.open_gate(late_actions(night.ledger, night.book, known, desk))
-    sent = router.submit(following)
+    late = late_actions(night.ledger, night.book, known, desk)
     portfolio = portfolio_of(known.row, float(desk.account["cash"][0]), desk.book, known.panel, known.universe)
-    return NightResult(session, following, False, missed, gate, played, decision, row.day, nav_before, portfolio, sent)
+    return NightResult(session, following, False, missed, gate, played, decision, row.day, nav_before, portfolio, late=late)
 
 
 def late_actions(ledger: Ledger, book: BookId, known: Known, desk: Desk) -> tuple[Break, ...]:

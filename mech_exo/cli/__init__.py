@@ -36,6 +36,7 @@ COMMANDS = (
     Lazy("init", "workspace:init", "Make a workspace: config, data and reports.", START),
     Lazy("config", "workspace:config", "Check and show the configuration.", START),
     Lazy("run", "run:run", "One night: recover, reconcile, book the session, decide, hand over the orders.", NIGHT),
+    Lazy("schedule", "schedule:schedule", "A night after every close of the exchange, served by Prefect.", NIGHT),
     Lazy("plan", "run:plan", "What tonight's decision would order, and why. Orders nothing.", NIGHT),
     Lazy("why", "run:why", "Why a symbol is held, bought, sold or not bought.", NIGHT),
     Lazy("replay", "run:replay", "Derive a past night's decision again and compare it with the journal.", NIGHT),

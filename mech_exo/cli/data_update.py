@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +31,7 @@ def update(
     Every batch is stored as it comes: called again after an interruption, it goes on where it stopped. Names held in a book are asked
     for in any case. Exit code 0: all that was asked for came. 1: stored, but something wants a look. 2: no source is configured.
     """
+    from mech_exo.assembly import Workspace
     from mech_exo.datasource.fetching import utc_now
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.datasource.update import update as download
@@ -50,9 +50,10 @@ def update(
             f"at least one source of {', '.join(kinds)} must be named in {place / 'config' / 'data.yml'}; none is",
             remedy="sources: {bars: yahoo} there, or bring data yourself: exo data import FILE…",
         )
+    held = Workspace(place, config).held()
     asked = None if symbols is None else tuple(part for part in symbols.split(",") if part.strip())
     with DataStorage(DataStorage.path_in(place)) as storage, console().status("downloading") as status:
-        report = download(storage, config, now=utc_now(), symbols=asked, kinds=kinds, held=_held(place), progress=status.update)
+        report = download(storage, config, now=utc_now(), symbols=asked, kinds=kinds, held=held, progress=status.update)
         status.update("publishing")
         snapshot = storage.publish().hash if report.changed else None
     data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "snapshot": snapshot,
@@ -60,17 +61,6 @@ def update(
     emit(data, as_json, lambda paper: show(paper, report, snapshot))
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
-
-
-def _held(place: Path) -> tuple[str, ...]:
-    """Names in the books of this workspace: a position is priced even when its name has left the universe."""
-    from mech_exo.execution.ledger import Ledger, default_path
-
-    if not default_path(place).exists():
-        return ()
-    with Ledger.open(default_path(place), read_only=True) as ledger:
-        rows = [ledger.last_session(book) for book in ledger.books()]
-    return tuple(sorted({line.symbol for row in rows if row is not None for line in row.lines if line.shares}))
 
 
 def show(paper: Console, report: UpdateReport, snapshot: str | None) -> None:

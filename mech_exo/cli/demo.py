@@ -36,6 +36,7 @@ def demo(
 ) -> None:
     """A complete nightly cycle and a ten-year backtest on an invented market, with the embedded DuckDB, ledger and paper broker."""
     from mech_exo.cli import backtest, risk, run
+    from mech_exo.nightly import write_reports
     from mech_exo.session import run_night
 
     with console().status("sample market …"):
@@ -48,7 +49,7 @@ def demo(
         for session in nights:
             with console().status(f"night of {session} …"):
                 results.append(run_night(desks, session))
-        reports = run.write_reports(workspace, ledger, results[-1])
+        reports = write_reports(workspace, ledger, results[-1])
         _, navs, _ = ledger.nav_history(workspace.book_id())
     status = risk_status(workspace, results[-1], navs.tolist())
     engine = backtest.backtester(workspace)

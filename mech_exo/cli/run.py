@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,32 +19,40 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Mode, Workspace
     from mech_exo.decision.record import Decision
     from mech_exo.execution.ledger import Ledger
+    from mech_exo.nightly import Night
     from mech_exo.session import NightResult
 
 DateOption = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default the last one stored.")]
 SHOWN_IDEAS = 10
+LOOK_AT_IT = 1
 
 
 def run(
     at: DateOption = None,
     mode: Annotated[str, typer.Option(help="paper; live needs the Interactive Brokers adapter.")] = "paper",
+    download: Annotated[
+        bool, typer.Option("--download/--no-download", help="From the sources of data.yml; tonight only.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """One night: recover, reconcile, book the session, decide at its close, journal, hand over the orders for the next one.
+    """One night: download, check and publish data, book the session, decide at its close, hand over the orders, report, alert.
 
-    Running it twice for the same date does nothing the second time. Example: exo run --mode paper --date 2015-06-30
+    Running it twice for the same date does nothing the second time. A past date downloads nothing and is decided from what is published.
+    Exit code 1: tonight's bars were wanted and did not come. Example: exo run --mode paper --date 2015-06-30
     """
-    from mech_exo.assembly import Workspace
-    from mech_exo.session import run_night
+    from mech_exo.nightly import Evening, perform
 
-    workspace = Workspace.open(home())
-    workspace.book_id(_mode(mode))
-    session = _session(workspace, at)
-    with workspace.ledger() as ledger, console().status(f"night of {session} …"):
-        result = run_night(workspace.desks(ledger), session)
-        body = _body(workspace, ledger, session)
-        reports = write_reports(workspace, ledger, result)
-    emit(night_dict(result, body, reports), as_json, lambda to: render_night(to, result, reports))
+    place = home()
+    if mode != "paper":
+        _open(place).book_id(_mode(mode))  # says why not
+    with console().status("night …") as status:
+        night = perform(Evening(place, datetime.now(UTC), None if at is None else at.date(), download), status.update)
+    workspace = _open(place)
+    with workspace.ledger(read_only=True) as ledger:
+        body = _body(workspace, ledger, night.result.session)
+    emit(night_dict(night, body), as_json, lambda to: render_steps(to, night))
+    if night.stale:
+        raise typer.Exit(LOOK_AT_IT)
 
 
 def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
@@ -118,6 +126,12 @@ def _render_replay(to: Console, data: dict[str, Any]) -> None:
         to.print(f"  {line}", markup=False)
 
 
+def _open(place: Path) -> Workspace:
+    from mech_exo.assembly import Workspace
+
+    return Workspace.open(place)
+
+
 def _mode(mode: str) -> Mode:
     from mech_exo.assembly import Mode
 
@@ -156,25 +170,9 @@ def _body(workspace: Workspace, ledger: Ledger, session: date) -> dict[str, Any]
     return body
 
 
-def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:
-    """The night's HTML, JSON and Markdown; of a repeated night only if it was stopped before they were written."""
-    last_written = workspace.reports / "daily" / f"{result.session}.md"
-    if result.portfolio is None and last_written.exists():
-        return ()
-    from mech_exo.reporting.query import night_report
-    from mech_exo.reporting.snapshot import DailySnapshot
-
-    if result.portfolio is None:
-        sectors = workspace.sectors(result.session)
-    else:
-        sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
-    report = night_report(ledger, workspace.book_id(), result.session, workspace.config.risk, sectors)
-    paths = DailySnapshot(report).write(workspace.reports)
-    return (paths.html, paths.json, paths.markdown)
-
-
-def night_dict(result: NightResult, body: dict[str, Any] | None, reports: tuple[Path, ...]) -> dict[str, Any]:
+def night_dict(night: Night, body: dict[str, Any] | None) -> dict[str, Any]:
     """What ``exo run --json`` prints."""
+    result = night.result
     played = result.played
     return {
         "session": result.session,
@@ -191,8 +189,23 @@ def night_dict(result: NightResult, body: dict[str, Any] | None, reports: tuple[
         "sent": result.sent,
         "breaks": [str(found) for found in result.gate.breaks],
         "decision": body,
-        "reports": reports,
+        "reports": night.reports,
+        "steps": [done.as_dict() for done in night.steps],
     }
+
+
+def render_steps(to: Console, night: Night) -> None:
+    """The night for a person, and what each step did."""
+    from rich.table import Table
+
+    render_night(to, night.result, night.reports)
+    table = Table("step", "seconds", "what it did", title="Steps", title_justify="left")
+    table.columns[1].justify = "right"
+    for done in night.steps:
+        table.add_row(done.step.value, "" if done.skipped else f"{done.seconds:.1f}", done.said)
+    to.print(table, highlight=False, markup=False)
+    for text in (text for done in night.steps for text in done.attention):
+        to.print(f"look at this: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) -> None:

@@ -6,7 +6,6 @@ hash, to a small file of its own. A database that ends before its mark, or diffe
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import zlib
@@ -14,30 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mech_exo.domain.errors import LedgerError
+from mech_exo.utils.lock import HeldError, ProcessLock
 
 _MARK = re.compile(r"(\d{20}) ([0-9a-f]{64}) ([0-9a-f]{8})\n")
 
 
-class WriterLock:
-    """Advisory lock of the one writer; held until :meth:`release` or the death of the process."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._descriptor)
-            raise LedgerError(
-                f"one process writes the ledger at a time; process {holder} holds {path}",
-                remedy=f"wait until it ends (ps -p {holder}), then run the command again",
-            ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        """Let the next writer in."""
-        os.close(self._descriptor)
+def writer_lock(path: Path) -> ProcessLock:
+    """The lock of the one writer. Raises LedgerError naming the process that holds it."""
+    try:
+        return ProcessLock(path)
+    except HeldError as error:
+        raise LedgerError(
+            f"one process writes the ledger at a time; process {error.holder} holds {path}",
+            remedy=f"wait until it ends (ps -p {error.holder}), then run the command again",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution import codec
-from mech_exo.execution.guard import Mark, WriterLock
+from mech_exo.execution.guard import Mark, writer_lock
 from mech_exo.execution.rows import (
     OPEN_STATES,
     Alert,
@@ -37,6 +37,7 @@ from mech_exo.execution.rows import (
     Trial,
     TrialFigure,
 )
+from mech_exo.utils.lock import ProcessLock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,13 +59,13 @@ DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 Clause = tuple[str, tuple[object, ...]]
 
 
-def lock(path: Path, wait: float) -> WriterLock:
+def lock(path: Path, wait: float) -> ProcessLock:
     """The writer's lock of the ledger at ``path``, waiting up to ``wait`` seconds for its holder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait
     while True:
         try:
-            return WriterLock(path.with_name(path.name + ".lock"))
+            return writer_lock(path.with_name(path.name + ".lock"))
         except LedgerError:
             if time.monotonic() >= deadline:
                 raise

@@ -323,6 +323,7 @@ class DataConfig(Model):
     calendar: Literal["XNYS"] = "XNYS"
     symbols: tuple[str, ...] = Field((), description="what the downloaders fetch; empty: the universe's members")
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
+    night_after_close: Annotated[int, Field(ge=0, le=720)] = Field(60, description="minutes from the close to the night of `exo schedule`")
     sentiment: Sentiment = Field(Sentiment.LINEAR, description="who scores headlines; docs/sentiment.md")
     sources: SourcesConfig = SourcesConfig()
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="move, net of the market's, that may be a jump")

@@ -21,7 +21,7 @@ NIGHTS = days("2021-06-30", 23)
 AGAIN = NIGHTS[21]  # the second decision
 RUN_KEYS = {
     "session", "next_session", "repeated", "missed_sessions", "nav", "nav_before", "cash", "state", "fills", "unfilled", "orders", "sent",
-    "breaks", "decision", "reports",
+    "breaks", "decision", "reports", "steps",
 }  # fmt: skip
 WHY_KEYS = {
     "symbol", "as_of", "scheduled", "state", "scored", "held", "score", "weights", "excluded", "target", "breaches", "orders", "fills",

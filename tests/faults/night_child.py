@@ -17,8 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mech_exo import session
-from mech_exo.cli import run
+from mech_exo import nightly, session
 from mech_exo.cli.__main__ import main
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.paper import PaperBroker
@@ -40,7 +39,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "state": (Ledger, "set_state"),
     "placing": (PaperBroker, "place"),
     "committing": (Ledger, "_commit"),
-    "report": (run, "write_reports"),
+    "report": (nightly, "write_reports"),
 }
 
 

@@ -1,0 +1,347 @@
+"""The night as named steps: download → quality → publish → decide → submit → report → alert.
+
+``exo run`` calls them in turn (:func:`perform`), the Prefect flow in ``dags/nightly.py`` each as a task. Every step opens what it needs
+and leaves it closed, so that a night killed anywhere is simply performed again. Only one runs at a time: :func:`guarded`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from mech_exo.domain.errors import LedgerError, MechExoError
+from mech_exo.utils.lock import HeldError, ProcessLock
+
+if TYPE_CHECKING:
+    from mech_exo.assembly import Workspace
+    from mech_exo.datasource.quality import QualityReport
+    from mech_exo.datasource.update import UpdateReport
+    from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.rows import Alert
+    from mech_exo.session import NightResult
+
+LOCK = Path("data") / "night.lock"
+SHOWN = 20
+Made = TypeVar("Made")
+Progress = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Tell nobody."""
+
+
+class Step(StrEnum):
+    """The steps of a night, in their order."""
+
+    DOWNLOAD = "download"
+    QUALITY = "quality"
+    PUBLISH = "publish"
+    DECIDE = "decide"
+    SUBMIT = "submit"
+    REPORT = "report"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """What a night is asked for: the workspace, the session (None: the last one stored), the present instant, and whether to download.
+
+    Only the evening of the session closed last touches the store: a past session is decided from what is published.
+    """
+
+    home: Path
+    now: datetime
+    session: date | None = None
+    download: bool = True
+
+    @property
+    def past(self) -> bool:
+        """Whether an earlier session than the one closed last was asked for."""
+        from mech_exo.utils.calendar import latest_session
+
+        return self.session is not None and self.session != latest_session(self.now)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done(Generic[Made]):
+    """What a step did: ``value`` is what it made (None: it was skipped), ``attention`` what a person should look at."""
+
+    step: Step
+    said: str
+    value: Made
+    attention: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def skipped(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.value is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON and logs, without the value."""
+        return {"step": self.step, "skipped": self.skipped, "said": self.said, "seconds": self.seconds, "attention": self.attention}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Night:
+    """A night that was performed: every step, what it decided and sent, its reports."""
+
+    steps: tuple[Done[Any], ...]
+    result: NightResult
+    reports: tuple[Path, ...]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the bars of the session closed last were wanted and did not come: nothing could be decided at it."""
+        return any(done.step is Step.DECIDE and done.attention for done in self.steps)
+
+
+def perform(evening: Evening, progress: Progress = silent) -> Night:
+    """The whole night, step by step, under the lock. ``progress`` is told what happens next.
+
+    Raises
+    ------
+    LedgerError
+        Another night is running.
+    MechExoError
+        A step failed; the alert is in the outbox.
+    """
+    with guarded(evening):
+        steps: list[Done[Any]] = [download(evening, progress), assess(evening, progress), publish(evening)]
+        progress("deciding")
+        decided = decide(evening)
+        progress("handing over the orders")
+        sent = submit(evening, decided.value)
+        progress("writing the report")
+        told = report(evening, sent.value)
+        steps += [decided, sent, told]
+        return Night((*steps, alert(evening, sent.value, steps)), sent.value, told.value)
+
+
+@contextmanager
+def guarded(evening: Evening) -> Iterator[None]:
+    """One night at a time, and whatever ends it early is put in the outbox. Raises LedgerError at once while another night runs."""
+    path = evening.home / LOCK
+    try:
+        lock = ProcessLock(path)
+    except HeldError as error:
+        raise LedgerError(
+            f"one night runs at a time; process {error.holder} holds {path}",
+            remedy=f"wait until it ends, or look at it: ps -p {error.holder}",
+        ) from None
+    try:
+        yield
+    except MechExoError as error:
+        _post_failure(evening, error)
+        raise
+    finally:
+        lock.release()
+
+
+def download(evening: Evening, progress: Progress = silent) -> Done[UpdateReport | None]:
+    """Fetch what the store lacks from the sources of ``data.yml``. What fails leaves what was stored as it was and wants attention."""
+    began = time.perf_counter()
+    workspace = _workspace(evening)
+    sources = workspace.config.data.sources
+    if evening.past:
+        return Done(Step.DOWNLOAD, "skipped: a past session is decided from what is published", None)
+    if not evening.download:
+        return Done(Step.DOWNLOAD, "skipped: not wanted", None)
+    if sources.bars is None and not sources.fundamentals and not sources.news:
+        return Done(Step.DOWNLOAD, "skipped: data.yml names no source, data come by exo data import", None)
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.datasource.update import update
+
+    with DataStorage(DataStorage.path_in(evening.home)) as storage:
+        found = update(storage, workspace.config, now=evening.now, held=workspace.held(), progress=progress)
+    new, restated = sum(one.new for one in found.downloads), sum(one.restated for one in found.downloads)
+    said = f"up to {found.session}: {len(found.symbols):,} symbols, {new:,} new facts, {restated:,} restated"
+    return Done(Step.DOWNLOAD, said, found, found.attention, time.perf_counter() - began)
+
+
+def failed_sources(found: UpdateReport | None) -> tuple[str, ...]:
+    """The sources that as a whole gave nothing: worth asking again later the same night."""
+    return () if found is None else tuple(f"{one.kind} from {one.source}: {one.trouble}" for one in found.downloads if one.trouble)
+
+
+def assess(evening: Evening, progress: Progress = silent) -> Done[QualityReport | None]:
+    """Let the quality gate look at what is new in the store."""
+    from mech_exo.datasource.quality import assess as look
+    from mech_exo.datasource.storage import DataStorage
+
+    began = time.perf_counter()
+    database = DataStorage.path_in(evening.home)
+    if evening.past or not database.exists():
+        return Done(Step.QUALITY, f"skipped: {'the verdicts of its day hold' if evening.past else 'no data are stored yet'}", None)
+    workspace = _workspace(evening)
+    with DataStorage(database) as storage:
+        found = look(storage, workspace.config, now=evening.now, progress=progress)
+    held = set(workspace.held())
+    said = f"{len(found.blocked)} of {found.names} names blocked, {len(found.warned)} with a warning" + (
+        "" if found.fresh else ", as before"
+    )
+    doubts = tuple(
+        f"{one.symbol} is held and its data are blocked ({one.check}): {one.evidence}" for one in found.blocked if one.symbol in held
+    )
+    return Done(Step.QUALITY, said, found, doubts, time.perf_counter() - began)
+
+
+def publish(evening: Evening) -> Done[str | None]:
+    """Put the store's present state where decisions, dashboards and notebooks read it; its hash."""
+    from mech_exo.datasource.storage import DataStorage
+
+    began = time.perf_counter()
+    database = DataStorage.path_in(evening.home)
+    if evening.past or not database.exists():
+        return Done(Step.PUBLISH, f"skipped: {'the published snapshot is read' if evening.past else 'no data are stored yet'}", None)
+    with DataStorage(database) as storage:
+        found = storage.publish()
+    return Done(
+        Step.PUBLISH, f"snapshot {found.hash} {'published' if found.fresh else 'as before'}", found.hash, (), time.perf_counter() - began
+    )
+
+
+def decide(evening: Evening) -> Done[NightResult]:
+    """Recover, reconcile, book the session, decide at its close, journal the orders. Nothing is sent."""
+    from mech_exo.session import decide_night
+    from mech_exo.utils.calendar import latest_session
+
+    began = time.perf_counter()
+    workspace = _workspace(evening)
+    session = evening.session if evening.session is not None else workspace.known().as_of
+    with workspace.ledger() as ledger:
+        result = decide_night(workspace.desks(ledger), session)
+    orders = 0 if result.decision is None else len(result.decision.orders)
+    said = f"{session} was booked already" if result.repeated else f"{session}: NAV {result.day.nav:,.2f} USD, {orders} orders planned"
+    closed = latest_session(evening.now)
+    expected = evening.download and evening.session is None and workspace.config.data.sources.bars is not None
+    stale = (
+        (f"the last session stored is {session}, the last one closed {closed}: its bars did not come",)
+        if expected and session < closed
+        else ()
+    )
+    return Done(Step.DECIDE, said, result, stale, time.perf_counter() - began)
+
+
+def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
+    """Hand the planned orders to the broker, each once. Never to be retried: running the night again sends what was not sent."""
+    from mech_exo.session import submit_night
+
+    began = time.perf_counter()
+    workspace = _workspace(evening)
+    with workspace.ledger() as ledger:
+        result = submit_night(workspace.desks(ledger), decided)
+    withheld = tuple(
+        f"{sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}" for sent in result.sent if sent.outcome.value != "live"
+    )
+    said = f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}"
+    return Done(Step.SUBMIT, said if result.sent else "no orders to hand over", result, withheld, time.perf_counter() - began)
+
+
+def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
+    """Write the night's HTML, JSON and Markdown."""
+    began = time.perf_counter()
+    workspace = _workspace(evening)
+    with workspace.ledger() as ledger:
+        paths = write_reports(workspace, ledger, result)
+    return Done(Step.REPORT, f"{len(paths)} files" if paths else "written before", paths, (), time.perf_counter() - began)
+
+
+def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:
+    """The night's HTML, JSON and Markdown; of a repeated night only if it was stopped before they were written."""
+    last_written = workspace.reports / "daily" / f"{result.session}.md"
+    if result.portfolio is None and last_written.exists():
+        return ()
+    from mech_exo.reporting.query import night_report
+    from mech_exo.reporting.snapshot import DailySnapshot
+
+    if result.portfolio is None:
+        sectors = workspace.sectors(result.session)
+    else:
+        sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
+    found = night_report(ledger, workspace.book_id(), result.session, workspace.config.risk, sectors)
+    paths = DailySnapshot(found).write(workspace.reports)
+    return (paths.html, paths.json, paths.markdown)
+
+
+def alert(evening: Evening, result: NightResult, steps: Sequence[Done[Any]]) -> Done[int]:
+    """Put what must be told into the ledger's outbox, each once however often the night is performed; how many were new."""
+    began = time.perf_counter()
+    with _workspace(evening).ledger() as ledger:
+        known = {row.id for row in ledger.alerts()}  # of the same night performed before, in other words perhaps
+        new = sum(ledger.post_alert(row) for row in alerts_of(result, steps) if row.id not in known)
+    return Done(Step.ALERT, f"{new} in the outbox" if new else "nothing new to tell", new, (), time.perf_counter() - began)
+
+
+def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, ...]:
+    """What must be told of a night: its outcome, and one alert for each step that wants attention."""
+    from mech_exo.domain.verdict import RiskState
+    from mech_exo.execution.rows import Alert
+
+    session = result.session
+    told = "\n".join(done.said for done in steps)
+    found = [Alert(f"night-{session}", "info", f"Night of {session}", told)]  # repeated or not: the first may have died before telling
+    if result.day.state is not RiskState.ACTIVE:
+        said = "No new risk is taken." if result.day.state is RiskState.HALTED else "Risk is being reduced."
+        found.append(Alert(f"state-{session}", "critical", f"{session}: {result.day.state.value.upper()}", f"{said} See exo risk status"))
+    if result.gate.breaks:
+        found.append(
+            Alert(f"break-{session}", "critical", f"{session}: ledger and broker differ", _lines([str(one) for one in result.gate.breaks]))
+        )
+    if result.missed:
+        said = "They were booked, nothing was decided at them."
+        found.append(Alert(f"missed-{session}", "warning", f"{session}: {len(result.missed)} nights were missed before", said))
+    wanted = [done for done in steps if done.attention]
+    found += [Alert(f"{done.step}-{session}", "warning", f"{session}: {done.step}", _lines(done.attention)) for done in wanted]
+    return tuple(found)
+
+
+def next_runs(after: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
+    """The next ``count`` nights after an instant (tz-aware): session, and its close (early ones included) plus ``minutes``, in UTC."""
+    from mech_exo.utils.calendar import latest_session, next_session, session_close
+
+    wait = timedelta(minutes=minutes)
+    found: list[tuple[date, datetime]] = []
+    session = next_session(latest_session(after - wait))
+    while len(found) < count:
+        found.append((session, session_close(session) + wait))
+        session = next_session(session)
+    return tuple(found)
+
+
+def due_and_next(now: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
+    """The last night that is due already, then the next ``count``: a schedule that was not served misses none but those before the last."""
+    from mech_exo.utils.calendar import latest_session, session_close
+
+    wait = timedelta(minutes=minutes)
+    due = latest_session(now - wait)
+    return ((due, session_close(due) + wait), *next_runs(now, minutes, count))
+
+
+def _workspace(evening: Evening) -> Workspace:
+    from mech_exo.assembly import Workspace
+
+    return Workspace.open(evening.home)
+
+
+def _post_failure(evening: Evening, error: MechExoError) -> None:
+    """A night that could not be done is told, where the ledger can be written at all."""
+    from mech_exo.execution.ledger import Ledger, default_path
+    from mech_exo.execution.rows import Alert
+    from mech_exo.utils.calendar import latest_session
+
+    session = evening.session or latest_session(evening.now)
+    row = Alert(f"failed-{session}", "critical", f"The night of {session} could not be performed", str(error))
+    with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home)) as ledger:
+        ledger.post_alert(row)
+
+
+def _lines(said: Sequence[str]) -> str:
+    more = [f"… and {len(said) - SHOWN} more"] if len(said) > SHOWN else []
+    return "\n".join([*said[:SHOWN], *more])
