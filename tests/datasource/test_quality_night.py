@@ -123,7 +123,7 @@ def test_too_few_usable_bars_are_no_night(doubtful: Path) -> None:
     assert share < 0.99
     set_line(doubtful / "config" / "data.yml", "min_coverage: 0.5 ", "min_coverage: 0.99 ")
     count = int((usable & (verdict[-1] == 2)).sum())
-    with pytest.raises(MissingDataError, match=f"of the members of the session before; .* and {count} whose data are in doubt") as raised:
+    with pytest.raises(MissingDataError, match=f"of the members that traded in the month before; .* and {count} whose data are in doubt") as raised:
         Workspace.open(doubtful).known(NIGHTS[0])
     assert "exo data quality" in str(raised.value.remedy)
 
