@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LEDGER = Path("data") / "ledger.sqlite"
 MONTH = 21
+UNASSESSED = "these data were not assessed: nobody looked for faults in the newest of them (exo data publish does)"
 
 
 def _complete(panel: BarPanel, universe: Universe, least: float) -> None:
@@ -166,7 +167,8 @@ class Workspace:
         panel = view.panel(start=self.config.strategy.history_start)
         universe = view.universe(panel, self.config.strategy.universe.name)
         doubts = {} if universe.verdict is None else view.doubts(panel)
-        known = Known(panel, universe, (*view.warnings(), *survivorship_warnings(panel)), self._stored_until, doubts)
+        said = (*view.warnings(), *(() if view.assessed() else (UNASSESSED,)), *survivorship_warnings(panel))
+        known = Known(panel, universe, said, self._stored_until, doubts)
         if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
             raise MissingDataError(
                 f"deciding at {as_of} needs bars of that session; the store has none (the last with any is {self.storage.view().as_of})",

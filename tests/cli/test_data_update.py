@@ -37,6 +37,7 @@ def test_all_in_order_then_nothing_left_to_do(update: Callable[..., Any], worksp
     assert [one["status"] for one in told["downloads"][0]["outcomes"]] == ["ok", "ok"] and told["attention"] == []
     with DataStorage.snapshot(workspace) as stored:
         assert stored.status().snapshot == told["snapshot"] and stored.status().bars == told["downloads"][0]["new"]
+        assert stored.view().assessed(), "what is published has been looked at"
     again = update()
     assert again.code == 0 and "nothing new: the published snapshot is as it was" in again.out
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mech_exo.assembly import Workspace
+from mech_exo.assembly import UNASSESSED, Workspace
 from mech_exo.datasource.quality import assess
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import MissingDataError
@@ -111,6 +111,20 @@ def test_a_repair_lets_the_name_be_bought_and_the_past_night_replays_as_it_was(e
     with workspace.ledger(read_only=True) as ledger:
         replayed = workspace.replay(ledger, NIGHTS[0])
     assert replayed.identical
+
+
+def test_what_nobody_assessed_is_said_and_publishing_assesses_it(exo: Exo, tmp_path: Path) -> None:
+    home = stored(tmp_path / "w")
+    play(home, NIGHTS[:1])
+    assert UNASSESSED in body(home, NIGHTS[0])["warnings"]
+    assert exo("--home", home, "data", "publish").code == 0
+    workspace = Workspace.open(home)
+    assert UNASSESSED not in workspace.known(NIGHTS[1]).warnings
+    with workspace.ledger(read_only=True) as ledger:
+        assert workspace.replay(ledger, NIGHTS[0]).identical, "that night they were not assessed"
+    play(home, NIGHTS[1:2])
+    with workspace.ledger(read_only=True) as ledger:
+        assert workspace.replay(ledger, NIGHTS[1]).identical
 
 
 def test_too_few_usable_bars_are_no_night(doubtful: Path) -> None:

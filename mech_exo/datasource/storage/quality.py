@@ -124,6 +124,13 @@ class QualityTables:
             facts.add(self._con, facts.QUALITY_NOTES, pl.DataFrame(row), now)
 
 
+def assessed_at(con: Connection, cut: facts.Cut | None = None) -> datetime | None:
+    """When the data were last assessed (UTC), as recorded by ``cut``; None: never."""
+    sql = "select max(recorded_at) as moment from meta where key = $key and recorded_at <= $recorded"
+    moment: datetime | None = table(con, sql, {"key": ASSESSED, "recorded": (cut or facts.Cut()).recorded})["moment"][0]
+    return moment
+
+
 def _first_close(moment: datetime) -> date:
     """The session at whose close an instant's news is first known."""
     last = calendar.latest_session(moment)
