@@ -109,6 +109,18 @@ def published(storage: DataStorage, progress: Callable[[str], None] = lambda _: 
     return storage.publish()
 
 
+def unpublished(storage: DataStorage) -> bool:
+    """Whether something is stored that the snapshot lacks: an import or update that was broken off before it published."""
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.domain.errors import MissingDataError
+
+    try:
+        with DataStorage.snapshot(home()) as seen:
+            return seen.last_recorded() != storage.last_recorded()
+    except MissingDataError:
+        return bool(storage.reach().last)
+
+
 def configured() -> Config:
     """The workspace's configuration; the defaults where it has none."""
     from mech_exo.utils.config import load

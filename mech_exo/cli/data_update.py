@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mech_exo.cli import home
-from mech_exo.cli.data_store import published
+from mech_exo.cli.data_store import published, unpublished
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.datasource.base import Kind
 
@@ -54,7 +54,7 @@ def update(
     asked = None if symbols is None else tuple(part for part in symbols.split(",") if part.strip())
     with DataStorage(DataStorage.path_in(place)) as storage, console().status("downloading") as status:
         report = download(storage, config, now=utc_now(), symbols=asked, kinds=kinds, held=_held(place), progress=status.update)
-        snapshot = published(storage, status.update).hash if report.changed else None
+        snapshot = published(storage, status.update).hash if report.changed or unpublished(storage) else None
     data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "snapshot": snapshot,
             "seconds": report.seconds, "attention": report.attention}  # fmt: skip
     emit(data, as_json, lambda paper: show(paper, report, snapshot))
