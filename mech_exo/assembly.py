@@ -31,27 +31,35 @@ if TYPE_CHECKING:
     from mech_exo.session import Desks, Replay
 
 LEDGER = Path("data") / "ledger.sqlite"
+MONTH = 21
+UNASSESSED = "these data were not assessed: nobody looked for faults in the newest of them (exo data publish does)"
 
 
 def _complete(panel: BarPanel, universe: Universe, least: float) -> None:
     """Refuse a half-imported last session: names without a bar would count as "did not trade" and be sold.
 
-    Measured on the members that traded in the last session before it and are not delisted; a bar whose data are blocked is none.
-    Raises MissingDataError.
+    Measured on the members that traded in the month before it (of the last session alone a second half-imported one would know no better)
+    and are not delisted; a bar whose data are blocked is none. Raises MissingDataError; also where nobody is a member.
     """
     traded = ~np.isnan(panel.close)
     before = np.flatnonzero(traded[:-1].any(axis=1))
     row = len(panel.sessions) - 1
-    expected = universe.member[row] & (traded[before[-1]] & (panel.delisted > row) if len(before) else traded[row])
+    recent = traded[max(0, before[-1] + 1 - MONTH) : before[-1] + 1].any(axis=0) if len(before) else traded[row]
+    expected = universe.member[row] & recent & (panel.delisted > row)
     blocked = universe.verdicts(np.array([row])) >= DataVerdict.BLOCK
     doubtful = expected & traded[row] & blocked[0] if blocked.size else np.zeros_like(expected)
     have, of, doubts = int((traded[row] & expected & ~doubtful).sum()), int(expected.sum()), int(doubtful.sum())
+    if not of:
+        raise MissingDataError(
+            f"a night needs members of the universe that trade; at {panel.sessions[row]} there is none: everything held would be sold",
+            remedy="import the members up to this session: exo data import --universe FILE",
+        )
     if have < least * of:
         whose = "names" if universe.member[row].all() else "members"
         apart = f", and {doubts} whose data are in doubt" if doubts else ""
         remedy = "import the rest of the session first: exo data import FILE (or lower min_coverage in data.yml)"
         raise MissingDataError(
-            f"a night needs bars of at least {least:.0%} of the {whose} of the session before; "
+            f"a night needs bars of at least {least:.0%} of the {whose} that traded in the month before; "
             f"{panel.sessions[row]} has {have} of {of}{apart}",
             remedy="see which and why: exo data quality (or lower min_coverage in data.yml)" if doubts else remedy,
         )
@@ -159,7 +167,8 @@ class Workspace:
         panel = view.panel(start=self.config.strategy.history_start)
         universe = view.universe(panel, self.config.strategy.universe.name)
         doubts = {} if universe.verdict is None else view.doubts(panel)
-        known = Known(panel, universe, (*view.warnings(), *survivorship_warnings(panel)), self._stored_until, doubts)
+        said = (*view.warnings(), *(() if view.assessed() else (UNASSESSED,)), *survivorship_warnings(panel))
+        known = Known(panel, universe, said, self._stored_until, doubts)
         if as_of is not None and (known.as_of != as_of or np.isnan(panel.close[-1]).all()):
             raise MissingDataError(
                 f"deciding at {as_of} needs bars of that session; the store has none (the last with any is {self.storage.view().as_of})",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mech_exo.cli import home
-from mech_exo.cli.data_store import writer
+from mech_exo.cli.data_store import configured, writer
 from mech_exo.cli.output import JsonOption, console, emit
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def accept(
     now = datetime.now(UTC)
     with writer(existing=True) as storage:
         storage.quality().accept(symbol, _day(session, "DATE"), check, because.strip(), now)
-        found = assess(storage, _config(), now=now)
+        found = assess(storage, configured(), now=now)
         storage.publish()
     text = f"accepted: {check} of {symbol} at {session}. {in_words(found)}"
     emit(in_short(found), as_json, lambda paper: paper.print(text, highlight=False, markup=False, soft_wrap=True))
@@ -88,7 +88,7 @@ def repair(
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.domain.errors import InputError
 
-    config = _config()
+    config = configured()
     with DataStorage.snapshot(home()) if dry_run else writer(existing=True) as storage, console().status("looking at the evidence"):
         every = proposals(storage, config)
         picked = chosen(every, symbol or (), number or ())
@@ -119,13 +119,6 @@ def in_words(found: QualityReport) -> str:
         f"quality at {found.as_of}: {coverage} of {found.names:,} names have a bar, {len(names)} get no new risk{listed}, "
         f"{len(found.warned)} warn; see exo data quality"
     )
-
-
-def _config() -> Any:
-    from mech_exo.utils.config import load
-    from mech_exo.utils.settings import Config
-
-    return load(home()) if (home() / "config").is_dir() else Config()
 
 
 def _day(text: str, what: str) -> date:

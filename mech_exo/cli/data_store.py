@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mech_exo.datasource.storage import DataStorage, Difference
+    from mech_exo.datasource.storage.publish import SnapshotRef
+    from mech_exo.utils.settings import Config
 
 
 def publish(as_json: JsonOption = False) -> None:
-    """Publish the store anew as a read-only snapshot; the same content changes nothing."""
+    """Assess what is new and publish the store as a read-only snapshot; the same content changes nothing."""
     with writer(existing=True) as storage:
-        reference = storage.publish()
+        reference = published(storage)
     text = f"snapshot {reference.hash} {'published' if reference.fresh else 'is up to date'}"
     emit(reference, as_json, lambda paper: paper.print(text, highlight=False))
 
@@ -40,14 +42,14 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="Replace the present store, which is kept beside it as .replaced.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify a backup, read it to its end, put it in place and publish it."""
+    """Verify a backup, read it to its end, put it in place, assess and publish it."""
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.datasource.storage.publish import restore as put_back
 
     database = DataStorage.path_in(home())
     rows = put_back(backup_file.expanduser().absolute(), database, overwrite=yes)
     with writer() as storage:
-        reference = storage.publish()
+        reference = published(storage)
     said = f"restored {sum(rows.values())} rows to {database}; snapshot {reference.hash}"
     emit(
         {"rows": rows, "snapshot": reference.hash}, as_json, lambda paper: paper.print(said, highlight=False, markup=False, soft_wrap=True)
@@ -96,6 +98,35 @@ def writer(*, existing: bool = False) -> DataStorage:
     if existing and not database.exists():
         raise MissingDataError(f"market data must be imported first; {database} does not exist", remedy="exo data import FILE…")
     return DataStorage(database)
+
+
+def published(storage: DataStorage, progress: Callable[[str], None] = lambda _: None) -> SnapshotRef:
+    """Assess the data and publish them: no snapshot goes out without verdicts."""
+    from mech_exo.datasource.quality import assess
+
+    assess(storage, configured(), now=datetime.now(UTC), progress=progress)
+    progress("publishing")
+    return storage.publish()
+
+
+def unpublished(storage: DataStorage) -> bool:
+    """Whether something is stored that the snapshot lacks: an import or update that was broken off before it published."""
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.domain.errors import MissingDataError
+
+    try:
+        with DataStorage.snapshot(home()) as seen:
+            return seen.last_recorded() != storage.last_recorded()
+    except MissingDataError:
+        return bool(storage.reach().last)
+
+
+def configured() -> Config:
+    """The workspace's configuration; the defaults where it has none."""
+    from mech_exo.utils.config import load
+    from mech_exo.utils.settings import Config
+
+    return load(home()) if (home() / "config").is_dir() else Config()
 
 
 def reader() -> DataStorage:

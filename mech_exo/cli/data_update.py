@@ -1,4 +1,4 @@
-"""``exo data update``: download what is missing, say per source what came of it, and publish."""
+"""``exo data update``: download what is missing, say per source what came of it, assess and publish."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mech_exo.cli import home
+from mech_exo.cli.data_store import published, unpublished
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.datasource.base import Kind
 
@@ -26,7 +27,7 @@ def update(
     kind: Annotated[list[Kind] | None, typer.Option(help="May be given several times; else every kind that has a source.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Download what is missing from the sources named in config/data.yml, store it and publish. What was good stays, whatever fails.
+    """Download what is missing from the sources named in config/data.yml, store, assess and publish it. What was good stays whatever fails.
 
     Every batch is stored as it comes: called again after an interruption, it goes on where it stopped. Names held in a book are asked
     for in any case. Exit code 0: all that was asked for came. 1: stored, but something wants a look. 2: no source is configured.
@@ -54,8 +55,7 @@ def update(
     asked = None if symbols is None else tuple(part for part in symbols.split(",") if part.strip())
     with DataStorage(DataStorage.path_in(place)) as storage, console().status("downloading") as status:
         report = download(storage, config, now=utc_now(), symbols=asked, kinds=kinds, held=held, progress=status.update)
-        status.update("publishing")
-        snapshot = storage.publish().hash if report.changed else None
+        snapshot = published(storage, status.update).hash if report.changed or unpublished(storage) else None
     data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "snapshot": snapshot,
             "seconds": report.seconds, "attention": report.attention}  # fmt: skip
     emit(data, as_json, lambda paper: show(paper, report, snapshot))

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -131,7 +131,9 @@ def prepare(folder: Path) -> Workspace:
 
 def _make(folder: Path) -> None:
     from mech_exo.datasource.demo import BENCHMARK, UNIVERSE, sample_market
+    from mech_exo.datasource.quality import assess
     from mech_exo.datasource.storage import DataStorage
+    from mech_exo.utils.config import load
     from mech_exo.utils.workspace import create
 
     create(folder)
@@ -139,6 +141,7 @@ def _make(folder: Path) -> None:
     _set(folder / "config" / "data.yml", r"^(benchmark:)\s+\S+", rf"\1 {BENCHMARK}")
     with DataStorage(folder / "data" / "mech_exo.duckdb") as storage:
         sample_market().store(storage)
+        assess(storage, load(folder), now=datetime.now(UTC))
         storage.publish()
 
 

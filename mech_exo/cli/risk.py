@@ -33,6 +33,7 @@ DENIALS = {
     "unknown_price": "its price is unknown (give --price): it may be reduced, not increased",
     "unknown_nav": "NAV is not above 0: only reductions pass",
     "unknown_sector": "its sector is unknown (give --sector): it may be reduced, not increased",
+    "data_quality": "its data are in doubt (exo data quality): it may be reduced, not increased",
     "halted": "a HALT is in force: only reductions pass",
 }
 ORDER = re.compile(r"(?P<side>buy|sell)\s+(?P<shares>[0-9][0-9,_]*)\s+(?P<symbol>[A-Za-z0-9.\-^=/]+)", re.IGNORECASE)
@@ -50,10 +51,11 @@ class Account:
 
 @dataclass(frozen=True)
 class Quote:
-    """What the store knows of a symbol tonight: close in USD (NaN = unknown) and sector."""
+    """What the store knows of a symbol tonight: close in USD (NaN = unknown), sector, why its data are blocked (empty: they are not)."""
 
     price: float
     sector: str | None
+    doubt: str = ""
 
 
 @app.callback()
@@ -93,7 +95,9 @@ def what_if(
     prices, sectors = {symbol: found.price if price is None else price}, {symbol: sector or found.sector}
     if price is None and symbol in checker.portfolio.positions and not found.price > 0:
         prices = {}
-    verdict = checker.what_if({symbol: change}, prices=prices, sectors=sectors)
+    doubtful = (symbol,) if found.doubt else ()
+    notes += [f"note: the data of {symbol} are in doubt: {found.doubt}"] if found.doubt else []
+    verdict = checker.what_if({symbol: change}, prices=prices, sectors=sectors, doubtful=doubtful)
     target = next(t for t in verdict.approved if t.symbol == symbol)
     approved = target.shares - checker.portfolio.shares(symbol)
     full = target.shares == target.wanted
@@ -191,10 +195,10 @@ def _quotes(workspace: Workspace, symbols: tuple[str, ...], as_of: date | None) 
     except MissingDataError as error:
         return {}, [f"prices and sectors are unknown: {error.message}"]
     universe, row = view.universe(panel, None), panel.shape[0] - 1
-    found = {}
+    found, doubts = {}, view.doubts(panel)
     for symbol in set(symbols) & set(panel.symbols):
         column = panel.column_of(symbol)
-        found[symbol] = Quote(float(panel.close[row, column]), universe.sector_name(row, column))
+        found[symbol] = Quote(float(panel.close[row, column]), universe.sector_name(row, column), doubts.get(symbol, ""))
     return found, [f"note: {warning}" for warning in view.warnings()]
 
 

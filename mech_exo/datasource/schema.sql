@@ -83,8 +83,8 @@ create table downloads (
 );
 
 -- migration 3
--- A verdict holds from its session on for `lasts` sessions (null: no end) or until the next row of the same symbol and check, whichever
--- comes first. A null verdict takes the finding back. The flags of migration 1 are found anew by the gate.
+-- A verdict holds from its session on for `lasts` sessions (null: a state, no end) or until the next row of the same symbol and check if
+-- that is a state, whichever comes first. A null verdict takes the finding back. The flags of migration 1 are found anew by the gate.
 drop table data_quality;
 create table data_quality (
     symbol varchar not null, session date not null, "check" varchar not null,

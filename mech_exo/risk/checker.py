@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.targets import TargetPosition
-from mech_exo.domain.verdict import Breach, BreachCode, RiskDecision, RiskState
+from mech_exo.domain.verdict import Breach, BreachCode, DataVerdict, RiskDecision, RiskState
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, approve, drawdown, risk_state
@@ -130,6 +130,7 @@ class RiskChecker:
         *,
         prices: Mapping[str, float] | None = None,
         sectors: Mapping[str, str | None] | None = None,
+        doubtful: Collection[str] = (),
     ) -> RiskDecision:
         """How much of the wished holdings the limits allow, by the very rule of the nightly decision.
 
@@ -142,6 +143,8 @@ class RiskChecker:
             USD for names that are not held, or instead of a held one's price; a missing or impossible price is unknown.
         sectors
             Sectors of names that are not held; missing or None = unknown.
+        doubtful
+            Symbols whose data are blocked (:meth:`StoreView.doubts`): they may be reduced, not increased.
 
         A target is never larger than asked; what is unknown denies an increase and lets a reduction pass.
 
@@ -162,9 +165,10 @@ class RiskChecker:
         book["mark"] = [held[s].current_price if s in held else math.nan for s in symbols]
         plan["wanted"] = [_whole(s, targets[s]) if s in targets else self.portfolio.shares(s) for s in symbols]
         self._levels(plan, symbols, close)
+        verdict = np.array([DataVerdict.BLOCK if s in doubtful else DataVerdict.OK for s in symbols], np.int8)
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
         count = approve(
-            plan, np.arange(len(symbols)), len(symbols), book, close, codes, np.empty(0, np.int8), self.portfolio.nav,
+            plan, np.arange(len(symbols)), len(symbols), book, close, codes, verdict, self.portfolio.nav,
             int(StateCode[state.name]), self.drawdown, self._params, breaches,
         )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
@@ -176,10 +180,11 @@ class RiskChecker:
         *,
         prices: Mapping[str, float] | None = None,
         sectors: Mapping[str, str | None] | None = None,
+        doubtful: Collection[str] = (),
     ) -> RiskDecision:
         """:meth:`approve` of what is held plus ``orders`` (signed whole shares by symbol)."""
         targets = {symbol: _whole(symbol, self.portfolio.shares(symbol)) + _whole(symbol, change) for symbol, change in orders.items()}
-        return self.approve(targets, prices=prices, sectors=sectors)
+        return self.approve(targets, prices=prices, sectors=sectors, doubtful=doubtful)
 
     def _levels(self, plan: np.ndarray, symbols: Sequence[str], close: np.ndarray) -> None:
         """Stops and targets: of a position that is kept, its own; of an entry, what the configured stops would attach."""

@@ -327,7 +327,7 @@ class DataConfig(Model):
     sentiment: Sentiment = Field(Sentiment.LINEAR, description="who scores headlines; docs/sentiment.md")
     sources: SourcesConfig = SourcesConfig()
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="move, net of the market's, that may be a jump")
-    min_coverage: PositiveFraction = Field(0.5, description="least share of the last session's members with a usable bar, for a night")
+    min_coverage: PositiveFraction = Field(0.5, description="least share of the last month's members with a usable bar, for a night")
     quality: QualityRules = QualityRules()
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from mech_exo.datasource.storage import DataStorage
+from mech_exo.datasource.update import update as download
 from mech_exo.utils import calendar
+from mech_exo.utils.config import load
 from tests.datasource.market import bars
 
 
@@ -30,6 +32,16 @@ def update(exo: Callable[..., Any], workspace: Path) -> Callable[..., Any]:
     return lambda *words: exo("--home", workspace, "data", "update", *words)
 
 
+def test_what_an_update_that_was_broken_off_stored_is_published_by_the_next(update: Callable[..., Any], workspace: Path) -> None:
+    with DataStorage(DataStorage.path_in(workspace)) as storage:
+        download(storage, load(workspace), now=datetime.now(UTC))
+    told = json.loads(update("--json").out)
+    assert told["downloads"][0]["current"] == 2 and told["snapshot"] is not None
+    with DataStorage.snapshot(workspace) as stored:
+        assert stored.status().bars > 0 and stored.view().assessed()
+    assert json.loads(update("--json").out)["snapshot"] is None
+
+
 def test_all_in_order_then_nothing_left_to_do(update: Callable[..., Any], workspace: Path) -> None:
     first = update("--json")
     assert (first.code, first.err) == (0, "")
@@ -37,6 +49,7 @@ def test_all_in_order_then_nothing_left_to_do(update: Callable[..., Any], worksp
     assert [one["status"] for one in told["downloads"][0]["outcomes"]] == ["ok", "ok"] and told["attention"] == []
     with DataStorage.snapshot(workspace) as stored:
         assert stored.status().snapshot == told["snapshot"] and stored.status().bars == told["downloads"][0]["new"]
+        assert stored.view().assessed(), "what is published has been looked at"
     again = update()
     assert again.code == 0 and "nothing new: the published snapshot is as it was" in again.out
 

@@ -187,6 +187,21 @@ def test_what_if_reads_price_and_sector_from_the_store_and_reductions_pass(exo, 
     assert what_if(exo, workspace, "SELL 50 AAA")[0] == 0
 
 
+def test_what_if_denies_what_the_night_would_for_the_data(exo, workspace):
+    """Bars without volume: the gate blocks the name, which may still be sold."""
+    booked(workspace, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
+    rows = [{"symbol": s, "date": d, **dict.fromkeys(("open", "high", "low", "close"), 20.0), "volume": 0.0} for s in ("AAA", "CCC") for d in SESSIONS]
+    path = workspace / "rows.csv"
+    pl.DataFrame(rows).write_csv(path)
+    assert exo("data", "import", path, "--home", workspace).code in (0, 1)
+    code, data = what_if(exo, workspace, "BUY 100 CCC", "--sector", "Tech")
+    assert (code, data["approved_shares"], data["binding"]) == (2, 0, "data_quality")
+    assert any("the data of CCC are in doubt: zero_volume at" in note for note in data["notes"])
+    shown = exo("risk", "what-if", "BUY", "100", "CCC", "--sector", "Tech", "--home", workspace)
+    assert "CCC: its data are in doubt (exo data quality)" in shown.out
+    assert what_if(exo, workspace, "SELL 90 AAA")[1]["approved_shares"] == -90
+
+
 @pytest.mark.parametrize("words", ["", "BUY AAPL", "BUY 0 AAPL", "BUY -5 AAPL", "BUY 1.5 AAPL", "HOLD 5 AAPL", "BUY 5 AAPL now"])
 def test_an_order_that_cannot_be_read(exo, workspace, words):
     ran = exo("risk", "what-if", words, "--price", 10, "--nav", 100000, "--home", workspace)

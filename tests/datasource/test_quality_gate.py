@@ -119,6 +119,17 @@ def test_the_report_tells_tonight(store: DataStorage) -> None:
     assert report(store.view().panel(), store.view().findings()).blocked == found.blocked
 
 
+def test_an_acceptance_is_not_known_before_it_was_said(store: DataStorage) -> None:
+    panel = scaled(clean(), 3, 200, SESSIONS, 0.5)
+    store.store_ohlc_data(panel.to_frame(), source="v", recorded_at=NOW)
+    assess(store, CONFIG, now=NOW)
+    store.quality().accept("N03", panel.sessions[200].item(), "missed_split", "a spin-off", NOW + timedelta(hours=1))
+    assess(store, CONFIG, now=NOW + timedelta(hours=2))
+    (told,) = store.view().findings().select("verdict", "known_at").rows()
+    assert told == ("ok", calendar.session_close(calendar.latest_session(NOW)))
+    assert store.view(panel.sessions[300].item()).findings()["verdict"].to_list() == ["block"]
+
+
 def test_accepting_what_was_not_found_is_refused(store: DataStorage) -> None:
     store.store_ohlc_data(scaled(clean(), 3, 200, SESSIONS, 0.5).to_frame(), source="v", recorded_at=NOW)
     assess(store, CONFIG, now=NOW)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mech_exo.assembly import Workspace
+from mech_exo.assembly import UNASSESSED, Workspace
 from mech_exo.datasource.quality import assess
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import MissingDataError
@@ -113,6 +113,20 @@ def test_a_repair_lets_the_name_be_bought_and_the_past_night_replays_as_it_was(e
     assert replayed.identical
 
 
+def test_what_nobody_assessed_is_said_and_publishing_assesses_it(exo: Exo, tmp_path: Path) -> None:
+    home = stored(tmp_path / "w")
+    play(home, NIGHTS[:1])
+    assert UNASSESSED in body(home, NIGHTS[0])["warnings"]
+    assert exo("--home", home, "data", "publish").code == 0
+    workspace = Workspace.open(home)
+    assert UNASSESSED not in workspace.known(NIGHTS[1]).warnings
+    with workspace.ledger(read_only=True) as ledger:
+        assert workspace.replay(ledger, NIGHTS[0]).identical, "that night they were not assessed"
+    play(home, NIGHTS[1:2])
+    with workspace.ledger(read_only=True) as ledger:
+        assert workspace.replay(ledger, NIGHTS[1]).identical
+
+
 def test_too_few_usable_bars_are_no_night(doubtful: Path) -> None:
     workspace = Workspace.open(doubtful)
     known = workspace.known(NIGHTS[0])
@@ -123,7 +137,7 @@ def test_too_few_usable_bars_are_no_night(doubtful: Path) -> None:
     assert share < 0.99
     set_line(doubtful / "config" / "data.yml", "min_coverage: 0.5 ", "min_coverage: 0.99 ")
     count = int((usable & (verdict[-1] == 2)).sum())
-    with pytest.raises(MissingDataError, match=f"of the members of the session before; .* and {count} whose data are in doubt") as raised:
+    with pytest.raises(MissingDataError, match=f"of the members that traded in the month before; .* and {count} whose data are in doubt") as raised:
         Workspace.open(doubtful).known(NIGHTS[0])
     assert "exo data quality" in str(raised.value.remedy)
 

@@ -176,3 +176,14 @@ def test_verdicts_are_part_of_the_data(market):
     one, other = doubted(universe, 1), doubted(universe, 2)
     assert len({universe.data_hash(), one.data_hash(), other.data_hash()}) == 3
     assert one.rows(0, 100).data_hash() == doubted(universe, 1).rows(0, 100).data_hash()
+
+
+def test_a_lesser_finding_does_not_lift_a_block():
+    """A day after two sources differed by 8 % they differ by 0.6 %: that warns, and the block goes on for its own time."""
+    panel = clean()
+    disputes = pl.DataFrame(
+        {"symbol": ["N11"] * 2, "session": [panel.sessions[t].item() for t in (210, 211)], "value": [0.08, 0.006], "evidence": ["", ""]}
+    )
+    rows = dated(panel, found_in(Evidence(panel, RULES, 0.4, disputes=disputes)), NO_LATE).sort("symbol", "check", "session")
+    assert rows.select("verdict", "lasts").rows() == [("block", 21), ("warn", 21)]
+    assert verdicts(panel, rows)[209:233, panel.column_of("N11")].tolist() == [0, *[2] * 21, 1, 0]

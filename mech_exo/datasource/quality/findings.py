@@ -85,15 +85,20 @@ class Evidence:
         return np.where(self.before >= 0, price - last, np.nan)
 
     def places(self, cells: pl.DataFrame) -> tuple[Ints, Ints, pl.DataFrame]:
-        """Rows and columns of the ``cells`` (symbol, session) that lie in the panel, and those cells."""
-        columns = pl.DataFrame({"symbol": self.panel.symbols, "column": np.arange(len(self.panel.symbols))})
-        rows = pl.DataFrame({"session": self.panel.sessions, "row": np.arange(len(self.panel.sessions))})
-        inside = cells.join(columns, on="symbol", maintain_order="left").join(rows, on="session", maintain_order="left")
-        return inside["row"].to_numpy(), inside["column"].to_numpy(), inside
+        """See :func:`places`."""
+        return places(self.panel, cells)
 
     def day(self, row: int) -> str:
         """A row's session as text."""
         return str(self.panel.sessions[row])
+
+
+def places(panel: BarPanel, cells: pl.DataFrame) -> tuple[Ints, Ints, pl.DataFrame]:
+    """Rows and columns of the ``cells`` (symbol, session) that lie in the panel, and those cells."""
+    columns = pl.DataFrame({"symbol": panel.symbols, "column": np.arange(len(panel.symbols))})
+    rows = pl.DataFrame({"session": panel.sessions, "row": np.arange(len(panel.sessions))})
+    inside = cells.join(columns, on="symbol", maintain_order="left").join(rows, on="session", maintain_order="left")
+    return inside["row"].to_numpy(), inside["column"].to_numpy(), inside
 
 
 def found(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from mech_exo.datasource.quality import identity, presence, steps
-from mech_exo.datasource.quality.findings import Evidence
+from mech_exo.datasource.quality.findings import Evidence, places
 from mech_exo.datasource.quality.report import QualityReport, report
 from mech_exo.domain.errors import MissingDataError
 from mech_exo.utils import calendar
@@ -109,19 +110,22 @@ def dated(panel: BarPanel, findings: pl.DataFrame, late: pl.DataFrame) -> pl.Dat
     ).drop("row", "column")
     if late.is_empty():
         return rows
-    near = (
-        rows.select("symbol", "session")
-        .unique()
-        .join(late.rename({"session": "told", "known_at": "told_at"}), on="symbol")
-        .filter((pl.col("told") <= pl.col("session")) & (pl.col("told") >= pl.col("session").dt.offset_by(f"-{REACH}d")))
-        .group_by("symbol", "session")
-        .agg(pl.col("told_at").max())
-    )
-    return rows.join(near, on=["symbol", "session"], how="left").with_columns(pl.max_horizontal("known_at", "told_at")).drop("told_at")
+    told = _told(panel, late, at, findings["column"].to_numpy())
+    return rows.with_columns(pl.max_horizontal("known_at", pl.Series(told).dt.replace_time_zone("UTC")))
+
+
+def _told(panel: BarPanel, late: pl.DataFrame, rows: Any, columns: Any) -> Any:
+    """When the last of the ``late`` bars and actions that each cell's windows may reach became known; 1970 where there is none."""
+    at, place, cells = places(panel, late)
+    grid = np.zeros(panel.shape, np.int64)
+    np.maximum.at(grid, (at, place), cells["known_at"].dt.epoch("us").to_numpy())
+    first = np.searchsorted(panel.sessions, panel.sessions - np.timedelta64(REACH, "D"))[rows]
+    told = [grid[begin : row + 1, column].max() for begin, row, column in zip(first, rows, columns, strict=True)]
+    return np.array(told, np.int64).view("datetime64[us]")
 
 
 def accepted(findings: pl.DataFrame, notes: pl.DataFrame) -> pl.DataFrame:
-    """``findings`` with those a person has accepted turned to ok."""
+    """``findings`` with those a person has accepted turned to ok, known from when that was said: an earlier close knew nothing of it."""
     if notes.is_empty():
         return findings
     rows = findings.join(notes, on=["symbol", "session", "check"], how="left", maintain_order="left")
@@ -129,4 +133,5 @@ def accepted(findings: pl.DataFrame, notes: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         verdict=pl.when(said).then(pl.lit("ok")).otherwise("verdict"),
         evidence=pl.when(said).then(pl.format("accepted: {} ({})", "because", "evidence")).otherwise("evidence"),
-    ).drop("because")
+        known_at=pl.max_horizontal("known_at", "said_at"),
+    ).drop("because", "said_at")

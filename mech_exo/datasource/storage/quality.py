@@ -103,8 +103,9 @@ class QualityTables:
         return changed
 
     def notes(self) -> pl.DataFrame:
-        """symbol, session, check, because: findings a person has accepted."""
-        return facts.read(self._con, facts.QUALITY_NOTES, facts.Cut()).select(*facts.QUALITY_NOTES.keys, "because")
+        """symbol, session, check, because, said_at: findings a person has accepted, and since when that is known."""
+        rows = facts.read(self._con, facts.QUALITY_NOTES, facts.Cut())
+        return rows.select(*facts.QUALITY_NOTES.keys, "because", pl.col("known_at").alias("said_at"))
 
     def accept(self, symbol: str, session: date, check: str, because: str, now: datetime | None = None) -> None:
         """Journal that a person accepts a finding; known from the last close on. Raises InputError where there is no such finding."""
@@ -121,6 +122,13 @@ class QualityTables:
         row = {"symbol": [symbol], "session": [session], "check": [check], "because": [because], "known_at": [moment]}
         with transaction(self._con):
             facts.add(self._con, facts.QUALITY_NOTES, pl.DataFrame(row), now)
+
+
+def assessed_at(con: Connection, cut: facts.Cut | None = None) -> datetime | None:
+    """When the data were last assessed (UTC), as recorded by ``cut``; None: never."""
+    sql = "select max(recorded_at) as moment from meta where key = $key and recorded_at <= $recorded"
+    moment: datetime | None = table(con, sql, {"key": ASSESSED, "recorded": (cut or facts.Cut()).recorded})["moment"][0]
+    return moment
 
 
 def _first_close(moment: datetime) -> date:

@@ -15,7 +15,7 @@ from mech_exo.datasource.sentiment import Scorer, scorer
 from mech_exo.datasource.storage import bars, facts, others, publish, reach
 from mech_exo.datasource.storage.connection import WriterLock, connect, speaking
 from mech_exo.datasource.storage.publish import SnapshotRef
-from mech_exo.datasource.storage.quality import QualityTables
+from mech_exo.datasource.storage.quality import QualityTables, assessed_at
 from mech_exo.datasource.storage.status import quarantined_rows, status
 from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Status
 from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
@@ -205,8 +205,9 @@ class DataStorage:
         return status(self._con, self.path, datetime.now(UTC))
 
     def last_recorded(self) -> datetime | None:
-        """When the latest fact in it was stored (UTC): a view ``recorded_by`` then sees all that is here and nothing stored later."""
-        return facts.last_recorded(self._con)
+        """When the latest fact in it was stored, or assessed (UTC): a view ``recorded_by`` then sees all that is here and nothing later."""
+        moments = (facts.last_recorded(self._con), assessed_at(self._con))
+        return max((moment for moment in moments if moment is not None), default=None)
 
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""

@@ -23,15 +23,15 @@ def spans(panel: BarPanel, findings: pl.DataFrame) -> pl.DataFrame:
     """``findings`` that are not taken back, with ``place`` (column), ``begin`` and ``stop`` (half-open rows) in the panel, and ``code``.
 
     ``findings`` are visible rows of the table data_quality, sorted by key. A verdict begins at its session, or at the first close at which
-    it was known, and ends after ``lasts`` sessions or where the next one of the same check begins.
+    it was known, and ends after ``lasts`` sessions or where the next one of the same check begins, if that one is a state (no ``lasts``).
+    One that lasts so many sessions does not end the one before it: a small doubt must not lift a large one; the worse counts.
     """
     rows = placed(panel, findings.filter(pl.col("verdict").is_not_null())).drop_nulls("place")
     rows = rows.with_columns(first=pl.Series(_places(panel, rows["session"]), dtype=pl.Int64))
     code = pl.col("verdict").replace_strict(CODES, return_dtype=pl.Int8)
     rows = rows.with_columns(begin=pl.max_horizontal("first", "known", 0), code=code)
-    ends = pl.min_horizontal(
-        pl.col("first") + pl.col("lasts"), pl.col("begin").shift(-1).over("symbol", "check"), pl.lit(len(panel.sessions))
-    )
+    following = pl.when(pl.col("lasts").is_null()).then("begin").shift(-1).over("symbol", "check")
+    ends = pl.min_horizontal(pl.col("first") + pl.col("lasts"), following, pl.lit(len(panel.sessions)))
     return rows.with_columns(stop=ends).filter(pl.col("begin") < pl.col("stop"))
 
 

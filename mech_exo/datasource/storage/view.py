@@ -17,6 +17,7 @@ from mech_exo.datasource.storage.connection import Connection, run, speaking, ta
 from mech_exo.datasource.storage.difference import Difference, differences
 from mech_exo.datasource.storage.facts import Cut
 from mech_exo.datasource.storage.others import UNDATED
+from mech_exo.datasource.storage.quality import assessed_at
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BAR_FIELDS, BarPanel, PriceBasis, Universe
 from mech_exo.utils import calendar
@@ -141,6 +142,13 @@ class StoreView:
         if self._found is None:
             self._found = facts.read(self._con, facts.QUALITY, self._cut).sort("symbol", "check", "session")
         return self._found
+
+    def assessed(self) -> bool:
+        """Whether the quality gate has looked at all bars and corporate actions seen here; where it has not, no verdict means nothing."""
+        parts = (f"select max(recorded_at) as moment from {f.name} where {facts.within(f)}" for f in (facts.BARS, facts.ACTIONS))
+        newest = table(self._con, f"select max(moment) as moment from ({' union all '.join(parts)})", self._cut.params())["moment"][0]
+        looked = assessed_at(self._con, self._cut)
+        return newest is None or (looked is not None and looked >= newest)
 
     def doubts(self, panel: BarPanel) -> dict[str, str]:
         """Why, in words, the data of each symbol blocked at the last row of ``panel`` are in doubt."""
