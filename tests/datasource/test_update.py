@@ -161,6 +161,19 @@ def test_a_vendor_that_is_down_is_asked_for_one_batch_only(replay: Replay, stora
     assert not replay.requests(CHART + "CCC"), "it is not asked for hours"
 
 
+def test_one_symbol_that_never_comes_does_not_cost_the_others_theirs(replay: Replay, storage: DataStorage) -> None:
+    serve(replay, "AAA", date(2024, 3, 4))
+    serve(replay, "BBB", date(2024, 3, 5))
+    run(storage, config("AAA"), TONIGHT.replace(day=4))
+    run(storage, config("BBB"), TONIGHT.replace(day=5))
+    serve(replay, "AAA")
+    serve(replay, "CCC")
+    replay.on(CHART + "BBB", Answer(body=b""))
+    report = run(storage, config("AAA", "BBB", "CCC")).downloads[0]
+    assert {one.symbol: one.status for one in report.outcomes} == {"AAA": Status.OK, "BBB": Status.FAILED, "CCC": Status.OK}
+    assert report.trouble == "" and storage.reach().last["CCC"] == date(2024, 3, 6), "each was alone in its batch, BBB the first"
+
+
 def test_an_update_cut_short_goes_on_where_it_stopped(replay: Replay, storage: DataStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OHLCDownloader, "batch", 2)
     names = ("AAA", "BBB", "CCC", "DDD")
