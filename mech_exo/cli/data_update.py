@@ -14,6 +14,8 @@ from mech_exo.datasource.base import Kind
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mech_exo.datasource.quality import QualityReport
+    from mech_exo.datasource.storage import DataStorage
     from mech_exo.datasource.update import UpdateReport
 
 LOOK_AT_IT = 1
@@ -32,7 +34,9 @@ def update(
     Every batch is stored as it comes: called again after an interruption, it goes on where it stopped. Names held in a book are asked
     for in any case. Exit code 0: all that was asked for came. 1: stored, but something wants a look. 2: no source is configured.
     """
+    from mech_exo.cli.data_quality import in_short
     from mech_exo.datasource.fetching import utc_now
+    from mech_exo.datasource.quality import assess
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.datasource.update import update as download
     from mech_exo.domain.errors import ConfigError, UserError
@@ -53,11 +57,13 @@ def update(
     asked = None if symbols is None else tuple(part for part in symbols.split(",") if part.strip())
     with DataStorage(DataStorage.path_in(place)) as storage, console().status("downloading") as status:
         report = download(storage, config, now=utc_now(), symbols=asked, kinds=kinds, held=_held(place), progress=status.update)
+        quality = assess(storage, config, now=utc_now(), progress=status.update)
         status.update("publishing")
-        snapshot = storage.publish().hash if report.changed else None
-    data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "snapshot": snapshot,
-            "seconds": report.seconds, "attention": report.attention}  # fmt: skip
-    emit(data, as_json, lambda paper: show(paper, report, snapshot))
+        behind = quality.as_of is not None and not _published(storage)  # an update killed before it published left facts behind
+        snapshot = storage.publish().hash if report.changed or quality.changed or behind else None
+    data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "quality": in_short(quality),
+            "snapshot": snapshot, "seconds": report.seconds, "attention": report.attention}  # fmt: skip
+    emit(data, as_json, lambda paper: show(paper, report, quality, snapshot))
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
 
@@ -73,9 +79,23 @@ def _held(place: Path) -> tuple[str, ...]:
     return tuple(sorted({line.symbol for row in rows if row is not None for line in row.lines if line.shares}))
 
 
-def show(paper: Console, report: UpdateReport, snapshot: str | None) -> None:
-    """The table of outcomes, and what wants a look."""
+def _published(storage: DataStorage) -> bool:
+    """Whether the published snapshot holds all that was recorded."""
+    from mech_exo.datasource.storage import DataStorage
+    from mech_exo.domain.errors import MissingDataError
+
+    try:
+        with DataStorage.snapshot(storage.path.parent.parent) as shown:
+            return shown.last_recorded() == storage.last_recorded()
+    except MissingDataError:
+        return False
+
+
+def show(paper: Console, report: UpdateReport, quality: QualityReport, snapshot: str | None) -> None:
+    """The table of outcomes, what wants a look, and how the data stand."""
     from rich.table import Table
+
+    from mech_exo.cli.data_quality import in_words
 
     columns = ("of", "from", "asked", "came", "up to date", "new", "restated", "sessions missing", "seconds")
     table = Table(*columns, title=f"Update up to the session of {report.session}")
@@ -90,5 +110,6 @@ def show(paper: Console, report: UpdateReport, snapshot: str | None) -> None:
         paper.print(f"… and {len(report.attention) - SHOWN} more (--json shows all)", highlight=False, markup=False)
     if report.attention:
         paper.print("What was stored before is still there; where nothing new came it is stale.", highlight=False)
+    paper.print(in_words(quality), highlight=False, markup=False, soft_wrap=True)
     said = f"snapshot {snapshot}" if snapshot else "nothing new: the published snapshot is as it was"
     paper.print(f"{said}, {report.seconds:.1f} s", highlight=False)
