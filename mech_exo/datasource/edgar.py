@@ -43,6 +43,11 @@ class EdgarFacts:
     clock
         The present instant (tz-aware): nothing filed later is handed over.
 
+    Raises
+    ------
+    ConfigError
+        ``sec_user_agent`` names no contact: said before anything is downloaded.
+
     Attributes
     ----------
     report
@@ -58,14 +63,17 @@ class EdgarFacts:
         self._clock = clock
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
+        if "@" not in self.settings.user_agent:
+            raise ConfigError(
+                f"the SEC wants to know who reads EDGAR, with an address; sec_user_agent is {self.settings.user_agent or 'empty'!r}",
+                remedy='write into config/api_keys_local.yml   sec_user_agent: "Your Name you@example.com"',
+            )
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Facts filed from ``start`` to ``end`` (None: all): the columns of :meth:`FundamentalFetcher.fetch`, ``known_at`` null.
 
         Raises
         ------
-        ConfigError
-            ``sec_user_agent`` names no contact.
         InputError
             A symbol could not be one, or the dates are in disorder.
         DataError
@@ -77,11 +85,6 @@ class EdgarFacts:
         self.report = ()
         wanted = symbols_of(symbols)
         refuse_disorder(start, end)
-        if "@" not in self.settings.user_agent:
-            raise ConfigError(
-                f"the SEC wants to know who reads EDGAR, with an address; sec_user_agent is {self.settings.user_agent or 'empty'!r}",
-                remedy='write into config/api_keys_local.yml   sec_user_agent: "Your Name you@example.com"',
-            )
         with PunctualSession(pace_of("edgar", self.settings.rate), self.settings.timeout) as session:
             session.headers.update({"User-Agent": self.settings.user_agent, "Accept-Encoding": "gzip, deflate"})
             answers = fetch_each(wanted, lambda symbol: self._one(symbol, session), self.settings, "fundamentals (EDGAR)")

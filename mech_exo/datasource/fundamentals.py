@@ -19,6 +19,7 @@ from mech_exo.datasource.fetching import (
     Status,
     fetch_each,
     outcome_of,
+    refuse_keyless,
     refuse_nothing,
     settings_from,
     symbols_of,
@@ -157,7 +158,9 @@ class YahooFundamentals:
 class FinnhubFundamentals:
     """Finnhub's "basic financials" and the analysts' recommendations, with a key.
 
-    Parameters as :class:`FundamentalFetcher`'s. "Financials as reported" are left to EDGAR, where they come from: Finnhub does not say
+    Parameters as :class:`FundamentalFetcher`'s. Raises ConfigError without a key.
+
+    "Financials as reported" are left to EDGAR, where they come from: Finnhub does not say
     which span a figure of a quarterly report covers.
     """
 
@@ -168,6 +171,7 @@ class FinnhubFundamentals:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
         self._clock = clock
+        refuse_keyless(self.settings)
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""

@@ -13,7 +13,7 @@ from mech_exo.datasource.base import Kind
 from mech_exo.datasource.fetching import Status
 from mech_exo.datasource.replay.server import Answer, Asked, Replay, data
 from mech_exo.datasource.update import UpdateReport, update
-from mech_exo.domain.errors import MissingDataError
+from mech_exo.domain.errors import ConfigError, MissingDataError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils import calendar
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, Keys, StrategyConfig, UniverseRules
@@ -220,6 +220,14 @@ def test_a_name_in_the_book_is_not_forgotten(replay: Replay, storage: DataStorag
 def test_nobody_says_which(storage: DataStorage) -> None:
     with pytest.raises(MissingDataError, match="which symbols"):
         run(storage, config())
+
+
+@pytest.mark.parametrize("source", ["edgar", "finnhub"])
+def test_a_key_that_is_missing_is_said_before_anything_is_downloaded(replay: Replay, storage: DataStorage, source: str) -> None:
+    serve(replay, "AAA")
+    with pytest.raises(ConfigError, match="api_keys_local"):
+        run(storage, config("AAA", fundamentals=(source,)))
+    assert replay.asked == [] and storage.reach().last == {}
 
 
 def test_nothing_configured_downloads_nothing(replay: Replay, storage: DataStorage) -> None:
