@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mech_exo.cli import home
-from mech_exo.cli.data_store import published, unpublished
+from mech_exo.cli.data_store import unpublished
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.datasource.base import Kind
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.update import UpdateReport
 
 LOOK_AT_IT = 1
@@ -33,7 +34,9 @@ def update(
     for in any case. Exit code 0: all that was asked for came. 1: stored, but something wants a look. 2: no source is configured.
     """
     from mech_exo.assembly import Workspace
+    from mech_exo.cli.data_quality import in_short
     from mech_exo.datasource.fetching import utc_now
+    from mech_exo.datasource.quality import assess
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.datasource.update import update as download
     from mech_exo.domain.errors import ConfigError, UserError
@@ -55,17 +58,21 @@ def update(
     asked = None if symbols is None else tuple(part for part in symbols.split(",") if part.strip())
     with DataStorage(DataStorage.path_in(place)) as storage, console().status("downloading") as status:
         report = download(storage, config, now=utc_now(), symbols=asked, kinds=kinds, held=held, progress=status.update)
-        snapshot = published(storage, status.update).hash if report.changed or unpublished(storage) else None
-    data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "snapshot": snapshot,
-            "seconds": report.seconds, "attention": report.attention}  # fmt: skip
-    emit(data, as_json, lambda paper: show(paper, report, snapshot))
+        quality = assess(storage, config, now=utc_now(), progress=status.update)
+        status.update("publishing")
+        snapshot = storage.publish().hash if report.changed or quality.changed or unpublished(storage) else None
+    data = {"session": report.session, "symbols": len(report.symbols), "downloads": report.downloads, "quality": in_short(quality),
+            "snapshot": snapshot, "seconds": report.seconds, "attention": report.attention}  # fmt: skip
+    emit(data, as_json, lambda paper: show(paper, report, quality, snapshot))
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
 
 
-def show(paper: Console, report: UpdateReport, snapshot: str | None) -> None:
-    """The table of outcomes, and what wants a look."""
+def show(paper: Console, report: UpdateReport, quality: QualityReport, snapshot: str | None) -> None:
+    """The table of outcomes, what wants a look, and how the data stand."""
     from rich.table import Table
+
+    from mech_exo.cli.data_quality import in_words
 
     columns = ("of", "from", "asked", "came", "up to date", "new", "restated", "sessions missing", "seconds")
     table = Table(*columns, title=f"Update up to the session of {report.session}")
@@ -80,5 +87,6 @@ def show(paper: Console, report: UpdateReport, snapshot: str | None) -> None:
         paper.print(f"… and {len(report.attention) - SHOWN} more (--json shows all)", highlight=False, markup=False)
     if report.attention:
         paper.print("What was stored before is still there; where nothing new came it is stale.", highlight=False)
+    paper.print(in_words(quality), highlight=False, markup=False, soft_wrap=True)
     said = f"snapshot {snapshot}" if snapshot else "nothing new: the published snapshot is as it was"
     paper.print(f"{said}, {report.seconds:.1f} s", highlight=False)

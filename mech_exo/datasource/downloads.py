@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.utils.settings import Config
 
-SILENT = "not asked: the source failed for every symbol of the batch before"
+SILENT = "not asked: the source failed for every symbol asked before it"
+LOST_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,20 @@ def batches(symbols: Sequence[str], size: int) -> Iterator[list[str]]:
         yield list(symbols[at : at + size])
 
 
-def hopeless(outcomes: Collection[Outcome]) -> bool:
-    """Whether a source failed for every symbol: asking on would only take hours."""
-    return bool(outcomes) and all(one.status is Status.FAILED for one in outcomes)
+class Patience:
+    """Whether asking on makes sense: a source that fails for everybody would only take hours, one symbol that never comes must not
+    cost the others theirs. It is lost when batches failed whole, one after another, that hold :data:`LOST_AFTER` symbols (all of them
+    where fewer are asked for, one batch where it is smaller).
+    """
+
+    def __init__(self, asked: int, batch: int) -> None:
+        self._needed = min(asked, batch, LOST_AFTER)
+        self._failed: list[Outcome] = []
+
+    def trouble_after(self, outcomes: Collection[Outcome]) -> str:
+        """Why the source is not asked any further after a batch with these outcomes; empty: it is."""
+        lost = bool(outcomes) and all(one.status is Status.FAILED for one in outcomes)
+        self._failed = [*self._failed, *outcomes] if lost else []
+        if not lost or len(self._failed) < self._needed:
+            return ""
+        return f"it failed for all {len(self._failed)} symbols asked in a row; {self._failed[-1].detail}"

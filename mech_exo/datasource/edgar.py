@@ -23,7 +23,7 @@ from mech_exo.datasource.fetching import (
 )
 from mech_exo.datasource.fundamentals import collected, refuse_silence
 from mech_exo.datasource.spans import refuse_disorder
-from mech_exo.domain.errors import ConfigError
+from mech_exo.domain.errors import ConfigError, cut
 
 if TYPE_CHECKING:
     from mech_exo.datasource.web import PunctualSession
@@ -43,6 +43,11 @@ class EdgarFacts:
     clock
         The present instant (tz-aware): nothing filed later is handed over.
 
+    Raises
+    ------
+    ConfigError
+        ``sec_user_agent`` names no contact: said before anything is downloaded.
+
     Attributes
     ----------
     report
@@ -58,14 +63,17 @@ class EdgarFacts:
         self._clock = clock
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
+        if "@" not in self.settings.user_agent:
+            raise ConfigError(
+                f"the SEC wants to know who reads EDGAR, with an address; sec_user_agent is {self.settings.user_agent or 'empty'!r}",
+                remedy='write into config/api_keys_local.yml   sec_user_agent: "Your Name you@example.com"',
+            )
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Facts filed from ``start`` to ``end`` (None: all): the columns of :meth:`FundamentalFetcher.fetch`, ``known_at`` null.
 
         Raises
         ------
-        ConfigError
-            ``sec_user_agent`` names no contact.
         InputError
             A symbol could not be one, or the dates are in disorder.
         DataError
@@ -77,11 +85,6 @@ class EdgarFacts:
         self.report = ()
         wanted = symbols_of(symbols)
         refuse_disorder(start, end)
-        if "@" not in self.settings.user_agent:
-            raise ConfigError(
-                f"the SEC wants to know who reads EDGAR, with an address; sec_user_agent is {self.settings.user_agent or 'empty'!r}",
-                remedy='write into config/api_keys_local.yml   sec_user_agent: "Your Name you@example.com"',
-            )
         with PunctualSession(pace_of("edgar", self.settings.rate), self.settings.timeout) as session:
             session.headers.update({"User-Agent": self.settings.user_agent, "Accept-Encoding": "gzip, deflate"})
             answers = fetch_each(wanted, lambda symbol: self._one(symbol, session), self.settings, "fundamentals (EDGAR)")
@@ -94,12 +97,15 @@ class EdgarFacts:
         from mech_exo.datasource.accounts.filings import facts_of, foreign_units
         from mech_exo.datasource.accounts.vendors import COLUMNS
 
-        answer = _asked(session, FACTS.format(self._number(symbol, session)))
+        number = self._number(symbol, session)
+        answer = _asked(session, FACTS.format(number))
         try:
             facts = facts_of(symbol, answer)
             foreign = foreign_units(answer)
-        except (KeyError, TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pl.exceptions.PolarsError) as error:
             raise BusyError(f"EDGAR's answer could not be read ({type(error).__name__})") from error
+        if "cik" in answer and str(answer["cik"]).lstrip("0") != str(number):
+            raise RefusedError(Status.REFUSED, f"EDGAR answered about another company, CIK {cut(answer['cik'])}, not {number}")
         if facts.is_empty():
             why = f"it reports in {', '.join(foreign)}" if foreign else "none of its figures is one we know"
             raise RefusedError(Status.EMPTY, f"EDGAR has no figure in USD: {why}")
@@ -109,7 +115,12 @@ class EdgarFacts:
         """The company's number (CIK); the list of all tickers is read once."""
         with self._lock:
             if not self._numbers:
-                listed = _asked(session, TICKERS)
+                try:
+                    listed = _asked(session, TICKERS)
+                except RefusedError as error:
+                    if error.status is Status.UNKNOWN:  # 404 here is about the list, not about a company
+                        raise BusyError("EDGAR's list of tickers could not be found (404)") from error
+                    raise
                 try:
                     self._numbers = {str(one["ticker"]).upper(): int(one["cik_str"]) for one in listed.values()}
                 except (KeyError, TypeError, ValueError, AttributeError) as error:

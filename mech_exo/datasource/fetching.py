@@ -230,6 +230,12 @@ def outcome_of(symbol: str, frame: pl.DataFrame, column: str, detail: str = "") 
     return Outcome(symbol, Status.OK, frame.height, days.min(), days.max(), detail)  # type: ignore[arg-type]
 
 
+def refuse_keyless(settings: FetchSettings) -> None:
+    """Raise ConfigError when no key of Finnhub is configured."""
+    if not settings.finnhub_key:
+        raise ConfigError("Finnhub wants a key; none is configured", remedy='finnhub: {api_key: "…"} in config/api_keys_local.yml')
+
+
 def refuse_nothing(report: Sequence[Outcome], what: str) -> None:
     """Raise DataError when no symbol came: an empty answer must not look like a quiet day."""
     if any(outcome.status is Status.OK for outcome in report):

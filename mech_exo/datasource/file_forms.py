@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from io import BytesIO
@@ -99,7 +100,7 @@ def _tables(path: Path, form: BarsFrom, symbols: Names, start: date | None) -> p
     wanted = [one for one in files if symbols is None or symbol_in(one.name) in symbols or _is_long(one, form)]
     groups: dict[str, list[Path]] = {}
     for one in wanted:
-        groups.setdefault(str(pl.read_parquet_schema(one)) if form is BarsFrom.PARQUET else _header(one), []).append(one)
+        groups.setdefault(str(_parquet_schema(one)) if form is BarsFrom.PARQUET else _header(one), []).append(one)
     frames = [_one_header(group, form, symbols, start) for group in groups.values()]
     frames = [frame for frame in frames if frame.width]
     if not frames:
@@ -114,7 +115,7 @@ def _one_header(files: list[Path], form: BarsFrom, symbols: Names, start: date |
         return pl.DataFrame()
     try:
         if form is BarsFrom.PARQUET:
-            rows = _since(pl.scan_parquet(filled, include_file_paths=FILE), start).collect()
+            rows = _since(pl.scan_parquet(filled, glob=False, include_file_paths=FILE), start).collect()
         else:
             rows = _csv(filled, start)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
@@ -138,9 +139,10 @@ def _csv(files: list[Path], start: date | None) -> pl.DataFrame:
     """Numbers where all are numbers; text, so that what is none can be shown as it stands, where one is not. A symbol is always text."""
     texts = {name.strip().strip('"'): pl.String for name in _header(files[0]).split(",") if _names_symbols([name])}
     try:
-        return _since(pl.scan_csv(files, schema_overrides=texts, infer_schema_length=200, include_file_paths=FILE), start).collect()
+        rows = pl.scan_csv(files, schema_overrides=texts, infer_schema_length=200, glob=False, include_file_paths=FILE)
+        return _since(rows, start).collect()
     except pl.exceptions.ComputeError:
-        return _since(pl.scan_csv(files, infer_schema=False, include_file_paths=FILE), start).collect()
+        return _since(pl.scan_csv(files, infer_schema=False, glob=False, include_file_paths=FILE), start).collect()
 
 
 def _since(rows: pl.LazyFrame, start: date | None) -> pl.LazyFrame:
@@ -156,8 +158,17 @@ def _since(rows: pl.LazyFrame, start: date | None) -> pl.LazyFrame:
 
 
 def _is_long(path: Path, form: BarsFrom) -> bool:
-    columns = list(pl.read_parquet_schema(path)) if form is BarsFrom.PARQUET else _header(path).split(",")
+    columns = list(_parquet_schema(path)) if form is BarsFrom.PARQUET else _header(path).split(",")
     return _names_symbols(columns)
+
+
+def _parquet_schema(path: Path) -> dict[str, pl.DataType]:
+    if not path.stat().st_size:
+        return {}
+    try:
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}", remedy="fetch it again") from error
 
 
 def _names_symbols(columns: Iterable[str]) -> bool:
@@ -190,7 +201,7 @@ def _header(path: Path) -> str:
                 return file.readline(10_000).strip()
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return file.readline(10_000).strip()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {error}", remedy="fetch it again") from error
 
 
@@ -228,7 +239,7 @@ def _zipped(path: Path, symbols: Names) -> Iterator[bytes]:
             for one in tables:
                 if symbols is None or symbol_in(one.filename) in symbols:
                     yield archive.read(one)
-    except (BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise InputError(f"{path} cannot be read as a .zip: {error}", remedy="fetch it again") from error
 
 

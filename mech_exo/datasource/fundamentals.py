@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,14 @@ from mech_exo.datasource.fetching import (
     Status,
     fetch_each,
     outcome_of,
+    refuse_keyless,
     refuse_nothing,
     settings_from,
     symbols_of,
     utc_now,
 )
 from mech_exo.datasource.spans import refuse_disorder
-from mech_exo.domain.errors import DataError
+from mech_exo.domain.errors import DataError, cut
 
 if TYPE_CHECKING:
     from mech_exo.datasource.finnhub import Client
@@ -129,14 +130,15 @@ class YahooFundamentals:
         with sorted_failures():
             info = ticker(symbol, session).get_info()
             statements = self._statements(yahoo_symbol(symbol), session, now)
-        dollars = info.get("financialCurrency") == "USD" and info.get("currency") == "USD"
-        lines = {name: line for name, line in vendors.YAHOO.items() if dollars or line.unit != "USD"}
-        today = now.date()
-        rows = [
-            *vendors.shown(info, lines, vendors.quarter_of(info), today),
-            *vendors.mean_rating(info.get("recommendationMean"), today),
-            *vendors.yahoo_statements(statements, today),
-        ]
+            refuse_another(yahoo_symbol(symbol), {info.get("underlyingSymbol"), *vendors.companies_in(statements)}, "Yahoo")
+            dollars = info.get("financialCurrency") == "USD" and info.get("currency") == "USD"
+            lines = {name: line for name, line in vendors.YAHOO.items() if dollars or line.unit != "USD"}
+            today = now.date()
+            rows = [
+                *vendors.shown(info, lines, vendors.quarter_of(info), today),
+                *vendors.mean_rating(info.get("recommendationMean"), today),
+                *vendors.yahoo_statements(statements, today),
+            ]
         if not rows:
             raise RefusedError(Status.EMPTY, "yahoo shows no figure for it")
         return vendors.frame_of(symbol, rows, self.name, now)
@@ -156,7 +158,9 @@ class YahooFundamentals:
 class FinnhubFundamentals:
     """Finnhub's "basic financials" and the analysts' recommendations, with a key.
 
-    Parameters as :class:`FundamentalFetcher`'s. "Financials as reported" are left to EDGAR, where they come from: Finnhub does not say
+    Parameters as :class:`FundamentalFetcher`'s. Raises ConfigError without a key.
+
+    "Financials as reported" are left to EDGAR, where they come from: Finnhub does not say
     which span a figure of a quarterly report covers.
     """
 
@@ -167,6 +171,7 @@ class FinnhubFundamentals:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
         self._clock = clock
+        refuse_keyless(self.settings)
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
@@ -190,6 +195,9 @@ class FinnhubFundamentals:
         figures = answer.get("metric") if isinstance(answer, dict) else None
         if not figures:
             raise RefusedError(Status.UNKNOWN, "Finnhub has no figures for it")
+        if not isinstance(figures, dict):
+            raise BusyError("Finnhub answered with something that is not data")
+        refuse_another(symbol, {answer.get("symbol")}, "Finnhub")
         rows = [*vendors.shown(figures, vendors.FINNHUB, None, now.date()), *self._rating(symbol, client, now.date())]
         if not rows:
             raise RefusedError(Status.EMPTY, "finnhub shows no figure for it")
@@ -204,6 +212,13 @@ class FinnhubFundamentals:
                 return list(vendors.counted_rating(client.recommendation_trends(symbol), today))
         except RefusedError:
             return []
+
+
+def refuse_another(symbol: str, told: Collection[object], vendor: str) -> None:
+    """Raise RefusedError where the answer names another company; one that names none (None) is taken at the word of the request."""
+    others = sorted(str(one) for one in set(told) - {symbol, None})
+    if others:
+        raise RefusedError(Status.REFUSED, f"{vendor} answered about another symbol, {cut(others[0])}")
 
 
 def collected(

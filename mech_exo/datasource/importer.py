@@ -141,7 +141,7 @@ def read_table(path: Path) -> pl.DataFrame:
     if path.stat().st_size == 0:
         raise InputError(f"a file to import must not be empty; {path} has 0 bytes", remedy="fetch it again")
     try:
-        return pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+        return pl.read_parquet(path, glob=False) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False, glob=False)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(

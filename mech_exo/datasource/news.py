@@ -18,13 +18,14 @@ from mech_exo.datasource.fetching import (
     Status,
     fetch_each,
     outcome_of,
+    refuse_keyless,
     refuse_nothing,
     settings_from,
     symbols_of,
     utc_now,
 )
 from mech_exo.datasource.spans import refuse_disorder
-from mech_exo.domain.errors import ConfigError, InputError
+from mech_exo.domain.errors import InputError
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
@@ -86,8 +87,7 @@ class FinnhubNews:
         self.settings = settings_from(config)
         self.report: tuple[Outcome, ...] = ()
         self._clock = clock
-        if not self.settings.finnhub_key:
-            raise ConfigError("Finnhub wants a key; none is configured", remedy='finnhub: {api_key: "…"} in config/api_keys_local.yml')
+        refuse_keyless(self.settings)
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Headlines published from ``start`` (None: seven days ago) to ``end``; see :meth:`NewsScraper.fetch`."""

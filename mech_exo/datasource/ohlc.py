@@ -134,7 +134,10 @@ def _bars_of(symbol: str, span: dict[str, str], session: YahooSession, timeout: 
         raise RefusedError(Status.REFUSED, f"Yahoo answered about another symbol, {cut(about)}")
     if currency != "USD":
         raise RefusedError(Status.REFUSED, f"prices must be in USD; Yahoo quotes it in {currency}")
-    return _unadjusted(symbol, history)
+    try:
+        return _unadjusted(symbol, history)
+    except InputError as error:
+        raise RefusedError(Status.REFUSED, f"Yahoo tells of a split that cannot be: {error.message}") from error
 
 
 def _unadjusted(symbol: str, history: pd.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource.base import BarSource, Kind
-from mech_exo.datasource.downloads import SILENT, Downloaded, Job, batches, hopeless, sessions_before
+from mech_exo.datasource.downloads import SILENT, Downloaded, Job, Patience, batches, sessions_before
 from mech_exo.datasource.fetching import Outcome, Status
 from mech_exo.datasource.spans import days_of, missing_sessions
 from mech_exo.domain.errors import DataError, InputError
@@ -53,11 +53,12 @@ def update_bars(job: Job, source: BarSource) -> Downloaded:
     current = [name for name in askable if name in last and last[name] >= job.session]
     open_ = [name for name in askable if name not in current]
     tally = _Tally(outcomes={one.symbol: one for one in refused})
+    patience = Patience(len(open_), source.batch)
     done = 0
     for start, names in _by_start(open_, last, job.config.data.sources.history_start).items():
         for batch in batches(names, source.batch):
             job.progress(f"bars from {source.name}: {done} of {len(open_)} symbols")
-            _one_batch(job, source, batch, start, last, tally)
+            _one_batch(job, source, batch, start, last, tally, patience)
             done += len(batch)
             if tally.trouble:
                 break
@@ -73,7 +74,7 @@ def update_bars(job: Job, source: BarSource) -> Downloaded:
 
 
 def _by_start(names: list[str], last: Mapping[str, date], history_start: date) -> dict[date, list[str]]:
-    """The symbols by the day to ask from, the longest asked first."""
+    """The symbols by the day to ask from, the shortest span first: what a night needs comes before new histories."""
     starts: dict[date, list[str]] = {}
     known: dict[date, date] = {}
     for name in names:
@@ -82,7 +83,9 @@ def _by_start(names: list[str], last: Mapping[str, date], history_start: date) -
     return dict(sorted(starts.items(), reverse=True))
 
 
-def _one_batch(job: Job, source: BarSource, batch: list[str], start: date, last: Mapping[str, date], tally: _Tally) -> None:
+def _one_batch(
+    job: Job, source: BarSource, batch: list[str], start: date, last: Mapping[str, date], tally: _Tally, patience: Patience
+) -> None:
     try:
         frame = source.fetch(batch, start=start)
     except DataError as error:
@@ -91,15 +94,14 @@ def _one_batch(job: Job, source: BarSource, batch: list[str], start: date, last:
             tally.trouble = error.message
     outcomes = {one.symbol: one for one in source.report}
     if frame is not None:
-        factors = _rescaled(frame, job.storage.closes_since(batch, start))
+        factors = _rescaled(frame, job.storage.closes_since([name for name in batch if name in last], start))
         frame = _on_one_scale(source, frame, factors, outcomes)
         _store(job, source, frame, outcomes, tally)
     days = {} if frame is None else days_of(frame)
     told = [_stale(one, last, job.session, days.get(one.symbol, NO_DAYS)) for one in outcomes.values()]
     tally.outcomes.update((one.symbol, one) for one in told)
     job.storage.note_downloads(Kind.BARS, source.name, told, job.now)
-    if hopeless(told):
-        tally.trouble = f"it failed for all {len(told)} symbols asked; {told[0].detail}"
+    tally.trouble = tally.trouble or patience.trouble_after(told)
 
 
 def _store(job: Job, source: BarSource, frame: pl.DataFrame, outcomes: dict[str, Outcome], tally: _Tally) -> None:
@@ -149,7 +151,7 @@ def _on_one_scale(source: BarSource, frame: pl.DataFrame, factors: Mapping[str, 
         for name, factor in factors.items():
             said = f"adjusted anew by a factor of {factor:.4g}: its whole history was taken"
             outcomes[name] = dataclasses.replace(outcomes[name], detail=said)
-        return pl.concat([others, whole]).sort("symbol", "date")
+        return pl.concat([others, whole], how="diagonal").sort("symbol", "date")
     for name, factor in factors.items():
         why = f"its bars differ from those stored by a factor of {factor:.4g}: another company, another currency or a split nobody named"
         outcomes[name] = dataclasses.replace(outcomes[name], status=Status.REFUSED, detail=why)

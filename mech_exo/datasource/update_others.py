@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mech_exo.datasource.base import Kind, Source
-from mech_exo.datasource.downloads import SILENT, Downloaded, Job, batches, hopeless
+from mech_exo.datasource.downloads import SILENT, Downloaded, Job, Patience, batches
 from mech_exo.datasource.fetching import Outcome, Status
 from mech_exo.datasource.news import unheard
 from mech_exo.domain.errors import DataError
@@ -65,6 +65,7 @@ def _update(
     summaries: list[FactSummary] = []
     outcomes = {one.symbol: one for one in refused}
     trouble = ""
+    patience = Patience(len(open_), BATCH)
     for start, batch in [(start, batch) for start, names in starts.items() for batch in batches(names, BATCH)]:
         job.progress(f"{source.kind} from {source.name}: {len(outcomes) - len(refused)} of {len(open_)} symbols")
         try:
@@ -75,8 +76,7 @@ def _update(
             summaries += store(frame) if not frame.is_empty() else ()
         outcomes.update((one.symbol, one) for one in source.report)
         job.storage.note_downloads(source.kind, source.name, source.report, job.now)
-        if hopeless(source.report):
-            trouble = f"it failed for all {len(source.report)} symbols asked; {source.report[0].detail}"
+        trouble = trouble or patience.trouble_after(source.report)
         if trouble:
             break
     for name in open_:

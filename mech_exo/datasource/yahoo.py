@@ -112,5 +112,5 @@ def sorted_failures() -> Iterator[None]:
         if code == 404:
             raise RefusedError(Status.UNKNOWN, UNHEARD_OF) from error
         raise BusyError(f"Yahoo answered {code}" if code else f"Yahoo could not be reached ({type(error).__name__})") from error
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise BusyError(f"Yahoo's answer could not be read ({type(error).__name__})") from error

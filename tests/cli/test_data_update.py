@@ -54,6 +54,29 @@ def test_all_in_order_then_nothing_left_to_do(update: Callable[..., Any], worksp
     assert again.code == 0 and "nothing new: the published snapshot is as it was" in again.out
 
 
+def test_what_was_stored_before_a_kill_is_judged_and_published(update: Callable[..., Any], workspace: Path) -> None:
+    assert update().code == 0
+    last = calendar.latest_session(datetime.now(UTC))
+    with DataStorage(DataStorage.path_in(workspace)) as storage:  # stored, and killed before it was judged and published
+        storage.store_ohlc_data(bars(("CCC",), calendar.sessions(last - timedelta(days=20), last).tolist()))
+    ran = update()
+    assert ran.code == 0 and "quality at" in ran.out and "nothing new" not in ran.out
+    with DataStorage.snapshot(workspace) as stored:
+        assert stored.status().symbols == 3
+    assert "nothing new" in update().out
+
+
+def test_what_an_update_brings_is_judged_before_it_is_published(update: Callable[..., Any], workspace: Path) -> None:
+    file = workspace / "prices" / "AAA.csv"
+    head, *rows = file.read_text().splitlines()
+    dead = [",".join([*row.split(",")[:-1], "0.0"]) for row in rows[-3:]]
+    file.write_text("\n".join([head, *rows[:-3], *dead]) + "\n")
+    told = json.loads(update("--json").out)
+    assert told["quality"]["blocked"] == 1, "three sessions without volume"
+    with DataStorage.snapshot(workspace) as stored:
+        assert set(stored.view().findings()["symbol"]) >= {"AAA"}
+
+
 def test_what_wants_a_look_is_named_and_the_rest_is_stored(update: Callable[..., Any], workspace: Path) -> None:
     ran = update("--symbols", "AAA,NOPE")
     assert ran.code == 1 and "look at this: NOPE, bars from csv: unknown (not in the files)" in ran.out

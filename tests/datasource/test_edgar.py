@@ -213,6 +213,8 @@ def test_the_address_reaches_the_sec(sec: Replay) -> None:
         (data({"facts": {"us-gaap": {"Assets": {"units": {"USD": [{"val": 1}]}}}}}), Status.FAILED, "could not be read", 3),
         (Answer(body=gzip.compress(b"{}" * 9999)[:40], headers={"Content-Encoding": "gzip"}), Status.FAILED, "EDGAR", 3),
         (Answer(body=b'{"facts": {}}' * 99, cut=True), Status.FAILED, "could not be reached", 3),
+        (data(company(Assets=[figure("2020-12-31", 10**400, "2021-02-01")])), Status.FAILED, "could not be read", 3),
+        (data({**company(Assets=[figure("2020-12-31", 5.0, "2021-02-01")]), "cik": 8}), Status.REFUSED, "another company, CIK 8", 1),
         (data({"facts": {}}), Status.EMPTY, "none of its figures", 1),
     ],
 )

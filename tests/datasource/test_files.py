@@ -208,3 +208,28 @@ def test_a_parquet_folder_of_categoricals_and_floats(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "x.parquet")
     source = FileBars(tmp_path, BarsFrom.PARQUET)
     assert source.fetch(["BBB"], end=date(2021, 1, 8))["symbol"].unique().to_list() == ["BBB"]
+
+
+def test_damaged_archives_and_columns_are_refused_in_words(tmp_path: Path) -> None:
+    rows = "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n" + "AAA.US,D,20240102,000000,1,2,1,1,100,0\n" * 9
+    packed = tmp_path / "s.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("aaa.us.txt", rows)
+    raw = bytearray(packed.read_bytes())
+    raw[45] ^= 0xFF
+    packed.write_bytes(raw)
+    with pytest.raises(InputError, match=r"cannot be read as a \.zip"):
+        read_form(BarsFrom.STOOQ, packed)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "AAA.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(InputError, match=r"AAA\.parquet cannot be read as Parquet"):
+        read_form(BarsFrom.PARQUET, tmp_path / "p", {"AAA"})
+
+
+def test_a_folders_name_is_a_name_and_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "prices [old]"
+    folder.mkdir()
+    (folder / "AAA.csv").write_text("date,open,high,low,close,volume\n2024-01-02,1,2,1,1,5\n")
+    pl.read_csv(folder / "AAA.csv", glob=False).write_parquet(folder / "BBB.parquet")
+    assert read_form(BarsFrom.CSV, folder)["symbol"].to_list() == ["AAA"]
+    assert read_form(BarsFrom.PARQUET, folder)["symbol"].to_list() == ["BBB"]

@@ -10,6 +10,7 @@ import pytest
 
 from mech_exo.datasource import DataStorage, FundamentalFetcher
 from mech_exo.datasource.fetching import Status
+from mech_exo.datasource.fundamentals import FinnhubFundamentals, YahooFundamentals
 from mech_exo.domain.errors import DataError, InputError
 from tests.replay.answers import summary
 from tests.replay.server import Answer, Replay, data, page, recorded
@@ -196,3 +197,45 @@ def test_a_figure_that_is_no_number_is_absent(bare: Replay) -> None:
     bare.on(METRIC, Answer(body=b'{"metric": {"roeTTM": NaN, "psTTM": Infinity, "roaTTM": 5.0, "pbQuarterly": null}}'))
     facts = fetcher(KEYED).fetch("AAA")
     assert facts.filter(source="finnhub").select("metric", "value").rows() == [("return_on_assets", 0.05)]
+
+
+def quarter(day: str, symbol: str) -> list[dict[str, object]]:
+    point = {"asOfDate": day, "currencyCode": "USD", "reportedValue": {"raw": 5.0}}
+    return [{"meta": {"symbol": [symbol], "type": ["quarterlyTotalRevenue"]}, "quarterlyTotalRevenue": [point]}]
+
+
+@pytest.mark.parametrize("series", [["text"], [{"no": "meta"}], quarter("soon", "AAA"), {"a": 1}])
+def test_statements_of_another_shape_fail_for_their_symbol_alone(bare: Replay, series: object) -> None:
+    bare.on(SUMMARY, summary(currentRatio=1.0))
+    bare.on(SERIES, data({"timeseries": {"result": series, "error": None}}))
+    one = YahooFundamentals({**QUICK, "attempts": 1})
+    with pytest.raises(DataError):
+        one.fetch(["AAA"])
+    assert one.report[0].status is Status.FAILED and "could not be read" in one.report[0].detail
+
+
+def test_a_quarter_that_cannot_be_is_a_failure(bare: Replay) -> None:
+    bare.on(SUMMARY, summary(currentRatio=1.0, mostRecentQuarter=1e15))
+    one = YahooFundamentals({**QUICK, "attempts": 1})
+    with pytest.raises(DataError):
+        one.fetch(["AAA"])
+    assert one.report[0].status is Status.FAILED
+
+
+def test_figures_of_another_symbol_are_refused(bare: Replay) -> None:
+    bare.on(SUMMARY, summary(currentRatio=1.0))
+    bare.on(SERIES, data({"timeseries": {"result": quarter("2024-03-31", "ZZZ"), "error": None}}))
+    bare.on(METRIC, data({"metric": {"peTTM": 5.0}, "symbol": "ZZZ"}))
+    for one, vendor in ((YahooFundamentals(QUICK), "Yahoo"), (FinnhubFundamentals(KEYED), "Finnhub")):
+        with pytest.raises(DataError):
+            one.fetch(["AAA"])
+        assert (one.report[0].status, one.report[0].detail) == (Status.REFUSED, f"{vendor} answered about another symbol, ZZZ")
+
+
+@pytest.mark.parametrize("metric", [[1], "text"])
+def test_finnhub_in_another_shape_is_a_failure(bare: Replay, metric: object) -> None:
+    bare.on(METRIC, data({"metric": metric}))
+    one = FinnhubFundamentals({**KEYED, "attempts": 1})
+    with pytest.raises(DataError):
+        one.fetch(["AAA"])
+    assert one.report[0].status is Status.FAILED

@@ -13,7 +13,7 @@ from mech_exo.datasource.base import Kind
 from mech_exo.datasource.fetching import Status
 from mech_exo.datasource.replay.server import Answer, Asked, Replay, data
 from mech_exo.datasource.update import UpdateReport, update
-from mech_exo.domain.errors import MissingDataError
+from mech_exo.domain.errors import ConfigError, MissingDataError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.utils import calendar
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, Keys, StrategyConfig, UniverseRules
@@ -161,6 +161,19 @@ def test_a_vendor_that_is_down_is_asked_for_one_batch_only(replay: Replay, stora
     assert not replay.requests(CHART + "CCC"), "it is not asked for hours"
 
 
+def test_one_symbol_that_never_comes_does_not_cost_the_others_theirs(replay: Replay, storage: DataStorage) -> None:
+    serve(replay, "AAA", date(2024, 3, 4))
+    serve(replay, "BBB", date(2024, 3, 5))
+    run(storage, config("AAA"), TONIGHT.replace(day=4))
+    run(storage, config("BBB"), TONIGHT.replace(day=5))
+    serve(replay, "AAA")
+    serve(replay, "CCC")
+    replay.on(CHART + "BBB", Answer(body=b""))
+    report = run(storage, config("AAA", "BBB", "CCC")).downloads[0]
+    assert {one.symbol: one.status for one in report.outcomes} == {"AAA": Status.OK, "BBB": Status.FAILED, "CCC": Status.OK}
+    assert report.trouble == "" and storage.reach().last["CCC"] == date(2024, 3, 6), "each was alone in its batch, BBB the first"
+
+
 def test_an_update_cut_short_goes_on_where_it_stopped(replay: Replay, storage: DataStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OHLCDownloader, "batch", 2)
     names = ("AAA", "BBB", "CCC", "DDD")
@@ -207,6 +220,14 @@ def test_a_name_in_the_book_is_not_forgotten(replay: Replay, storage: DataStorag
 def test_nobody_says_which(storage: DataStorage) -> None:
     with pytest.raises(MissingDataError, match="which symbols"):
         run(storage, config())
+
+
+@pytest.mark.parametrize("source", ["edgar", "finnhub"])
+def test_a_key_that_is_missing_is_said_before_anything_is_downloaded(replay: Replay, storage: DataStorage, source: str) -> None:
+    serve(replay, "AAA")
+    with pytest.raises(ConfigError, match="api_keys_local"):
+        run(storage, config("AAA", fundamentals=(source,)))
+    assert replay.asked == [] and storage.reach().last == {}
 
 
 def test_nothing_configured_downloads_nothing(replay: Replay, storage: DataStorage) -> None:

@@ -126,6 +126,11 @@ def yahoo_types() -> str:
     return ",".join(prefix + name for prefix in PREFIXES for name in YAHOO_STATEMENTS)
 
 
+def companies_in(series: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The symbols an answer of fundamentalsTimeSeries says it is about."""
+    return {str(name) for one in series for name in one["meta"].get("symbol") or ()}
+
+
 def yahoo_statements(series: Sequence[Mapping[str, Any]], today: date) -> Iterator[Row]:
     """Rows of an answer of fundamentalsTimeSeries: quarters and years, in USD only."""
     points = {one["meta"]["type"][0]: one.get(one["meta"]["type"][0]) or () for one in series}
