@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 
 from mech_exo.datasource.storage import DataStorage
-from mech_exo.datasource.storage.arrays import intact
 from mech_exo.datasource.storage.connection import SETTINGS, migrations
+from mech_exo.datasource.storage.panel_files import intact
 from mech_exo.datasource.storage.publish import KEEP, restore, verify
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
-from mech_exo.domain.panel import BarPanel, PriceBasis
+from mech_exo.domain.panel import BAR_FIELDS, BarPanel, PriceBasis
 from mech_exo.utils import calendar
 from tests.datasource.market import NOW, bars, changed, days
 
@@ -468,29 +468,107 @@ def test_arrays_that_were_changed_are_not_believed_and_publishing_mends_them(
     assert not store.publish().fresh
 
 
-def test_arrays_grow_out_of_the_last_ones_and_only_out_of_this_stores(store: DataStorage, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def base_files(snapshot: Path) -> list[int]:
+    """The inodes of the arrays beside ``snapshot``: two with the same share one base."""
+    return [(snapshot.with_suffix(".panel") / f"{name}.npy").stat().st_ino for name in ("sessions", *BAR_FIELDS)]
+
+
+def published_as_stored(store: DataStorage, home: Path, *cuts: datetime) -> Path:
+    """Publish; what every cut sees through the arrays is what the store answers itself. The snapshot."""
+    path = store.publish().path
+    with DataStorage.snapshot(home) as snapshot:
+        for recorded_by in (None, *cuts):
+            assert same(snapshot.view(recorded_by=recorded_by).panel(), store.view(recorded_by=recorded_by).panel())
+    return path
+
+
+def test_arrays_grow_twice_on_one_base_which_outlives_its_first_snapshot(store: DataStorage, home: Path) -> None:
     frame = bars(("AAA", "CCC"), days(count=60))
     store.store_ohlc_data(frame, recorded_at=NOW)
     first = store.publish().path
-    copy = store.backup(home / "backup.duckdb")
-    with monkeypatch.context() as patch:  # no whole query: what is new is laid into the old arrays
-        patch.delattr("mech_exo.datasource.storage.arrays.query_grid")
-        corrected = changed(frame, "AAA", days()[4], close=frame["close"][4] * 1.001)
-        store.store_ohlc_data(corrected.filter(pl.col("date") == days()[4]), recorded_at=NOW + DAY)
-        store.store_ohlc_data(bars(("BBB", "CCC"), days(date(2020, 12, 28), 2)), recorded_at=NOW + 2 * DAY)
-        store.store_ohlc_data(bars(("AAA",), days(date(2021, 5, 3), 1)), recorded_at=NOW + 3 * DAY)
-        store.publish()
+    files = base_files(first)
+    held = np.load(first.with_suffix(".panel") / "close.npy")
+    corrected = changed(frame, "AAA", days()[4], close=frame["close"][4] * 1.001)  # an old cell said anew
+    store.store_ohlc_data(corrected.filter(pl.col("date") == days()[4]), recorded_at=NOW + DAY)
+    second = published_as_stored(store, home, NOW)
+    again = changed(frame, "AAA", days()[4], close=frame["close"][4] * 1.002)
+    store.store_ohlc_data(again.filter(pl.col("date") == days()[4]), recorded_at=NOW + 2 * DAY)
+    store.store_ohlc_data(bars(("AAA",), days(date(2021, 4, 5), 2)), recorded_at=NOW + 3 * DAY)  # new sessions
+    for night in range(KEEP):
+        store.store_ohlc_data(bars(("CCC",), days(date(2021, 4, 8 + night), 1)), recorded_at=NOW + (4 + night) * DAY)
+        last = published_as_stored(store, home, NOW, NOW + DAY, NOW + 3 * DAY)
+        assert base_files(last) == files
+    assert not first.exists() and not second.with_suffix(".panel").exists()
+    assert np.array_equal(np.load(last.with_suffix(".panel") / "close.npy"), held, equal_nan=True), "loading never writes to the base"
+    with DataStorage.snapshot(home) as snapshot:
+        grid = snapshot.view()._grid()
+        assert grid is not None and not any(array.flags.writeable for array in grid.bars.values())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        bars(("BBB",), days(date(2021, 3, 1), 2)),  # a new symbol
+        bars(("AAA",), days(date(2020, 12, 28), 1)),  # before the first session
+        bars(("AAA",), days(date(2021, 12, 1), 1)),  # beyond the spare ones
+        bars(("AAA", "CCC"), days(count=60), seed=9),  # more than a patch should hold
+    ],
+    ids=["symbol", "earlier", "later", "much"],
+)
+def test_what_the_base_has_no_room_for_makes_a_new_one(store: DataStorage, home: Path, more: pl.DataFrame) -> None:
+    store.store_ohlc_data(bars(("AAA", "CCC"), days(count=60)), recorded_at=NOW)
+    first = store.publish().path
+    store.store_ohlc_data(more, recorded_at=NOW + 300 * DAY)
+    second = published_as_stored(store, home, NOW)
+    assert base_files(second) != base_files(first)
+    assert not store.publish().fresh
+    store.store_ohlc_data(bars(("AAA",), days(date(2021, 4, 5), 1)), recorded_at=NOW + 301 * DAY)
+    assert base_files(published_as_stored(store, home, NOW, NOW + 300 * DAY)) == base_files(second)
+
+
+@pytest.mark.parametrize("days_later", [0, 5])
+def test_arrays_grow_only_out_of_this_stores(store: DataStorage, home: Path, days_later: int) -> None:
+    frame = bars(("AAA", "CCC"), days(count=60))
+    before_any = store.backup(home / "empty.duckdb")
+    store.store_ohlc_data(frame, recorded_at=NOW)
+    store.publish()
+    older = store.backup(home / "older.duckdb")
+    store.store_ohlc_data(changed(frame, "AAA", days()[4], volume=7.0).filter(pl.col("volume") == 7.0), recorded_at=NOW + DAY)
+    store.store_ohlc_data(bars(("BBB",), days(count=60)), recorded_at=NOW + DAY)
+    second = store.publish().path
+    store.close()
+    for backup in (older, before_any):  # another past, and as many rows: the arrays of the store replaced are not its own
+        restore(backup, store.path, overwrite=True)
+        with DataStorage(store.path) as other:
+            if backup == before_any:
+                other.store_ohlc_data(bars(("AAA", "CCC"), days(count=60), seed=8), recorded_at=NOW)
+            other.store_ohlc_data(changed(frame, "CCC", days()[9], volume=9.0).filter(pl.col("volume") == 9.0), recorded_at=NOW + DAY)
+            other.store_ohlc_data(bars(("DDD",), days(count=60), seed=5), recorded_at=NOW + (1 + days_later) * DAY)
+            path = published_as_stored(other, home, NOW)
+            assert base_files(path) != base_files(second)
+            second = path
+
+
+def test_a_bar_stored_at_the_very_instant_of_the_bases_last_is_not_missed(store: DataStorage, home: Path) -> None:
+    store.store_ohlc_data(bars(("AAA", "CCC"), days(count=60)), recorded_at=NOW)
+    store.publish()
+    store.store_ohlc_data(bars(("AAA",), days(date(2021, 4, 5), 1)), recorded_at=NOW)
+    published_as_stored(store, home)
+
+
+def test_a_damaged_patch_is_not_believed_and_publishing_mends_it(store: DataStorage, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store.store_ohlc_data(bars(("AAA", "CCC"), days(count=60)), recorded_at=NOW)
+    store.publish()
+    store.store_ohlc_data(bars(("AAA", "CCC"), days(date(2021, 4, 5), 1)), recorded_at=NOW + DAY)
+    patch = published_as_stored(store, home).with_suffix(".panel") / "patch.npy"
+    content = bytearray(patch.read_bytes())
+    content[-3] ^= 1
+    patch.write_bytes(content)
     with DataStorage.snapshot(home) as snapshot:
         assert same(snapshot.view().panel(), store.view().panel())
-        assert same(snapshot.view(recorded_by=NOW).panel(), DataStorage(first, read_only=True).view().panel())
-    store.close()
-    restore(copy, store.path, overwrite=True)
-    with DataStorage(store.path) as other:  # another past: the arrays of the one replaced are not its own
-        other.store_ohlc_data(bars(("DDD",), days(count=60)), recorded_at=NOW + 4 * DAY)
-        other.publish()
-        with DataStorage.snapshot(home) as snapshot:
-            assert same(snapshot.view().panel(), other.view().panel())
-            assert snapshot.view().panel().symbols == ("AAA", "CCC", "DDD")
+    assert "exo data publish" in caplog.text
+    mended = published_as_stored(store, home)
+    assert intact(mended.with_suffix(".panel")) and not store.publish().fresh
 
 
 def test_only_the_last_snapshots_are_kept_and_leftovers_go(store: DataStorage, home: Path) -> None:

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from mech_exo.datasource.storage import DataStorage
-from mech_exo.datasource.storage.arrays import intact
+from mech_exo.datasource.storage.panel_files import intact
 from tests.datasource.market import bars, days
 
 CHILD = Path(__file__).with_name("store_child.py")

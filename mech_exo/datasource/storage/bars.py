@@ -114,6 +114,8 @@ def _note_basis(con: Connection, origin: Origin, now: datetime) -> None:
 
 def _add_actions(con: Connection, actions: pl.DataFrame, source: str, now: datetime) -> facts.Added:
     """Neutral values (no split, no dividend) are stored only where they take a stored one back; a repair's is not the source's to take."""
+    if actions.is_empty():
+        return facts.Added(0, 0, 0)
     neutral = pl.col("value") == pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     stored = facts.read(con, facts.ACTIONS, facts.Cut(), "source <> $repair", {"repair": facts.REPAIR}).select(facts.ACTIONS.keys)
     actions = facts.without_repaired(con, facts.ACTIONS, actions)

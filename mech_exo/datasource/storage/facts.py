@@ -188,8 +188,8 @@ def _news(fact: FactTable, rows: pl.DataFrame, stored: pl.DataFrame, now: dateti
 def latest(con: Connection, fact: FactTable, first: date = ALWAYS, last: date = LAST_DATE) -> pl.DataFrame:
     """Keys, values and version of the last version of every fact, of sessions from ``first`` to ``last`` where it has one."""
     among = "session between $first and $last" if "session" in fact.keys else "$first <= $last"
-    sql = f"select {names((*fact.keys, *fact.values))}, version from {fact.name} where {among}"
-    return last_versions(fact, table(con, sql, {"first": first, "last": last}))
+    sql = f"select {names((*fact.keys, *fact.values))}, version from ({visible(fact, among)})"
+    return table(con, sql, {**Cut().params(), "first": first, "last": last})
 
 
 def last_versions(fact: FactTable, rows: pl.DataFrame) -> pl.DataFrame:

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import duckdb
 
-from mech_exo.datasource.storage.arrays import intact, save_grid
 from mech_exo.datasource.storage.connection import SETTINGS, SNAPSHOTS, Connection, WriterLock, connect, descriptor, run, trouble
+from mech_exo.datasource.storage.panel_files import continued, intact, note_token, save_grid, save_grown
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.utils import durable
 
 FOLDER = SNAPSHOTS
 POINTER = "CURRENT"
 KEEP = 3
+HEAD = 3 * 4096
+"""Bytes of DuckDB's headers, which every checkpoint with something to write changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +78,34 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     """
     folder = snapshot_folder(database)
     folder.mkdir(parents=True, exist_ok=True)
+    before = _pointed(folder) if (folder / POINTER).exists() else None
+    bars = bool(run(con, "select 1 from bars limit 1"))
+    if bars and before is None:
+        note_token(con)
     _checkpoint(con, database)
     source = descriptor(database)
-    name = durable.digest_open(source)[:16]
-    target = folder / f"{name}.duckdb"
-    if _stands(folder, target, name, bars=bool(run(con, "select 1 from bars limit 1"))):
-        return SnapshotRef(name, target, False)
+    if before is not None and _same(source, before) and (intact(grid_folder(before)) or not bars):
+        return SnapshotRef(before.stem, before, False)
     partial = folder / f"publishing-{os.getpid()}.partial"
     panel = folder / f"publishing-{os.getpid()}.panel.partial"
+    head = os.pread(source, HEAD, 0)
     try:
-        with ThreadPoolExecutor(1) as pool:  # the disk works beside the processor
-            copied = pool.submit(durable.copy_open, source, partial)
-            made = save_grid(con, panel, grid_folder(_pointed(folder)) if (folder / POINTER).exists() else None)
-        if not copied.result().startswith(name):
+        with ThreadPoolExecutor(1) as disk:  # which works beside the processor
+            copied = disk.submit(durable.copy_open, source, partial)
+            growth = continued(con, grid_folder(before)) if bars and before is not None else None
+            if growth is not None:
+                save_grown(growth, panel)
+            elif bars:
+                token = note_token(con)
+                _checkpoint(con, database)
+                if os.pread(source, HEAD, 0) != head:  # a new token: it must be in the copy
+                    head = os.pread(source, HEAD, 0)
+                    copied = disk.submit(durable.copy_open, source, partial)
+                save_grid(con, panel, token)
+        target = folder / f"{copied.result()[:16]}.duckdb"
+        if os.pread(source, HEAD, 0) != head:
             raise StoreError(f"the database must not change while it is published; {database} did", remedy="exo data publish")
-        if made:
+        if bars:
             shutil.rmtree(grid_folder(target), ignore_errors=True)
             panel.rename(grid_folder(target))
         partial.replace(target)
@@ -100,14 +115,18 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
         shutil.rmtree(panel, ignore_errors=True)
         partial.unlink(missing_ok=True)
     _forget(folder, target)
-    return SnapshotRef(name, target, True)
+    return SnapshotRef(target.stem, target, True)
 
 
-def _stands(folder: Path, target: Path, name: str, *, bars: bool) -> bool:
-    """Whether ``target`` is published already, undamaged and with its arrays (which a store without bars has none of)."""
-    if not (folder / POINTER).exists() or _pointed(folder) != target or not target.is_file():
+def _same(source: int, target: Path) -> bool:
+    """Whether the snapshot ``target`` is undamaged and what the open database ``source`` is. The heads tell most apart at a glance."""
+    if not target.is_file():
         return False
-    return durable.digest(target).startswith(name) and (intact(grid_folder(target)) or not bars)
+    with target.open("rb") as file:
+        if file.read(HEAD) != os.pread(source, HEAD, 0):
+            return False
+    name = durable.digest(target)
+    return name.startswith(target.stem) and durable.digest_open(source) == name
 
 
 def backup(con: Connection, database: Path, destination: Path) -> Path:

@@ -12,11 +12,12 @@ import polars as pl
 
 from mech_exo.datasource.accounts.metrics import MAX_AGE
 from mech_exo.datasource.storage import facts, membership, verdicts
-from mech_exo.datasource.storage.arrays import Grid, cut_grid, load_grid, query_grid, trimmed
+from mech_exo.datasource.storage.arrays import Grid, cut_grid, query_grid, trimmed
 from mech_exo.datasource.storage.connection import Connection, run, speaking, table
 from mech_exo.datasource.storage.difference import Difference, differences
 from mech_exo.datasource.storage.facts import Cut
 from mech_exo.datasource.storage.others import UNDATED
+from mech_exo.datasource.storage.panel_files import load_grid
 from mech_exo.datasource.storage.quality import assessed_at
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BAR_FIELDS, BarPanel, PriceBasis, Universe
