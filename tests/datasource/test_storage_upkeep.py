@@ -73,8 +73,9 @@ def test_a_store_of_every_earlier_version_is_opened_with_all_that_is_in_it(tmp_p
         assert snapshot.view().panel().symbols == ("AAA", "BBB")
 
 
-def test_a_backup_of_an_earlier_version_is_restored_and_migrated(tmp_path: Path) -> None:
-    of_version(tmp_path / "old" / "backup.duckdb", len(migrations()))
+@pytest.mark.parametrize("version", range(1, len(migrations()) + 1))
+def test_a_backup_of_every_earlier_version_is_restored_and_migrated(tmp_path: Path, version: int) -> None:
+    of_version(tmp_path / "old" / "backup.duckdb", version)
     path = DataStorage.path_in(tmp_path / "w")
     assert restore(tmp_path / "old" / "backup.duckdb", path)["bars"] == 1
     with DataStorage(path) as storage:

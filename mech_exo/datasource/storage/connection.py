@@ -62,8 +62,8 @@ def transaction(con: Connection) -> Iterator[None]:
     run(con, "commit")
 
 
-def connect(path: Path, *, read_only: bool) -> Connection:
-    """A connection to ``path`` of this program's schema version; a writer creates and migrates it.
+def connect(path: Path, *, read_only: bool, older: bool = False) -> Connection:
+    """A connection to ``path`` of this program's schema version (``older``: or of an earlier one); a writer creates and migrates it.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def connect(path: Path, *, read_only: bool) -> Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         con = duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
-        _migrate(con, path, read_only=read_only)
+        _migrate(con, path, read_only=read_only, older=older)
     except (duckdb.Error, OSError) as error:
         raise trouble(path, error) from error
     return con
@@ -150,7 +150,7 @@ def schema_version(con: Connection) -> int:
     return int(run(con, "select coalesce(max(value::integer), 0) from meta where key = 'schema_version'")[0][0])
 
 
-def _migrate(con: Connection, path: Path, *, read_only: bool) -> None:
+def _migrate(con: Connection, path: Path, *, read_only: bool, older: bool) -> None:
     scripts = migrations()
     have = schema_version(con)
     if have > len(scripts):
@@ -159,7 +159,7 @@ def _migrate(con: Connection, path: Path, *, read_only: bool) -> None:
             remedy="update this program: a newer one wrote the store",
         )
     if read_only:
-        if have < len(scripts):
+        if have < len(scripts) and not older:
             raise StoreError(f"the store's schema version must be {len(scripts)}; {path} has {have}", remedy="exo data publish")
         return
     for number, script in enumerate(scripts[have:], have + 1):

@@ -160,7 +160,7 @@ def verify(source: Path) -> dict[str, int]:
     noted = _digest_file(source)
     if noted.exists() and noted.read_text(encoding="utf-8").split()[0] != durable.digest(source):
         raise StoreError(f"a backup must have the hash noted in {noted.name}; {source} differs", remedy="use another backup")
-    con = connect(source, read_only=True)
+    con = connect(source, read_only=True, older=True)  # who opens it for writing brings it up to date
     try:
         tables = [row[0] for row in run(con, "select table_name from information_schema.tables where table_type = 'BASE TABLE' order by 1")]
         return {name: int(run(con, f"select count(*), bit_xor(hash(t)) from {name} t")[0][0]) for name in tables}
