@@ -94,8 +94,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         if not _alive(stale.name.split(".")[-2]):
             shutil.rmtree(stale, ignore_errors=True)
     partial = _beside(target)
-    partial.mkdir()
     try:
+        partial.mkdir()
         yield partial
         for path in partial.iterdir():
             with path.open("rb+") as file:

@@ -101,7 +101,7 @@ def test_a_killed_worker_is_a_named_error_and_no_hang(running: str) -> None:
     start = time.monotonic()
     with pytest.raises(WorkerError, match="killed, or out of memory"):
         parallel.map(tasks.dying, range(8), backend=running, workers=2)
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("backend", ALL)

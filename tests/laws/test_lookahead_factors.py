@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mech_exo.scoring.eligibility import Exclusion
 from mech_exo.scoring.factors import REGISTRY, Factor
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.scorer import score_rows
@@ -131,7 +132,7 @@ class TestTheComposite:
         universe = random_universe(seed, panel)
         rows = np.array([STEPS - 1])
         table = score_rows(panel, universe, rows, config(mode), RULES)
-        inside = [j for j in range(12) if table.exclusion[0, j] in (0, 6)]
+        inside = [j for j in range(12) if table.exclusion[0, j] in (Exclusion.NONE, Exclusion.TOO_FEW_FACTORS)]
         if not inside:
             return
         some = panel.select([panel.symbols[j] for j in inside])
