@@ -126,8 +126,13 @@ def perform(evening: Evening, progress: Progress = silent) -> Night:
 
 @contextmanager
 def guarded(evening: Evening) -> Iterator[None]:
-    """One night at a time, and whatever ends it early is put in the outbox. Raises LedgerError at once while another night runs."""
+    """One night at a time, and whatever ends an evening early is put in the outbox. Raises LedgerError at once while another night runs.
+
+    What was asked in vain leaves nothing behind: a workspace without data, or a session named by a person who reads the answer.
+    """
     path = evening.home / LOCK
+    if not path.parent.exists() or not any(path.parent.iterdir()):
+        _worth_beginning(evening)
     try:
         lock = ProcessLock(path)
     except HeldError as error:
@@ -330,12 +335,21 @@ def _workspace(evening: Evening) -> Workspace:
     return Workspace.open(evening.home)
 
 
+def _worth_beginning(evening: Evening) -> None:
+    """Raises ConfigError or MissingDataError where a workspace without any data could not get some either."""
+    workspace = _workspace(evening)
+    if evening.past or not evening.download or workspace.config.data.sources.bars is None:
+        _ = workspace.storage
+
+
 def _post_failure(evening: Evening, error: MechExoError) -> None:
-    """A night that could not be done is told, where the ledger can be written at all."""
+    """An evening that could not be done is told, where the ledger can be written at all."""
     from mech_exo.execution.ledger import Ledger, default_path
     from mech_exo.execution.rows import Alert
     from mech_exo.utils.calendar import latest_session
 
+    if evening.past or not default_path(evening.home).exists():
+        return
     session = evening.session or latest_session(evening.now)
     row = Alert(f"failed-{session}", "critical", f"The night of {session} could not be performed", str(error))
     with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home)) as ledger:

@@ -77,7 +77,7 @@ def test_too_many_requests_are_waited_out(replay: Replay) -> None:
     began = time.monotonic()
     assert OHLCDownloader(QUICK).fetch(["AAA"]).height == 3
     assert time.monotonic() - began >= 0.4
-    assert len(replay.requests(CHART + "AAA")) == 2
+    assert len(replay.requests(CHART + "AAA")) in (2, 3), "once more, and once for the time zone where yfinance does not know it yet"
 
 
 def test_a_broken_server_is_given_up_at_the_deadline(replay: Replay) -> None:
