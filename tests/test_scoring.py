@@ -46,5 +46,5 @@ def test_get_top_ideas():
 
 def test_the_factors_without_a_source_are_named_and_the_data_is_called_synthetic():
     ranking = IdeaScorer().ranking()
-    assert dict(ranking.missing)["pe_ratio"] == "needs fundamentals: no source yet"
+    assert dict(ranking.missing)["pe_ratio"] == "nothing here tells it"
     assert any("synthetic sample" in warning for warning in ranking.warnings)

@@ -246,7 +246,7 @@ class Course:
         self._made: dict[Hashable, _Once] = {}
         self._lock = threading.Lock()
         self._kept = parallel.cpu_count() + 1
-        self._inputs = FactorInputs(self.panel)
+        self._inputs = FactorInputs(self.panel, self.universe)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -352,7 +352,7 @@ def _said(
     panel: BarPanel, config: Config, universe: Universe, runs: Sequence[SweepTrial], warnings: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     said = panel_warnings(panel, universe) if warnings is None else warnings
-    said += (*sector_warnings(Strategy(config), universe), *missing_warnings(Recipe.of(runs[0].config.factors).missing))
+    said += (*sector_warnings(Strategy(config), universe), *missing_warnings(Recipe.of(runs[0].config.factors, universe.facts).missing))
     idle = sum(not run.account["orders"] for run in runs)
     return (*said, f"{idle} of {len(runs)} trials never ordered anything") if idle else said
 

@@ -107,7 +107,7 @@ class Strategy:
         from mech_exo.scoring.inputs import FactorInputs
         from mech_exo.scoring.scorer import score_rows
 
-        inputs = inputs or FactorInputs(panel)  # adjusted once, for the factors and for the sizes
+        inputs = inputs or FactorInputs(panel, universe)  # adjusted once, for the factors and for the sizes
         table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
         volatility, atr = self._dispersion(inputs, rows)
         return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)), table

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mech_exo.domain.errors import InputError, cut
+from mech_exo.domain.facts import Facts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -270,6 +271,8 @@ class Universe:
     verdict
         ``(T, N)`` int8 :class:`mech_exo.domain.verdict.DataVerdict`: whether that name's data could be trusted, as known at that session's
         close; a blocked name gets no new risk. None = all in order; an array that says so of every cell becomes None.
+    facts
+        What else was known of each name, ``(T, N)`` by input name.
     """
 
     member: NDArray[np.bool_]
@@ -277,6 +280,7 @@ class Universe:
     sector_names: tuple[str, ...] = ()
     backfilled: bool = False
     verdict: NDArray[np.int8] | None = None
+    facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "member", _frozen(self.member, np.bool_))
@@ -287,6 +291,9 @@ class Universe:
             object.__setattr__(self, "verdict", _frozen(self.verdict, np.int8) if self.verdict.any() else None)
         if self.verdict is not None and self.verdict.shape != self.member.shape:
             raise InputError(f"member and verdict must have one shape; got {self.member.shape} and {self.verdict.shape}")
+        for name, values in self.facts.known.items():
+            if values.shape != self.member.shape:
+                raise InputError(f"member and {name} must have one shape; got {self.member.shape} and {values.shape}")
 
     @classmethod
     def everyone(cls, panel: BarPanel) -> Universe:
@@ -300,7 +307,7 @@ class Universe:
     def at(self, index: Any) -> Universe:
         """The cells that ``index`` picks of every ``(T, N)`` array: ``np.s_[rows]``, ``np.s_[:, columns]``."""
         verdict = None if self.verdict is None else self.verdict[index]
-        return replace(self, member=self.member[index], sector=self.sector[index], verdict=verdict)
+        return replace(self, member=self.member[index], sector=self.sector[index], verdict=verdict, facts=self.facts.at(index))
 
     def verdicts(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """``(K, N)`` verdicts on the data at ``rows``; ``(K, 0)`` where all are in order."""
@@ -312,12 +319,14 @@ class Universe:
         return None if code < 0 else self.sector_names[code]
 
     def data_hash(self) -> str:
-        """Hash of memberships, sectors and verdicts (64 bits, hex)."""
+        """Hash of memberships, sectors, verdicts and facts (64 bits, hex)."""
         digest = hashlib.sha256("\0".join(self.sector_names).encode())
         digest.update(np.ascontiguousarray(self.member).view(np.uint8).data)
         digest.update(np.ascontiguousarray(self.sector).view(np.uint8).data)
         if self.verdict is not None:
             digest.update(self.verdict.view(np.uint8).data)
+        if self.facts.known:
+            digest.update(self.facts.data_hash().encode())
         return digest.hexdigest()[:16]
 
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mech_exo.domain.errors import MissingDataError
 from mech_exo.kernels import njit
 
 if TYPE_CHECKING:
-    from mech_exo.domain.panel import BarPanel
+    from mech_exo.domain.panel import BarPanel, Universe
 
 Floats = NDArray[np.float64]
+
+BARS = ("open", "high", "low", "close", "volume", "total_return", "raw_close", "raw_volume")
+"""The arrays of :class:`FactorInputs` that are made from the panel alone."""
 
 
 def reinvested(close: Floats, split_ratio: Floats, dividend: Floats) -> Floats:
@@ -48,11 +52,19 @@ class FactorInputs:
     Prices are forward-adjusted: as traded × the split ratio accumulated *to date*, so a later split never touches an earlier
     row. Where nothing ever happened they are the panel's own arrays, not copies. NaN = not traded. USD, shares.
 
-    Price *levels* (minimum price, dollar volume) are read from :attr:`raw_close` and :attr:`raw_volume`.
+    Price *levels* (minimum price, dollar volume) are read from :attr:`raw_close` and :attr:`raw_volume`; facts by :meth:`fact`.
+    ``universe`` (None: everyone, nothing else known) tells members and facts on the same rows.
     """
 
-    def __init__(self, panel: BarPanel) -> None:
-        self.panel = panel
+    def __init__(self, panel: BarPanel, universe: Universe | None = None) -> None:
+        self.panel, self.universe = panel, universe
+
+    def fact(self, name: str) -> Floats:
+        """``(T, N)`` what was known of ``name`` at each close. Raises MissingDataError with the reason where nothing is."""
+        reason = "no universe was given" if self.universe is None else self.universe.facts.why_absent(name)
+        if self.universe is None or reason is not None:
+            raise MissingDataError(f"{name} is not known of any name: {reason}")
+        return self.universe.facts.known[name]
 
     @cached_property
     def split_to_date(self) -> Floats | None:

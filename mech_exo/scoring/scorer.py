@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mech_exo.domain.errors import ConfigError, InputError
+from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.cross_section import percentile, ranks
@@ -37,8 +38,8 @@ class Recipe:
     rules: ScoringRules
 
     @classmethod
-    def of(cls, config: FactorsConfig) -> Recipe:
-        """Look up every factor of ``config``.
+    def of(cls, config: FactorsConfig, facts: Facts) -> Recipe:
+        """Look up every factor of ``config``, and those of its inputs that bars do not tell in ``facts``.
 
         Raises ConfigError for an unknown factor or parameter (also where the weight is 0) and when no factor has a source.
         """
@@ -46,8 +47,9 @@ class Recipe:
             for name, line in family.items():
                 lookup(name).bind(line.params)
         bound = {name: lookup(name).bind(line.params) for name, line in config.weights().items()}
-        missing = tuple((n, f"needs {b.factor.needs}: no source yet") for n, b in bound.items() if b.factor.compute is None)
-        used = {name: factor for name, factor in bound.items() if factor.factor.compute is not None}
+        reasons = {name: facts.why_absent(fact) for name, one in bound.items() for fact in one.factor.facts if fact not in facts.known}
+        missing = tuple((name, reason or "") for name, reason in reasons.items())
+        used = {name: factor for name, factor in bound.items() if name not in reasons}
         if not used:
             raise ConfigError(
                 f"at least one factor with a weight needs a source; none of {', '.join(bound)} has one",
@@ -143,10 +145,10 @@ def score_rows(
         ``rows`` is not increasing or leaves the panel; ``universe`` has another shape.
     """
     rows = _checked_rows(rows, panel, universe)
-    recipe = Recipe.of(factors)
+    recipe = Recipe.of(factors, universe.facts)
     multiplier = _multipliers(universe, rows, factors.sector_adjustments)
     excluded = exclusions(panel, universe, rows, rules)
-    inputs = inputs or FactorInputs(panel)
+    inputs = inputs or FactorInputs(panel, universe)
     raw = np.empty((len(recipe.factors), len(rows), len(panel.symbols)))
     for f, factor in enumerate(recipe.factors):
         raw[f] = factor.values(inputs, rows)

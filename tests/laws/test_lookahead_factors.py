@@ -14,7 +14,7 @@ from mech_exo.scoring.scorer import score_rows
 from mech_exo.utils.settings import FactorsConfig, FactorWeight, Normalisation, ScoringRules, UniverseRules
 from tests.scoring.markets import SECTORS, permuted, poisoned, random_panel, random_universe, same_bits
 
-COMPUTED = [factor for factor in REGISTRY.values() if factor.compute is not None]
+COMPUTED = [factor for factor in REGISTRY.values() if not factor.facts]
 POISONS = ["nan", "scale", "delete", "actions"]
 STEPS = 40
 

@@ -87,7 +87,7 @@ def test_every_name_is_ranked_or_counted_with_its_reason(market):
     ranking = IdeaScorer(market, CONFIG).ranking()
     assert ranking.frame.height + sum(ranking.excluded.values()) == 20
     assert ranking.excluded
-    assert ranking.missing == (("pe_ratio", "needs fundamentals: no source yet"),)
+    assert ranking.missing == (("pe_ratio", "nothing here tells it"),)
     assert ranking.warnings == ("made up",)
 
 
@@ -107,7 +107,7 @@ def test_explain_a_ranked_name(market):
     assert sum(line.contribution for line in said.factors) == pytest.approx(said.composite_score, abs=1e-12)
     assert str(said).startswith(f"{best['symbol']} ranks 1 of {said.of} at 2010-03-04 with a score of ")
     assert "momentum_12_1: raw" in str(said)
-    assert str(said).endswith("pe_ratio: needs fundamentals: no source yet")
+    assert str(said).endswith("pe_ratio: nothing here tells it")
 
 
 def test_explain_a_name_without_a_score(market):
@@ -151,7 +151,7 @@ def test_the_factory_refuses_what_it_does_not_know(market):
         FactorFactory.create("rsi14")
     with pytest.raises(ConfigError, match="got 'lookbak'"):
         FactorFactory.create("momentum_12_1", lookbak=3)
-    with pytest.raises(ConfigError, match="pe_ratio needs fundamentals"):
+    with pytest.raises(MissingDataError, match="pe_ratio is not known of any name"):
         FactorFactory.create("pe_ratio").compute(market._panel)
 
 

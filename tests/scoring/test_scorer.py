@@ -160,8 +160,8 @@ def test_factors_without_a_source_leave_the_denominator_and_are_named():
     table = score_rows(panel, Universe.everyone(panel), np.array([39]), chosen, OPEN_TO_ALL)
     assert table.factors == ("rsi_14",)
     assert table.missing == (
-        ("news_sentiment", "needs news: no source yet"),
-        ("pe_ratio", "needs fundamentals: no source yet"),
+        ("news_sentiment", "nothing here tells it"),
+        ("pe_ratio", "nothing here tells it"),
     )
     scores = table.scores(0)
     assert scores.missing == table.missing

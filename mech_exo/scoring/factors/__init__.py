@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mech_exo.domain.errors import ConfigError
-from mech_exo.scoring.factors.awaiting import AWAITING
-from mech_exo.scoring.factors.base import BoundFactor, Factor, Family, Needs, Param, did_you_mean
+from mech_exo.scoring.factors.base import BoundFactor, Factor, Family, Param, did_you_mean
+from mech_exo.scoring.factors.fundamental import FUNDAMENTAL
 from mech_exo.scoring.factors.momentum import MOMENTUM_12_1
+from mech_exo.scoring.factors.quality import QUALITY
+from mech_exo.scoring.factors.sentiment import SENTIMENT
 from mech_exo.scoring.factors.technical import RSI_14, VOLATILITY_RATIO, VOLUME_TREND
 
-__all__ = ["REGISTRY", "BoundFactor", "Factor", "Family", "Needs", "Param", "did_you_mean", "lookup"]
+__all__ = ["REGISTRY", "BoundFactor", "Factor", "Family", "Param", "did_you_mean", "lookup"]
 
 REGISTRY: Mapping[str, Factor] = {
-    factor.name: factor for factor in (MOMENTUM_12_1, RSI_14, VOLATILITY_RATIO, VOLUME_TREND, *AWAITING)
+    factor.name: factor for factor in (MOMENTUM_12_1, RSI_14, VOLATILITY_RATIO, VOLUME_TREND, *FUNDAMENTAL, *SENTIMENT, *QUALITY)
 }
 
 

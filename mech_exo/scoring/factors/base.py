@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mech_exo.domain.errors import ConfigError
-from mech_exo.domain.panel import BarPanel
-from mech_exo.scoring.inputs import FactorInputs
+from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.scoring.inputs import BARS, FactorInputs
 from mech_exo.utils.settings import Direction
 
 Floats = NDArray[np.float64]
@@ -28,16 +28,6 @@ class Family(StrEnum):
     TECHNICAL = "technical"
     SENTIMENT = "sentiment"
     QUALITY = "quality"
-
-
-class Needs(StrEnum):
-    """What a factor is computed from."""
-
-    BARS = "bars"
-    FUNDAMENTALS = "fundamentals"
-    NEWS = "news"
-    RATINGS = "analyst ratings"
-    SOCIAL = "social posts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +47,12 @@ class Factor:
     ----------
     compute
         ``(inputs, rows, params) -> (K, N)`` float64, NaN = no opinion; row ``rows[k]`` may depend on rows ``0..rows[k]`` alone
-        (law: ``f(panel[:t+1])[t] == f(panel)[t]``, tested over the registry). None where the factor is declared but nothing
-        in this version computes it.
-    needs
-        What must be in the store.
+        (law: ``f(panel[:t+1])[t] == f(panel)[t]``, tested over the registry).
+    inputs
+        Names of what it reads of :class:`FactorInputs`: arrays of the bars (:data:`mech_exo.scoring.inputs.BARS`), and facts. Where
+        the store holds nothing of one of the facts, the factor is left out and every output says why.
+    unit
+        Of the raw value, for a reader.
     direction
         The direction the literature gives it; ``factors.yml`` states its own.
     params
@@ -75,13 +67,19 @@ class Factor:
 
     name: str
     family: Family
-    needs: Needs
+    inputs: tuple[str, ...]
+    unit: str
     direction: Direction
     source: str
-    compute: Compute | None = None
+    compute: Compute
     params: Mapping[str, Param] = field(default_factory=dict)
     warmup: Callable[[Params], int] | None = None
     order: tuple[str, str] | None = None
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Those of :attr:`inputs` that bars do not tell."""
+        return tuple(name for name in self.inputs if name not in BARS)
 
     def bind(self, given: Mapping[str, float]) -> BoundFactor:
         """Settle the parameters. Raises ConfigError for an unknown one, a value out of range or not whole."""
@@ -124,13 +122,11 @@ class BoundFactor:
 
     def values(self, inputs: FactorInputs, rows: Ints) -> Floats:
         """``(K, N)`` raw values at the strictly increasing ``rows``."""
-        if self.factor.compute is None:
-            raise ConfigError(f"{self.name} needs {self.factor.needs}; nothing in the store provides it")
         return self.factor.compute(inputs, rows, self.params)
 
-    def compute(self, panel: BarPanel) -> Floats:
-        """``(T, N)`` raw values of every session of ``panel``."""
-        return self.values(FactorInputs(panel), np.arange(panel.shape[0], dtype=np.int64))
+    def compute(self, panel: BarPanel, universe: Universe | None = None) -> Floats:
+        """``(T, N)`` raw values of every session of ``panel``; ``universe`` (None: everyone, no facts) holds members and facts."""
+        return self.values(FactorInputs(panel, universe), np.arange(panel.shape[0], dtype=np.int64))
 
 
 def did_you_mean(name: str, known: Mapping[str, object]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mech_exo.kernels.rolling import lagged_ratio_rows
-from mech_exo.scoring.factors.base import Factor, Family, Floats, Ints, Needs, Param, Params
+from mech_exo.scoring.factors.base import Factor, Family, Floats, Ints, Param, Params
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.utils.settings import Direction
 
@@ -16,7 +16,8 @@ def momentum(inputs: FactorInputs, rows: Ints, params: Params) -> Floats:
 MOMENTUM_12_1 = Factor(
     name="momentum_12_1",
     family=Family.TECHNICAL,
-    needs=Needs.BARS,
+    inputs=("total_return",),
+    unit="fraction",
     direction=Direction.HIGHER_BETTER,
     source='Jegadeesh & Titman (1993), "Returns to Buying Winners and Selling Losers", Journal of Finance 48(1)',
     compute=momentum,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mech_exo.kernels.rolling import least_observations, mean_rows, rsi_rows, volatility_rows
-from mech_exo.scoring.factors.base import Factor, Family, Floats, Ints, Needs, Param, Params
+from mech_exo.scoring.factors.base import Factor, Family, Floats, Ints, Param, Params
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.utils.settings import Direction
 
@@ -37,7 +37,8 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 RSI_14 = Factor(
     name="rsi_14",
     family=Family.TECHNICAL,
-    needs=Needs.BARS,
+    inputs=("close",),
+    unit="0 to 100",
     direction=Direction.MEAN_REVERT,
     source='Wilder (1978), "New Concepts in Technical Trading Systems", chapter VI',
     compute=rsi,
@@ -48,7 +49,8 @@ RSI_14 = Factor(
 VOLATILITY_RATIO = Factor(
     name="volatility_ratio",
     family=Family.TECHNICAL,
-    needs=Needs.BARS,
+    inputs=("total_return",),
+    unit="ratio",
     direction=Direction.LOWER_BETTER,
     source='Ang, Hodrick, Xing & Zhang (2006), "The Cross-Section of Volatility and Expected Returns", Journal of Finance 61(1)',
     compute=volatility_ratio,
@@ -60,7 +62,8 @@ VOLATILITY_RATIO = Factor(
 VOLUME_TREND = Factor(
     name="volume_trend",
     family=Family.TECHNICAL,
-    needs=Needs.BARS,
+    inputs=("volume",),
+    unit="fraction",
     direction=Direction.HIGHER_BETTER,
     source='Gervais, Kaniel & Mingelgrin (2001), "The High-Volume Return Premium", Journal of Finance 56(3)',
     compute=volume_trend,
