@@ -49,10 +49,11 @@ def residual_momentum(inputs: FactorInputs, rows: Ints, params: Params) -> Float
 def seasonality(inputs: FactorInputs, rows: Ints, params: Params) -> Floats:
     """``(K, N)`` mean, over the last ``years`` years, of the return in the ``month`` sessions that followed this day of that year.
 
-    Heston & Sadka (2008), "Seasonality in the Cross-Section of Stock Returns", Journal of Financial Economics 87(2): the mean return that the
-    calendar month ahead brought in earlier years (annual lags). A year is ``year`` sessions, so at row ``t`` these are the total returns from row
-    ``t - year·y`` to row ``t - year·y + month`` for y = 1, 2, ..., the last of which ended ``year - month`` sessions ago. A year without
-    a bar at either end is left out; NaN where fewer than 80 % of the years remain, or the session has no bar. Reads ``total_return``.
+    Heston & Sadka (2008), "Seasonality in the Cross-Section of Stock Returns", Journal of Financial Economics 87(2): the mean return
+    that the calendar month ahead brought in earlier years (annual lags). A year is ``year`` sessions, so at row ``t`` these are the total
+    returns from row ``t - year·y`` to row ``t - year·y + month`` for y = 1, 2, ...: the nearest ended ``year - month`` sessions ago.
+    A year without a bar at either end is left out; NaN where fewer than 80 % of the years remain, or the session has no bar. Reads
+    ``total_return``.
     """
     year, month, years = params["year"], params["month"], params["years"]
     values = inputs.total_return
