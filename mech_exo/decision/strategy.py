@@ -62,6 +62,17 @@ class Strategy:
         return config_hash(self.config)
 
     @functools.cached_property
+    def facts(self) -> tuple[str, ...]:
+        """What its factors read that bars do not tell, those with a weight of 0 included, so that a sweep over weights has it all.
+
+        Raises ConfigError for an unknown factor.
+        """
+        from mech_exo.scoring.factors import facts_of
+
+        factors = self.config.factors
+        return facts_of(name for family in (factors.fundamental, factors.technical, factors.sentiment, factors.quality) for name in family)
+
+    @functools.cached_property
     def rules(self) -> Rules:
         """Its sizing, stops and limits as the compiled functions take them."""
         return Rules(

@@ -230,9 +230,9 @@ def follow(
 
 
 @njit
-def place(company: Ints, begin: Ints, stop: Ints, rows: int, columns: int) -> Ints:
+def place(company: Ints, begin: Ints, stop: Ints, rows: int, columns: int) -> NDArray[np.int32]:
     """``(rows, columns)``: which state holds in each row, -1 none."""
-    at = np.full((rows, columns), np.int64(-1))
+    at = np.full((rows, columns), np.int32(-1))
     for state in range(len(company)):
         for t in range(begin[state], stop[state]):
             at[t, company[state]] = state

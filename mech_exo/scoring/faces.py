@@ -14,7 +14,7 @@ import polars as pl
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
-from mech_exo.scoring.factors import REGISTRY, BoundFactor, lookup
+from mech_exo.scoring.factors import REGISTRY, BoundFactor, facts_of, lookup
 from mech_exo.scoring.scorer import score_rows
 from mech_exo.utils.settings import Config
 
@@ -29,8 +29,8 @@ class MarketAt(Protocol):
         """Bars from ``start`` to the session."""
         ...
 
-    def universe(self, panel: BarPanel, name: str | None) -> Universe:
-        """Members and sectors on the panel's rows."""
+    def universe(self, panel: BarPanel, name: str | None, facts: Sequence[str] = ()) -> Universe:
+        """Members, sectors and ``facts`` on the panel's rows."""
         ...
 
     def warnings(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class IdeaScorer:
         strategy = self._config.strategy
         panel = view.panel(start=strategy.history_start)
         row = _last_row(panel, strategy.history_start, as_of)
-        universe = view.universe(panel, strategy.universe.name)
+        universe = view.universe(panel, strategy.universe.name, facts_of(self._config.factors.weights()))
         table = score_rows(panel, universe, np.array([row]), self._config.factors, strategy.universe)
         scores = table.scores(0)
         sectors = _sector_names(universe, row)

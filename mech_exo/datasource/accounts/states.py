@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource.accounts.metrics import CODES, PER_SHARE
+from mech_exo.domain.facts import Steps
 from mech_exo.kernels import fiscal
 from mech_exo.utils import calendar
 
@@ -35,15 +36,15 @@ class States:
     """The states of ``N`` companies over ``T`` rows: ``at`` ``(T, N)`` is the number of the state that holds in a cell, -1 where nothing
     is known or all is stale; ``values`` hold one entry per state ``(V,)``, NaN unknown; ``period_end`` ``(V,)`` day numbers."""
 
-    at: Ints
+    at: NDArray[np.int32]
     values: Mapping[Need, Floats]
     period_end: Ints
 
-    def spread(self, values: Floats) -> Floats:
+    def spread(self, values: Floats) -> Steps:
         """``values`` ``(V,)`` laid on the panel ``(T, N)``, NaN where no state holds."""
-        return np.append(values, np.nan)[self.at]
+        return Steps.of(values, self.at)
 
-    def of(self, need: Need) -> Floats:
+    def of(self, need: Need) -> Steps:
         """The figure ``need`` in every cell ``(T, N)``, NaN unknown."""
         return self.spread(self.values[need])
 
@@ -104,14 +105,18 @@ class Splits:
 
     actions: pl.DataFrame
 
-    def so_far(self, panel: BarPanel) -> Floats:
+    def so_far(self, panel: BarPanel) -> Steps:
         """The factor at every cell's open ``(T, N)``; 1 before the first split."""
-        factor = np.ones(panel.shape)
         place = {symbol: column for column, symbol in enumerate(panel.symbols)}
-        for symbol, session, ratio in self.actions.select("symbol", "session", "value").iter_rows():
-            if symbol in place:
-                factor[np.searchsorted(panel.sessions, np.datetime64(session, "D")) :, place[symbol]] *= ratio
-        return factor
+        at, factors = np.zeros(panel.shape, np.int32), [1.0]  # zeros that nobody wrote to cost no memory
+        for symbol, session, ratio in self.actions.sort("symbol", "session").select("symbol", "session", "value").iter_rows():
+            if symbol not in place:
+                continue
+            since = at[np.searchsorted(panel.sessions, np.datetime64(session, "D")) :, place[symbol]]
+            if len(since):
+                factors.append(factors[since[-1]] * ratio)
+                since[:] = len(factors) - 1
+        return Steps.of(np.array(factors), at)
 
     def undone(self, facts: pl.DataFrame) -> pl.DataFrame:
         """``facts`` with counts divided, and amounts per share multiplied, by the factor of the day whose share count they speak of: the
