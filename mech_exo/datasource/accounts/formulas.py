@@ -68,10 +68,10 @@ def book_to_market(equity: Floats, cap: Floats) -> Floats:
     return over(over(equity, cap), positive(equity))
 
 
-def count(cover: Floats, asked: Floats, average: Floats, factor: Floats) -> Floats:
-    """Shares on the share count of the day: ``asked`` on a cover, the ``average`` where today's ``cover`` is unknown; NaN unless above 0."""
+def count(cover: Floats, asked: Floats, average: Floats) -> Floats:
+    """Shares: ``asked``, the ``average`` where today's ``cover`` is unknown; NaN if not above 0."""
     found = np.where(np.isnan(cover), average, asked)
-    return np.where(found > 0.0, found, np.nan) * factor
+    return np.where(found > 0.0, found, np.nan)
 
 
 def first_known(values: Floats, others: Floats) -> Floats:
@@ -82,13 +82,3 @@ def first_known(values: Floats, others: Floats) -> Floats:
 def not_negative(values: Floats) -> Floats:
     """``values`` where they are 0 or more, else NaN."""
     return np.where(values >= 0.0, values, np.nan)
-
-
-def point(signal: Floats) -> Floats:
-    """``signal``, 0 where it is unknown."""
-    return np.where(np.isnan(signal), 0.0, signal)
-
-
-def is_known(signal: Floats) -> Floats:
-    """1 where ``signal`` is known, else 0."""
-    return np.where(np.isnan(signal), 0.0, 1.0)

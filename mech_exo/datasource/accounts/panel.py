@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,23 +10,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from mech_exo.datasource.accounts.formulas import count, first_known, is_known, not_negative, point
+from mech_exo.datasource.accounts.formulas import count, first_known, no_shares_issued, not_negative
 from mech_exo.datasource.accounts.inputs import DERIVED, F_SCORE, INPUTS, MARKET_CAP, RATING, SCORES, SHARES, SHARES_BEFORE, SHOWN, Input
-from mech_exo.datasource.accounts.metrics import AS_OF_DAY, MAX_AGE, STATEMENT, Span
-from mech_exo.datasource.accounts.states import Need, Splits, States, follow
+from mech_exo.datasource.accounts.metrics import AS_OF_DAY, MAX_AGE, STATEMENT
+from mech_exo.datasource.accounts.states import Arrivals, Need, Splits, States, follow
 from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.facts import Cells, Formula, Steps
 from mech_exo.domain.panel import PriceBasis
-from mech_exo.kernels.fiscal import AT_END
+from mech_exo.kernels.fiscal import AT_END, joint
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mech_exo.domain.panel import BarPanel
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 QUARTER_SLACK, COUNT_SLACK = 15, 45
 """Days by which "a year before" may be off: fiscal years have 52 or 53 weeks; the date on a filing's cover is the company's choice."""
 RANKS = {"edgar": 0, "yahoo": 2, "finnhub": 3}
 """Filings first, then imported files (1), then what vendors show."""
 _AVERAGE, _AVERAGE_BEFORE = Need("average_shares", AT_END), Need("average_shares", AT_END, 1)
+_NO_ISSUE = "f_no_issue"
 _OF_A_DAY = (SHARES, SHARES_BEFORE, RATING)
 
 
@@ -62,11 +67,11 @@ def derive(
 
     A name that no source ever tells anything of is left out.
     """
-    undone = Splits(splits).undone(facts)
+    arrivals = Arrivals.of(panel, Splits(splits).undone(facts))
     factor = Splits(splits).so_far(panel)
     made: dict[str, Cells] = {}
     for source in sources:
-        one = _OneSource(panel, undone.filter(pl.col("source") == source), factor, max_age)
+        one = _OneSource(panel, arrivals.of_source(source), factor, max_age)
         for name, cells in one.derive(names).items():
             made[name] = Formula(first_known, (made[name], cells)) if name in made else cells
     return made
@@ -81,7 +86,7 @@ class _OneSource:
     """Derives from the facts of one source; ``factor`` ``(T, N)``: see :meth:`Splits.so_far`."""
 
     panel: BarPanel
-    facts: pl.DataFrame
+    facts: Arrivals
     factor: Steps
     max_age: int
 
@@ -92,30 +97,36 @@ class _OneSource:
         counted = bool(needs & {MARKET_CAP, SHARES, SHARES_BEFORE})
         plain = needs - {MARKET_CAP, *_OF_A_DAY}
         statement = self._follow(STATEMENT, plain | ({_AVERAGE, _AVERAGE_BEFORE} if counted else set()), QUARTER_SLACK)
-        laid = self._counts(statement) if counted else {}
+        laid, no_issue, stated = self._counts(statement) if counted else ({}, None, None)
         if RATING in needs:
             laid[RATING] = self._follow(("analyst_rating",), [RATING], COUNT_SLACK).of(RATING)
         values = {name: self._value(item, statement, laid) for name, item in items.items()}
+        if _NO_ISSUE in values:
+            values[_NO_ISSUE] = no_issue
         for name in values.keys() & SHOWN.keys():
             values[name] = self._or_shown(name, values[name])
-        if SCORES.keys() & set(names):
-            values |= _scores([values[item.name] for item in F_SCORE])
-        return {name: cells for name in names if (cells := values[name]) is not None}
+        if stated is not None and no_issue is not None and SCORES.keys() & set(names):
+            values |= _scores([values[item.name] for item in F_SCORE], no_issue, stated)
+        return {name: cells for name in names if (cells := values.get(name)) is not None}
 
     def _follow(self, metrics: Iterable[str], needs: Iterable[Need], year_slack: int) -> States:
         return follow(self.panel, self.facts, tuple(metrics), tuple(needs), year_slack=year_slack, max_age=self.max_age)
 
-    def _counts(self, statement: States) -> dict[Need, Cells | None]:
-        """Shares now and a year ago, on the share count of each row, and what they are worth at its close."""
+    def _counts(self, statement: States) -> tuple[dict[Need, Cells | None], Steps, Ints]:
+        """Shares now and a year ago on the share count of each row, and what they are worth at its close; whether there are no more than a
+        year ago, for which splits do not matter; and which state of ``statement`` holds in each of that one's."""
         cover = self._follow(("shares_outstanding",), [SHARES, SHARES_BEFORE], COUNT_SLACK)
+        at, covered, stated = joint(cover.at, statement.at)
+        covers, averages = ({need: np.append(values, np.nan) for need, values in states.values.items()} for states in (cover, statement))
+        found: dict[Need, Floats] = {}
         laid: dict[Need, Cells | None] = {}
         for asked, average in ((SHARES, _AVERAGE), (SHARES_BEFORE, _AVERAGE_BEFORE)):
-            told = not (np.isnan(cover.values[asked]).all() and np.isnan(statement.values[average]).all())
-            parts = (cover.of(SHARES), cover.of(asked), statement.of(average), self.factor)
-            laid[asked] = Formula(count, parts) if told else None
+            found[asked] = count(covers[SHARES][covered], covers[asked][covered], averages[average][stated])
+            told = not np.isnan(found[asked]).all()
+            laid[asked] = Formula(np.multiply, (Steps.of(found[asked], at), self.factor)) if told else None
         shares, known = laid[SHARES], self.panel.price_basis is PriceBasis.AS_TRADED
         laid[MARKET_CAP] = Formula(np.multiply, (self.panel.close, shares)) if known and shares is not None else None
-        return laid
+        return laid, Steps.of(no_shares_issued(found[SHARES], found[SHARES_BEFORE]), at), stated
 
     def _value(self, item: Input, statement: States, laid: Mapping[Need, Cells | None]) -> Cells | None:
         """Worked out once per state where no price or count of a day is needed, else where a cell is looked at; None: never known."""
@@ -135,10 +146,9 @@ class _OneSource:
     def _or_shown(self, name: str, values: Cells | None) -> Cells | None:
         """``values``, and where they are unknown the figure the source itself shows; one that cannot be is no figure."""
         metric, days = SHOWN[name]
-        snapshots = self.facts.filter((pl.col("metric") == metric) & (pl.col("fiscal_period") == Span.SNAPSHOT.value))
-        if snapshots.is_empty():
+        of_a_day = self.facts.shown(metric)
+        if not len(of_a_day.row):
             return values
-        of_a_day = snapshots.with_columns(pl.col("filed").alias("period_end"), fiscal_period=pl.lit(Span.INSTANT.value))
         need = Need(metric, AT_END)
         shown = follow(self.panel, of_a_day, (metric,), (need,), year_slack=COUNT_SLACK, max_age=days).of(need)
         if "growth" not in name and name != "return_on_equity":
@@ -146,19 +156,14 @@ class _OneSource:
         return shown if values is None else Formula(first_known, (values, shown))
 
 
-def _scores(signals: Sequence[Cells | None]) -> dict[str, Cells | None]:
-    """:data:`SCORES` of the nine ``signals``, None: one that is never known. Those of a statement are added up once per state."""
-    steps = [signal for signal in signals if isinstance(signal, Steps)]
-    others = [signal for signal in signals if signal is not None and not isinstance(signal, Steps)]
-    if not steps:
-        return dict.fromkeys(SCORES)
-    stated, at = np.array([signal.values[:-1] for signal in steps]), steps[0].at
-    points: list[Cells] = [Steps.of(np.nansum(stated, axis=0), at), *(Formula(point, (other,)) for other in others)]
-    known: list[Cells] = [Steps.of((~np.isnan(stated)).sum(axis=0).astype(np.float64), at), *(Formula(is_known, (other,)) for other in others)]
-    whole: list[Cells] = [Steps.of(stated.sum(axis=0), at), *others]
-    sums = {"f_points": _sum(points), "f_known": _sum(known)}
-    return {**sums, "f_score": _sum(whole) if len(steps) + len(others) == len(signals) else None}
-
-
-def _sum(cells: Sequence[Cells]) -> Cells:
-    return functools.reduce(lambda left, right: Formula(np.add, (left, right)), cells)
+def _scores(signals: Sequence[Cells | None], no_issue: Steps, stated: Ints) -> dict[str, Cells | None]:
+    """:data:`SCORES` of the nine ``signals`` (None: one that is never known), added up once per state of ``no_issue``; ``stated``: which
+    state of the statement holds in each of them."""
+    each = [
+        signal.values[:-1] if signal is no_issue else signal.values[stated] if isinstance(signal, Steps) else np.full(len(stated), np.nan)
+        for signal in signals
+    ]
+    whole = np.array(each)
+    known = (~np.isnan(whole)).sum(axis=0).astype(np.float64)
+    sums = {"f_score": whole.sum(axis=0), "f_points": np.nansum(whole, axis=0), "f_known": known}
+    return {name: None if np.isnan(values).all() or not known.any() else Steps.of(values, no_issue.at) for name, values in sums.items()}

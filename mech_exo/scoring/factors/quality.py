@@ -30,8 +30,8 @@ def balance_sheet_strength(inputs: FactorInputs, rows: Ints, params: Params) -> 
     Accounting Research 38 (Supplement). As published all nine are needed, the default. With fewer, the share of the known signals that are
     good is brought to nine: a source without one line, e.g. gross profit, would leave everybody without a score.
     """
-    known = rows_of(inputs.fact("f_known"), rows)
-    return np.where(known >= params["known"], rows_of(inputs.fact("f_points"), rows) * SIGNALS / known, np.nan)
+    points, known = (rows_of(inputs.fact(name), rows) for name in ("f_points", "f_known"))
+    return points * SIGNALS / np.where(known >= params["known"], known, np.nan)
 
 
 QUALITY = (
