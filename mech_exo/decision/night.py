@@ -84,7 +84,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
         warnings=(
             *known.warnings,
             *sector_warnings(strategy, known.universe),
-            *missing_warnings(table.missing),
+            *missing_warnings(table.missing_at(0)),
             *(unscored_warnings(table) if scheduled else ()),
             *withheld_warnings(verdict, known.doubts),
         ),

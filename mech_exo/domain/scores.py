@@ -34,7 +34,7 @@ class Scores:
     exclusion
         ``(N,)`` why a name is not considered at all, "" where it is.
     missing
-        Factors of the configuration that have no source, with the reason.
+        Factors of the configuration that do not count in this session, with the reason: no source, or known for too few names.
     """
 
     as_of: date

@@ -90,7 +90,7 @@ class Ranking:
     """One session's ranked universe with what a reader must know beside it.
 
     ``frame`` as :meth:`IdeaScorer.rank_universe`; ``excluded`` counts the names without a score by reason; ``missing`` the
-    configured factors that have no source.
+    configured factors that do not count at this session, with the reason.
     """
 
     as_of: date
@@ -141,7 +141,7 @@ class IdeaScorer:
             scores=scores,
             sectors=sectors,
             excluded=dict(Counter(reason for reason in scores.exclusion if reason)),
-            missing=table.missing,
+            missing=scores.missing,
             warnings=view.warnings(),
         )
 

@@ -11,6 +11,7 @@ from mech_exo.utils.settings import Normalisation
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 MODES = {Normalisation.NONE: 0, Normalisation.ZSCORE: 1, Normalisation.RANK: 2}
 
@@ -40,9 +41,9 @@ def composite_row(
 ) -> None:  # fmt: skip
     """Score row ``k`` of ``raw`` ``(F, K, N)`` into ``normalised``, ``contribution`` ``(F, N)``, ``coverage``, ``value`` ``(N,)``.
 
-    A name's weights are divided by the sum of those it has values for; a name that has less than ``least`` of all weights gets
-    NaN. ``contribution = weight × normalised × multiplier`` and ``value`` is their sum in the order of the factors, starting
-    from the first, so a lone factor is handed on unchanged.
+    ``weights`` ``(F,)`` are those of the session; 0 = does not count in it. A name's weights are divided by the sum of those it has
+    values for; a name that has less than ``least`` of all weights gets NaN. ``contribution = weight × normalised × multiplier`` and
+    ``value`` is their sum in the order of the factors, starting from the first, so a lone factor is handed on unchanged.
     """
     factors, count = normalised.shape
     total = 0.0
@@ -54,7 +55,7 @@ def composite_row(
         for f in range(factors):
             if normalised[f, j] == normalised[f, j]:
                 have += weights[f]
-        coverage[j] = have / total if eligible[j] else np.nan
+        coverage[j] = have / total if eligible[j] and total > 0.0 else np.nan
         scored = eligible[j] and have > 0.0 and coverage[j] >= least
         value[j] = 0.0 if scored else np.nan
         for f in range(factors):
@@ -68,13 +69,39 @@ def composite_row(
 def composite_rows(
     raw: Floats, eligible: Flags, signs: Floats, weights: Floats, mode: int, winsor: float, least: float, multiplier: Floats
 ) -> Floats:
-    """``(K, N)`` composite of every row of ``raw`` ``(F, K, N)``; ``eligible`` and ``multiplier`` ``(K, N)``. See :func:`composite_row`."""
+    """``(K, N)`` composite of every row of ``raw`` ``(F, K, N)``; ``eligible`` and ``multiplier`` ``(K, N)``, ``weights``
+    ``(K, F)``. See :func:`composite_row`."""
     factors, steps, count = raw.shape
     normalised, contribution = np.empty((factors, count)), np.empty((factors, count))
     coverage = np.empty(count)
     out = np.empty((steps, count))
     for k in range(steps):
         composite_row(
-            raw, k, eligible[k], signs, weights, mode, winsor, least, multiplier[k], normalised, contribution, coverage, out[k]
+            raw, k, eligible[k], signs, weights[k], mode, winsor, least, multiplier[k], normalised, contribution, coverage, out[k]
         )  # fmt: skip
     return out
+
+
+@njit
+def known_counts(raw: Floats, eligible: Flags) -> Ints:
+    """``(K, F)`` for how many of the eligible names ``(K, N)`` each factor of ``raw`` ``(F, K, N)`` has a finite value."""
+    factors, steps, count = raw.shape
+    out = np.zeros((steps, factors), np.int64)
+    for f in range(factors):
+        for k in range(steps):
+            for j in range(count):
+                if eligible[k, j] and np.isfinite(raw[f, k, j]):
+                    out[k, f] += 1
+    return out
+
+
+def too_thin(known: Ints, eligible: Flags, reads_facts: Flags, least: float) -> Flags:
+    """``(K, F)`` whether a factor is left out of a session: it reads facts ``(F,)``, and less than ``least`` of the names know them.
+
+    A fact that nobody has yet and one that the store does not hold thus decide alike: what is stored later changes no earlier session.
+    Factors of prices are exempt: while they warm up nobody has a score.
+    """
+    names = eligible.sum(axis=1)
+    share = known / np.maximum(names, 1)[:, None]
+    thin: Flags = (names > 0)[:, None] & reads_facts & (share < least)
+    return thin

@@ -16,7 +16,7 @@ from mech_exo.kernels.cross_section import percentile, ranks
 from mech_exo.scoring.eligibility import Exclusion, exclusions
 from mech_exo.scoring.factors import BoundFactor, lookup
 from mech_exo.scoring.inputs import FactorInputs
-from mech_exo.scoring.normalize import MODES, composite_row, composite_rows
+from mech_exo.scoring.normalize import MODES, composite_row, composite_rows, known_counts, too_thin
 from mech_exo.utils.settings import Direction, FactorsConfig, ScoringRules, UniverseRules
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,7 @@ class Recipe:
     factors: tuple[BoundFactor, ...]
     weights: Floats
     signs: Floats
+    reads_facts: NDArray[np.bool_]
     missing: tuple[tuple[str, str], ...]
     rules: ScoringRules
 
@@ -60,6 +61,7 @@ class Recipe:
             factors=tuple(used.values()),
             weights=np.array([line.weight for line in lines]),
             signs=np.array([SIGNS[line.direction] for line in lines]),
+            reads_facts=np.array([bool(factor.factor.facts) for factor in used.values()]),
             missing=missing,
             rules=config.scoring,
         )
@@ -81,6 +83,10 @@ class ScoreTable:
         ``(F, K, N)`` factor values as computed.
     multiplier
         ``(K, N)`` sector multiplier of the composite.
+    known
+        ``(K, F)`` for how many of the names that take part in the normalisation a factor has a value.
+    weights
+        ``(K, F)`` weight of each factor in each session; 0 where it is known for too few names (``scoring.min_breadth``).
     """
 
     symbols: tuple[str, ...]
@@ -90,6 +96,8 @@ class ScoreTable:
     exclusion: NDArray[np.int8]
     raw: Floats
     multiplier: Floats
+    known: Ints
+    weights: Floats
     recipe: Recipe
 
     @property
@@ -99,8 +107,17 @@ class ScoreTable:
 
     @property
     def missing(self) -> tuple[tuple[str, str], ...]:
-        """Configured factors that have no source, with the reason; they are not in the denominator."""
+        """Configured factors that have no source, with the reason; they are not in the denominator of any session."""
         return self.recipe.missing
+
+    def missing_at(self, k: int) -> tuple[tuple[str, str], ...]:
+        """Configured factors that are not in the denominator of ``rows[k]``, with the reason, in order of the names."""
+        names, least = int(_eligible(self.exclusion[k]).sum()), self.recipe.rules.min_breadth
+        thin = [
+            (self.factors[f], f"known for {self.known[k, f]} of {names} names; {least:.6g} of them are needed (scoring.min_breadth)")
+            for f in np.flatnonzero(self.weights[k] == 0.0)
+        ]
+        return tuple(sorted((*self.missing, *thin)))
 
     def scores(self, k: int) -> Scores:
         """The cross-section of ``rows[k]`` with raw values, normalised values and contributions ``(N, F)``."""
@@ -108,7 +125,7 @@ class ScoreTable:
         normalised, contribution = np.empty((len(recipe.factors), count)), np.empty((len(recipe.factors), count))
         coverage, value = np.empty(count), np.empty(count)
         composite_row(
-            self.raw, k, _eligible(self.exclusion[k]), recipe.signs, recipe.weights, MODES[recipe.rules.normalisation],
+            self.raw, k, _eligible(self.exclusion[k]), recipe.signs, self.weights[k], MODES[recipe.rules.normalisation],
             recipe.rules.winsor, recipe.rules.min_coverage, self.multiplier[k], normalised, contribution, coverage, value,
         )  # fmt: skip
         as_of: date = self.sessions[k].astype(object)
@@ -124,7 +141,7 @@ class ScoreTable:
             contribution=np.ascontiguousarray(contribution.T),
             coverage=coverage,
             exclusion=tuple(Exclusion(int(code)).text for code in self.exclusion[k]),
-            missing=self.missing,
+            missing=self.missing_at(k),
         )
 
 
@@ -135,7 +152,8 @@ def score_rows(
 
     Each factor reads rows up to the one it is asked for; values are normalised among the names that pass ``rules`` in that
     session (``factors.scoring``), directed, and weighted. The composite is multiplied by its sector's multiplier: above 1 the
-    opinion counts for more, a bad one too; an unknown sector has 1. ``inputs`` are the panel's, where the caller reads them too.
+    opinion counts for more, a bad one too; an unknown sector has 1. A factor that reads facts counts only in the sessions that know them
+    of enough names (``scoring.min_breadth``). ``inputs`` are the panel's, where the caller reads them too.
 
     Raises
     ------
@@ -152,12 +170,15 @@ def score_rows(
     raw = np.empty((len(recipe.factors), len(rows), len(panel.symbols)))
     for f, factor in enumerate(recipe.factors):
         raw[f] = factor.values(inputs, rows)
+    eligible = _eligible(excluded)
+    known = known_counts(raw, eligible)
+    weights = np.where(too_thin(known, eligible, recipe.reads_facts, recipe.rules.min_breadth), 0.0, recipe.weights)
     value = composite_rows(
-        raw, _eligible(excluded), recipe.signs, recipe.weights, MODES[recipe.rules.normalisation],
+        raw, eligible, recipe.signs, weights, MODES[recipe.rules.normalisation],
         recipe.rules.winsor, recipe.rules.min_coverage, multiplier,
     )  # fmt: skip
     excluded[(excluded == Exclusion.NONE) & np.isnan(value)] = Exclusion.TOO_FEW_FACTORS
-    return ScoreTable(panel.symbols, panel.sessions[rows], rows, value, excluded, raw, multiplier, recipe)
+    return ScoreTable(panel.symbols, panel.sessions[rows], rows, value, excluded, raw, multiplier, known, weights, recipe)
 
 
 def _eligible(exclusion: NDArray[np.int8]) -> NDArray[np.bool_]:

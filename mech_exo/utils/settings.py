@@ -48,6 +48,9 @@ class ScoringRules(Model):
     normalisation: Normalisation = Normalisation.ZSCORE
     winsor: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.025, description="share clipped at each end before the z-score")
     min_coverage: PositiveFraction = Field(0.7, description="least share of the weights a name must have values for")
+    min_breadth: PositiveFraction = Field(
+        0.25, description="least share of the eligible names a factor that reads facts must be known for, to count in a session"
+    )
 
 
 class FactorsConfig(Model):

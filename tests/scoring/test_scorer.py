@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -11,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import ConfigError, InputError
+from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.scoring.eligibility import Exclusion
 from mech_exo.scoring.factors import REGISTRY
 from mech_exo.scoring.scorer import SIGNS, score_rows
 from mech_exo.utils.settings import FactorsConfig, FactorWeight, Normalisation, ScoringRules, UniverseRules
 from tests.oracles import naive_scorer as naive
-from tests.scoring.markets import SECTORS, random_panel, random_universe
+from tests.scoring.markets import SECTORS, random_panel, random_universe, same_bits
 
 OPEN_TO_ALL = UniverseRules(min_price=0.0, min_dollar_volume=0.0)
 SMALL = {
@@ -166,6 +168,51 @@ def test_factors_without_a_source_leave_the_denominator_and_are_named():
     scores = table.scores(0)
     assert scores.missing == table.missing
     assert set(scores.coverage[~np.isnan(scores.value)]) == {1.0}
+
+
+def with_facts(panel, **known):
+    """Everyone a member, with these facts."""
+    return replace(Universe.everyone(panel), facts=Facts({name: np.asarray(values, float) for name, values in known.items()}))
+
+
+def priced(*, breadth=0.25, coverage=0.5):
+    """pe_ratio and rsi_14."""
+    return FactorsConfig(
+        fundamental={"pe_ratio": FactorWeight(weight=15, direction="lower_better")},
+        technical={"rsi_14": line("rsi_14")},
+        scoring=ScoringRules(min_breadth=breadth, min_coverage=coverage),
+    )
+
+
+def test_a_fact_known_for_too_few_names_leaves_the_denominator_of_its_session():
+    panel = random_panel(1, gaps=0.0)
+    traded = np.flatnonzero(~np.isnan(panel.close[38:]).any(axis=0))
+    assert len(traded) >= 4
+    pe = np.full(panel.shape, np.nan)
+    pe[38, traded[0]] = 12.0
+    pe[39, traded[:2]] = 12.0, 15.0
+    least = 2 / len(traded)  # exactly two names are enough
+    table = score_rows(panel, with_facts(panel, pe_ratio=pe), np.array([38, 39]), priced(breadth=least), OPEN_TO_ALL)
+    before, after = table.scores(0), table.scores(1)
+    assert dict(before.missing)["pe_ratio"].startswith(f"known for 1 of {len(traded)} names; {least:.6g} of them are needed")
+    assert before.coverage[traded[0]] == before.coverage[traded[1]] == 1.0
+    assert before.contribution[traded[0], 0] == 0.0
+    assert after.missing == ()
+    assert after.coverage[traded[0]] == 1.0
+    assert np.isnan(after.value[traded[2]])  # 8 of 23 weights are not half
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15)
+def test_a_fact_nobody_knows_and_one_the_store_does_not_hold_decide_alike(seed):
+    panel = random_panel(seed)
+    rows = np.arange(panel.shape[0])
+    unknown = score_rows(panel, with_facts(panel, pe_ratio=np.full(panel.shape, np.nan)), rows, priced(), OPEN_TO_ALL)
+    absent = score_rows(panel, Universe.everyone(panel), rows, priced(), OPEN_TO_ALL)
+    assert same_bits(unknown.value, absent.value)
+    assert np.array_equal(unknown.exclusion, absent.exclusion)
+    for k in rows:
+        assert same_bits(unknown.scores(k).coverage, absent.scores(k).coverage)
 
 
 def test_no_factor_with_a_source_is_an_error():
