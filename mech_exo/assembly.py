@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -158,14 +158,16 @@ class Workspace:
 
         return replay_night(ledger, self.book_id(), then, session)
 
-    def known(self, as_of: date | None = None, *, recorded_by: datetime | None = None) -> Known:
+    def known(self, as_of: date | None = None, *, recorded_by: datetime | None = None, facts: Sequence[str] | None = None) -> Known:
         """What was known at the close of ``as_of`` (None: everything stored), optionally as stored by ``recorded_by``.
+
+        ``facts``: which of what bars do not tell; None: what the configured factors read.
 
         Raises MissingDataError when the store has no bars up to then, or too few of that very session (``data.min_coverage``).
         """
         view = self.storage.view(as_of, recorded_by=recorded_by)
         panel = view.panel(start=self.config.strategy.history_start)
-        universe = view.universe(panel, self.config.strategy.universe.name)
+        universe = view.universe(panel, self.config.strategy.universe.name, self.strategy.facts if facts is None else facts)
         doubts = {} if universe.verdict is None else view.doubts(panel)
         said = (*view.warnings(), *(() if view.assessed() else (UNASSESSED,)), *survivorship_warnings(panel))
         known = Known(panel, universe, said, self._stored_until, doubts)

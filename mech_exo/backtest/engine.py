@@ -102,6 +102,8 @@ class EventBacktester:
         self.panel = panel
         self.strategy = Strategy(strategy) if isinstance(strategy, Config) else strategy
         self.universe = universe or Universe.everyone(panel)
+        if isinstance(self.strategy, Strategy):
+            self.universe = self.universe.telling(self.strategy.facts)
         self.config = self._config(costs, initial_cash, _Callable(limits, stops, margin, fractional))
         self.costs = self.config.strategy.costs
         self.initial_cash = self.config.strategy.initial_cash

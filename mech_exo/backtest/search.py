@@ -17,6 +17,7 @@ from mech_exo.backtest.engine import EventBacktester
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.backtest.windows import Rows, whole
 from mech_exo.decision.night import Known
+from mech_exo.decision.strategy import Strategy
 from mech_exo.domain.errors import ConfigError, InputError, UserError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.rows import Metric, Trial
@@ -99,7 +100,8 @@ class Tried:
 
 @dataclass(frozen=True, eq=False)
 class Market:
-    """The history that candidates are played on; ``hashes`` are its data hashes by last row, worked out once for all candidates."""
+    """The history that candidates are played on; ``hashes`` are its data hashes by last row, worked out once for all candidates that read
+    the facts ``config`` reads."""
 
     panel: BarPanel
     universe: Universe | None
@@ -112,14 +114,14 @@ class Market:
         cut, universe = self._upto(rows[1])
         engine = EventBacktester(cut, changed(self.config, choice), universe=universe, warnings=self.warnings)
         result = engine.run(cut.sessions[rows[0]].astype(object), cut.sessions[-1].astype(object))
-        if rows[1] in self.hashes:
+        if rows[1] in self.hashes and Strategy(result.config).facts == Strategy(self.config).facts:
             result.__dict__["data_hash"] = self.hashes[rows[1]]  # the cached property's own place: one hash for all candidates
         return result
 
     def data_hash(self, last: int) -> str:
         """Of everything up to row ``last``: what :attr:`BacktestResult.data_hash` would be."""
         cut, universe = self._upto(last)
-        return Known(cut, universe or Universe.everyone(cut)).data_hash()
+        return Known(cut, (universe or Universe.everyone(cut)).telling(Strategy(self.config).facts)).data_hash()
 
     def _upto(self, last: int) -> tuple[BarPanel, Universe | None]:
         return self.panel.rows(0, last), None if self.universe is None else self.universe.rows(0, last)

@@ -130,7 +130,10 @@ def load(
     sessions = frames["days"]["date"].to_numpy().astype("datetime64[D]")
     symbols = tuple(frames["symbols"]["symbol"])
     days, events = _records(folder, frames["days"], DAY), _events(folder, frames["events"], sessions, symbols)
-    read = None if panel is None else _known(run, panel, universe or Universe.everyone(panel), sessions, symbols)
+    members = None if panel is None else universe or Universe.everyone(panel)
+    if members is not None and run["strategy"] == "configured":
+        members = members.telling(Strategy(config).facts)
+    read = None if panel is None or members is None else _known(run, panel, members, sessions, symbols)
     result = BacktestResult(
         name=run["name"],
         config=config,

@@ -79,7 +79,8 @@ class SweepTrial:
     def run_id(self) -> str:
         """That of the same backtest run by hand: it counts once, however it was played."""
         sessions = self.course.sessions
-        return run_hash(self.config_hash, code_version(), self.course.data_hash, sessions, np.zeros(len(sessions)))
+        data = self.course.data_hash(Strategy(self.config).facts)
+        return run_hash(self.config_hash, code_version(), data, sessions, np.zeros(len(sessions)))
 
     @functools.cached_property
     def metrics(self) -> dict[str, float | int]:
@@ -217,10 +218,11 @@ class Course:
         self.panel, self.universe, self.last = panel.rows(0, last), universe.rows(0, last), last
         self._begin()
 
-    @functools.cached_property
-    def data_hash(self) -> str:
-        """Hash of the bars, members and sectors read, the history before the first session included."""
-        return Known(self.panel, self.universe).data_hash()
+    def data_hash(self, facts: tuple[str, ...]) -> str:
+        """Hash of the bars, members, sectors and ``facts`` read, the history before the first session included."""
+        if facts not in self._hashes:
+            self._hashes[facts] = Known(self.panel, self.universe.telling(facts)).data_hash()
+        return self._hashes[facts]
 
     @property
     def sessions(self) -> np.ndarray:
@@ -244,6 +246,7 @@ class Course:
         from mech_exo.scoring.inputs import FactorInputs
 
         self._made: dict[Hashable, _Once] = {}
+        self._hashes: dict[tuple[str, ...], str] = {}
         self._lock = threading.Lock()
         self._kept = parallel.cpu_count() + 1
         self._inputs = FactorInputs(self.panel, self.universe)

@@ -68,11 +68,12 @@ def sweep(
     from mech_exo.backtest.search import one_of_metrics
     from mech_exo.backtest.sweep import objectives
     from mech_exo.backtest.sweep import sweep as play
+    from mech_exo.scoring.factors import every_fact
 
     one_of_metrics(objective, objectives())
     space = grid(sets or [])
     _no_range_without_trials(space, trials)
-    known = workspace.known()
+    known = workspace.known(facts=every_fact())
     with bar("Trials", quiet=as_json) as tick:
         result = play(
             known.panel, workspace.config, space, universe=known.universe, start=_day(start), end=_day(end), trials=trials, seed=seed,
@@ -109,8 +110,9 @@ def _write(workspace: Workspace, result: SweepResult, luck: OverfittingReport, o
     """The best once more, with everything a report shows."""
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.cli.backtest import write_report
+    from mech_exo.scoring.factors import every_fact
 
-    known, best = workspace.known(), result.best(objective)
+    known, best = workspace.known(facts=every_fact()), result.best(objective)
     engine = EventBacktester(
         known.panel, best.config, universe=known.universe, benchmark=workspace.benchmark(known.panel), warnings=known.warnings
     )

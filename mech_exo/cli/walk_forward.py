@@ -72,11 +72,12 @@ def walk_forward(
     """
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
+    from mech_exo.scoring.factors import every_fact
 
     workspace = Workspace.open(home())
     space = grid(sets)
     _no_range_in_a_grid(space, search)
-    known = workspace.known()
+    known = workspace.known(facts=every_fact())  # a choice may read what the configuration does not
     evaluator = WalkForwardEvaluator(
         known.panel, workspace.config, space, train=train, test=test, step=step, embargo=embargo, purge=purge, anchored=anchored,
         objective=objective, minimum_trades=minimum_trades, search=search, trials=trials, seed=seed, universe=known.universe,
@@ -113,11 +114,12 @@ def cross_validate(
     """
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
+    from mech_exo.scoring.factors import every_fact
 
     workspace = Workspace.open(home())
     space = grid(sets)
     _no_range_in_a_grid(space, "grid")
-    known = workspace.known()
+    known = workspace.known(facts=every_fact())  # a choice may read what the configuration does not
     evaluator = CombinatorialPurgedCV(
         known.panel, workspace.config, space, groups=groups, test_groups=test_groups, purge=purge, embargo=embargo, objective=objective,
         universe=known.universe, warnings=known.warnings, backend=backend, workers=workers, address=address,

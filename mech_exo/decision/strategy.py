@@ -62,6 +62,16 @@ class Strategy:
         return config_hash(self.config)
 
     @functools.cached_property
+    def facts(self) -> tuple[str, ...]:
+        """What its factors read that bars do not tell, those with a weight of 0 included, so that a sweep over weights has it all.
+
+        Raises ConfigError for an unknown factor.
+        """
+        from mech_exo.scoring.factors import facts_read
+
+        return facts_read(self.config.factors)
+
+    @functools.cached_property
     def rules(self) -> Rules:
         """Its sizing, stops and limits as the compiled functions take them."""
         return Rules(

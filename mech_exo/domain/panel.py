@@ -1,10 +1,10 @@
-"""Market history as arrays: :class:`BarPanel`, :class:`Universe` and the :class:`MarketView` cut at a session."""
+"""Market history as arrays: :class:`BarPanel` and :class:`Universe`; :class:`MarketView` is both, cut at a session."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -14,12 +14,15 @@ import numpy as np
 
 from mech_exo.domain.errors import InputError, cut
 from mech_exo.domain.facts import Facts
+from mech_exo.domain.market_view import MarketView
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+__all__ = ["BAR_FIELDS", "PRICE_FIELDS", "BarPanel", "MarketView", "PriceBasis", "Universe"]
 
 PRICE_FIELDS = ("open", "high", "low", "close")
 BAR_FIELDS = (*PRICE_FIELDS, "volume")
@@ -309,6 +312,10 @@ class Universe:
         verdict = None if self.verdict is None else self.verdict[index]
         return replace(self, member=self.member[index], sector=self.sector[index], verdict=verdict, facts=self.facts.at(index))
 
+    def telling(self, facts: Iterable[str]) -> Universe:
+        """The same, of its facts only ``facts``: what else is known must not tell two runs apart."""
+        return replace(self, facts=self.facts.only(facts))
+
     def verdicts(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """``(K, N)`` verdicts on the data at ``rows``; ``(K, 0)`` where all are in order."""
         return np.empty((len(rows), 0), np.int8) if self.verdict is None else np.ascontiguousarray(self.verdict[rows])
@@ -328,81 +335,3 @@ class Universe:
         if self.facts.known:
             digest.update(self.facts.data_hash().encode())
         return digest.hexdigest()[:16]
-
-
-class MarketView:
-    """The market as known at the close of one session: every array ends there, a strategy cannot ask for more.
-
-    Parameters
-    ----------
-    panel, universe
-        The whole history and its memberships.
-    row
-        The session at whose close the view stands.
-    """
-
-    __slots__ = ("_panel", "_row", "_universe")
-
-    def __init__(self, panel: BarPanel, universe: Universe, row: int) -> None:
-        self._panel, self._universe, self._row = panel, universe, row
-
-    @property
-    def as_of(self) -> date:
-        """The session at whose close this is known."""
-        session: date = self._panel.sessions[self._row].astype(object)
-        return session
-
-    @property
-    def panel(self) -> BarPanel:
-        """Rows ``0..t`` of the panel, as views."""
-        return self._panel.upto(self._row)
-
-    @property
-    def universe(self) -> Universe:
-        """Rows ``0..t`` of memberships and sectors."""
-        return self._universe.rows(0, self._row + 1)
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """``(N,)`` the columns of every array."""
-        return self._panel.symbols
-
-    @property
-    def row(self) -> int:
-        """Number of the session, counted from the start of the panel: the last row of every array."""
-        return self._row
-
-    @property
-    def open(self) -> Floats:
-        """``(t + 1, N)`` opens in USD, NaN where not traded."""
-        return self._panel.open[: self._row + 1]
-
-    @property
-    def high(self) -> Floats:
-        """``(t + 1, N)`` highs in USD, NaN where not traded."""
-        return self._panel.high[: self._row + 1]
-
-    @property
-    def low(self) -> Floats:
-        """``(t + 1, N)`` lows in USD, NaN where not traded."""
-        return self._panel.low[: self._row + 1]
-
-    @property
-    def close(self) -> Floats:
-        """``(t + 1, N)`` closes in USD, NaN where not traded."""
-        return self._panel.close[: self._row + 1]
-
-    @property
-    def volume(self) -> Floats:
-        """``(t + 1, N)`` shares, NaN where not traded."""
-        return self._panel.volume[: self._row + 1]
-
-    @property
-    def price(self) -> Floats:
-        """``(N,)`` the last row of :attr:`close`."""
-        row: Floats = self._panel.close[self._row]
-        return row
-
-    def column_of(self, symbol: str) -> int:
-        """Column of ``symbol``. Raises InputError with the nearest known names."""
-        return self._panel.column_of(symbol)

@@ -152,6 +152,25 @@ def _answer(known: Floats, ends: Ints, seen: NDArray[np.bool_], anchor: int, ask
 
 
 @njit
+def arrival_order(column: Ints, row: Ints, rows: int, columns: int) -> Ints:
+    """``(F,)`` the order of ``F`` facts by ``column``, then by ``row``, those of one cell as they stood: two counting sorts."""
+    order = np.arange(len(row))
+    for keys, most in ((row, rows), (column, columns)):
+        start = np.zeros(most + 1, np.int64)
+        for i in range(len(keys)):
+            start[keys[i] + 1] += 1
+        for k in range(most):
+            start[k + 1] += start[k]
+        sorted_ = np.empty(len(keys), np.int64)
+        for i in range(len(keys)):
+            key = keys[order[i]]
+            sorted_[start[key]] = order[i]
+            start[key] += 1
+        order = sorted_
+    return order
+
+
+@njit
 def follow(
     starts: Ints,
     row: Ints,
@@ -230,10 +249,34 @@ def follow(
 
 
 @njit
-def place(company: Ints, begin: Ints, stop: Ints, rows: int, columns: int) -> Ints:
+def place(company: Ints, begin: Ints, stop: Ints, rows: int, columns: int) -> NDArray[np.int32]:
     """``(rows, columns)``: which state holds in each row, -1 none."""
-    at = np.full((rows, columns), np.int64(-1))
+    at = np.full((rows, columns), np.int32(-1))
     for state in range(len(company)):
         for t in range(begin[state], stop[state]):
             at[t, company[state]] = state
     return at
+
+
+@njit
+def joint(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[NDArray[np.int32], Ints, Ints]:
+    """Two layouts ``(T, N)`` as :func:`place` makes them, as one: a state wherever either changes, and ``(V,)`` which of ``one`` and of
+    ``other`` holds in it, -1 none. -1 in the layout where neither does."""
+    rows, columns = one.shape
+    at = np.full((rows, columns), np.int32(-1))
+    room = 1024
+    first, second = np.empty(room, np.int64), np.empty(room, np.int64)
+    count = 0
+    for t in range(rows):
+        for j in range(columns):
+            if one[t, j] < 0 and other[t, j] < 0:
+                continue
+            if t > 0 and one[t, j] == one[t - 1, j] and other[t, j] == other[t - 1, j]:
+                at[t, j] = at[t - 1, j]
+                continue
+            if count == room:
+                room *= 2
+                first, second = np.append(first, np.empty(count, np.int64)), np.append(second, np.empty(count, np.int64))
+            first[count], second[count], at[t, j] = one[t, j], other[t, j], count
+            count += 1
+    return at, first[:count], second[:count]

@@ -14,6 +14,7 @@ from mech_exo.kernels.market import equal_weighted_returns
 from mech_exo.kernels.rolling import returns
 
 if TYPE_CHECKING:
+    from mech_exo.domain.facts import Cells
     from mech_exo.domain.panel import BarPanel, Universe
 
 Floats = NDArray[np.float64]
@@ -61,8 +62,11 @@ class FactorInputs:
     def __init__(self, panel: BarPanel, universe: Universe | None = None) -> None:
         self.panel, self.universe = panel, universe
 
-    def fact(self, name: str) -> Floats:
-        """``(T, N)`` what was known of ``name`` at each close. Raises MissingDataError with the reason where nothing is."""
+    def fact(self, name: str) -> Cells:
+        """``(T, N)`` what was known of ``name`` at each close, to be indexed as an array or read by :func:`mech_exo.domain.facts.rows_of`.
+
+        Raises MissingDataError with the reason where nothing is known.
+        """
         reason = "no universe was given" if self.universe is None else self.universe.facts.why_absent(name)
         if self.universe is None or reason is not None:
             raise MissingDataError(f"{name} is not known of any name: {reason}")

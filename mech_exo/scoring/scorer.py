@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mech_exo.domain.errors import ConfigError, InputError, MissingDataError
-from mech_exo.domain.facts import Facts
+from mech_exo.domain.facts import Facts, rows_of
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.cross_section import percentile, ranks
@@ -245,6 +245,6 @@ def _size(inputs: FactorInputs, rows: Ints) -> Floats:
             f"scoring.neutralise and neutralise_weights need market_cap to know the size; it is not known of any name: {reason}",
             remedy="import fundamentals, or take size and sqrt_size out of scoring: in factors.yml",
         )
-    cap = inputs.fact("market_cap")[rows]
+    cap = rows_of(inputs.fact("market_cap"), rows)
     out: Floats = np.log(np.where(cap > 0.0, cap, np.nan))
     return out

@@ -70,7 +70,7 @@ def check(panel: BarPanel, rows: Sequence[Row], splits: pl.DataFrame, names: Seq
         divided = splits.filter(symbol=symbol).select("session", "value").rows()
         for t, session in enumerate(panel.sessions.tolist()):
             expected = inputs_at(mine, calendar.session_close(session), session, panel.close[t, column], divided)
-            got = {name: made[name][t, column] for name in names}
+            got = {name: made[name][t, column] if name in made else np.nan for name in names}
             np.testing.assert_allclose(
                 list(got.values()), [expected[name] for name in names], rtol=1e-9, atol=1e-9, err_msg=f"{symbol} {session} {got}"
             )

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from mech_exo.domain.facts import NEWS_COUNT, NEWS_TONE, Facts, Formula, Steps
 from mech_exo.domain.panel import BAR_FIELDS, BarPanel, Universe
+from mech_exo.scoring.factors import every_fact
 
 SECTORS = ("Energy", "Utilities", "Financials")
 
@@ -45,7 +47,41 @@ def random_universe(seed, panel):
     rng = np.random.default_rng(seed)
     member = rng.random(panel.shape) < 0.9
     sector = rng.integers(-1, len(SECTORS), panel.shape).astype(np.int16)
-    return Universe(member, sector, SECTORS)
+    return Universe(member, sector, SECTORS, facts=random_facts(seed, panel))
+
+
+def random_facts(seed, panel):
+    """Every fact that any registered factor reads: figures that step and end, some kept as steps or worked out from the price, some plain
+    arrays; headlines in a third of the sessions."""
+    rng = np.random.default_rng(seed + 1)
+    steps, count = panel.shape
+    known = {}
+    for number, name in enumerate(every_fact()):
+        if name in (NEWS_TONE, NEWS_COUNT):
+            continue
+        change = rng.random(panel.shape) < 0.15
+        change[0] = True
+        at = (np.cumsum(change, axis=0) - 1 + steps * np.arange(count)).astype(np.int32)
+        at[rng.random(count) * steps > np.arange(steps)[:, None] * 3.0] = -1  # companies of which nothing is known at first
+        whole = name.startswith("f_")
+        values = rng.integers(0, 10, steps * count).astype(float) if whole else rng.normal(0.0, 2.0, steps * count)
+        values[rng.random(len(values)) < 0.2] = np.nan
+        laid = Steps.of(values, at)
+        known[name] = (laid, Formula(np.multiply, (panel.close, laid)), np.array(laid[:]))[number % 3]
+    heard = rng.poisson(0.4, panel.shape).astype(float)
+    tone = np.where(heard > 0.0, heard * rng.uniform(-1.0, 1.0, panel.shape), 0.0)
+    return Facts({**known, NEWS_COUNT: heard, NEWS_TONE: tone})
+
+
+def poisoned_facts(facts, row, seed=0):
+    """The same with every fact after ``row`` turned into something else: values, gaps, headlines."""
+    rng = np.random.default_rng(seed)
+    known = {}
+    for name, cells in facts.known.items():
+        values = np.array(cells[:])
+        values[row + 1 :] = np.where(rng.random(values[row + 1 :].shape) < 0.5, np.nan, -1000.0 * rng.random(values[row + 1 :].shape))
+        known[name] = values
+    return Facts(known)
 
 
 def permuted(panel, universe, order):
@@ -53,7 +89,7 @@ def permuted(panel, universe, order):
     names = (*BAR_FIELDS, "split_ratio", "dividend")
     moved = replace(panel, **{name: getattr(panel, name)[:, order] for name in names},
                     delisted=panel.delisted[order], delisting_value=panel.delisting_value[order])  # fmt: skip
-    return moved, replace(universe, member=universe.member[:, order], sector=universe.sector[:, order])
+    return moved, universe.at(np.s_[:, order])
 
 
 def poisoned(panel, universe, row, kind, seed=0):
@@ -75,7 +111,7 @@ def poisoned(panel, universe, row, kind, seed=0):
     member, sector = universe.member.copy(), universe.sector.copy()
     member[after] = ~member[after]
     sector[after] = -1
-    return replace(panel, **fields), replace(universe, member=member, sector=sector)
+    return replace(panel, **fields), replace(universe, member=member, sector=sector, facts=poisoned_facts(universe.facts, row, seed))
 
 
 def same_bits(a, b):

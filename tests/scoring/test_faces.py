@@ -43,7 +43,7 @@ class InMemory:
         assert start == CONFIG.strategy.history_start
         return self._panel
 
-    def universe(self, panel, name):
+    def universe(self, panel, name, facts=()):
         assert name is None
         return self._universe
 

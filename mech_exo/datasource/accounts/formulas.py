@@ -61,3 +61,24 @@ def ratio_rose(top: Floats, top_1: Floats, base: Floats, base_1: Floats) -> Floa
 def no_shares_issued(shares: Floats, before: Floats) -> Floats:
     """1 where the share count, splits undone, is not above that of a year before."""
     return np.where(np.isnan(shares) | np.isnan(before), np.nan, (shares <= before).astype(np.float64))
+
+
+def book_to_market(equity: Floats, cap: Floats) -> Floats:
+    """``equity / cap`` where both are above 0, else NaN."""
+    return over(over(equity, cap), positive(equity))
+
+
+def count(cover: Floats, asked: Floats, average: Floats) -> Floats:
+    """Shares: ``asked``, the ``average`` where today's ``cover`` is unknown; NaN if not above 0."""
+    found = np.where(np.isnan(cover), average, asked)
+    return np.where(found > 0.0, found, np.nan)
+
+
+def first_known(values: Floats, others: Floats) -> Floats:
+    """``values``, and ``others`` where they are unknown."""
+    return np.where(np.isnan(values), others, values)
+
+
+def not_negative(values: Floats) -> Floats:
+    """``values`` where they are 0 or more, else NaN."""
+    return np.where(values >= 0.0, values, np.nan)

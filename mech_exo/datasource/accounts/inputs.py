@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mech_exo.datasource.accounts.formulas import (
     accruals,
+    book_to_market,
     growth,
     leverage_fell,
     no_shares_issued,
@@ -95,6 +96,8 @@ F_SCORE = (
     ),
 )
 """The nine components; their sum, ``f_score``, is known only where all nine are."""
+SCORES = {"f_score": "0 to 9", "f_points": "0 to 9", "f_known": "0 to 9"}
+"""Made of :data:`F_SCORE`: the sum where all nine are known, the sum of those that are, and how many are."""
 
 _RATIOS = (
     Input("market_cap", "USD", (MARKET_CAP,), _same),
@@ -107,7 +110,7 @@ _RATIOS = (
         "book_to_market",
         "ratio",
         (_end(_EQUITY), MARKET_CAP),
-        lambda equity, cap: over(over(equity, cap), positive(equity)),
+        book_to_market,
         "Fama & French (1992), Journal of Finance 47(2)",
     ),
     Input("return_on_equity", "fraction", (_ttm(_INCOME), _end(_EQUITY)), over, "Haugen & Baker (1996), Journal of Financial Economics 41"),
@@ -146,7 +149,7 @@ DERIVED = (*(item.name for item in (*_RATIOS, *F_SCORE)), "f_score")
 """What :func:`mech_exo.datasource.storage.StoreView.fundamental_inputs` hands over unasked."""
 
 INPUTS = {item.name: item for item in (*_RATIOS, *F_SCORE, *_PLAIN)}
-"""Every input by name; ``f_score`` is made of :data:`F_SCORE`. Beside the derived ones: ``<flow>_ttm`` (four quarters), ``<flow>_quarter``
+"""Every input by name, beside :data:`SCORES`. Beside the derived ones: ``<flow>_ttm`` (four quarters), ``<flow>_quarter``
 (the last quarter alone) and the figures at the end of the newest period."""
 
 SHOWN = {
@@ -161,7 +164,7 @@ SHOWN = {
 """Where a source shows the figure itself and has no statements to derive it from: the vendor's metric, and for how many days it is
 believed. What moves with the price ages faster."""
 
-UNITS = {**{name: item.unit for name, item in INPUTS.items()}, "f_score": "0 to 9"}
+UNITS = {**{name: item.unit for name, item in INPUTS.items()}, **SCORES}
 assert set(STATEMENT) >= {need.metric for item in INPUTS.values() for need in item.needs} - {
     "market_cap",
     "shares_outstanding",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from mech_exo.datasource.accounts.inputs import DERIVED, F_SCORE, INPUTS, MARKET_CAP, RATING, SHARES, SHARES_BEFORE, SHOWN, Input
-from mech_exo.datasource.accounts.metrics import AS_OF_DAY, MAX_AGE, STATEMENT, Span
-from mech_exo.datasource.accounts.states import Need, Splits, States, follow
+from mech_exo.datasource.accounts.formulas import count, first_known, no_shares_issued, not_negative
+from mech_exo.datasource.accounts.inputs import DERIVED, F_SCORE, INPUTS, MARKET_CAP, RATING, SCORES, SHARES, SHARES_BEFORE, SHOWN, Input
+from mech_exo.datasource.accounts.metrics import AS_OF_DAY, MAX_AGE, STATEMENT
+from mech_exo.datasource.accounts.states import Arrivals, Need, Splits, States, follow
 from mech_exo.domain.errors import InputError, cut
+from mech_exo.domain.facts import Cells, Formula, Steps
 from mech_exo.domain.panel import PriceBasis
-from mech_exo.kernels.fiscal import AT_END
+from mech_exo.kernels.fiscal import AT_END, joint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,19 +25,21 @@ if TYPE_CHECKING:
     from mech_exo.domain.panel import BarPanel
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 QUARTER_SLACK, COUNT_SLACK = 15, 45
 """Days by which "a year before" may be off: fiscal years have 52 or 53 weeks; the date on a filing's cover is the company's choice."""
 RANKS = {"edgar": 0, "yahoo": 2, "finnhub": 3}
 """Filings first, then imported files (1), then what vendors show."""
 _AVERAGE, _AVERAGE_BEFORE = Need("average_shares", AT_END), Need("average_shares", AT_END, 1)
+_NO_ISSUE = "f_no_issue"
 _OF_A_DAY = (SHARES, SHARES_BEFORE, RATING)
 
 
 def names_of(metrics: Sequence[str] | None) -> tuple[str, ...]:
     """The inputs asked for, None: the derived ones. Raises InputError for a name nobody knows."""
     wanted = DERIVED if metrics is None else tuple(dict.fromkeys(metrics))
-    known = (*INPUTS, "f_score")
+    known = (*INPUTS, *SCORES)
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -58,22 +61,24 @@ def by_preference(sources: Iterable[str]) -> tuple[str, ...]:
 
 def derive(
     panel: BarPanel, facts: pl.DataFrame, splits: pl.DataFrame, names: Sequence[str], sources: Sequence[str], max_age: int = MAX_AGE
-) -> dict[str, Floats]:
-    """``names`` as ``(T, N)`` float64, NaN unknown, from ``facts`` (rows of the table, every version) and ``splits`` (symbol, session,
-    value). Each cell is made from one source's facts alone: of the first of ``sources`` that knows it."""
-    undone = Splits(splits).undone(facts)
+) -> dict[str, Cells]:
+    """``names`` as cells ``(T, N)``, NaN unknown, from ``facts`` (rows of the table, every version) and ``splits`` (symbol, session,
+    value). Each cell is made from one source's facts alone: of the first of ``sources`` that knows it.
+
+    A name that no source ever tells anything of is left out.
+    """
+    arrivals = Arrivals.of(panel, Splits(splits).undone(facts))
     factor = Splits(splits).so_far(panel)
-    made: dict[str, Floats] = {}
+    made: dict[str, Cells] = {}
     for source in sources:
-        one = _OneSource(panel, undone.filter(pl.col("source") == source), factor, max_age)
-        found = one.derive(names)
-        for name, values in found.items():
-            made[name] = np.where(np.isnan(made[name]), values, made[name]) if name in made else values
-    return made or {name: np.full(panel.shape, np.nan) for name in names}
+        one = _OneSource(panel, arrivals.of_source(source), factor, max_age)
+        for name, cells in one.derive(names).items():
+            made[name] = Formula(first_known, (made[name], cells)) if name in made else cells
+    return made
 
 
 def _parts(name: str) -> tuple[Input, ...]:
-    return F_SCORE if name == "f_score" else (INPUTS[name],)
+    return F_SCORE if name in SCORES else (INPUTS[name],)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,59 +86,84 @@ class _OneSource:
     """Derives from the facts of one source; ``factor`` ``(T, N)``: see :meth:`Splits.so_far`."""
 
     panel: BarPanel
-    facts: pl.DataFrame
-    factor: Floats
+    facts: Arrivals
+    factor: Steps
     max_age: int
 
-    def derive(self, names: Sequence[str]) -> dict[str, Floats]:
+    def derive(self, names: Sequence[str]) -> dict[str, Cells]:
+        """Those of ``names`` of which this source tells anything."""
         items = {item.name: item for name in names for item in _parts(name)}
         needs = {need for item in items.values() for need in item.needs}
         counted = bool(needs & {MARKET_CAP, SHARES, SHARES_BEFORE})
         plain = needs - {MARKET_CAP, *_OF_A_DAY}
         statement = self._follow(STATEMENT, plain | ({_AVERAGE, _AVERAGE_BEFORE} if counted else set()), QUARTER_SLACK)
-        laid = self._counts(statement) if counted else {}
+        laid, no_issue, stated = self._counts(statement) if counted else ({}, None, None)
         if RATING in needs:
             laid[RATING] = self._follow(("analyst_rating",), [RATING], COUNT_SLACK).of(RATING)
         values = {name: self._value(item, statement, laid) for name, item in items.items()}
+        if _NO_ISSUE in values:
+            values[_NO_ISSUE] = no_issue
         for name in values.keys() & SHOWN.keys():
             values[name] = self._or_shown(name, values[name])
-        if "f_score" in names:
-            values["f_score"] = functools.reduce(np.add, (values[item.name] for item in F_SCORE))
-        return {name: values[name] for name in names}
+        if stated is not None and no_issue is not None and SCORES.keys() & set(names):
+            values |= _scores([values[item.name] for item in F_SCORE], no_issue, stated)
+        return {name: cells for name in names if (cells := values.get(name)) is not None}
 
     def _follow(self, metrics: Iterable[str], needs: Iterable[Need], year_slack: int) -> States:
         return follow(self.panel, self.facts, tuple(metrics), tuple(needs), year_slack=year_slack, max_age=self.max_age)
 
-    def _counts(self, statement: States) -> dict[Need, Floats]:
-        """Shares now and a year ago, on the share count of each row, and what they are worth at its close."""
+    def _counts(self, statement: States) -> tuple[dict[Need, Cells | None], Steps, Ints]:
+        """Shares now and a year ago on the share count of each row, and what they are worth at its close; whether there are no more than a
+        year ago, for which splits do not matter; and which state of ``statement`` holds in each of that one's."""
         cover = self._follow(("shares_outstanding",), [SHARES, SHARES_BEFORE], COUNT_SLACK)
-        laid = {}
+        at, covered, stated = joint(cover.at, statement.at)
+        covers, averages = ({need: np.append(values, np.nan) for need, values in states.values.items()} for states in (cover, statement))
+        found: dict[Need, Floats] = {}
+        laid: dict[Need, Cells | None] = {}
         for asked, average in ((SHARES, _AVERAGE), (SHARES_BEFORE, _AVERAGE_BEFORE)):
-            count = np.where(np.isnan(cover.of(SHARES)), statement.of(average), cover.of(asked))
-            laid[asked] = np.where(count > 0.0, count, np.nan) * self.factor
-        known = self.panel.price_basis is PriceBasis.AS_TRADED
-        laid[MARKET_CAP] = self.panel.close * laid[SHARES] if known else np.full(self.panel.shape, np.nan)
-        return laid
+            found[asked] = count(covers[SHARES][covered], covers[asked][covered], averages[average][stated])
+            told = not np.isnan(found[asked]).all()
+            laid[asked] = Formula(np.multiply, (Steps.of(found[asked], at), self.factor)) if told else None
+        shares, known = laid[SHARES], self.panel.price_basis is PriceBasis.AS_TRADED
+        laid[MARKET_CAP] = Formula(np.multiply, (self.panel.close, shares)) if known and shares is not None else None
+        return laid, Steps.of(no_shares_issued(found[SHARES], found[SHARES_BEFORE]), at), stated
 
-    def _value(self, item: Input, statement: States, laid: Mapping[Need, Floats]) -> Floats:
-        """Worked out once per state where no price or count of a day is needed, else in every cell."""
+    def _value(self, item: Input, statement: States, laid: Mapping[Need, Cells | None]) -> Cells | None:
+        """Worked out once per state where no price or count of a day is needed, else where a cell is looked at; None: never known."""
         if not any(need in laid for need in item.needs):
             values = statement.spread(item.formula(*(statement.values[need] for need in item.needs)))
-        else:
-            values = item.formula(*(laid[need] if need in laid else statement.of(need) for need in item.needs))
-        if item.unit == "shares" and item.needs[0] not in laid:
-            return values * self.factor
-        return values / self.factor if item.unit == "USD/share" else values
+            if np.isnan(values.values).all():
+                return None
+            if item.unit == "shares":
+                return Formula(np.multiply, (values, self.factor))
+            return Formula(np.divide, (values, self.factor)) if item.unit == "USD/share" else values
+        parts = [laid[need] if need in laid else statement.of(need) for need in item.needs]
+        told = [part for part in parts if part is not None and not (isinstance(part, Steps) and np.isnan(part.values).all())]
+        if len(told) < len(parts):
+            return None
+        return told[0] if len(told) == 1 else Formula(item.formula, tuple(told))
 
-    def _or_shown(self, name: str, values: Floats) -> Floats:
+    def _or_shown(self, name: str, values: Cells | None) -> Cells | None:
         """``values``, and where they are unknown the figure the source itself shows; one that cannot be is no figure."""
         metric, days = SHOWN[name]
-        snapshots = self.facts.filter((pl.col("metric") == metric) & (pl.col("fiscal_period") == Span.SNAPSHOT.value))
-        if snapshots.is_empty():
+        of_a_day = self.facts.shown(metric)
+        if not len(of_a_day.row):
             return values
-        of_a_day = snapshots.with_columns(pl.col("filed").alias("period_end"), fiscal_period=pl.lit(Span.INSTANT.value))
         need = Need(metric, AT_END)
         shown = follow(self.panel, of_a_day, (metric,), (need,), year_slack=COUNT_SLACK, max_age=days).of(need)
         if "growth" not in name and name != "return_on_equity":
-            shown = np.where(shown >= 0.0, shown, np.nan)
-        return np.where(np.isnan(values), shown, values)
+            shown = Steps(not_negative(shown.values), shown.at)
+        return shown if values is None else Formula(first_known, (values, shown))
+
+
+def _scores(signals: Sequence[Cells | None], no_issue: Steps, stated: Ints) -> dict[str, Cells | None]:
+    """:data:`SCORES` of the nine ``signals`` (None: one that is never known), added up once per state of ``no_issue``; ``stated``: which
+    state of the statement holds in each of them."""
+    each = [
+        signal.values[:-1] if signal is no_issue else signal.values[stated] if isinstance(signal, Steps) else np.full(len(stated), np.nan)
+        for signal in signals
+    ]
+    whole = np.array(each)
+    known = (~np.isnan(whole)).sum(axis=0).astype(np.float64)
+    sums = {"f_score": whole.sum(axis=0), "f_points": np.nansum(whole, axis=0), "f_known": known}
+    return {name: None if np.isnan(values).all() or not known.any() else Steps.of(values, no_issue.at) for name, values in sums.items()}

@@ -11,15 +11,17 @@ import numpy as np
 import polars as pl
 
 from mech_exo.datasource.accounts.metrics import MAX_AGE
-from mech_exo.datasource.storage import facts, membership, verdicts
+from mech_exo.datasource.accounts.panel import names_of
+from mech_exo.datasource.storage import companies, facts, membership, verdicts
 from mech_exo.datasource.storage.arrays import Grid, cut_grid, query_grid, trimmed
 from mech_exo.datasource.storage.connection import Connection, run, speaking, table
 from mech_exo.datasource.storage.difference import Difference, differences
-from mech_exo.datasource.storage.facts import Cut
+from mech_exo.datasource.storage.facts import SECTORS, UNIVERSE, Cut, read_all_versions
 from mech_exo.datasource.storage.others import UNDATED
 from mech_exo.datasource.storage.panel_files import load_grid
 from mech_exo.datasource.storage.quality import assessed_at
 from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import BAR_FIELDS, BarPanel, PriceBasis, Universe
 from mech_exo.utils import calendar
 
@@ -114,10 +116,11 @@ class StoreView:
         """
         return differences(self._con, (self._cut, later._cut), tables=tables, symbols=symbols, limit=limit)
 
-    def universe(self, panel: BarPanel, name: str | None) -> Universe:
-        """Membership in the universe ``name`` (None: everybody), sectors and data verdicts for each cell of ``panel``.
+    def universe(self, panel: BarPanel, name: str | None, facts: Sequence[str] = ()) -> Universe:
+        """Membership in the universe ``name`` (None: everybody), sectors, data verdicts and ``facts`` for each cell of ``panel``.
 
-        Each row shows what was known at its close.
+        Each row shows what was known at its close. Facts are inputs of factors by name: those of :meth:`fundamental_inputs`, and
+        ``news_tone`` and ``news_count``; see docs/fundamentals.md. One of which nothing at all is known is absent, with the reason.
 
         Raises
         ------
@@ -127,16 +130,17 @@ class StoreView:
         member = np.ones(panel.shape, np.bool_)
         backfilled = False
         if name is not None:
-            rows = facts.read_all_versions(self._con, facts.UNIVERSE, self._cut, "name = $name", {"name": name})
+            rows = read_all_versions(self._con, UNIVERSE, self._cut, "name = $name", {"name": name})
             if rows.is_empty():
                 known = ", ".join(self.universes()) or "none"
                 raise MissingDataError(
                     f"the universe {name!r} must be in the store; it holds {known}", remedy=f"exo data import --universe FILE --name {name}"
                 )
             member, backfilled = membership.members(panel, rows)
-        rows = facts.read_all_versions(self._con, facts.SECTORS, self._cut)
+        rows = read_all_versions(self._con, SECTORS, self._cut)
         sector, sector_names, undated = membership.sectors(panel, rows)
-        return Universe(member, sector, sector_names, backfilled or undated, verdicts.verdicts(panel, self.findings()))
+        told = companies.told(self._con, self._cut, panel, facts) if facts else Facts()
+        return Universe(member, sector, sector_names, backfilled or undated, verdicts.verdicts(panel, self.findings()), told)
 
     def findings(self) -> pl.DataFrame:
         """What the quality gate says, by symbol, check and session: verdict (null: taken back), value, limit, evidence, lasts, known_at."""
@@ -205,24 +209,9 @@ class StoreView:
         InputError
             A metric nobody knows.
         """
-        from mech_exo.datasource.accounts.panel import by_preference, derive, metrics_for, names_of
-
         names = names_of(metrics)
-        columns = "symbol, metric, period_end, fiscal_period, filed, value, unit, known_at, version, source"
-        rows = table(
-            self._con,
-            f"select {columns} from fundamental_data where known_at <= $known and recorded_at <= $recorded "
-            "and metric in (select unnest($metrics)) and symbol in (select unnest($symbols))",
-            {
-                "known": self._cut.known,
-                "recorded": self._cut.recorded,
-                "metrics": list(metrics_for(names)),
-                "symbols": list(panel.symbols),
-            },
-        )
-        splits = facts.read(self._con, facts.ACTIONS, self._cut, "kind = 'split'")
-        asked = by_preference(rows["source"].unique()) if sources is None else tuple(sources)
-        return derive(panel, rows, splits.filter(pl.col("symbol").is_in(list(panel.symbols))), names, asked, max_age)
+        made = companies.accounts(self._con, self._cut, panel, names, sources, max_age)
+        return {name: np.asarray(made[name]) if name in made else np.full(panel.shape, np.nan) for name in names}
 
     def news(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Headlines known by now: id, symbol, headline, source, url, published, sentiment, sentiment_version, known_at; oldest first."""

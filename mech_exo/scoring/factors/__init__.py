@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mech_exo.domain.errors import ConfigError
 from mech_exo.scoring.factors.base import BoundFactor, Factor, Family, Param, did_you_mean
@@ -13,8 +13,9 @@ from mech_exo.scoring.factors.momentum import HIGH_52_WEEK, MOMENTUM_12_1, RESID
 from mech_exo.scoring.factors.quality import QUALITY
 from mech_exo.scoring.factors.sentiment import SENTIMENT
 from mech_exo.scoring.factors.technical import RSI_14, VOLATILITY_RATIO, VOLUME_TREND
+from mech_exo.utils.settings import FactorsConfig
 
-__all__ = ["REGISTRY", "BoundFactor", "Factor", "Family", "Param", "did_you_mean", "lookup"]
+__all__ = ["REGISTRY", "BoundFactor", "Factor", "Family", "Param", "did_you_mean", "every_fact", "facts_of", "lookup"]
 
 REGISTRY: Mapping[str, Factor] = {
     factor.name: factor
@@ -34,3 +35,21 @@ def lookup(name: str) -> Factor:
             f"a factor must be one of {', '.join(REGISTRY)}; got {name!r}", remedy=did_you_mean(name, REGISTRY)
         )
     return REGISTRY[name]
+
+
+def facts_of(names: Iterable[str]) -> tuple[str, ...]:
+    """What the factors ``names`` read that bars do not tell, each once, sorted. Raises ConfigError for an unknown factor."""
+    return tuple(sorted({fact for name in names for fact in lookup(name).facts}))
+
+
+def facts_read(config: FactorsConfig) -> tuple[str, ...]:
+    """What scoring with ``config`` reads that bars do not tell: of its factors, those with a weight of 0 included, and of
+    ``scoring.neutralise``. Raises ConfigError for an unknown factor."""
+    families = (config.fundamental, config.technical, config.sentiment, config.quality)
+    size = {"market_cap"} if config.scoring.reads_size else set()
+    return tuple(sorted(size.union(facts_of(name for family in families for name in family))))
+
+
+def every_fact() -> tuple[str, ...]:
+    """What any factor reads that bars do not tell: for who does not know yet which factors will be asked."""
+    return facts_of(REGISTRY)

@@ -33,7 +33,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A whole-number parameter: default and allowed range, in sessions."""
+    """A whole-number parameter, mostly of sessions: default and allowed range."""
 
     default: int
     minimum: int = 2
@@ -99,7 +99,7 @@ class Factor:
         param = self.params[name]
         if isinstance(value, bool) or value != int(value) or not param.minimum <= value <= param.maximum:
             raise ConfigError(
-                f"{name} of {self.name} must be a whole number of sessions from {param.minimum} to {param.maximum}; got {value}"
+                f"{name} of {self.name} must be a whole number from {param.minimum} to {param.maximum}; got {value}"
             )
         return int(value)
 
