@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.performance.newey_west import automatic_lag, long_run_covariance
+from mech_exo.kernels.newey_west import automatic_lag, long_run_covariance
 from mech_exo.performance.ratios import NOISE, YEAR, Floats, deviation, session_rate
 
 
@@ -49,8 +49,8 @@ def regression(returns: Floats, benchmark: Floats, risk_free: float = 0.0, lags:
     beta = cov / var; alpha = (mean - beta × benchmark mean) × 252 (Jensen 1968, "The Performance of Mutual Funds", JF 23(2),
     eq. 8); tracking error = deviation of the difference × sqrt(252); information ratio = mean difference / its deviation ×
     sqrt(252) (Grinold and Kahn 2000, ch. 5). Errors: (X'X)⁻¹ T S (X'X)⁻¹, S the
-    :func:`mech_exo.performance.newey_west.long_run_covariance` of the terms x e over ``lags`` (None:
-    :func:`mech_exo.performance.newey_west.automatic_lag`), without a small-sample correction. NaN
+    :func:`mech_exo.kernels.newey_west.long_run_covariance` of the terms x e over ``lags`` (None:
+    :func:`mech_exo.kernels.newey_west.automatic_lag`), without a small-sample correction. NaN
     below 3 common sessions or for a constant side.
     """
     known = np.isfinite(returns) & np.isfinite(benchmark)

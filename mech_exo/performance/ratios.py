@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mech_exo.performance.newey_west import automatic_lag, long_run_covariance
+from mech_exo.kernels.newey_west import automatic_lag, long_run_covariance
 
 Floats = NDArray[np.float64]
 
@@ -103,9 +103,9 @@ def sharpe_standard_error(returns: Floats, risk_free: float = 0.0) -> float:
 def sharpe_robust_error(returns: Floats, risk_free: float = 0.0, lags: int | None = None) -> float:
     """Standard error of the annual :func:`sharpe` for returns that are autocorrelated, skewed, fat-tailed or of changing variance.
 
-    sqrt(V / T) × sqrt(252), V the long-run variance (:func:`mech_exo.performance.newey_west.long_run_covariance`) of the ratio's
+    sqrt(V / T) × sqrt(252), V the long-run variance (:func:`mech_exo.kernels.newey_west.long_run_covariance`) of the ratio's
     influence (x - μ) / σ - SR / 2 × ((x - μ)² / σ² - 1). Lo (2002), eqs. 13-15 (the GMM estimator by the delta method). ``lags`` None:
-    :func:`mech_exo.performance.newey_west.automatic_lag`. NaN where the ratio is.
+    :func:`mech_exo.kernels.newey_west.automatic_lag`. NaN where the ratio is.
     """
     excess = returns - session_rate(risk_free)
     spread = deviation(excess)
@@ -121,7 +121,7 @@ def annualisation_factor(returns: Floats, periods: int = YEAR, lags: int | None 
     """η(q): what a Sharpe ratio per session is to be multiplied by for one over ``periods`` = q sessions; sqrt(q) without autocorrelation.
 
     q / sqrt(q + 2 Σₖ (q - k) ρₖ), Lo (2002), eq. 20, with the autocorrelations beyond ``lags`` taken to be 0: 251 of them cannot be
-    measured on daily returns. ``lags`` None: :func:`mech_exo.performance.newey_west.automatic_lag`. NaN without spread, or where the
+    measured on daily returns. ``lags`` None: :func:`mech_exo.kernels.newey_west.automatic_lag`. NaN without spread, or where the
     sum is not above 0.
     """
     if not deviation(returns) > NOISE:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mech_exo.kernels.newey_west import automatic_lag, long_run_covariance
 from mech_exo.performance.benchmark import capture, regression, rolling_alpha, rolling_beta
-from mech_exo.performance.newey_west import automatic_lag, long_run_covariance
 
 NAN = math.nan
 

@@ -6,10 +6,12 @@ Econometrica 55(3), pp. 703-708.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
 
-if TYPE_CHECKING:
-    from mech_exo.performance.ratios import Floats
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 
 def automatic_lag(count: int) -> int:
@@ -32,3 +34,19 @@ def long_run_covariance(terms: Floats, lags: int) -> Floats:
         shifted = terms[lag:].T @ terms[:-lag]
         total += (1.0 - lag / (lags + 1.0)) * (shifted + shifted.T)
     return total / count
+
+
+def error_of_mean(values: Floats, overlap: int = 0) -> tuple[float, int]:
+    """Standard error of the mean of ``values`` ``(T,)`` and the lags it took; NaN values are left out, of fewer than two it is NaN.
+
+    ``overlap`` is the number of following terms that share part of a term's period by construction: the lags are never fewer (Hansen &
+    Hodrick 1980, "Forward Exchange Rates as Optimal Predictors of Future Spot Rates", JPE 88(5): h-period returns looked at every period
+    follow a moving average of order h - 1), nor fewer than :func:`automatic_lag`.
+    """
+    kept = values[np.isfinite(values)]
+    count = len(kept)
+    if count < 2:
+        return math.nan, 0
+    lags = min(max(overlap, automatic_lag(count)), count - 1)
+    variance = long_run_covariance((kept - kept.mean())[:, None], lags)[0, 0]
+    return math.sqrt(max(variance, 0.0) / count), lags
