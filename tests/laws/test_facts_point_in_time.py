@@ -153,5 +153,5 @@ def test_the_real_panel_scores_a_past_night_as_it_was(real: Path) -> None:
         assert same_bits(whole.value[k, columns], then.value[0]) and np.isfinite(then.value).sum() > 500
         for f, name in enumerate(then.factors):
             assert same_bits(whole.raw[whole.factors.index(name), k, columns], then.raw[f, 0]), name
-    growth = np.asarray(universe.facts.known["earnings_growth"])
-    assert np.isfinite(growth[-1]).sum() > 200
+    earned = np.asarray(universe.facts.known["return_on_equity"])
+    assert np.isfinite(earned[-1]).sum() > 200

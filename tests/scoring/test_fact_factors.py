@@ -110,9 +110,9 @@ def naive_news(news: pl.DataFrame, symbol: str, as_of: date, half_life: int, win
             heard.setdefault(first, []).append(sentiment)
     today = DAYS.tolist().index(as_of)
     total = weight = 0.0
-    newer = today
+    newer = today + (today not in heard)
     for session in sorted((k for k in heard if k <= today), reverse=True):
-        if newer - session >= window:
+        if newer - session > window:  # so many sessions of silence
             break
         fade = 0.5 ** ((today - session) / half_life)
         total, weight, newer = total + fade * sum(heard[session]), weight + fade * len(heard[session]), session
