@@ -34,19 +34,10 @@ def scorer(scratch: Path):
 
 def show(scorer) -> None:
     ranking = scorer.ranking()
-    print(f"Top investment ideas at the close of {ranking.as_of}")
-    print(f"{'rank':>4}  {'symbol':<8} {'composite_score':>15} {'percentile':>11} {'current_price':>14}  sector")
-    for row in ranking.frame.head(10).iter_rows(named=True):
-        print(
-            f"{row['rank']:>4}  {row['symbol']:<8} {row['composite_score']:>15.3f} {row['percentile']:>11.3f}"
-            f" {row['current_price']:>14.2f}  {row['sector'] or 'unknown'}"
-        )
+    print(f"🏆 Top Investment Ideas: (close of {ranking.as_of})")
+    print(ranking)
     if ranking.frame.height:
         print(f"\nWhy:\n{scorer.explain(ranking.frame['symbol'][0], ranking.as_of)}")
-    left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(ranking.excluded.items()))
-    print(f"\n{ranking.frame.height} names scored; without a score: {left_out or 'none'}")
-    for warning in ranking.warnings:
-        print(f"note: {warning}")
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from mech_exo.cli.output import JsonOption, emit
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mech_exo.scoring.faces import Ranking
+    from mech_exo.scoring.explanation import Explanation, Ranking
 
 
 def score(
@@ -21,19 +21,26 @@ def score(
     date: Annotated[
         datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session to score; default: the last one stored.")
     ] = None,
+    explain: Annotated[str | None, typer.Option("--explain", metavar="SYMBOL", help="Why this name ranks where it does.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank the universe with the factors of factors.yml; contributions sum to the score."""
     from mech_exo.scoring.faces import IdeaScorer
 
     home()  # a folder that is none says so
-    ranking = IdeaScorer().ranking(None if date is None else date.date())
+    day = None if date is None else date.date()
+    if explain is not None:
+        found = IdeaScorer().explain(explain, day)
+        emit(found, as_json, lambda console: _explained(console, found))
+        return
+    ranking = IdeaScorer().ranking(day)
     shown = ranking.frame.head(top)
     data = {
         "as_of": ranking.as_of,
         "scored": ranking.frame.height,
         "excluded": ranking.excluded,
         "missing_factors": dict(ranking.missing),
+        "adjustments": [dict(zip(("factor", "state", "multiplier"), one, strict=True)) for one in ranking.scores.adjustments],
         "warnings": list(ranking.warnings),
         "ideas": shown.to_dicts(),
     }
@@ -44,24 +51,35 @@ def _draw(console: Console, ranking: Ranking, top: int) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f"Top investment ideas at the close of {ranking.as_of}", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("rank", "symbol", "score", "percentile", "price"):
+    from mech_exo.scoring.explanation import HEAD
+
+    table = Table(title=f"🏆 Top investment ideas at the close of {ranking.as_of}", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for name in HEAD:
         table.add_column(name, justify="left" if name == "symbol" else "right", no_wrap=True)
     table.add_column("sector")
     table.add_column("mostly by")
-    for row in ranking.frame.head(top).iter_rows(named=True):
-        table.add_row(
-            str(row["rank"]), row["symbol"], f"{row['composite_score']:+.3f}", f"{row['percentile']:.3f}", f"{row['current_price']:,.2f}",
-            row["sector"] or "unknown", _largest(row, ranking.scores.factors),
-        )  # fmt: skip
+    for cells, row in zip(ranking.cells(top), ranking.frame.head(top).iter_rows(named=True), strict=True):
+        table.add_row(*cells, row["sector"] or "unknown", _largest(row, ranking.scores.factors))
     console.print(table)
-    left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(ranking.excluded.items()))
-    console.print(f"{ranking.frame.height} names scored" + (f"; without a score: {left_out}" if left_out else ""))
-    for reason in dict.fromkeys(reason for _, reason in ranking.missing):
-        names = ", ".join(name for name, why in ranking.missing if why == reason)
-        console.print(f"not in the score ({reason}): {names}", style="yellow", highlight=False)
-    for warning in ranking.warnings:
-        console.print(f"note: {warning}", style="yellow", highlight=False)
+    first, *rest = ranking.notes()
+    console.print(first)
+    for note in rest:
+        console.print(note, style="yellow", highlight=False)
+
+
+def _explained(console: Console, found: Explanation) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console.print(found.headline, style="bold", highlight=False)
+    table = Table("factor", "raw", "percentile", "normalised", "weight", "contribution", box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for line in found.factors:
+        table.add_row(*line.cells())
+    console.print(table)
+    for note in found.notes():
+        console.print(note, highlight=False)
 
 
 def _largest(row: dict[str, Any], factors: tuple[str, ...], shown: int = 3) -> str:

@@ -125,6 +125,7 @@ def check_factors(config: Config, path: Path) -> None:
     """Every factor must be in the registry, in its own family, with parameters in range. Raises ConfigError naming them all."""
     from mech_exo.domain.errors import ConfigError
     from mech_exo.scoring.factors import lookup
+    from mech_exo.scoring.regime import check as check_regime
 
     mistakes: list[ConfigError] = []
     for family in ("fundamental", "technical", "sentiment", "quality"):
@@ -135,6 +136,10 @@ def check_factors(config: Config, path: Path) -> None:
                     raise ConfigError(f"{name} must stand under {factor.family}; it stands under {family}")
             except ConfigError as error:
                 mistakes.append(ConfigError(f"{path}: {family}.{name}: {error.message}", remedy=error.remedy))
+    try:
+        check_regime(config.factors.regime)
+    except ConfigError as error:
+        mistakes.append(ConfigError(f"{path}: {error.message}", remedy=error.remedy))
     if mistakes:
         remedies = "\n  → ".join(dict.fromkeys(mistake.remedy for mistake in mistakes if mistake.remedy))
         raise ConfigError("\n".join(mistake.message for mistake in mistakes), remedy=remedies or None)

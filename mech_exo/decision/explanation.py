@@ -38,6 +38,7 @@ def about(symbol: str, body: Body, held: Body | None) -> Body:
         "target": line_of(symbol, body["targets"]),
         "breaches": [line for line in body["breaches"] if line["symbol"] in (symbol, None)],
         "missing_factors": body["missing_factors"],
+        "adjustments": body.get("adjustments", []),
     }
 
 
@@ -127,6 +128,7 @@ def story(found: Body) -> tuple[str, ...]:
     """What follows the score, a line each: size, limits, holding, orders, fills."""
     target, held = found["target"], found["held"]
     said = [*found.get("notes", ()), *_asked(found.get("asked")), *missing_warnings(found["missing_factors"])]
+    said += [f"Weight of {name} × {times:g} in a {_spoken(state)} market" for name, state, times in found.get("adjustments", ())]
     said += [] if target is None else _sized(target)
     for line in found["breaches"]:
         figures = f"{number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"

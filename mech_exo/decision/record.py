@@ -179,6 +179,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
         "scores": _scores(scores),
         "excluded": {name: scores.exclusion[i] for i, name in enumerate(scores.symbols) if scores.exclusion[i]},
         "missing_factors": [list(pair) for pair in scores.missing],
+        **({"adjustments": [list(one) for one in scores.adjustments]} if scores.adjustments else {}),  # a journal older than them has none
         "targets": [
             {
                 "symbol": t.symbol,

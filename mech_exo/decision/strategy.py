@@ -67,10 +67,9 @@ class Strategy:
 
         Raises ConfigError for an unknown factor.
         """
-        from mech_exo.scoring.factors import facts_of
+        from mech_exo.scoring.factors import facts_read
 
-        factors = self.config.factors
-        return facts_of(name for family in (factors.fundamental, factors.technical, factors.sentiment, factors.quality) for name in family)
+        return facts_read(self.config.factors)
 
     @functools.cached_property
     def rules(self) -> Rules:
@@ -134,13 +133,14 @@ class Strategy:
 
     def _dispersion(self, inputs: FactorInputs, rows: Ints) -> tuple[Floats, Floats]:
         """Daily volatility and ATR (as-traded USD) at ``rows``, each ``(K, N)``, or ``(K, 0)`` where no rule reads it."""
-        from mech_exo.kernels.rolling import atr_rows, volatility_rows
+        from mech_exo.kernels.rolling import atr_rows
+        from mech_exo.kernels.windows import volatility_rows
 
         sizing = self.settings.sizing
         none = np.empty((len(rows), 0))
         volatility, atr = none, none
         if self._reads_volatility:
-            volatility = volatility_rows(inputs.total_return, rows, sizing.volatility_window)
+            volatility = volatility_rows(inputs.returns, rows, sizing.volatility_window)
         if self._reads_atr:
             atr = atr_rows(inputs.high, inputs.low, inputs.close, rows, sizing.atr_window)
             if inputs.panel.has_actions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,12 @@ class Scores:
         ``(N,)`` why a name is not considered at all, "" where it is.
     missing
         Factors of the configuration that do not count in this session, with the reason: no source, or known for too few names.
+    weights
+        ``(F,)`` weight of each factor in this session, before it is divided among those a name has; 0 = does not count. Empty = unknown.
+    multiplier
+        ``(N,)`` sector multiplier. Empty = unknown.
+    adjustments
+        (factor, state of the market, multiplier of its weight) that were applied in this session.
     """
 
     as_of: date
@@ -49,6 +55,9 @@ class Scores:
     coverage: NDArray[np.float64]
     exclusion: tuple[str, ...]
     missing: tuple[tuple[str, str], ...] = ()
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    multiplier: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    adjustments: tuple[tuple[str, str, float], ...] = ()
 
     def frame(self) -> pl.DataFrame:
         """Ranked table: rank, symbol, composite_score, percentile, coverage, one column per factor's contribution."""

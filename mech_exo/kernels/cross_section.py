@@ -5,6 +5,8 @@ Sums run over the sorted values, so a permutation of the names permutes the resu
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,26 +43,17 @@ def quantile(ascending: Floats, share: float) -> float:
 
 
 @njit
-def winsorised(values: Floats, share: float) -> Floats:
-    """``(N,)`` values clipped to their quantiles ``share`` and ``1 - share``."""
-    ascending = ordered(values)
-    out = np.full(len(values), np.nan)
-    if len(ascending) == 0:
-        return out
-    low, high = quantile(ascending, share), quantile(ascending, 1.0 - share)
-    for j in range(len(values)):
-        if np.isfinite(values[j]):
-            out[j] = min(max(values[j], low), high)
-    return out
-
-
-@njit
 def zscore(values: Floats) -> Floats:
     """``(N,)`` (value - mean) / standard deviation (ddof 0).
 
     A row that tells nobody apart (one value, or all equal) gives NaN to all: it has no opinion, and 0 would be one.
     """
-    ascending = ordered(values)
+    return _standardised(values, ordered(values), -np.inf, np.inf)
+
+
+@njit
+def _standardised(values: Floats, ascending: Floats, low: float, high: float) -> Floats:
+    """Values clipped to ``low`` and ``high``, less the mean of ``ascending`` (those very values, sorted), over its standard deviation."""
     n = len(ascending)
     out = np.full(len(values), np.nan)
     if n < 2 or ascending[0] == ascending[n - 1]:
@@ -77,8 +70,61 @@ def zscore(values: Floats) -> Floats:
         return out
     for j in range(len(values)):
         if np.isfinite(values[j]):
-            out[j] = (values[j] - mean) / spread
+            out[j] = (min(max(values[j], low), high) - mean) / spread
     return out
+
+
+@njit
+def clip_limits(ascending: Floats, share: float, deviations: float) -> tuple[float, float]:
+    """Where sorted values are clipped: at the quantiles ``share`` and ``1 - share``; or, where ``deviations`` is not NaN, so many times the
+    median absolute deviation from the median, × 1.4826 to be a standard deviation under normality (Hampel 1974, "The Influence Curve and
+    Its Role in Robust Estimation", JASA 69). Where more than half the values are equal that deviation is 0 and nothing is clipped.
+    """
+    if deviations == deviations:
+        median = quantile(ascending, 0.5)
+        spread = 1.4826 * quantile(np.sort(np.abs(ascending - median)), 0.5)
+        if spread > 0.0:
+            return median - deviations * spread, median + deviations * spread
+        return -np.inf, np.inf
+    if share > 0.0:
+        return quantile(ascending, share), quantile(ascending, 1.0 - share)
+    return -np.inf, np.inf
+
+
+@njit
+def clipped_zscore(values: Floats, share: float, deviations: float) -> Floats:
+    """:func:`zscore` of the values clipped at :func:`clip_limits`; sorted once, for clipping keeps the order."""
+    ascending = ordered(values)
+    if len(ascending) == 0:
+        return np.full(len(values), np.nan)
+    low, high = clip_limits(ascending, share, deviations)
+    for i in range(len(ascending)):
+        ascending[i] = min(max(ascending[i], low), high)
+    return _standardised(values, ascending, low, high)
+
+
+@njit
+def steady_sum(terms: Floats) -> float:
+    """Sum of finite terms that does not depend on their order.
+
+    Each is split into a multiple of a unit so large that sums of such multiples are never rounded, and a rest, split likewise
+    (ExtractVector of Rump, Ogita & Oishi 2008, "Accurate Floating-Point Summation Part I", SIAM Journal on Scientific Computing 31(1));
+    what is left is below 2^-80 of the largest term.
+    """
+    largest = 0.0
+    for term in terms:
+        largest = max(largest, abs(term))
+    if largest == 0.0:
+        return 0.0
+    room = math.frexp(len(terms) + 2.0)[1]
+    unit = math.ldexp(1.0, room + math.frexp(largest)[1])
+    rest = math.ldexp(unit, room - 53)
+    coarse, fine = 0.0, 0.0
+    for term in terms:
+        step = (unit + term) - unit
+        coarse += step
+        fine += (rest + (term - step)) - rest
+    return coarse + fine
 
 
 @njit

@@ -6,8 +6,7 @@ function without the suffix asks for all of them, so both are equal bit for bit.
 NaN rule: a missing value gives NaN in its own row. It does not spoil later rows: recursive functions step over it, returns
 are taken between consecutive observed values, windows count what they hold. A series that begins late seeds at its own first value.
 
-Windowed functions sum each window anew, oldest row first: a running sum would be quicker for dense rows, but its last bits
-would depend on where it began. Columns go in blocks whose scratch fits the second-level cache.
+Sums over windows: :mod:`mech_exo.kernels.windows`. Threads share the columns (:mod:`mech_exo.kernels.threads`).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from mech_exo.kernels import njit
 from mech_exo.kernels.selection import median
+from mech_exo.kernels.threads import columns
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,105 +31,20 @@ def least_observations(window: int) -> int:
     return max(2, (4 * window + 4) // 5)
 
 
-@njit
 def returns(values: Floats) -> Floats:
     """``(T, N)`` simple returns between consecutive observed values of each column; NaN where missing or first."""
-    steps, count = values.shape
-    out = np.empty((steps, count))
-    last = np.full(count, np.nan)
-    for t in range(steps):
-        for j in range(count):
-            value = values[t, j]
-            out[t, j] = value / last[j] - 1.0
+    return columns(_returns, (values.shape[0], values.shape[1]), values)
+
+
+@njit
+def _returns(values: Floats, out: Floats, lo: int, hi: int) -> None:
+    last = np.full(hi - lo, np.nan)
+    for t in range(len(values)):
+        row, result = values[t, lo:hi], out[t, lo:hi]
+        for j in range(hi - lo):
+            value = row[j]
+            result[j] = value / last[j] - 1.0
             last[j] = value if value == value else last[j]
-    return out
-
-
-@njit
-def _last_observed(values: Floats, row: int, first: int, out: Floats) -> None:
-    """``out[i]`` = last observed value of column ``first + i`` before ``row``, NaN where there is none."""
-    for i in range(len(out)):
-        out[i] = np.nan
-        for t in range(row - 1, -1, -1):
-            value = values[t, first + i]
-            if value == value:
-                out[i] = value
-                break
-
-
-@njit
-def volatility_rows(values: Floats, rows: Ints, window: int) -> Floats:
-    """``(K, N)`` standard deviation (ddof 1, per session, not annualised) of the returns in the last ``window`` rows.
-
-    Returns are those of :func:`returns`. NaN where the row itself is missing or fewer than 80 % of the window's returns exist.
-    """
-    count = values.shape[1]
-    out = np.empty((len(rows), count))
-    least = least_observations(window)
-    for first in range(0, count, BLOCK):
-        width = min(BLOCK, count - first)
-        ring = np.empty((window, width))  # return of row t at t % window
-        last = np.empty(width)
-        mean, squares, seen = np.empty(width), np.empty(width), np.empty(width)
-        done = -1  # newest row in the ring
-        for k in range(len(rows)):
-            row = rows[k]
-            start = max(row - window + 1, 0)
-            if start > done + 1 or done < 0:
-                _last_observed(values, start, first, last)
-                done = start - 1
-            for t in range(done + 1, row + 1):
-                slot = ring[t % window]
-                for i in range(width):
-                    value = values[t, first + i]
-                    slot[i] = value / last[i] - 1.0
-                    last[i] = value if value == value else last[i]
-            done = row
-            mean[:] = 0.0
-            squares[:] = 0.0
-            seen[:] = 0.0
-            for t in range(start, row + 1):
-                slot = ring[t % window]
-                for i in range(width):
-                    known = slot[i] == slot[i]
-                    mean[i] += slot[i] if known else 0.0
-                    seen[i] += 1.0 if known else 0.0
-            for i in range(width):
-                mean[i] /= seen[i]
-            for t in range(start, row + 1):
-                slot = ring[t % window]
-                for i in range(width):
-                    away = slot[i] - mean[i]
-                    squares[i] += away * away if away == away else 0.0
-            newest = ring[row % window]
-            for i in range(width):
-                known = seen[i] >= least and newest[i] == newest[i]
-                out[k, first + i] = np.sqrt(squares[i] / (seen[i] - 1.0)) if known else np.nan
-    return out
-
-
-@njit
-def mean_rows(values: Floats, rows: Ints, window: int, least: int) -> Floats:
-    """``(K, N)`` mean of the values in the last ``window`` rows; NaN where the row is missing or fewer than ``least`` exist."""
-    count = values.shape[1]
-    out = np.empty((len(rows), count))
-    for first in range(0, count, BLOCK):
-        width = min(BLOCK, count - first)
-        total, seen = np.empty(width), np.empty(width)
-        for k in range(len(rows)):
-            row = rows[k]
-            total[:] = 0.0
-            seen[:] = 0.0
-            for t in range(max(row - window + 1, 0), row + 1):
-                for i in range(width):
-                    value = values[t, first + i]
-                    total[i] += value if value == value else 0.0
-                    seen[i] += 1.0 if value == value else 0.0
-            for i in range(width):
-                value = values[row, first + i]
-                known = seen[i] >= least and value == value
-                out[k, first + i] = total[i] / seen[i] if known else np.nan
-    return out
 
 
 @njit
@@ -195,91 +110,94 @@ def product_median_reaches_rows(left: Floats, right: Floats, rows: Ints, window:
     return out
 
 
-@njit
 def lagged_ratio_rows(values: Floats, rows: Ints, near: int, far: int) -> Floats:
     """``(K, N)`` ``values[t - near] / values[t - far] - 1``; NaN where either is missing or ``t < far``."""
-    count = values.shape[1]
-    out = np.full((len(rows), count), np.nan)
-    for k in range(len(rows)):
-        if rows[k] >= far:
-            for j in range(count):
-                out[k, j] = values[rows[k] - near, j] / values[rows[k] - far, j] - 1.0
-    return out
+    return columns(_lagged_ratio, (len(rows), values.shape[1]), values, rows, near, far)
 
 
 @njit
+def _lagged_ratio(values: Floats, rows: Ints, near: int, far: int, out: Floats, lo: int, hi: int) -> None:
+    for k in range(len(rows)):
+        result = out[k, lo:hi]
+        if rows[k] < far:
+            result[:] = np.nan
+            continue
+        new, old = values[rows[k] - near, lo:hi], values[rows[k] - far, lo:hi]
+        for j in range(hi - lo):
+            result[j] = new[j] / old[j] - 1.0
+
+
 def rsi_rows(values: Floats, rows: Ints, window: int) -> Floats:
     """``(K, N)`` relative strength index in 0..100 of Wilder (1978), "New Concepts in Technical Trading Systems", ch. VI.
 
     Seeded with the plain mean of the first ``window`` changes, first value at the observation of index ``window``, as TA-Lib.
     NaN while a series has never moved (0 / 0; TA-Lib says 0 there).
     """
-    count = values.shape[1]
-    out = np.empty((len(rows), count))
-    last, gain, loss, moves = np.full(count, np.nan), np.zeros(count), np.zeros(count), np.zeros(count)
-    k = 0
-    for t in range(rows[-1] + 1 if len(rows) else 0):
-        row = values[t]
-        for j in range(count):  # selects, no branches: the compiler turns this loop into vector instructions
-            change = row[j] - last[j]
-            moved = change == change
-            kept = 1.0 if moves[j] < window else window - 1.0
-            moves[j] += 1.0 if moved else 0.0
-            share = float(window) if moves[j] >= window else 1.0
-            gain[j] = (gain[j] * kept + max(change, 0.0)) / share if moved else gain[j]
-            loss[j] = (loss[j] * kept + max(-change, 0.0)) / share if moved else loss[j]
-            last[j] = row[j] if row[j] == row[j] else last[j]
-        if rows[k] == t:
-            for j in range(count):
-                total = gain[j] + loss[j]
-                known = row[j] == row[j] and moves[j] >= window and total > 0.0
-                out[k, j] = 100.0 * (gain[j] / total) if known else np.nan
-            k += 1
-    return out
+    return columns(_rsi, (len(rows), values.shape[1]), values, rows, window)
 
 
 @njit
+def _rsi(values: Floats, rows: Ints, window: int, out: Floats, lo: int, hi: int) -> None:
+    """Gain and loss stand here ``window`` times as large as Wilder's averages: their ratio is the same, without a division."""
+    count = hi - lo
+    last, gain, loss, moves = np.full(count, np.nan), np.zeros(count), np.zeros(count), np.zeros(count)
+    unread, decay = np.empty(count), (window - 1.0) / window
+    k = 0
+    for t in range(rows[-1] + 1 if len(rows) else 0):
+        row = values[t, lo:hi]
+        asked = rows[k] == t
+        result = out[k, lo:hi] if asked else unread
+        for j in range(count):  # selects, no branches: the compiler turns this loop into vector instructions
+            value = row[j]
+            change = value - last[j]
+            moved = change == change
+            kept = decay if moves[j] >= window else 1.0
+            up = gain[j] * kept + (change if change > 0.0 else 0.0) if moved else gain[j]
+            down = loss[j] * kept - (change if change < 0.0 else 0.0) if moved else loss[j]
+            seen = moves[j] + (1.0 if moved else 0.0)
+            gain[j], loss[j], moves[j] = up, down, seen
+            last[j] = value if value == value else last[j]
+            strength = 100.0 * (up / (up + down))
+            result[j] = strength if (seen >= window) & (value == value) else np.nan
+        k += 1 if asked else 0
+
+
 def atr_rows(high: Floats, low: Floats, close: Floats, rows: Ints, window: int) -> Floats:
     """``(K, N)`` average true range of Wilder (1978), ch. IV, in the unit of the prices given.
 
     True range = max(high, previous close) - min(low, previous close) from the second bar on; seeded with the plain mean of the
     first ``window`` of them, first value at the bar of index ``window``, as TA-Lib. A bar lacking any of its three prices is missing.
     """
-    count = close.shape[1]
-    out = np.empty((len(rows), count))
+    return columns(_atr, (len(rows), close.shape[1]), high, low, close, rows, window)
+
+
+@njit
+def _atr(high: Floats, low: Floats, close: Floats, rows: Ints, window: int, out: Floats, lo: int, hi: int) -> None:
+    """``level`` is ``window`` times as large as Wilder's average, see :func:`_rsi`."""
+    count = hi - lo
     last, level, spans = np.full(count, np.nan), np.zeros(count), np.zeros(count)
+    unread, decay = np.empty(count), (window - 1.0) / window
     k = 0
     for t in range(rows[-1] + 1 if len(rows) else 0):
-        top, bottom, row = high[t], low[t], close[t]
-        for j in range(count):  # selects, no branches: see rsi_rows
-            known = top[j] == top[j] and bottom[j] == bottom[j] and row[j] == row[j]
-            counted = known and last[j] == last[j]
-            span = max(top[j], last[j]) - min(bottom[j], last[j])
-            kept = 1.0 if spans[j] < window else window - 1.0
-            spans[j] += 1.0 if counted else 0.0
-            share = float(window) if spans[j] >= window else 1.0
-            level[j] = (level[j] * kept + span) / share if counted else level[j]
-            last[j] = row[j] if known else last[j]
-        if rows[k] == t:
-            for j in range(count):
-                known = top[j] == top[j] and bottom[j] == bottom[j] and row[j] == row[j]
-                out[k, j] = level[j] if known and spans[j] >= window else np.nan
-            k += 1
-    return out
+        tops, bottoms, row = high[t, lo:hi], low[t, lo:hi], close[t, lo:hi]
+        asked = rows[k] == t
+        result = out[k, lo:hi] if asked else unread
+        for j in range(count):  # selects, no branches: see _rsi
+            top, bottom, value, before = tops[j], bottoms[j], row[j], last[j]
+            known = (top == top) & (bottom == bottom) & (value == value)
+            counted = known & (before == before)
+            span = (top if top > before else before) - (bottom if bottom < before else before)
+            kept = decay if spans[j] >= window else 1.0
+            now = level[j] * kept + span if counted else level[j]
+            seen = spans[j] + (1.0 if counted else 0.0)
+            level[j], spans[j] = now, seen
+            last[j] = value if known else before
+            result[j] = now / window if known & (seen >= window) else np.nan
+        k += 1 if asked else 0
 
 
 def _every(values: Floats) -> Ints:
     return np.arange(values.shape[0], dtype=np.int64)
-
-
-def volatility(values: Floats, window: int) -> Floats:
-    """``(T, N)``: :func:`volatility_rows` at every row."""
-    return volatility_rows(values, _every(values), window)
-
-
-def rolling_mean(values: Floats, window: int, least: int) -> Floats:
-    """``(T, N)``: :func:`mean_rows` at every row."""
-    return mean_rows(values, _every(values), window, least)
 
 
 def rolling_median(values: Floats, window: int, least: int) -> Floats:

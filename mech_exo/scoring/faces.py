@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,9 +11,14 @@ import numpy as np
 import polars as pl
 
 from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.facts import rows_of
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
-from mech_exo.scoring.factors import REGISTRY, BoundFactor, facts_of, lookup
+from mech_exo.kernels.cross_section import percentile
+from mech_exo.scoring.eligibility import Exclusion, exclusions
+from mech_exo.scoring.explanation import Explanation, FactorLine, Ranking
+from mech_exo.scoring.factors import REGISTRY, BoundFactor, every_fact, facts_read, lookup
+from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.scorer import score_rows
 from mech_exo.utils.settings import Config
 
@@ -46,62 +50,6 @@ class Market(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FactorLine:
-    """One factor of one name: raw value, normalised and directed value, and what it adds to the score. NaN = unknown."""
-
-    factor: str
-    raw: float
-    normalised: float
-    contribution: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
-    """Why a name scores as it does; ``exclusion`` says why it has no score, "" where it has one. NaN = unknown."""
-
-    symbol: str
-    as_of: date
-    rank: int | None
-    of: int
-    composite_score: float
-    percentile: float
-    coverage: float
-    sector: str | None
-    exclusion: str
-    factors: tuple[FactorLine, ...]
-    missing: tuple[tuple[str, str], ...]
-
-    def __str__(self) -> str:
-        if self.rank is None:
-            head = f"{self.symbol} has no score at {self.as_of}: {self.exclusion}"
-        else:
-            head = f"{self.symbol} ranks {self.rank} of {self.of} at {self.as_of} with a score of {self.composite_score:.4f}"
-        lines = [
-            f"  {line.factor}: " + (f"raw {line.raw:.4g}, normalised {line.normalised:.3f}, adds {line.contribution:.4f}"
-                                    if np.isfinite(line.normalised) else f"raw {_known(line.raw)}, no opinion")
-            for line in self.factors
-        ]  # fmt: skip
-        return "\n".join([head, *lines, *(f"  {name}: {reason}" for name, reason in self.missing)])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ranking:
-    """One session's ranked universe with what a reader must know beside it.
-
-    ``frame`` as :meth:`IdeaScorer.rank_universe`; ``excluded`` counts the names without a score by reason; ``missing`` the
-    configured factors that do not count at this session, with the reason.
-    """
-
-    as_of: date
-    frame: pl.DataFrame
-    scores: Scores
-    sectors: tuple[str | None, ...]
-    excluded: dict[str, int]
-    missing: tuple[tuple[str, str], ...]
-    warnings: tuple[str, ...]
-
-
 class IdeaScorer:
     """Ranks the universe with the configured factors.
 
@@ -128,16 +76,13 @@ class IdeaScorer:
     def ranking(self, as_of: date | None = None) -> Ranking:
         """Score the last session at or before ``as_of`` (None: the last one stored)."""
         view = self._storage.view(as_of)
-        strategy = self._config.strategy
-        panel = view.panel(start=strategy.history_start)
-        row = _last_row(panel, strategy.history_start, as_of)
-        universe = view.universe(panel, strategy.universe.name, facts_of(self._config.factors.weights()))
-        table = score_rows(panel, universe, np.array([row]), self._config.factors, strategy.universe)
+        panel, universe, row = self._known(view, as_of, {*facts_read(self._config.factors), "pe_ratio"})
+        table = score_rows(panel, universe, np.array([row]), self._config.factors, self._config.strategy.universe)
         scores = table.scores(0)
         sectors = _sector_names(universe, row)
         return Ranking(
             as_of=scores.as_of,
-            frame=_ranked(scores, panel.close[row], sectors),
+            frame=_ranked(scores, panel.close[row], _pe_ratios(universe, row), sectors),
             scores=scores,
             sectors=sectors,
             excluded=dict(Counter(reason for reason in scores.exclusion if reason)),
@@ -145,11 +90,41 @@ class IdeaScorer:
             warnings=view.warnings(),
         )
 
+    def _known(self, view: MarketAt, as_of: date | None, facts: Iterable[str]) -> tuple[BarPanel, Universe, int]:
+        """What is known at the session that ``view`` ends with, and its row."""
+        strategy = self._config.strategy
+        panel = view.panel(start=strategy.history_start)
+        row = _last_row(panel, strategy.history_start, as_of)
+        return panel, view.universe(panel, strategy.universe.name, tuple(sorted(facts))), row
+
+    def absent(self) -> dict[str, str]:
+        """For every factor whose inputs the store does not hold now: why. Raises MissingDataError where it holds no bars."""
+        facts = self._known(self._storage.view(), None, every_fact())[1].facts
+        lacking = {name: [facts.why_absent(fact) for fact in factor.facts if fact not in facts.known] for name, factor in REGISTRY.items()}
+        return {name: "; ".join(sorted({reason or "" for reason in reasons})) for name, reasons in lacking.items() if reasons}
+
+    def factor(self, name: str, as_of: date | None = None) -> pl.DataFrame:
+        """Raw values of one factor at a session, highest first: symbol, value (null = unknown), for the names that may be bought.
+
+        With the parameters of ``factors.yml``, where it names the factor. Raises ConfigError for an unknown factor, MissingDataError where
+        its inputs are absent.
+        """
+        known = lookup(name)
+        line = getattr(self._config.factors, known.family.value).get(name)
+        panel, universe, row = self._known(self._storage.view(as_of), as_of, known.facts)
+        rows = np.array([row])
+        values = known.bind({} if line is None else line.params).values(FactorInputs(panel, universe), rows)[0]
+        eligible = np.flatnonzero(exclusions(panel, universe, rows, self._config.strategy.universe)[0] == Exclusion.NONE)
+        symbols = pl.Series([panel.symbols[j] for j in eligible], dtype=pl.String)
+        frame = pl.DataFrame({"symbol": symbols, "value": values[eligible]})
+        known_values = frame.with_columns(pl.when(pl.col("value").is_finite()).then("value"))
+        return known_values.sort("value", "symbol", descending=[True, False], nulls_last=True)
+
     def rank_universe(self, as_of: date | None = None) -> pl.DataFrame:
         """Every name with a score, best first.
 
         Columns: rank (1 = best), symbol, composite_score (higher is better), percentile (share of scored names that are not
-        better, in (0, 1]), current_price (USD, as traded), pe_ratio (null while no source feeds it), sector (null = unknown),
+        better, in (0, 1]), current_price (USD, as traded), pe_ratio (null = unknown), sector (null = unknown),
         coverage (share of the weights the name has values for) and ``contribution_<factor>``, which sum to the score.
         """
         return self.ranking(as_of).frame
@@ -173,8 +148,6 @@ class IdeaScorer:
                 remedy=f"did you mean {' or '.join(near)}?" if near else None,
             )
         j = scores.symbols.index(symbol)
-        columns = (scores.raw[j], scores.normalised[j], scores.contribution[j])
-        lines = (FactorLine(name, float(a), float(b), float(c)) for name, a, b, c in zip(scores.factors, *columns, strict=True))
         return Explanation(
             symbol=symbol,
             as_of=scores.as_of,
@@ -185,7 +158,9 @@ class IdeaScorer:
             coverage=float(scores.coverage[j]),
             sector=ranking.sectors[j],
             exclusion=scores.exclusion[j],
-            factors=tuple(lines),
+            multiplier=float(scores.multiplier[j]),
+            factors=_lines(scores, j),
+            adjustments=scores.adjustments,
             missing=ranking.missing,
         )
 
@@ -205,6 +180,27 @@ class FactorFactory:
         Raises ConfigError for an unknown factor or parameter, with the nearest names.
         """
         return lookup(name).bind(params)
+
+
+def _lines(scores: Scores, j: int) -> tuple[FactorLine, ...]:
+    """One line a factor for name ``j``."""
+    peers = np.isfinite(scores.coverage)
+    has = np.isfinite(scores.normalised[j])
+    have = float(scores.weights[has].sum())
+    lines = []
+    for f, name in enumerate(scores.factors):
+        raw = float(scores.raw[j, f])
+        place = percentile(np.where(peers, scores.raw[:, f], np.nan))[j]
+        weight = float(scores.weights[f]) / have if has[f] and have > 0.0 else np.nan
+        values = (float(scores.normalised[j, f]), weight, float(scores.contribution[j, f]))
+        lines.append(FactorLine(name, raw, lookup(name).unit, float(place), *values))
+    return tuple(lines)
+
+
+def _pe_ratios(universe: Universe, row: int) -> NDArray[np.float64]:
+    """``(N,)`` as known at ``row``, NaN = unknown."""
+    known = universe.facts.known.get("pe_ratio")
+    return np.full(universe.member.shape[1], np.nan) if known is None else rows_of(known, np.array([row]))[0]
 
 
 def _published() -> Market:
@@ -241,7 +237,7 @@ def _sector_names(universe: Universe, row: int) -> tuple[str | None, ...]:
     return tuple(universe.sector_names[code] if code >= 0 else None for code in universe.sector[row])
 
 
-def _ranked(scores: Scores, close: NDArray[np.float64], sectors: tuple[str | None, ...]) -> pl.DataFrame:
+def _ranked(scores: Scores, close: NDArray[np.float64], pe: NDArray[np.float64], sectors: tuple[str | None, ...]) -> pl.DataFrame:
     scored = np.flatnonzero(scores.rank > 0)
     order = scored[np.argsort(scores.rank[scored])]
     frame = pl.DataFrame(
@@ -251,21 +247,9 @@ def _ranked(scores: Scores, close: NDArray[np.float64], sectors: tuple[str | Non
             "composite_score": scores.value[order],
             "percentile": scores.percentile[order],
             "current_price": close[order],
-            "pe_ratio": pl.Series([_raw(scores, "pe_ratio", j) for j in order], dtype=pl.Float64),
+            "pe_ratio": pl.Series([float(pe[j]) if np.isfinite(pe[j]) else None for j in order], dtype=pl.Float64),
             "sector": pl.Series([sectors[j] for j in order], dtype=pl.String),
             "coverage": scores.coverage[order],
         }
     )
     return frame.with_columns(pl.Series(f"contribution_{name}", scores.contribution[order, f]) for f, name in enumerate(scores.factors))
-
-
-def _raw(scores: Scores, factor: str, j: int) -> float | None:
-    """Raw value of ``factor`` for name ``j``; None where it is not used or unknown."""
-    if factor not in scores.factors:
-        return None
-    value = float(scores.raw[j, scores.factors.index(factor)])
-    return value if np.isfinite(value) else None
-
-
-def _known(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "unknown"

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from mech_exo.domain.errors import MissingDataError
 from mech_exo.kernels import njit
+from mech_exo.kernels.market import equal_weighted_returns
+from mech_exo.kernels.rolling import returns
 
 if TYPE_CHECKING:
     from mech_exo.domain.facts import Cells
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-BARS = ("open", "high", "low", "close", "volume", "total_return", "raw_close", "raw_volume")
-"""The arrays of :class:`FactorInputs` that are made from the panel alone."""
+BARS = ("open", "high", "low", "close", "volume", "total_return", "returns", "market_return", "raw_close", "raw_volume")
+"""The arrays of :class:`FactorInputs` that are made from bars; ``market_return`` from those of the members."""
 
 
 def reinvested(close: Floats, split_ratio: Floats, dividend: Floats) -> Floats:
@@ -111,6 +113,21 @@ class FactorInputs:
         if not self.panel.has_actions or not bool((self.panel.dividend != 0.0).any()):
             return self.close
         return _read_only(reinvested(self.panel.close, self.panel.split_ratio, self.panel.dividend))
+
+    @cached_property
+    def returns(self) -> Floats:
+        """``(T, N)`` change of :attr:`total_return` since the last observed close, fraction; NaN where not traded, or first."""
+        return _read_only(returns(self.total_return))
+
+    @cached_property
+    def market_return(self) -> Floats:
+        """``(T,)`` return of the market: the mean of the returns since the session before of all its members, fraction.
+
+        Members are those known at that session's close (no universe: every name), of which both closes are known; equal weights, total
+        returns. NaN where there is none. The names' order changes no bit of it, and neither does a name that is never a member.
+        """
+        member = np.ones(self.panel.shape, np.bool_) if self.universe is None else self.universe.member
+        return _read_only(equal_weighted_returns(self.total_return, member))
 
     @property
     def raw_close(self) -> Floats:

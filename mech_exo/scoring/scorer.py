@@ -8,16 +8,17 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from mech_exo.domain.errors import ConfigError, InputError
-from mech_exo.domain.facts import Facts
+from mech_exo.domain.errors import ConfigError, InputError, MissingDataError
+from mech_exo.domain.facts import Facts, rows_of
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.cross_section import percentile, ranks
+from mech_exo.scoring import regime
 from mech_exo.scoring.eligibility import Exclusion, exclusions
 from mech_exo.scoring.factors import BoundFactor, lookup
 from mech_exo.scoring.inputs import FactorInputs
-from mech_exo.scoring.normalize import MODES, composite_row, composite_rows, known_counts, too_thin
-from mech_exo.utils.settings import Direction, FactorsConfig, ScoringRules, UniverseRules
+from mech_exo.scoring.normalize import Method, Neighbours, composite_row, composite_rows, known_counts, too_thin
+from mech_exo.utils.settings import Direction, FactorsConfig, Neutral, RegimeRules, RegressionWeights, ScoringRules, UniverseRules
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,6 +38,7 @@ class Recipe:
     reads_facts: NDArray[np.bool_]
     missing: tuple[tuple[str, str], ...]
     rules: ScoringRules
+    regime: RegimeRules | None
 
     @classmethod
     def of(cls, config: FactorsConfig, facts: Facts) -> Recipe:
@@ -47,6 +49,7 @@ class Recipe:
         for family in (config.fundamental, config.technical, config.sentiment, config.quality):
             for name, line in family.items():
                 lookup(name).bind(line.params)
+        regime.check(config.regime)
         bound = {name: lookup(name).bind(line.params) for name, line in config.weights().items()}
         reasons = {name: facts.why_absent(fact) for name, one in bound.items() for fact in one.factor.facts if fact not in facts.known}
         missing = tuple((name, reason or "") for name, reason in reasons.items())
@@ -64,6 +67,7 @@ class Recipe:
             reads_facts=np.array([bool(factor.factor.facts) for factor in used.values()]),
             missing=missing,
             rules=config.scoring,
+            regime=config.regime,
         )
 
 
@@ -86,7 +90,13 @@ class ScoreTable:
     known
         ``(K, F)`` for how many of the names that take part in the normalisation a factor has a value.
     weights
-        ``(K, F)`` weight of each factor in each session; 0 where it is known for too few names (``scoring.min_breadth``).
+        ``(K, F)`` weight of each factor in each session, adjusted to the market (``regime``); 0 where it is too thin.
+    thin
+        ``(K, F)`` whether a factor is left out of a session because it is known for too few names (``scoring.min_breadth``).
+    state
+        ``(K, 2)`` state of the market, see :func:`mech_exo.kernels.regime.regime_rows`; 0 = unknown, or nobody asks.
+    near
+        Sectors and exposures the names are compared by.
     """
 
     symbols: tuple[str, ...]
@@ -98,6 +108,10 @@ class ScoreTable:
     multiplier: Floats
     known: Ints
     weights: Floats
+    thin: NDArray[np.bool_]
+    state: Ints
+    near: Neighbours
+    method: Method
     recipe: Recipe
 
     @property
@@ -115,7 +129,7 @@ class ScoreTable:
         names, least = int(_eligible(self.exclusion[k]).sum()), self.recipe.rules.min_breadth
         thin = [
             (self.factors[f], f"known for {self.known[k, f]} of {names} names; {least:.6g} of them are needed (scoring.min_breadth)")
-            for f in np.flatnonzero(self.weights[k] == 0.0)
+            for f in np.flatnonzero(self.thin[k])
         ]
         return tuple(sorted((*self.missing, *thin)))
 
@@ -125,8 +139,8 @@ class ScoreTable:
         normalised, contribution = np.empty((len(recipe.factors), count)), np.empty((len(recipe.factors), count))
         coverage, value = np.empty(count), np.empty(count)
         composite_row(
-            self.raw, k, _eligible(self.exclusion[k]), recipe.signs, self.weights[k], MODES[recipe.rules.normalisation],
-            recipe.rules.winsor, recipe.rules.min_coverage, self.multiplier[k], normalised, contribution, coverage, value,
+            self.raw, k, _eligible(self.exclusion[k]), recipe.signs, self.weights[k], self.method, self.near,
+            self.multiplier[k], normalised, contribution, coverage, value,
         )  # fmt: skip
         as_of: date = self.sessions[k].astype(object)
         return Scores(
@@ -142,6 +156,9 @@ class ScoreTable:
             coverage=coverage,
             exclusion=tuple(Exclusion(int(code)).text for code in self.exclusion[k]),
             missing=self.missing_at(k),
+            weights=self.weights[k],
+            multiplier=self.multiplier[k],
+            adjustments=regime.adjustments(recipe.regime, self.state[k], recipe.factors),
         )
 
 
@@ -161,6 +178,8 @@ def score_rows(
         Unknown factor or parameter, or no factor with a source.
     InputError
         ``rows`` is not increasing or leaves the panel; ``universe`` has another shape.
+    MissingDataError
+        Size is to be taken out, and no market capitalisation is known.
     """
     rows = _checked_rows(rows, panel, universe)
     recipe = Recipe.of(factors, universe.facts)
@@ -172,13 +191,16 @@ def score_rows(
         raw[f] = factor.values(inputs, rows)
     eligible = _eligible(excluded)
     known = known_counts(raw, eligible)
-    weights = np.where(too_thin(known, eligible, recipe.reads_facts, recipe.rules.min_breadth), 0.0, recipe.weights)
-    value = composite_rows(
-        raw, eligible, recipe.signs, weights, MODES[recipe.rules.normalisation],
-        recipe.rules.winsor, recipe.rules.min_coverage, multiplier,
-    )  # fmt: skip
+    thin = too_thin(known, eligible, recipe.reads_facts, recipe.rules.min_breadth)
+    state = regime.states(recipe.regime, inputs, rows)
+    weights = np.where(thin, 0.0, recipe.weights * regime.multipliers(recipe.regime, state, recipe.factors))
+    near = _neighbours(inputs, universe, rows, recipe.rules)
+    method = Method.of(recipe.rules, len(universe.sector_names))
+    value = composite_rows(raw, eligible, recipe.signs, weights, method, near, multiplier)
     excluded[(excluded == Exclusion.NONE) & np.isnan(value)] = Exclusion.TOO_FEW_FACTORS
-    return ScoreTable(panel.symbols, panel.sessions[rows], rows, value, excluded, raw, multiplier, known, weights, recipe)
+    return ScoreTable(
+        panel.symbols, panel.sessions[rows], rows, value, excluded, raw, multiplier, known, weights, thin, state, near, method, recipe
+    )  # fmt: skip
 
 
 def _eligible(exclusion: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -200,3 +222,29 @@ def _multipliers(universe: Universe, rows: Ints, adjustments: dict[str, float]) 
     by_code = np.array([adjustments.get(name, 1.0) for name in universe.sector_names] + [1.0])  # -1, unknown, reads the last
     multiplier: Floats = by_code[universe.sector[rows]]
     return multiplier
+
+
+def _neighbours(inputs: FactorInputs, universe: Universe, rows: Ints, rules: ScoringRules) -> Neighbours:
+    """Sectors, exposures and regression weights at ``rows``; arrays that no rule reads are empty."""
+    sector = np.ascontiguousarray(universe.sector[rows], np.int64)
+    if not rules.neutralise:
+        return Neighbours(sector, np.empty((0, *sector.shape)), np.empty((len(rows), 0)))
+    size = _size(inputs, rows) if rules.reads_size else np.empty(0)
+    exposures = [size] if Neutral.SIZE in rules.neutralise else []
+    if Neutral.BETA in rules.neutralise:
+        exposures.append(lookup("market_beta").bind({}).values(inputs, rows))
+    weights = np.exp(size / 2.0) if rules.neutralise_weights is RegressionWeights.SQRT_SIZE else np.ones(sector.shape)
+    return Neighbours(sector, np.array(exposures).reshape(len(exposures), *sector.shape), weights)
+
+
+def _size(inputs: FactorInputs, rows: Ints) -> Floats:
+    """``(K, N)`` logarithm of market capitalisation in USD; NaN where it is not known."""
+    reason = "no universe was given" if inputs.universe is None else inputs.universe.facts.why_absent("market_cap")
+    if reason is not None:
+        raise MissingDataError(
+            f"scoring.neutralise and neutralise_weights need market_cap to know the size; it is not known of any name: {reason}",
+            remedy="import fundamentals, or take size and sqrt_size out of scoring: in factors.yml",
+        )
+    cap = rows_of(inputs.fact("market_cap"), rows)
+    out: Floats = np.log(np.where(cap > 0.0, cap, np.nan))
+    return out

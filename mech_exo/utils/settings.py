@@ -15,70 +15,26 @@ from pydantic import Field, SecretStr, model_validator
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
 from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
+from mech_exo.utils.scoring_settings import (
+    Direction,
+    FactorsConfig,
+    FactorWeight,
+    Neutral,
+    Normalisation,
+    NormalisedWithin,
+    RegimeRules,
+    RegressionWeights,
+    ScoringRules,
+)
 from mech_exo.utils.source_settings import SourcesConfig
 
-
-class Direction(StrEnum):
-    """How a factor's value speaks: low is good, high is good, or far below its own normal is good."""
-
-    LOWER_BETTER = "lower_better"
-    HIGHER_BETTER = "higher_better"
-    MEAN_REVERT = "mean_revert"
-
-
-class FactorWeight(Model):
-    """One line of ``factors.yml``: ``pe_ratio: {weight: 15, direction: lower_better}``."""
-
-    weight: Annotated[float, Field(ge=0.0, le=100.0)]
-    direction: Direction
-    params: dict[str, float | int] = Field(default_factory=dict, description="overrides of the factor's own parameters")
-
-
-class Normalisation(StrEnum):
-    """How a factor's cross-section becomes comparable with the others'."""
-
-    ZSCORE = "zscore"
-    RANK = "rank"
-    NONE = "none"
-
-
-class ScoringRules(Model):
-    """From factor values to one score per name."""
-
-    normalisation: Normalisation = Normalisation.ZSCORE
-    winsor: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.025, description="share clipped at each end before the z-score")
-    min_coverage: PositiveFraction = Field(0.7, description="least share of the weights a name must have values for")
-    min_breadth: PositiveFraction = Field(
-        0.25, description="least share of the eligible names a factor that reads facts must be known for, to count in a session"
-    )
-
-
-class FactorsConfig(Model):
-    """``factors.yml``: weights and directions by family, sector multipliers, normalisation."""
-
-    fundamental: dict[str, FactorWeight] = Field(default_factory=dict)
-    technical: dict[str, FactorWeight] = Field(default_factory=dict)
-    sentiment: dict[str, FactorWeight] = Field(default_factory=dict)
-    quality: dict[str, FactorWeight] = Field(default_factory=dict)
-    sector_adjustments: dict[str, Annotated[float, Field(gt=0.0, le=5.0)]] = Field(
-        default_factory=dict, description="multiplier of the score by sector; 1 where a sector is not named"
-    )
-    scoring: ScoringRules = ScoringRules()
-
-    def weights(self) -> dict[str, FactorWeight]:
-        """Every factor with a weight above 0, in order of the names: the same configuration adds up in the same order."""
-        lines = [item for family in (self.fundamental, self.technical, self.sentiment, self.quality) for item in family.items()]
-        return {name: line for name, line in sorted(lines, key=lambda item: item[0]) if line.weight > 0}
-
-    @model_validator(mode="after")
-    def _some_weight(self) -> FactorsConfig:
-        if not self.weights():
-            raise ValueError("at least one factor needs a weight above 0")
-        names = [name for family in (self.fundamental, self.technical, self.sentiment, self.quality) for name in family]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f"a factor stands in one family only; doubled: {', '.join(sorted(doubled))}")
-        return self
+__all__ = [
+    "ApiKeys", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight", "FactorsConfig", "Keys",
+    "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits", "PositionLimits",
+    "QualityRules", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "Schedule", "ScoringRules", "Selection",
+    "SendingLimits", "Sentiment", "SizingMethod", "SizingRules", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys",
+    "UniverseRules",
+]
 
 
 class UniverseRules(Model):

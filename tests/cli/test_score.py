@@ -39,7 +39,7 @@ def test_table(exo, home):
     best = json.loads(exo("score", "--top", 1, "--json", "--home", home).out)["ideas"][0]
     ran = exo("score", "--top", 1, "--home", home)
     assert ran.code == 0
-    figures = (f"{best['composite_score']:+.3f}", f"{best['current_price']:,.2f}")
+    figures = (f"{best['composite_score']:.3f}", f"{best['current_price']:.2f}")
     for said in (best["symbol"], *figures, "momentum_12_1", "pe_ratio", "synthetic sample"):
         assert said in ran.out, said
 

@@ -32,12 +32,30 @@ def test_quantile_is_numpys(values, share):
 
 
 @given(rows, st.floats(0, 0.49))
-def test_winsorised_is_clipped_to_its_quantiles(values, share):
-    out = cs.winsorised(values, share)
-    assert (np.isnan(out) == np.isnan(values)).all()
+def test_a_clipped_zscore_is_that_of_the_clipped_values(values, share):
+    out = cs.clipped_zscore(values, share, NAN)
     if len(known(values)):
-        low, high = np.quantile(known(values), [share, 1 - share])
-        assert known(out) == pytest.approx(np.clip(known(values), low, high), rel=1e-12, abs=1e-300)
+        low, high = cs.clip_limits(cs.ordered(values), share, NAN)
+        assert same_bits(out, cs.zscore(np.clip(values, low, high)))
+        if share > 0:
+            assert (low, high) == pytest.approx(tuple(np.quantile(known(values), [share, 1 - share])), rel=1e-12, abs=1e-300)
+
+
+@given(rows, st.floats(0.5, 5))
+def test_clipping_by_deviations_is_hampels(values, times):
+    if len(known(values)):
+        low, high = cs.clip_limits(cs.ordered(values), 0.1, times)
+        centre, spread = naive.median_and_mad(known(values).tolist())
+        wanted = (centre - times * spread, centre + times * spread) if spread else (-math.inf, math.inf)
+        assert (low, high) == pytest.approx(wanted, rel=1e-12, abs=1e-300)
+
+
+@given(hnp.arrays(np.float64, st.integers(0, 40), elements=st.floats(-1e12, 1e12)), st.randoms())
+def test_a_steady_sum_is_exact_to_the_last_bits_and_knows_no_order(terms, chance):
+    total, order = cs.steady_sum(terms), list(range(len(terms)))
+    chance.shuffle(order)
+    assert same_bits(np.array([total]), np.array([cs.steady_sum(terms[order])]))
+    assert total == pytest.approx(math.fsum(terms), rel=1e-13, abs=1e-20 * np.abs(terms).max(initial=0.0))
 
 
 @given(rows)
@@ -72,7 +90,7 @@ def test_infinity_is_no_value():
 def test_permuting_the_names_permutes_the_bits(values, random):
     order = list(range(len(values)))
     random.shuffle(order)
-    for function in (cs.zscore, cs.rank_scale, cs.percentile, lambda v: cs.winsorised(v, 0.1)):
+    for function in (cs.zscore, cs.rank_scale, cs.percentile, lambda v: cs.clipped_zscore(v, 0.1, np.nan), lambda v: cs.clipped_zscore(v, 0.0, 2.0)):
         assert same_bits(function(values)[order], function(values[order]))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mech_exo.kernels import rolling
+from mech_exo.kernels import rolling, windows
 from tests.oracles import naive_scorer as naive
 from tests.scoring.markets import random_panel, same_bits
 
@@ -25,18 +25,22 @@ def column(values):
     return np.array(values, float).reshape(-1, 1)
 
 
+def volatility(values, window):
+    return windows.volatility_rows(rolling.returns(values), np.arange(len(values)), window)
+
+
 KERNELS = {
     "returns": lambda p: rolling.returns(p.close),
-    "volatility": lambda p: rolling.volatility(p.close, 7),
-    "rolling_mean": lambda p: rolling.rolling_mean(p.volume, 6, 3),
+    "volatility": lambda p: windows.volatility_rows(rolling.returns(p.close), np.arange(len(p.close)), 7),
+    "rolling_mean": lambda p: windows.mean_rows(p.volume, np.arange(len(p.volume)), 6, 3),
     "rolling_median": lambda p: rolling.rolling_median(p.volume, 6, 3),
     "lagged_ratio": lambda p: rolling.lagged_ratio(p.close, 2, 9),
     "rsi": lambda p: rolling.rsi(p.close, 5),
     "atr": lambda p: rolling.atr(p.high, p.low, p.close, 5),
 }
 AT_ROWS = {
-    "volatility": lambda p, rows: rolling.volatility_rows(p.close, rows, 7),
-    "rolling_mean": lambda p, rows: rolling.mean_rows(p.volume, rows, 6, 3),
+    "volatility": lambda p, rows: windows.volatility_rows(rolling.returns(p.close), rows, 7),
+    "rolling_mean": lambda p, rows: windows.mean_rows(p.volume, rows, 6, 3),
     "rolling_median": lambda p, rows: rolling.median_rows(p.volume, rows, 6, 3),
     "lagged_ratio": lambda p, rows: rolling.lagged_ratio_rows(p.close, rows, 2, 9),
     "rsi": lambda p, rows: rolling.rsi_rows(p.close, rows, 5),
@@ -84,11 +88,11 @@ def test_a_missing_bar_is_nan_in_its_row_and_nowhere_else():
 def test_volatility_needs_eighty_percent_of_its_window():
     values = np.array([[1.0], [1.1], [1.0], [1.2], [1.1], [1.3]])
     assert [rolling.least_observations(window) for window in (2, 5, 15, 20, 63, 120)] == [2, 4, 12, 16, 51, 96]
-    known = ~np.isnan(rolling.volatility(values, 5)[:, 0])
+    known = ~np.isnan(volatility(values, 5)[:, 0])
     assert known.tolist() == [False, False, False, False, True, True]
     values[2] = np.nan
     values[3] = np.nan
-    assert np.isnan(rolling.volatility(values, 5)).all()
+    assert np.isnan(volatility(values, 5)).all()
 
 
 @given(st.integers(0, 10_000))

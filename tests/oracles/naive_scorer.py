@@ -112,11 +112,19 @@ def raw_value(name, panel, j, t, p):
     raise KeyError(name)
 
 
-def zscores(values, winsor):
+def median_and_mad(values):
+    centre = statistics.median(values)
+    return centre, 1.4826 * statistics.median(abs(value - centre) for value in values)
+
+
+def zscores(values, winsor, deviations=None):
     known = {j: v for j, v in values.items() if math.isfinite(v)}
     if not known:
         return {}
     low, high = np.quantile(list(known.values()), [winsor, 1 - winsor])
+    if deviations is not None:
+        centre, spread = median_and_mad(list(known.values()))
+        low, high = (centre - deviations * spread, centre + deviations * spread) if spread else (-math.inf, math.inf)
     clipped = {j: min(max(v, low), high) for j, v in known.items()}
     if len(set(clipped.values())) < 2:
         return {}
@@ -155,24 +163,89 @@ def exclusion(panel, universe, j, t, rules):
     return ""
 
 
-def score(panel, universe, t, lines, rules, scoring, multipliers):
-    """``lines``: (name, params, weight, sign). -> per name None or (score, [contributions], coverage), and the exclusions."""
+def scaled(values, rules, clip):
+    if rules.normalisation == "zscore":
+        return zscores(values, rules.winsor if clip else 0.0, rules.winsor_mad if clip else None)
+    if rules.normalisation == "rank":
+        return rank_scale(values)
+    return {j: v for j, v in values.items() if math.isfinite(v)}
+
+
+def within(values, rules, sector, clip):
+    """Everyone together, or each sector of enough names by itself."""
+    if rules.within == "session":
+        return scaled(values, rules, clip)
+    out = {}
+    for code in {sector[j] for j in values} - {-1}:
+        own = {j: v for j, v in values.items() if sector[j] == code and math.isfinite(v)}
+        if len(own) >= rules.min_sector_names:
+            out |= scaled(own, rules, clip)
+    return out
+
+
+def residuals(values, rules, sector, exposures, weight):
+    """Of a regression by numpy.linalg.lstsq on dummies and exposures; ``exposures``: lists by name, ``weight``: one number a name."""
+    by_sector = "sector" in rules.neutralise
+    names = [j for j in values if all(math.isfinite(column[j]) for column in exposures) and math.isfinite(weight[j])]
+    codes = {j: int(sector[j]) if by_sector else 0 for j in names}
+    least = rules.min_sector_names if by_sector else 1
+    names = [j for j in names if codes[j] >= 0 and sum(codes[i] == codes[j] for i in names) >= least]
+    if not names:
+        return {}
+    groups = sorted({codes[j] for j in names})
+    roots = np.sqrt([weight[j] for j in names])
+    design = [[float(codes[j] == code) for j in names] for code in groups]
+    for column in exposures:
+        wider = [*design, [column[j] for j in names]]
+        if len(names) > len(wider) and np.linalg.matrix_rank(np.array(wider) * roots) == len(wider):
+            design = wider
+    left, right = (np.array(design) * roots).T, np.array([values[j] for j in names])
+    rest = right - np.array(design).T @ np.linalg.lstsq(left, right * roots, rcond=None)[0]
+    if np.sum((rest * roots) ** 2) <= 1e-12 * np.sum((right * roots) ** 2):
+        return {}
+    return dict(zip(names, rest.tolist(), strict=True))
+
+
+def regime(returns, t, rules):
+    """The states of the market at ``t``: its returns as a list, NaN = none."""
+    known = [value for value in returns[: t + 1] if math.isfinite(value)]
+    index = list(itertools.accumulate((1 + value for value in known), lambda a, b: a * b))
+    spreads = [statistics.stdev(known[i - rules.volatility_window : i]) for i in range(rules.volatility_window, len(known) + 1)]
+    found = []
+    if len(index) >= rules.trend_window:
+        normal = statistics.fmean(index[-rules.trend_window :])
+        found += ["bull"] * (index[-1] > normal) + ["bear"] * (index[-1] < normal)
+    if len(spreads) >= rules.volatility_history:
+        normal = statistics.median(spreads[-rules.volatility_history :])
+        found += ["high_volatility"] * (spreads[-1] > normal) + ["low_volatility"] * (spreads[-1] < normal)
+    return found
+
+
+def score(panel, universe, t, lines, rules, scoring, multipliers, known=None, exposures=(), weight=None):
+    """``lines``: (name, params, weight, sign). -> per name None or (score, [contributions], coverage), and the exclusions.
+
+    ``known``: raw values by name of facts, which count where enough names have one; ``exposures``, ``weight``: of the regression.
+    """
     names = range(len(panel.symbols))
     reasons = [exclusion(panel, universe, j, t, rules) for j in names]
-    columns = []
-    for name, params, _, sign in lines:
-        values = {j: raw_value(name, panel, j, t, params) for j in names if not reasons[j]}
-        if scoring.normalisation == "zscore":
-            scaled = zscores(values, scoring.winsor)
-        elif scoring.normalisation == "rank":
-            scaled = rank_scale(values)
+    columns, lines, facts = [], list(lines), known or {}
+    for name, params, _, sign in list(lines):
+        if name in facts:
+            values = {j: facts[name][j] for j in names if not reasons[j]}
+            if values and sum(math.isfinite(v) for v in values.values()) / len(values) < scoring.min_breadth:
+                lines = [line for line in lines if line[0] != name]
+                continue
         else:
-            scaled = {j: v for j, v in values.items() if math.isfinite(v)}
-        columns.append({j: sign * v for j, v in scaled.items()})
-    total = sum(weight for _, _, weight, _ in lines)
+            values = {j: raw_value(name, panel, j, t, params) for j in names if not reasons[j]}
+        column = within(values, scoring, universe.sector[t], True)
+        if scoring.neutralise:
+            column = residuals(column, scoring, universe.sector[t], exposures, weight)
+            column = within(column, scoring, universe.sector[t], False)
+        columns.append({j: sign * v for j, v in column.items()})
+    total = sum(share for _, _, share, _ in lines)
     results = [None] * len(panel.symbols)
     for j in names:
-        have = sum(weight for (_, _, weight, _), column in zip(lines, columns, strict=True) if j in column)
+        have = sum(share for (_, _, share, _), column in zip(lines, columns, strict=True) if j in column)
         if reasons[j] or not have:
             reasons[j] = reasons[j] or "values for too few factors"
             continue
@@ -181,6 +254,6 @@ def score(panel, universe, t, lines, rules, scoring, multipliers):
             continue
         code = universe.sector[t, j]
         multiplier = multipliers.get(universe.sector_names[code], 1.0) if code >= 0 else 1.0
-        parts = [weight / have * column.get(j, 0.0) * multiplier for (_, _, weight, _), column in zip(lines, columns, strict=True)]
+        parts = [share / have * column.get(j, 0.0) * multiplier for (_, _, share, _), column in zip(lines, columns, strict=True)]
         results[j] = (sum(parts), parts, have / total)
     return results, reasons

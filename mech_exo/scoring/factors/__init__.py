@@ -6,17 +6,26 @@ from collections.abc import Iterable, Mapping
 
 from mech_exo.domain.errors import ConfigError
 from mech_exo.scoring.factors.base import BoundFactor, Factor, Family, Param, did_you_mean
+from mech_exo.scoring.factors.dispersion import IDIOSYNCRATIC_VOLATILITY, MARKET_BETA, MAX_RETURN
 from mech_exo.scoring.factors.fundamental import FUNDAMENTAL
-from mech_exo.scoring.factors.momentum import MOMENTUM_12_1
+from mech_exo.scoring.factors.liquidity import AMIHUD_ILLIQUIDITY
+from mech_exo.scoring.factors.momentum import HIGH_52_WEEK, MOMENTUM_12_1, RESIDUAL_MOMENTUM, SEASONALITY, SHORT_TERM_REVERSAL
 from mech_exo.scoring.factors.quality import QUALITY
 from mech_exo.scoring.factors.sentiment import SENTIMENT
 from mech_exo.scoring.factors.technical import RSI_14, VOLATILITY_RATIO, VOLUME_TREND
+from mech_exo.utils.settings import FactorsConfig
 
 __all__ = ["REGISTRY", "BoundFactor", "Factor", "Family", "Param", "did_you_mean", "every_fact", "facts_of", "lookup"]
 
 REGISTRY: Mapping[str, Factor] = {
-    factor.name: factor for factor in (MOMENTUM_12_1, RSI_14, VOLATILITY_RATIO, VOLUME_TREND, *FUNDAMENTAL, *SENTIMENT, *QUALITY)
-}
+    factor.name: factor
+    for factor in (
+        MOMENTUM_12_1, RSI_14, VOLATILITY_RATIO, VOLUME_TREND,
+        SHORT_TERM_REVERSAL, HIGH_52_WEEK, RESIDUAL_MOMENTUM, SEASONALITY,
+        MARKET_BETA, IDIOSYNCRATIC_VOLATILITY, MAX_RETURN, AMIHUD_ILLIQUIDITY,
+        *FUNDAMENTAL, *SENTIMENT, *QUALITY,
+    )
+}  # fmt: skip
 
 
 def lookup(name: str) -> Factor:
@@ -31,6 +40,14 @@ def lookup(name: str) -> Factor:
 def facts_of(names: Iterable[str]) -> tuple[str, ...]:
     """What the factors ``names`` read that bars do not tell, each once, sorted. Raises ConfigError for an unknown factor."""
     return tuple(sorted({fact for name in names for fact in lookup(name).facts}))
+
+
+def facts_read(config: FactorsConfig) -> tuple[str, ...]:
+    """What scoring with ``config`` reads that bars do not tell: of its factors, those with a weight of 0 included, and of
+    ``scoring.neutralise``. Raises ConfigError for an unknown factor."""
+    families = (config.fundamental, config.technical, config.sentiment, config.quality)
+    size = {"market_cap"} if config.scoring.reads_size else set()
+    return tuple(sorted(size.union(facts_of(name for family in families for name in family))))
 
 
 def every_fact() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -60,7 +61,7 @@ class Factor:
     warmup
         Index of the first row that can hold a value in a gapless history.
     order
-        Names of two parameters of which the first must be the smaller.
+        Names of parameters, each of which must be smaller than the next.
     source
         Paper or book the formula comes from.
     """
@@ -74,7 +75,7 @@ class Factor:
     compute: Compute
     params: Mapping[str, Param] = field(default_factory=dict)
     warmup: Callable[[Params], int] | None = None
-    order: tuple[str, str] | None = None
+    order: tuple[str, ...] = ()
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -89,9 +90,9 @@ class Factor:
                 known = ", ".join(self.params) or "none"
                 raise ConfigError(f"{self.name} has the parameters: {known}; got {name!r}", remedy=did_you_mean(name, self.params))
             settled[name] = self._checked(name, value)
-        if self.order is not None and settled[self.order[0]] >= settled[self.order[1]]:
-            small, large = self.order
-            raise ConfigError(f"{small} of {self.name} must be below {large}; got {small}={settled[small]}, {large}={settled[large]}")
+        for small, large in itertools.pairwise(self.order):
+            if settled[small] >= settled[large]:
+                raise ConfigError(f"{small} of {self.name} must be below {large}; got {small}={settled[small]}, {large}={settled[large]}")
         return BoundFactor(self, settled)
 
     def _checked(self, name: str, value: float) -> int:

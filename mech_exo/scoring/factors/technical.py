@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mech_exo.kernels.rolling import least_observations, mean_rows, rsi_rows, volatility_rows
+from mech_exo.kernels.rolling import least_observations, rsi_rows
+from mech_exo.kernels.windows import mean_rows, volatility_rows
 from mech_exo.scoring.factors.base import Factor, Family, Floats, Ints, Param, Params
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.utils.settings import Direction
@@ -17,8 +18,8 @@ def rsi(inputs: FactorInputs, rows: Ints, params: Params) -> Floats:
 
 def volatility_ratio(inputs: FactorInputs, rows: Ints, params: Params) -> Floats:
     """``(K, N)`` realised volatility of total returns over ``short`` sessions ÷ that over ``long``; below 1 is calmer than usual."""
-    recent = volatility_rows(inputs.total_return, rows, params["short"])
-    return _ratio(recent, volatility_rows(inputs.total_return, rows, params["long"]))
+    recent = volatility_rows(inputs.returns, rows, params["short"])
+    return _ratio(recent, volatility_rows(inputs.returns, rows, params["long"]))
 
 
 def volume_trend(inputs: FactorInputs, rows: Ints, params: Params) -> Floats:
@@ -49,7 +50,7 @@ RSI_14 = Factor(
 VOLATILITY_RATIO = Factor(
     name="volatility_ratio",
     family=Family.TECHNICAL,
-    inputs=("total_return",),
+    inputs=("returns",),
     unit="ratio",
     direction=Direction.LOWER_BETTER,
     source='Ang, Hodrick, Xing & Zhang (2006), "The Cross-Section of Volatility and Expected Returns", Journal of Finance 61(1)',
