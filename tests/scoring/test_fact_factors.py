@@ -161,9 +161,9 @@ def test_the_decayed_mean_is_the_sum_over_all_that_was_said(seed: int, half_life
     for k, t in enumerate(chosen):
         for j in range(2):
             top = base = 0.0
-            newer = t
+            newer = t + (count[t, j] == 0.0)
             for s in range(t, -1, -1):
-                if newer - s >= window:
+                if newer - s > window:  # so many sessions of silence
                     break
                 if count[s, j]:
                     fade, newer = 0.5 ** ((t - s) / half_life), s
