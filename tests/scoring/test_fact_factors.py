@@ -179,9 +179,9 @@ def test_a_headline_counts_once_and_not_when_it_was_first_judged_long_after(stor
          "published": [datetime(2020, 6, 1, 14, tzinfo=UTC)] * 2, "sentiment": [0.8, None]}
     )  # fmt: skip
     with DataStorage(tmp_path / "s.duckdb") as own:
-        own.store_ohlc_data(bars(SYMBOLS, DAYS.tolist()))
         own.store_news(said, sentiment="none", recorded_at=datetime(2020, 6, 1, 15, tzinfo=UTC))
         own.store_news(said.with_columns(sentiment=pl.Series([-0.5, -1.0])), sentiment="none", recorded_at=later)
+        own.store_ohlc_data(bars(SYMBOLS, DAYS.tolist()))
         view = own.view()
         panel = view.panel()
         known = view.universe(panel, None, ["news_tone", "news_count"]).facts.known
