@@ -27,10 +27,10 @@ def test_json(exo, home):
     data = json.loads(ran.out)
     assert len(data["ideas"]) == 3
     assert data["scored"] + sum(data["excluded"].values()) == 40
-    assert "pe_ratio" in data["missing_factors"]
+    assert "social_sentiment" in data["missing_factors"]
     assert any("synthetic sample" in warning for warning in data["warnings"])
     best = data["ideas"][0]
-    assert best["pe_ratio"] is None
+    assert best["pe_ratio"] is None or best["pe_ratio"] > 0
     parts = [value for name, value in best.items() if name.startswith("contribution_")]
     assert sum(parts) == pytest.approx(best["composite_score"], abs=1e-12)
 
