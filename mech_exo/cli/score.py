@@ -57,7 +57,7 @@ def _draw(console: Console, ranking: Ranking, top: int) -> None:
     for name in HEAD:
         table.add_column(name, justify="left" if name == "symbol" else "right", no_wrap=True)
     table.add_column("sector")
-    table.add_column("mostly by")
+    table.add_column("mostly by", no_wrap=True)
     for cells, row in zip(ranking.cells(top), ranking.frame.head(top).iter_rows(named=True), strict=True):
         table.add_row(*cells, row["sector"] or "unknown", _largest(row, ranking.scores.factors))
     console.print(table)

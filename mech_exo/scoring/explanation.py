@@ -63,7 +63,9 @@ class FactorLine:
         raw = known(self.raw) if not np.isfinite(self.raw) else f"{self.raw:.4g} ({', '.join(filter(None, (self.unit, self.word)))})"
         opinion = np.isfinite(self.normalised)
         scale = known(self.normalised, "+.3f") if opinion else "no opinion"
-        return self.factor, raw, known(self.percentile, ".2f"), scale, known(self.weight, ".3f"), known(self.contribution, "+.4f")
+        return self.factor, raw, known(self.percentile, ".2f"), scale, known(self.weight if opinion else None, ".3f"), (
+            f"{self.contribution:+.4f}" if opinion and np.isfinite(self.contribution) else "none"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

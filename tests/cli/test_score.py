@@ -27,10 +27,10 @@ def test_json(exo, home):
     data = json.loads(ran.out)
     assert len(data["ideas"]) == 3
     assert data["scored"] + sum(data["excluded"].values()) == 40
-    assert "pe_ratio" in data["missing_factors"]
+    assert "social_sentiment" in data["missing_factors"]
     assert any("synthetic sample" in warning for warning in data["warnings"])
     best = data["ideas"][0]
-    assert best["pe_ratio"] is None
+    assert best["pe_ratio"] is None or best["pe_ratio"] > 0
     parts = [value for name, value in best.items() if name.startswith("contribution_")]
     assert sum(parts) == pytest.approx(best["composite_score"], abs=1e-12)
 
@@ -80,5 +80,49 @@ def test_an_unknown_factor_in_the_file(exo, home, tmp_path):
     factors = copy / "config" / "factors.yml"
     factors.write_text(factors.read_text().replace("momentum_12_1:", "momentum_12_2:"))
     ran = exo("score", "--home", copy)
+    assert ran.code == 2
+    assert "did you mean momentum_12_1" in ran.err
+
+
+def test_explain(exo, home):
+    best = json.loads(exo("score", "--top", 1, "--json", "--home", home).out)["ideas"][0]
+    told = json.loads(exo("score", "--explain", best["symbol"], "--json", "--home", home).out)
+    assert told["composite_score"] == best["composite_score"]
+    assert sum(line["contribution"] for line in told["factors"]) == pytest.approx(best["composite_score"], abs=1e-12)
+    assert sum(line["weight"] or 0.0 for line in told["factors"]) == pytest.approx(1.0)
+    said = exo("score", "--explain", best["symbol"], "--home", home).out
+    for words in (f"ranks 1 of {told['of']}", "0 to 100", "coverage", "social_sentiment"):
+        assert words in said
+    assert "did you mean" in exo("score", "--explain", "SYN0", "--home", home).err
+
+
+def test_factors_list_and_show(exo, home):
+    listed = {line["name"]: line for line in json.loads(exo("factors", "list", "--json", "--home", home).out)["factors"]}
+    assert listed["rsi_14"]["available"] is True
+    assert (listed["rsi_14"]["weight"], listed["rsi_14"]["warmup"]) == (8, 14)
+    assert listed["social_sentiment"]["available"] is False
+    assert listed["social_sentiment"]["why_not"]
+    today = json.loads(exo("factors", "show", "rsi_14", "--json", "--home", home).out)["today"]
+    assert 0 < today["known"] <= today["names"]
+    assert today["distribution"]["minimum"] == today["lowest"][0]["value"] <= today["distribution"]["median"] <= today["highest"][0]["value"]
+    assert "Wilder" in exo("factors", "show", "rsi_14", "--home", home).out
+    wrong = exo("factors", "show", "rsi14", "--home", home)
+    assert wrong.code == 2
+    assert "did you mean rsi_14" in wrong.err
+
+
+def test_factors_before_anything_is_stored(exo, workspace):
+    ran = exo("factors", "list", "--json", "--home", workspace)
+    assert ran.code == 0
+    assert {line["available"] for line in json.loads(ran.out)["factors"]} == {None}
+
+
+def test_a_wrong_regime_is_found_by_config_check(exo, home, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(home, tmp_path / "w")
+    factors = copy / "config" / "factors.yml"
+    factors.write_text(factors.read_text().replace("regime: null", "regime: {bear: {momentum_12_2: 0.5}}"))
+    ran = exo("config", "check", "--home", copy)
     assert ran.code == 2
     assert "did you mean momentum_12_1" in ran.err

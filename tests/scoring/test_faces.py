@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import mech_exo.scoring as scoring
 from mech_exo.domain.errors import ConfigError, InputError, MissingDataError
+from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.scoring import FactorFactory, IdeaScorer
 from mech_exo.utils.settings import Config, FactorsConfig, FactorWeight, StrategyConfig, UniverseRules
@@ -54,7 +56,7 @@ class InMemory:
 @pytest.fixture(scope="module")
 def market():
     panel = random_panel(12, 60, 20)
-    return InMemory(panel, random_universe(12, panel))
+    return InMemory(panel, replace(random_universe(12, panel), facts=Facts()))
 
 
 def test_rank_universe(market):
@@ -73,6 +75,29 @@ def test_rank_universe(market):
         assert row["contribution_momentum_12_1"] + row["contribution_rsi_14"] == pytest.approx(row["composite_score"], abs=1e-12)
         assert row["pe_ratio"] is None
     assert frame["composite_score"].is_sorted(descending=True)
+
+
+def test_the_price_earnings_ratio_is_shown_where_it_is_known_though_nobody_weighs_it(market):
+    panel = market._panel
+    pe = np.full(panel.shape, np.nan)
+    pe[-1, ::2] = 10.0 + np.arange(10)
+    universe = replace(market._universe, facts=Facts({"pe_ratio": pe}))
+    unweighted = CONFIG.model_copy(update={"factors": FACTORS.model_copy(update={"fundamental": {}})})
+    ranking = IdeaScorer(InMemory(panel, universe), unweighted).ranking()
+    shown = {row["symbol"]: row["pe_ratio"] for row in ranking.frame.iter_rows(named=True)}
+    assert shown == {name: (10.0 + int(name[1:]) / 2 if int(name[1:]) % 2 == 0 else None) for name in shown}
+    assert "unknown" in str(ranking)
+    assert str(ranking).splitlines()[0].split() == ["rank", "symbol", "composite_score", "percentile", "current_price", "pe_ratio"]
+
+
+def test_an_explanation_is_a_table_and_a_waterfall_in_a_notebook(market):
+    scorer = IdeaScorer(market, CONFIG)
+    said = scorer.explain(scorer.rank_universe()["symbol"][0])
+    assert "<table>" in said._repr_html_()
+    (waterfall,) = said.figure().data
+    assert waterfall.y[-1] == said.composite_score
+    assert sum(waterfall.y[:-1]) == pytest.approx(said.composite_score, abs=1e-12)
+    assert "<th>pe_ratio</th>" in scorer.ranking()._repr_html_()
 
 
 def test_as_of_is_the_past_as_it_was(market):

@@ -177,3 +177,22 @@ def test_constant_and_repeated_exposures_are_dropped_and_a_full_explanation_leav
     assert np.isnan(residuals(3.0 * size - 2.0, group, 1, 1, size[None], ones)).all()
     few = residuals(values[:2], group[:2], 1, 1, size[None, :2], ones[:2])
     assert few == pytest.approx(values[:2] - values[:2].mean())  # no degree of freedom for a slope
+
+
+def test_the_example_of_the_handbook(repository):
+    from mech_exo.scoring.normalize import Method, Neighbours, composite_row
+
+    raw = np.array([[[1.0, 2, 3, 4]], [[10.0, 20, 30, np.nan]]])
+    rules = ScoringRules(winsor=0.0)
+    near = Neighbours(np.zeros((1, 4), np.int64), np.empty((0, 1, 4)), np.empty((1, 0)))
+    normalised, contribution = np.empty((2, 4)), np.empty((2, 4))
+    coverage, value = np.empty(4), np.empty(4)
+    signs, weights = np.array([1.0, -1.0]), np.array([3.0, 1.0])
+    composite_row(raw, 0, np.ones(4, bool), signs, weights, Method.of(rules, 0), near, np.ones(4), normalised, contribution, coverage, value)
+    page = (repository / "docs" / "scoring.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith(("| first", "| second", "| third", "| fourth"))]
+    told = [float(cells[3].replace("−", "-")) for cells in rows]
+    shares = [float(cells[4].strip().removesuffix(" %")) / 100 for cells in rows]
+    assert value == pytest.approx(told, abs=6e-5)
+    assert coverage.tolist() == shares
+    assert contribution.sum(axis=0) == pytest.approx(value, abs=1e-15)
