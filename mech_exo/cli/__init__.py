@@ -48,6 +48,7 @@ COMMANDS = (
     Lazy("halt", "halt:halt", "Stop everything that adds risk, at once.", NIGHT),
     Lazy("resume", "halt:resume", "End a halt.", NIGHT),
     Lazy("score", "score:score", "Rank the universe.", RESEARCH),
+    Lazy("factors", "factors:app", "What the factors told of later returns, and whether they still do.", RESEARCH),
     Lazy("backtest", "backtest:app", "Run the very same decisions over history.", RESEARCH),
     Lazy("data", "data:app", "Import, inspect, back up and restore market data.", DATA),
     Lazy("ledger", "ledger:app", "Verify and inspect the journal of decisions, orders and fills.", DATA),
