@@ -166,10 +166,9 @@ def told_of(workspace: Workspace, name: str, terms: Terms, quantiles: int, secto
         sample.panel, sample.universe, factor, sign, within=known.panel.rows_between(terms.start, terms.end)
     )
     label = (known.panel.label,) if known.panel.label else ()
-    backfilled = ("backfilled: sectors or members came without dates and are taken as known always",) if known.universe.backfilled else ()
     return Research(
         study=one, long_short=months, contribution=contribution(sample, name, config, one.horizon),
-        similar=similar_factors(sample, name, config), warnings=(*label, *known.warnings, *backfilled), source=factor.factor.source,
+        similar=similar_factors(sample, name, config), warnings=(*label, *known.warnings), source=factor.factor.source,
         code_version=code_version(), data_hash=known.data_hash(),
     )  # fmt: skip
 
@@ -217,8 +216,8 @@ def _compare(to: Console, found: Comparison, warnings: tuple[str, ...]) -> None:
     to.print(table)
     names = found.correlation["factor"].to_list()
     matrix = Table("", *(str(number) for number in range(1, len(names) + 1)), title="Mean rank correlation", title_justify="left")
-    for number, row in enumerate(found.correlation.iter_rows(), 1):
-        matrix.add_row(f"{number} {row[0]}", *(ratio(value) for value in row[1:]))
+    for number, line in enumerate(found.correlation.iter_rows(), 1):
+        matrix.add_row(f"{number} {line[0]}", *(ratio(value) for value in line[1:]))
     to.print(matrix)
     _skipped(to, found.skipped)
     for warning in once(warnings):

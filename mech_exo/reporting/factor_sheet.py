@@ -88,7 +88,7 @@ def sheet(research: Research) -> FactorSheet:
 def verdict(one: FactorStudy) -> str:
     """One sentence: what the rank IC says, and how sure that is."""
     ic = _rank(one)
-    if ic["t_stat"] is None:
+    if ic["t_stat"] is None or ic["mean"] is None:
         return f"Unknown: too few cross-sections have a return over {one.horizon} sessions."
     said = f"Rank IC over {one.horizon} sessions {ratio(ic['mean'], 3)}, t = {ratio(ic['t_stat'])}"
     if abs(ic["t_stat"]) < figures.INTERVAL:

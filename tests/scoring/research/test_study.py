@@ -198,8 +198,8 @@ def test_bad_input_says_rule_value_and_remedy():
         study("rsi_14", panel, universe, NO_RULES, horizons=(1, 500))
     with pytest.raises(InputError, match="at least 2 eligible names"):
         study("momentum_12_1", panel, universe, NO_RULES, horizons=(1,))  # 120 sessions: never warm
+    single = panel.select(["S001"])
     with pytest.raises(InputError, match="at least 2 names; the panel has 1"):
-        single = panel.select(["S001"])
         study("rsi_14", single, Universe.everyone(single), NO_RULES, horizons=(1,))
     with pytest.raises(InputError, match="horizons"):
         study("rsi_14", panel, universe, NO_RULES, horizons=(0,))
