@@ -185,7 +185,7 @@ def _information(one: FactorStudy) -> Section:
                    lambda: figures.errors_figure(lags, _floats(one.decay, "mean"), _floats(one.decay, "standard_error"), "Age in sessions"),
                    wide=False),
         Table("Information coefficients", head, lines, left=(0, 1)),
-        page.drawn(f"Mean rank IC by month, {one.horizon} sessions", "By the session of the signal.", nothing,
+        page.drawn(f"Mean rank IC by month, {one.horizon} sessions", "In hundredths, by the session of the signal.", nothing,
                    lambda: figures.months_figure([year for year, has in zip(years, known, strict=True) if has], months[known])),
     )  # fmt: skip
     return Section("information", "Information", blocks, "ICs are in the factor's direction: above zero, it worked.")

@@ -59,10 +59,17 @@ def histogram_figure(values: Floats, mean: float) -> go.Figure:
 
 
 def errors_figure(names: Sequence[str], means: Floats, errors: Floats, title: str = "") -> go.Figure:
-    """Bars with their 95 % intervals, in the order given."""
-    figure = blank(height=260, top=10)
+    """Bars with their 95 % intervals, in the order given; names that would not fit under them stand at the left of lying ones."""
+    lying = len(names) > 4 and max(len(name) for name in names) > 8
+    figure = blank(height=70 + 27 * len(names) if lying else 260, top=10)
     colours = [BLUE if value > 0.0 else VERMILLION for value in means]
     bars = {"type": "data", "array": INTERVAL * errors, "color": GREY, "thickness": 1.2, "width": 4}
+    if lying:
+        shown = "%{y}: %{x:.4f}<extra></extra>"
+        figure.add_bar(y=list(names), x=means, orientation="h", marker={"color": colours}, error_x=bars, hovertemplate=shown)
+        side = {"type": "category", "autorange": "reversed", "showgrid": False, "ticksuffix": " "}
+        figure.update_layout(showlegend=False, xaxis={"tickformat": ",.3~f", "nticks": 6}, yaxis=side)
+        return figure
     figure.add_bar(x=list(names), y=means, marker={"color": colours}, error_y=bars, hovertemplate="%{x}: %{y:.4f}<extra></extra>")
     figure.update_layout(showlegend=False, yaxis={"tickformat": ",.3~f"}, xaxis={"type": "category", "title": {"text": title}})
     return figure
@@ -100,24 +107,14 @@ def turnover_figure(horizons: Sequence[int], shares: Floats) -> go.Figure:
 
 
 def months_figure(years: Sequence[int], values: Floats) -> go.Figure:
-    """Heat map ``(Y, 12)``; the scale is symmetric about 0."""
-    return _heat(values, list(MONTHS), [str(year) for year in years], 90 + 24 * max(1, len(years)), "%{z:.2f}")
-
-
-def matrix_figure(names: Sequence[str], values: Floats) -> go.Figure:
-    """Heat map of correlations ``(F, F)``."""
-    figure = _heat(values, list(names), list(names), 140 + 26 * len(names), "%{z:.2f}", reach=1.0)
-    figure.update_layout(xaxis={"tickangle": -35})
-    return figure
-
-
-def _heat(values: Floats, columns: list[str], rows: list[str], height: int, text: str, reach: float | None = None) -> go.Figure:
-    figure = blank(height=height)
+    """Heat map ``(Y, 12)``, written in hundredths; the scale is symmetric about 0."""
     known = values[np.isfinite(values)]
-    end = reach or (float(np.abs(known).max()) if len(known) else 1.0)
+    end = float(np.abs(known).max()) if len(known) else 1.0
+    figure = blank(height=90 + 24 * max(1, len(years)))
+    text = [["" if np.isnan(value) else f"{100.0 * value:.0f}" for value in line] for line in values]
     figure.add_heatmap(
-        z=values, x=columns, y=rows, colorscale=DIVERGING, zmin=-end, zmax=end, showscale=False, xgap=2, ygap=2, texttemplate=text,
-        textfont={"size": 10}, hoverongaps=False, hovertemplate="%{y}, %{x}: %{z:.3f}<extra></extra>",
+        z=values, x=MONTHS, y=[str(year) for year in years], colorscale=DIVERGING, zmin=-end, zmax=end, showscale=False, xgap=2, ygap=2,
+        text=text, texttemplate="%{text}", textfont={"size": 10}, hoverongaps=False, hovertemplate="%{x} %{y}: %{z:.3f}<extra></extra>",
     )  # fmt: skip
     side = {"showgrid": False, "side": "top", "type": "category"}
     figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "showgrid": False}, xaxis=side)
