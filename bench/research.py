@@ -38,7 +38,8 @@ def measure(quick: bool) -> list[Line]:
     lines = [line(f"{factors} factors studied, {size}, 4 horizons", whole, "s", 45.0, ("one numpy argsort of a factor", sort))]
     forward, kept = sample.forward(21), sample.eligible
     one = best(lambda: Ordered.of(values.values).correlation(forward, kept), 1 if quick else 3)
-    lines.append(line(f"rank and linear IC of one factor and horizon, {size}", one, "s", None, ("pandas rank and corrwith", by_pandas(values, forward))))
+    beside = ("pandas rank and corrwith", by_pandas(values, forward))
+    lines.append(line(f"rank and linear IC of one factor and horizon, {size}", one, "s", None, beside))
     group = np.empty(values.values.shape, np.int16)
     sorted_in = best(lambda: groups(values.values, values.order, np.arange(1, 5) / 5, group), 1 if quick else 3)
     lines.append(line(f"quantile groups of one factor, {size}", sorted_in, "s"))
