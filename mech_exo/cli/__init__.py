@@ -48,7 +48,7 @@ COMMANDS = (
     Lazy("halt", "halt:halt", "Stop everything that adds risk, at once.", NIGHT),
     Lazy("resume", "halt:resume", "End a halt.", NIGHT),
     Lazy("score", "score:score", "Rank the universe.", RESEARCH),
-    Lazy("factors", "factors:app", "What can be scored with, and what one factor says today.", RESEARCH),
+    Lazy("factors", "factors:app", "What can be scored with, what a factor says today, and what it told of later returns.", RESEARCH),
     Lazy("backtest", "backtest:app", "Run the very same decisions over history.", RESEARCH),
     Lazy("data", "data:app", "Import, inspect, back up and restore market data.", DATA),
     Lazy("ledger", "ledger:app", "Verify and inspect the journal of decisions, orders and fills.", DATA),

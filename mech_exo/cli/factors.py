@@ -1,4 +1,4 @@
-"""``exo factors``: what can be scored with, and what one factor says today."""
+"""``exo factors``: what can be scored with, what one factor says today; what it told of later returns is in ``factors_research.py``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mech_exo.cli import home
+from mech_exo.cli.factors_research import compare, health, research
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from mech_exo.utils.settings import Config
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(research)
+app.command()(compare)
+app.command()(health)
 
 
 def about(factor: Factor, config: Config, absent: dict[str, str] | None) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def groups(values: Floats, order: Whole, edges: Floats, out: Shorts) -> None:
 
 @njit
 def group_means(group: Shorts, values: Floats, count: int) -> Floats:
-    """``(K, Q + 1)`` mean of the finite ``values`` ``(K, N)`` in every group 1 to Q, then of all groups together; NaN where there is none."""
+    """``(K, Q + 1)`` mean of the finite ``values`` ``(K, N)`` in every group 1 to Q, then of all together; NaN where there is none."""
     out = np.full((len(group), count + 1), np.nan)
     for k in range(len(group)):
         total, number = np.zeros(count + 1), np.zeros(count + 1)

@@ -86,12 +86,25 @@ def factor_correlation(sample: Sample, values: Mapping[str, Ordered]) -> pl.Data
     step = max(1, MONTH // sample.every)
     kept = np.ascontiguousarray(sample.eligible[::step])
     thin = {name: one.rows(slice(None, None, step)) for name, one in values.items()}
-    matrix = {a: dict.fromkeys(thin, 1.0) for a in thin}
     names = list(thin)
+    matrix = np.eye(len(names))
     for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            matrix[a][b] = matrix[b][a] = Mean.of(thin[a].correlation(thin[b], kept)[0]).mean
-    return frame({"factor": name} | matrix[name] for name in names)
+        for j, b in enumerate(names[i + 1 :], i + 1):
+            matrix[i, j] = matrix[j, i] = Mean.of(thin[a].correlation(thin[b], kept)[0]).mean
+    return frame({"factor": name, **dict(zip(names, line.tolist(), strict=True))} for name, line in zip(names, matrix, strict=True))
+
+
+def similar_factors(sample: Sample, name: str, config: FactorsConfig) -> pl.DataFrame:
+    """factor, correlation: of ``name`` with every other configured factor, the most alike first; see :func:`factor_correlation`."""
+    import polars as pl
+
+    thin = sample.thin(max(1, MONTH // sample.every))
+    values, _ = usable(thin, config)
+    mine = values.get(name) or thin.factor(*configured(name, config))
+    lines = [{"factor": other, "correlation": Mean.of(mine.correlation(one, thin.eligible)[0]).mean}
+             for other, one in values.items() if other != name]  # fmt: skip
+    empty = pl.DataFrame(schema={"factor": pl.String, "correlation": pl.Float64})
+    return frame(lines).sort(pl.col("correlation").abs(), descending=True, nulls_last=True) if lines else empty
 
 
 def contribution(sample: Sample, name: str, config: FactorsConfig, horizon: int) -> Contribution:

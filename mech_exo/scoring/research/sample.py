@@ -127,8 +127,8 @@ class Sample:
         """The same history at every ``step``-th of the rows; made once."""
         if step not in self._thinner:
             eligible = np.ascontiguousarray(self.eligible[::step])
-            changed = {"rows": self.rows[::step], "every": self.every * step, "eligible": eligible, "_forward": {}, "_thinner": {}}
-            self._thinner[step] = replace(self, **changed)
+            every = self.every * step
+            self._thinner[step] = replace(self, rows=self.rows[::step], every=every, eligible=eligible, _forward={}, _thinner={})
         return self._thinner[step]
 
     def overlap(self, horizon: int) -> int:
