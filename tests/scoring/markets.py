@@ -65,6 +65,7 @@ def random_facts(seed, panel):
         at[rng.random(count) * steps > np.arange(steps)[:, None] * 3.0] = -1  # companies of which nothing is known at first
         whole = name.startswith("f_")
         values = rng.integers(0, 10, steps * count).astype(float) if whole else rng.normal(0.0, 2.0, steps * count)
+        values = np.exp(values) if name == "market_cap" else values
         values[rng.random(len(values)) < 0.2] = np.nan
         laid = Steps.of(values, at)
         known[name] = (laid, Formula(np.multiply, (panel.close, laid)), np.array(laid[:]))[number % 3]

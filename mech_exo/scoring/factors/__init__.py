@@ -51,5 +51,5 @@ def facts_read(config: FactorsConfig) -> tuple[str, ...]:
 
 
 def every_fact() -> tuple[str, ...]:
-    """What any factor reads that bars do not tell: for who does not know yet which factors will be asked."""
-    return facts_of(REGISTRY)
+    """What any scoring may read that bars do not tell: for who does not know yet how it will be configured."""
+    return tuple(sorted({*facts_of(REGISTRY), "market_cap"}))
