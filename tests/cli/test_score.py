@@ -40,7 +40,9 @@ def test_table(exo, home):
     ran = exo("score", "--top", 1, "--home", home)
     assert ran.code == 0
     figures = (f"{best['composite_score']:.3f}", f"{best['current_price']:.2f}")
-    for said in (best["symbol"], *figures, "momentum_12_1", "pe_ratio", "synthetic sample"):
+    parts = {name.removeprefix("contribution_"): value for name, value in best.items() if name.startswith("contribution_")}
+    leading = max(parts, key=lambda name: abs(parts[name]))
+    for said in (best["symbol"], *figures, leading[:12], "pe_ratio", "synthetic sample"):
         assert said in ran.out, said
 
 
