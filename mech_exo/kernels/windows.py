@@ -29,7 +29,7 @@ def _add(values: Floats, t: int, first: int, market: float, before: Floats, afte
     """``after = before +`` the terms of row ``t``: ``(S, width)``, in this order: count, x, x², and beside a market m, xm, m²."""
     row, whole = values[t, first : first + after.shape[1]], market == market
     count, total, count_before, total_before = after[0], after[1], before[0], before[1]
-    for j in range(len(row)):  # selects, no branches: see rolling.rsi_rows
+    for j in range(len(row)):  # selects, no branches: see rolling._rsi
         x = row[j]
         known = (x == x) & whole
         count[j] = count_before[j] + (1.0 if known else 0.0)
@@ -85,17 +85,22 @@ def _walk(window: int, terms: int, width: int) -> tuple[Floats, Floats]:
 
 
 @njit
-def _mean(values: Floats, rows: Ints, window: int, least: int, out: Floats, lo: int, hi: int) -> None:
-    tile, none = _tile(window, 2), np.empty(0)
+def _moments(values: Floats, rows: Ints, window: int, terms: int, least: int, out: Floats, lo: int, hi: int) -> None:
+    """Of 2 terms the mean, of 3 the standard deviation."""
+    tile, none = _tile(window, terms), np.empty(0)
     for first in range(lo, hi, tile):
         last = min(first + tile, hi)
-        ends, begun = _walk(window, 2, last - first)
+        ends, begun = _walk(window, terms, last - first)
         done = -1
         for k in range(len(rows)):
             row = rows[k]
             _advance(values, none, done, row, window, first, ends, begun)
             done = row
-            _finish_mean(ends[row % window + 1], begun[row % 2], values[row, first:last], least, out[k, first:last])
+            old, new, latest, result = ends[row % window + 1], begun[row % 2], values[row, first:last], out[k, first:last]
+            if terms == 2:
+                _finish_mean(old, new, latest, least, result)
+            else:
+                _finish_deviation(old, new, latest, least, result)
 
 
 @njit
@@ -108,21 +113,7 @@ def _finish_mean(old: Floats, new: Floats, latest: Floats, least: int, out: Floa
 
 
 @njit
-def _volatility(returns: Floats, rows: Ints, window: int, out: Floats, lo: int, hi: int) -> None:
-    tile, none, least = _tile(window, 3), np.empty(0), least_observations(window)
-    for first in range(lo, hi, tile):
-        last = min(first + tile, hi)
-        ends, begun = _walk(window, 3, last - first)
-        done = -1
-        for k in range(len(rows)):
-            row = rows[k]
-            _advance(returns, none, done, row, window, first, ends, begun)
-            done = row
-            _finish_volatility(ends[row % window + 1], begun[row % 2], returns[row, first:last], least, out[k, first:last])
-
-
-@njit
-def _finish_volatility(old: Floats, new: Floats, latest: Floats, least: int, out: Floats) -> None:
+def _finish_deviation(old: Floats, new: Floats, latest: Floats, least: int, out: Floats) -> None:
     n0, n1, s0, s1, q0, q1 = old[0], new[0], old[1], new[1], old[2], new[2]
     for j in range(len(out)):
         count, total, squares, x = n0[j] + n1[j], s0[j] + s1[j], q0[j] + q1[j], latest[j]
@@ -200,7 +191,7 @@ def _spread(sums: Floats, beta: float) -> float:
 
 def mean_rows(values: Floats, rows: Ints, window: int, least: int) -> Floats:
     """``(K, N)`` mean of the values in the last ``window`` rows; NaN where the row is missing or fewer than ``least`` exist."""
-    return columns(_mean, (len(rows), values.shape[1]), values, rows, window, least)
+    return columns(_moments, (len(rows), values.shape[1]), values, rows, window, 2, least)
 
 
 def volatility_rows(returns: Floats, rows: Ints, window: int) -> Floats:
@@ -209,7 +200,7 @@ def volatility_rows(returns: Floats, rows: Ints, window: int) -> Floats:
     NaN where the row itself is missing or fewer than 80 % of the window's returns exist. From sums of the returns and of their squares:
     fit for returns, whose mean is no larger than their deviation, not for prices.
     """
-    return columns(_volatility, (len(rows), returns.shape[1]), returns, rows, window)
+    return columns(_moments, (len(rows), returns.shape[1]), returns, rows, window, 3, least_observations(window))
 
 
 def beta_rows(returns: Floats, market: Floats, rows: Ints, window: int) -> Floats:
