@@ -1,4 +1,4 @@
-"""Writes ``configuration.md`` from the models and the templates each time the documentation is built, so that it cannot age."""
+"""Writes ``configuration.md`` from the models, and the table of ``factors.md`` from the registry, each time the documentation is built."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
+from mech_exo.scoring.factors import REGISTRY
 from mech_exo.utils.config import FILES
 from mech_exo.utils.config_errors import allowed, key_paths
 from mech_exo.utils.settings import ApiKeys, Config
@@ -28,6 +29,24 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the generated page."""
     files.append(File.generated(config, "configuration.md", content=page()))
     return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Put the table of factors where ``factors.md`` asks for it."""
+    return markdown.replace("<!-- every registered factor -->", factor_table()) if page.file.src_uri == "factors.md" else markdown
+
+
+def factor_table() -> str:
+    """Every registered factor as a Markdown table."""
+    lines = ["| Factor | Family | Reads | Unit | Direction | Parameters | First value | Source |", "|---|---|---|---|---|---|---|---|"]
+    for factor in REGISTRY.values():
+        bound = factor.bind({})
+        params = ", ".join(f"`{name}` {value}" for name, value in bound.params.items())
+        reads = ", ".join(f"`{name}`" for name in factor.inputs)
+        first = "" if factor.facts else f"row {bound.warmup}"
+        cells = (f"`{factor.name}`", factor.family, reads, factor.unit, factor.direction, params, first, factor.source)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def page() -> str:

@@ -45,13 +45,14 @@ def step_1_score(panel, codes, scores):
     """The best names with their closes, ATRs and volatilities."""
     import numpy as np
 
-    from mech_exo.kernels.rolling import atr_rows, volatility_rows
+    from mech_exo.kernels.rolling import atr_rows
+    from mech_exo.kernels.windows import volatility_rows
     from mech_exo.scoring.inputs import FactorInputs
 
     print(f"\n1. Score: the best of {int((scores.rank > 0).sum())} scored names at the close of {scores.as_of}")
     inputs, row = FactorInputs(panel), np.array([panel.shape[0] - 1])
     atr = atr_rows(inputs.high, inputs.low, inputs.close, row, 14)[0] * panel.close[row[0]] / inputs.close[row[0]]
-    volatility = volatility_rows(inputs.total_return, row, 63)[0] * np.sqrt(252.0)
+    volatility = volatility_rows(inputs.returns, row, 63)[0] * np.sqrt(252.0)
     widths = (8, 8, 12, 10, 12, 26)
     line("symbol", "score", "close USD", "ATR USD", "volatility", "sector", widths=widths)
     chosen = [j for j in np.argsort(np.where(scores.rank > 0, scores.rank, len(scores.rank) + 1))[:IDEAS] if scores.rank[j] > 0]

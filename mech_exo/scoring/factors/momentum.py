@@ -64,7 +64,8 @@ def seasonality(inputs: FactorInputs, rows: Ints, params: Params) -> Floats:
         np.add(total, change, out=total, where=known)
         seen += known
     enough = (seen >= _least_years(params)) & ~np.isnan(values[rows])
-    return np.divide(total, seen, out=np.full(total.shape, np.nan), where=enough)
+    mean: Floats = np.divide(total, seen, out=np.full(total.shape, np.nan), where=enough)
+    return mean
 
 
 def _least_years(params: Params) -> int:
