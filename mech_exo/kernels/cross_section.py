@@ -1,45 +1,38 @@
 """Statistics of one row of ``N`` numbers. NaN and ±inf mean "no value"; they get NaN back and touch nobody else.
 
-Sums run over the sorted values, so a permutation of the names permutes the results bit for bit.
+Sums do not depend on the order of the names (:func:`mech_exo.kernels.summation.steady_sum`) and order statistics cannot, so a permutation
+of the names permutes the results bit for bit.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mech_exo.kernels import njit
-from mech_exo.kernels.selection import select
+from mech_exo.kernels.selection import median, quantile, select
+from mech_exo.kernels.summation import steady_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @njit
-def ordered(values: Floats) -> Floats:
-    """The finite values, ascending."""
+def _finite(values: Floats) -> Floats:
+    """The finite values, in their order; -0.0 as 0.0, so that equal values are equal bits."""
     kept = np.empty(len(values))
     n = 0
     for value in values:
         if np.isfinite(value):
-            kept[n] = value
+            kept[n] = value + 0.0
             n += 1
-    return np.sort(kept[:n])
+    return kept[:n]
 
 
 @njit
-def quantile(ascending: Floats, share: float) -> float:
-    """Quantile of sorted values, linear between neighbours, as ``numpy.quantile`` (Hyndman & Fan 1996, type 7). At least one value."""
-    place = share * (len(ascending) - 1)
-    below = int(np.floor(place))
-    above = min(below + 1, len(ascending) - 1)
-    part = place - below
-    step = ascending[above] - ascending[below]
-    if part >= 0.5:
-        return float(ascending[above] - step * (1.0 - part))
-    return float(ascending[below] + step * part)
+def ordered(values: Floats) -> Floats:
+    """The finite values, ascending."""
+    return np.sort(_finite(values))
 
 
 @njit
@@ -48,83 +41,61 @@ def zscore(values: Floats) -> Floats:
 
     A row that tells nobody apart (one value, or all equal) gives NaN to all: it has no opinion, and 0 would be one.
     """
-    return _standardised(values, ordered(values), -np.inf, np.inf)
+    return _standardised(values, _finite(values), -np.inf, np.inf)
 
 
 @njit
-def _standardised(values: Floats, ascending: Floats, low: float, high: float) -> Floats:
-    """Values clipped to ``low`` and ``high``, less the mean of ``ascending`` (those very values, sorted), over its standard deviation."""
-    n = len(ascending)
+def _standardised(values: Floats, known: Floats, low: float, high: float) -> Floats:
+    """``values`` clipped to ``low`` and ``high``, less the mean of ``known`` (the finite ones among them) so clipped, over its standard
+    deviation. Clips ``known``."""
+    n = len(known)
     out = np.full(len(values), np.nan)
-    if n < 2 or ascending[0] == ascending[n - 1]:
+    least, most = np.inf, -np.inf
+    for i in range(n):
+        known[i] = min(max(known[i], low), high)
+        least, most = min(least, known[i]), max(most, known[i])
+    if n < 2 or least == most:
         return out
-    mean = 0.0
-    for value in ascending:
-        mean += value
-    mean /= n
-    squares = 0.0
-    for value in ascending:
-        squares += (value - mean) * (value - mean)
-    spread = np.sqrt(squares / n)
+    mean = steady_sum(known) / n
+    for i in range(n):
+        known[i] = (known[i] - mean) * (known[i] - mean)
+    spread = np.sqrt(steady_sum(known) / n)
     if not (spread > 0.0 and np.isfinite(spread)):
         return out
     for j in range(len(values)):
         if np.isfinite(values[j]):
-            out[j] = (min(max(values[j], low), high) - mean) / spread
+            out[j] = (min(max(values[j] + 0.0, low), high) - mean) / spread
     return out
 
 
 @njit
-def clip_limits(ascending: Floats, share: float, deviations: float) -> tuple[float, float]:
-    """Where sorted values are clipped: at the quantiles ``share`` and ``1 - share``; or, where ``deviations`` is not NaN, so many times the
+def clip_limits(known: Floats, share: float, deviations: float) -> tuple[float, float]:
+    """Where finite values are clipped: at the quantiles ``share`` and ``1 - share``; or, where ``deviations`` is not NaN, so many times the
     median absolute deviation from the median, × 1.4826 to be a standard deviation under normality (Hampel 1974, "The Influence Curve and
     Its Role in Robust Estimation", JASA 69). Where more than half the values are equal that deviation is 0 and nothing is clipped.
     """
+    n = len(known)
     if deviations == deviations:
-        median = quantile(ascending, 0.5)
-        spread = 1.4826 * quantile(np.sort(np.abs(ascending - median)), 0.5)
+        buffer = known.copy()
+        middle = median(buffer, n)
+        spread = 1.4826 * median(np.abs(buffer - middle), n)
         if spread > 0.0:
-            return median - deviations * spread, median + deviations * spread
+            return middle - deviations * spread, middle + deviations * spread
         return -np.inf, np.inf
     if share > 0.0:
-        return quantile(ascending, share), quantile(ascending, 1.0 - share)
+        buffer = known.copy()
+        return quantile(buffer, n, share), quantile(buffer, n, 1.0 - share)
     return -np.inf, np.inf
 
 
 @njit
 def clipped_zscore(values: Floats, share: float, deviations: float) -> Floats:
-    """:func:`zscore` of the values clipped at :func:`clip_limits`; sorted once, for clipping keeps the order."""
-    ascending = ordered(values)
-    if len(ascending) == 0:
+    """:func:`zscore` of the values clipped at :func:`clip_limits`."""
+    known = _finite(values)
+    if len(known) == 0:
         return np.full(len(values), np.nan)
-    low, high = clip_limits(ascending, share, deviations)
-    for i in range(len(ascending)):
-        ascending[i] = min(max(ascending[i], low), high)
-    return _standardised(values, ascending, low, high)
-
-
-@njit
-def steady_sum(terms: Floats) -> float:
-    """Sum of finite terms that does not depend on their order.
-
-    Each is split into a multiple of a unit so large that sums of such multiples are never rounded, and a rest, split likewise
-    (ExtractVector of Rump, Ogita & Oishi 2008, "Accurate Floating-Point Summation Part I", SIAM Journal on Scientific Computing 31(1));
-    what is left is below 2^-80 of the largest term.
-    """
-    largest = 0.0
-    for term in terms:
-        largest = max(largest, abs(term))
-    if largest == 0.0:
-        return 0.0
-    room = math.frexp(len(terms) + 2.0)[1]
-    unit = math.ldexp(1.0, room + math.frexp(largest)[1])
-    rest = math.ldexp(unit, room - 53)
-    coarse, fine = 0.0, 0.0
-    for term in terms:
-        step = (unit + term) - unit
-        coarse += step
-        fine += (rest + (term - step)) - rest
-    return coarse + fine
+    low, high = clip_limits(known, share, deviations)
+    return _standardised(values, known, low, high)
 
 
 @njit

