@@ -235,7 +235,7 @@ def test_an_unknown_factor_is_refused_with_the_nearest_name(weight):
     ("name", "params", "said"),
     [
         ("rsi_14", {"windw": 14}, "got 'windw'\n  → did you mean window?"),
-        ("rsi_14", {"window": 14.5}, "must be a whole number of sessions from 2 to 5000; got 14.5"),
+        ("rsi_14", {"window": 14.5}, "must be a whole number from 2 to 5000; got 14.5"),
         ("rsi_14", {"window": 1}, "from 2 to 5000; got 1"),
         ("momentum_12_1", {"skip": 300}, "skip of momentum_12_1 must be below lookback; got skip=300, lookback=252"),
         ("pe_ratio", {"years": 3}, "has the parameters: none; got 'years'"),
