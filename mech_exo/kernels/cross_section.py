@@ -50,11 +50,11 @@ def _standardised(values: Floats, known: Floats, low: float, high: float) -> Flo
     deviation. Clips ``known``."""
     n = len(known)
     out = np.full(len(values), np.nan)
-    least, most = np.inf, -np.inf
+    differ = False
     for i in range(n):
         known[i] = min(max(known[i], low), high)
-        least, most = min(least, known[i]), max(most, known[i])
-    if n < 2 or least == most:
+        differ |= known[i] != known[0]
+    if not differ:
         return out
     mean = steady_sum(known) / n
     for i in range(n):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mech_exo.kernels import njit
 from mech_exo.kernels.selection import median
-from mech_exo.kernels.threads import columns
+from mech_exo.kernels.threads import columns, share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,18 +72,24 @@ def median_rows(values: Floats, rows: Ints, window: int, least: int) -> Floats:
     return out
 
 
-@njit
 def product_median_reaches_rows(left: Floats, right: Floats, rows: Ints, window: int, least: int, bar: float) -> Flags:
     """``(K, N)`` int8: 1 where the median of ``left * right`` over the last ``window`` rows is at least ``bar``, 0 where it
     is less, -1 where fewer than ``least`` products exist.
 
     Counting decides all but the rare half-and-half windows, whose median is then taken as :func:`median_rows` takes it.
     """
-    count = left.shape[1]
-    out = np.empty((len(rows), count), np.int8)
+    out = np.empty((len(rows), left.shape[1]), np.int8)
+    share(left.shape[1], lambda lo, hi: _product_median_reaches(left, right, rows, window, least, bar, out, lo, hi))
+    return out
+
+
+@njit
+def _product_median_reaches(
+    left: Floats, right: Floats, rows: Ints, window: int, least: int, bar: float, out: Flags, lo: int, hi: int
+) -> None:  # fmt: skip
     buffer = np.empty(window)
-    for first in range(0, count, BLOCK):
-        width = min(BLOCK, count - first)
+    for first in range(lo, hi, BLOCK):
+        width = min(BLOCK, hi - first)
         reach, seen = np.empty(width), np.empty(width)
         for k in range(len(rows)):
             start, stop = max(rows[k] - window + 1, 0), rows[k] + 1
@@ -107,7 +113,6 @@ def product_median_reaches_rows(left: Floats, right: Floats, rows: Ints, window:
                             buffer[size] = value
                             size += 1
                     out[k, first + i] = 1 if median(buffer, size) >= bar else 0
-    return out
 
 
 def lagged_ratio_rows(values: Floats, rows: Ints, near: int, far: int) -> Floats:

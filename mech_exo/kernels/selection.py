@@ -9,16 +9,20 @@ from mech_exo.kernels import njit
 
 Floats = NDArray[np.float64]
 
+LONG, SAMPLE = 600, 64
+"""Values from which on a sample is worth its time, and how many it holds."""
+
 
 @njit
 def select(values: Floats, size: int, wanted: int) -> float:
     """The ``wanted``-th smallest (from 0) of ``values[:size]``, no NaN among them (Hoare 1961, "Algorithm 65: Find").
 
-    Reorders the buffer: nothing before ``wanted`` is greater, nothing after it smaller.
+    Long stretches are divided near the wanted place (:func:`_near`), so that little is left after the first division. Reorders the buffer:
+    nothing before ``wanted`` is greater, nothing after it smaller.
     """
     low, high = 0, size - 1
     while low < high:
-        pivot = values[(low + high) // 2]
+        pivot = values[(low + high) // 2] if high - low < LONG else _near(values, low, high, wanted)
         i, j = low, high
         while i <= j:
             while values[i] < pivot:
@@ -36,6 +40,21 @@ def select(values: Floats, size: int, wanted: int) -> float:
         else:
             break
     return float(values[wanted])
+
+
+@njit
+def _near(values: Floats, low: int, high: int, wanted: int) -> float:
+    """A value of ``values[low..high]`` a little beyond the ``wanted``-th, towards the middle, as a sample tells it
+    (Floyd & Rivest 1975, "Expected Time Bounds for Selection", Communications of the ACM 18(3))."""
+    step = (high - low + 1) // SAMPLE
+    sample = np.empty(SAMPLE)
+    for i in range(SAMPLE):
+        sample[i] = values[low + i * step]
+    sample.sort()
+    place = (wanted - low) * SAMPLE / (high - low + 1)
+    away = 1.0 + np.sqrt(place * (1.0 - place / SAMPLE))
+    beyond = place + away if 2.0 * place < SAMPLE else place - away
+    return float(sample[min(max(int(beyond), 0), SAMPLE - 1)])
 
 
 @njit

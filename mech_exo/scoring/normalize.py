@@ -61,10 +61,9 @@ def normalise_row(values: Floats, eligible: Flags, sign: float, method: Method, 
     itself: a name of unknown sector, or in a sector where fewer than ``least_names`` have a value, has no opinion. Neutralised, the result
     is regressed on the exposures (:func:`mech_exo.kernels.neutral.residuals`) and what is left is brought to the scale again, unclipped.
     """
-    kept = np.full(len(values), np.nan)
+    kept = np.empty(len(values))
     for j in range(len(values)):
-        if eligible[j] and np.isfinite(values[j]):
-            kept[j] = values[j]
+        kept[j] = values[j] if eligible[j] and np.isfinite(values[j]) else np.nan
     kept = _scaled(kept, method, near.sector[k], True)
     if method.neutral:
         group = near.sector[k] if method.neutral_sector else np.zeros(len(values), np.int64)
@@ -107,23 +106,20 @@ def composite_row(
     and ``value`` is their sum in the order of the factors, starting from the first, so a lone factor is handed on unchanged.
     """
     factors, count = normalised.shape
-    total = 0.0
+    total, have = 0.0, np.zeros(count)
     for f in range(factors):
         total += weights[f]
         normalised[f] = normalise_row(raw[f, k], eligible, signs[f], method, near, k)
+        for j in range(count):
+            have[j] += weights[f] if normalised[f, j] == normalised[f, j] else 0.0
     for j in range(count):
-        have = 0.0
-        for f in range(factors):
-            if normalised[f, j] == normalised[f, j]:
-                have += weights[f]
-        coverage[j] = have / total if eligible[j] and total > 0.0 else np.nan
-        scored = eligible[j] and have > 0.0 and coverage[j] >= method.coverage
-        value[j] = 0.0 if scored else np.nan
-        for f in range(factors):
-            known = scored and normalised[f, j] == normalised[f, j]
-            part = (weights[f] / have) * normalised[f, j] * multiplier[j] if known else 0.0
-            contribution[f, j] = part if scored else np.nan
-            value[j] += part
+        coverage[j] = have[j] / total if eligible[j] and total > 0.0 else np.nan
+        value[j] = 0.0 if have[j] > 0.0 and coverage[j] >= method.coverage else np.nan
+    for f in range(factors):
+        for j in range(count):
+            part = (weights[f] / have[j]) * normalised[f, j] * multiplier[j]
+            contribution[f, j] = (part if part == part else 0.0) if value[j] == value[j] else np.nan
+            value[j] += contribution[f, j]
 
 
 @njit
@@ -152,17 +148,21 @@ def composite_rows(
     return out
 
 
-@njit
 def known_counts(raw: Floats, eligible: Flags) -> Ints:
     """``(K, F)`` for how many of the eligible names ``(K, N)`` each factor of ``raw`` ``(F, K, N)`` has a finite value."""
-    factors, steps, count = raw.shape
-    out = np.zeros((steps, factors), np.int64)
-    for f in range(factors):
-        for k in range(steps):
-            for j in range(count):
-                if eligible[k, j] and np.isfinite(raw[f, k, j]):
-                    out[k, f] += 1
+    out = np.zeros((len(eligible), len(raw)), np.int64)
+    share(len(out), lambda first, last: _count(raw, eligible, out, first, last), 8)
     return out
+
+
+@njit
+def _count(raw: Floats, eligible: Flags, out: Ints, first: int, last: int) -> None:
+    for f in range(len(raw)):
+        for k in range(first, last):
+            known = 0
+            for j in range(eligible.shape[1]):
+                known += eligible[k, j] and np.isfinite(raw[f, k, j])
+            out[k, f] = known
 
 
 def too_thin(known: Ints, eligible: Flags, reads_facts: Flags, least: float) -> Flags:
