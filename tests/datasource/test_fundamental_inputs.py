@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mech_exo.datasource import DataStorage
-from mech_exo.datasource.accounts.inputs import DERIVED, INPUTS, UNITS
+from mech_exo.datasource.accounts.inputs import DERIVED, INPUTS, SCORES, UNITS
 from mech_exo.datasource.accounts.metrics import AS_OF_DAY, FLOWS, STATEMENT
 from mech_exo.datasource.accounts.panel import by_preference, derive
 from mech_exo.domain.errors import InputError
@@ -62,15 +62,21 @@ def splits_of(*splits: tuple[str, date, float]) -> pl.DataFrame:
     return pl.DataFrame(splits, schema={"symbol": pl.String, "session": pl.Date, "value": pl.Float64}, orient="row")
 
 
+def derived(panel: BarPanel, *asked: Any) -> dict[str, np.ndarray]:
+    """What :func:`derive` makes, as arrays; NaN throughout where nothing is told."""
+    made = derive(panel, *asked)
+    return {name: np.asarray(made[name]) if name in made else np.full(panel.shape, np.nan) for name in asked[2]}
+
+
 def check(panel: BarPanel, rows: Sequence[Row], splits: pl.DataFrame, names: Sequence[str] = NAMES) -> None:
     """Every cell of every input against the second implementation."""
-    made = derive(panel, frame(rows), splits, names, ("edgar",))
+    made = derived(panel, frame(rows), splits, names, ("edgar",))
     for column, symbol in enumerate(panel.symbols):
         mine = [Fact(r[1], r[2], r[3], r[4], r[6], r[7], r[8]) for r in rows if r[0] == symbol and r[9] == "edgar"]
         divided = splits.filter(symbol=symbol).select("session", "value").rows()
         for t, session in enumerate(panel.sessions.tolist()):
             expected = inputs_at(mine, calendar.session_close(session), session, panel.close[t, column], divided)
-            got = {name: made[name][t, column] if name in made else np.nan for name in names}
+            got = {name: made[name][t, column] for name in names}
             np.testing.assert_allclose(
                 list(got.values()), [expected[name] for name in names], rtol=1e-9, atol=1e-9, err_msg=f"{symbol} {session} {got}"
             )
@@ -123,8 +129,8 @@ def test_the_random_companies_know_and_do_not_know_every_input() -> None:
     known = dict.fromkeys(NAMES, 0.0)
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        made = derive(panel_of(), frame([row for symbol in SYMBOLS for row in company(rng, symbol)]), splits_of(), NAMES, ("edgar",))
-        known = {name: share + (np.isfinite(made[name]).mean() / 6 if name in made else 0.0) for name, share in known.items()}
+        made = derived(panel_of(), frame([row for symbol in SYMBOLS for row in company(rng, symbol)]), splits_of(), NAMES, ("edgar",))
+        known = {name: share + np.isfinite(made[name]).mean() / 6 for name, share in known.items()}
     assert all(share > 0.02 for share in known.values()) and known["f_score"] < 0.5, known
 
 
@@ -152,7 +158,7 @@ def test_facts_known_later_never_change_a_row(rows: list[Row], t: int, wrong: fl
     past = [row for row in rows if row[7] <= close]
     spoilt = [*past, *((*row[:4], wrong, *row[5:]) for row in rows if row[7] > close)]
     late = splits_of(("BBB", SESSIONS[-1].item(), 3.0)) if t < len(SESSIONS) - 1 else splits_of()
-    one, other = derive(panel, frame(past), splits_of(), NAMES, ("edgar",)), derive(panel, frame(spoilt), late, NAMES, ("edgar",))
+    one, other = derived(panel, frame(past), splits_of(), NAMES, ("edgar",)), derived(panel, frame(spoilt), late, NAMES, ("edgar",))
     for name in NAMES:
         assert one[name][: t + 1].tobytes() == other[name][: t + 1].tobytes(), name
 
@@ -160,7 +166,7 @@ def test_facts_known_later_never_change_a_row(rows: list[Row], t: int, wrong: fl
 @given(many, st.integers(1, len(SESSIONS)))
 def test_a_shorter_panel_gives_the_same_rows(rows: list[Row], rows_kept: int) -> None:
     whole, cut = panel_of(), panel_of(SESSIONS[:rows_kept])
-    one, other = (derive(p, frame(rows), splits_of(), NAMES, ("edgar",)) for p in (whole, cut))
+    one, other = (derived(p, frame(rows), splits_of(), NAMES, ("edgar",)) for p in (whole, cut))
     for name in ("net_income_ttm", "return_on_equity", "shares_outstanding"):
         assert one[name][:rows_kept].tobytes() == other[name].tobytes()
 
@@ -168,9 +174,9 @@ def test_a_shorter_panel_gives_the_same_rows(rows: list[Row], rows_kept: int) ->
 @given(many)
 def test_asking_for_one_input_or_all_is_the_same(rows: list[Row]) -> None:
     panel = panel_of(SESSIONS[::12])
-    everything = derive(panel, frame(rows), splits_of(), NAMES, ("edgar",))
+    everything = derived(panel, frame(rows), splits_of(), NAMES, ("edgar",))
     for name in ("f_score", "pe_ratio", "revenue_growth", "f_no_issue", "analyst_rating", "average_shares"):
-        assert derive(panel, frame(rows), splits_of(), [name], ("edgar",))[name].tobytes() == everything[name].tobytes()
+        assert derived(panel, frame(rows), splits_of(), [name], ("edgar",))[name].tobytes() == everything[name].tobytes()
 
 
 # --- through the store -------------------------------------------------------------------------------------------------
@@ -263,7 +269,7 @@ def test_a_four_for_one_split_between_the_count_and_the_row(store: DataStorage, 
 def test_a_split_between_the_periods_end_and_the_filing_is_in_the_filing_already(flat: BarPanel) -> None:
     split = splits_of(("AAA", date(2020, 1, 15), 4.0))
     rows = [fact("eps_diluted", date(2019, 12, 31), "12M", 0.5, date(2020, 2, 7)), fact("average_shares", date(2019, 12, 31), "12M", 400.0, date(2020, 2, 7))]  # fmt: skip
-    made = derive(flat, frame(rows), split, ["eps_diluted_ttm", "average_shares", "shares_outstanding"], ("edgar",))
+    made = derived(flat, frame(rows), split, ["eps_diluted_ttm", "average_shares", "shares_outstanding"], ("edgar",))
     assert [at(flat, made[name], date(2020, 3, 2)) for name in made] == [0.5, 400.0, 400.0], "no count on a cover: the average stands in"
 
 
@@ -274,9 +280,9 @@ def test_the_fourth_quarter_is_the_year_less_three_and_needs_all_three(flat: Bar
     reports = [fact("net_income", end, "3M", value, end + timedelta(days=30)) for end, value in QUARTERS.items()]
     year = fact("net_income", date(2019, 12, 31), "12M", 10.0, date(2020, 2, 7))
     names = ["net_income_quarter", "net_income_ttm"]
-    made = derive(flat, frame([*reports, year]), splits_of(), names, ("edgar",))
+    made = derived(flat, frame([*reports, year]), splits_of(), names, ("edgar",))
     assert [at(flat, made[name], date(2020, 3, 2)) for name in names] == [4.0, 10.0]
-    made = derive(flat, frame([*reports[:2], year]), splits_of(), names, ("edgar",))
+    made = derived(flat, frame([*reports[:2], year]), splits_of(), names, ("edgar",))
     assert np.isnan(at(flat, made[names[0]], date(2020, 3, 2))) and at(flat, made[names[1]], date(2020, 3, 2)) == 10.0
 
 
@@ -289,7 +295,7 @@ def test_year_to_date_cash_flow_becomes_quarters_and_a_trailing_year(flat: BarPa
     }
     rows = [fact("operating_cash_flow", end, span, value, end + timedelta(days=30)) for end, (span, value) in spans.items()]
     rows.append(fact("operating_cash_flow", date(2018, 9, 30), "9M", 27.0, date(2019, 10, 30)))
-    made = derive(flat, frame(rows), splits_of(), ["operating_cash_flow_quarter", "operating_cash_flow_ttm"], ("edgar",))
+    made = derived(flat, frame(rows), splits_of(), ["operating_cash_flow_quarter", "operating_cash_flow_ttm"], ("edgar",))
     quarter, trailing = made.values()
     assert [at(flat, quarter, day) for day in (date(2019, 5, 3), date(2019, 8, 1), date(2019, 11, 1))] == [9.0, 12.0, 9.0]
     assert at(flat, trailing, date(2019, 11, 1)) == 40.0 + 30.0 - 27.0 and np.isnan(at(flat, trailing, date(2019, 8, 1)))
@@ -298,7 +304,7 @@ def test_year_to_date_cash_flow_becomes_quarters_and_a_trailing_year(flat: BarPa
 @pytest.mark.parametrize("before", [0.0, -4.0])
 def test_growth_over_nothing_or_a_loss_is_missing(flat: BarPanel, before: float) -> None:
     rows = [fact("net_income", date(2018, 12, 31), "12M", before, date(2019, 2, 7)), fact("net_income", date(2019, 12, 31), "12M", 5.0, date(2020, 2, 7))]  # fmt: skip
-    assert np.isnan(derive(flat, frame(rows), splits_of(), ["earnings_growth"], ("edgar",))["earnings_growth"]).all()
+    assert np.isnan(derived(flat, frame(rows), splits_of(), ["earnings_growth"], ("edgar",))["earnings_growth"]).all()
 
 
 def test_a_loss_has_no_pe_and_negative_equity_no_ratio_over_it(flat: BarPanel) -> None:
@@ -307,7 +313,7 @@ def test_a_loss_has_no_pe_and_negative_equity_no_ratio_over_it(flat: BarPanel) -
         fact("net_income", end, "12M", -5.0, filed), fact("total_equity", end, "instant", -50.0, filed),
         fact("total_debt", end, "instant", 10.0, filed), fact("shares_outstanding", end, "instant", 7.0, filed),
     ]  # fmt: skip
-    made = derive(flat, frame(rows), splits_of(), DERIVED, ("edgar",))
+    made = derived(flat, frame(rows), splits_of(), DERIVED, ("edgar",))
     for name in ("pe_ratio", "price_to_book", "book_to_market", "return_on_equity", "debt_to_equity"):
         assert np.isnan(made[name]).all(), name
     assert at(flat, made["earnings_yield"], date(2020, 3, 2)) == pytest.approx(-5.0 / 70.0)
@@ -315,12 +321,12 @@ def test_a_loss_has_no_pe_and_negative_equity_no_ratio_over_it(flat: BarPanel) -
 
 def test_what_has_grown_old_is_unknown(flat: BarPanel) -> None:
     rows = [fact("total_assets", date(2018, 12, 31), "instant", 5.0, date(2019, 2, 1))]
-    assets = derive(flat, frame(rows), splits_of(), ["total_assets"], ("edgar",))["total_assets"]
+    assets = derived(flat, frame(rows), splits_of(), ["total_assets"], ("edgar",))["total_assets"]
     last = date(2019, 2, 1) + timedelta(days=400)
     assert at(flat, assets, calendar.previous_session(last + timedelta(days=1))) == 5.0 and np.isnan(
         at(flat, assets, last + timedelta(days=3))
     )
-    short = derive(flat, frame(rows), splits_of(), ["total_assets"], ("edgar",), 30)["total_assets"]
+    short = derived(flat, frame(rows), splits_of(), ["total_assets"], ("edgar",), 30)["total_assets"]
     assert int(np.isfinite(short[:, 0]).sum()) < 30
 
 
@@ -333,7 +339,7 @@ def test_one_cell_is_one_sources(flat: BarPanel) -> None:
     names = ["net_income_ttm", "return_on_equity"]
     order = by_preference(["finnhub", "yahoo", "somebody", "edgar"])
     assert order == ("edgar", "somebody", "yahoo", "finnhub")
-    made = derive(flat, frame(rows), splits_of(), names, order)
+    made = derived(flat, frame(rows), splits_of(), names, order)
     assert [at(flat, made[name], date(2020, 2, 20)) for name in names] == [5.0, 0.1]
     assert [at(flat, made[name], date(2020, 3, 20)) for name in names] == [8.0, 0.1], "8 / 50 would mix two sources"
 
@@ -342,7 +348,7 @@ def test_a_vendors_own_ratio_stands_in_where_it_has_no_statements(flat: BarPanel
     day = date(2020, 2, 7)
     shown = [fact("pe_ratio", day, "snapshot", 12.0, day, source="finnhub"), fact("revenue_growth_ttm", day, "snapshot", 0.1, day, source="finnhub"),
              fact("price_to_book", day, "snapshot", -3.0, day, source="finnhub")]  # fmt: skip
-    made = derive(flat, frame(shown), splits_of(), DERIVED, ("finnhub",))
+    made = derived(flat, frame(shown), splits_of(), DERIVED, ("finnhub",))
     assert at(flat, made["pe_ratio"], date(2020, 2, 14)) == 12.0 and np.isnan(at(flat, made["pe_ratio"], date(2020, 2, 24)))
     assert at(flat, made["revenue_growth"], date(2020, 4, 1)) == 0.1 and np.isnan(made["price_to_book"]).all()
 
@@ -350,7 +356,7 @@ def test_a_vendors_own_ratio_stands_in_where_it_has_no_statements(flat: BarPanel
 def test_prices_of_unknown_splits_make_no_market_value(flat: BarPanel) -> None:
     adjusted = BarPanel.from_arrays(FLAT, SYMBOLS, dict.fromkeys(("open", "high", "low", "close", "volume"), flat.close), price_basis=PriceBasis.SPLIT_ADJUSTED)  # fmt: skip
     rows = [fact("shares_outstanding", date(2019, 12, 31), "instant", 7.0, date(2020, 2, 7))]
-    made = derive(adjusted, frame(rows), splits_of(), ["market_cap", "shares_outstanding"], ("edgar",))
+    made = derived(adjusted, frame(rows), splits_of(), ["market_cap", "shares_outstanding"], ("edgar",))
     assert np.isnan(made["market_cap"]).all() and at(flat, made["shares_outstanding"], date(2020, 3, 2)) == 7.0
 
 
@@ -374,4 +380,4 @@ def test_an_unknown_input_is_refused_with_the_nearest(store: DataStorage, flat: 
 def test_an_empty_store_knows_nothing(store: DataStorage, flat: BarPanel) -> None:
     made = store.view().fundamental_inputs(flat)
     assert set(made) == set(DERIVED) and all(values.shape == flat.shape and np.isnan(values).all() for values in made.values())
-    assert set(DERIVED) <= set(INPUTS) | {"f_score"} and set(UNITS) == set(INPUTS) | {"f_score"}
+    assert set(DERIVED) <= set(INPUTS) | set(SCORES) and set(UNITS) == set(INPUTS) | set(SCORES)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import ConfigError, InputError
+from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import Universe
 from mech_exo.kernels.cross_tests import demeaned, group_means, groups
 from mech_exo.kernels.newey_west import error_of_mean, long_run_covariance
@@ -175,6 +176,7 @@ def test_contribution_is_the_scores_with_and_without():
 
 def test_compare_skips_what_has_no_source_and_says_why():
     panel, universe = market(8, 200)
+    universe = replace(universe, facts=Facts())
     config = BOTH.model_copy(update={"fundamental": {"pe_ratio": FactorWeight(weight=9, direction="lower_better")}})
     found = compare(Sample.of(panel, universe, NO_RULES, horizons=(1, 5)), config)
     assert found.table["factor"].to_list() == ["rsi_14", "volume_trend"] and [name for name, _ in found.skipped] == ["pe_ratio"]
