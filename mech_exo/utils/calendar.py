@@ -7,9 +7,14 @@ unknown). pandas stays inside.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -31,14 +36,34 @@ class _Table(NamedTuple):
 
 @functools.cache
 def _table() -> _Table:
+    """The sessions, from the user's cache: making them takes a second, most of it pandas, and they change with the library alone."""
+    place = _cached()
+    try:
+        with place.open("rb") as file, np.load(file) as stored:
+            table = _Table(stored["days"], stored["closes"])
+    except (OSError, ValueError, KeyError, BadZipFile):
+        table = _made()
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs a second the next time
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside = place.with_name(f".{os.getpid()}.npz")
+            np.savez(beside, days=table.days, closes=table.closes)
+            beside.replace(place)
+    for array in table:
+        array.flags.writeable = False
+    return table
+
+
+def _cached() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "mech_exo-calendar" / f"XNYS-{version('exchange_calendars')}-{FIRST_DAY.year}-{LAST_DAY.year}.npz"
+
+
+def _made() -> _Table:
     from exchange_calendars import get_calendar
 
     calendar = get_calendar("XNYS", start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
     days = calendar.sessions.to_numpy().astype("datetime64[D]")
-    closes = calendar.closes.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[s]")
-    for array in (days, closes):
-        array.flags.writeable = False
-    return _Table(days, closes)
+    return _Table(days, calendar.closes.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[s]"))
 
 
 def _day(d: date) -> np.datetime64:

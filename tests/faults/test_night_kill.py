@@ -34,7 +34,7 @@ from tests.faults.night_child import play as play_here
 from tests.session.stage import choose_universe, days, decide_every, journal
 
 CHILD = Path(__file__).with_name("night_child.py")
-KILLS = int(os.environ.get("EXO_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("EXO_TEST_KILLS", "5"))
 NIGHTS = days("2022-01-03", 12)
 BOOK = BookId("paper", "default")
 

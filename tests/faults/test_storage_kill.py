@@ -22,7 +22,7 @@ from mech_exo.datasource.storage.panel_files import intact
 from tests.datasource.market import bars, days
 
 CHILD = Path(__file__).with_name("store_child.py")
-KILLS = int(os.environ.get("EXO_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("EXO_TEST_KILLS", "6"))
 OLD = bars(("AAA", "BBB"), days(count=50), seed=1)
 NEW = pl.concat([bars(tuple(f"S{n:03d}" for n in range(62)), days(count=250), seed=2).with_columns(symbol=pl.col("symbol") + f".{n}") for n in range(8)])
 
@@ -90,7 +90,7 @@ def chosen(count: int, kills: int) -> list[int]:
 
 def test_killed_at_every_write(world: World, tmp_path: Path) -> None:
     committed, pointed = world.writes.index("commit"), next(n for n, what in enumerate(world.writes) if what.startswith("os.rename .CURRENT"))
-    for turn, at in enumerate(chosen(len(world.writes), max(KILLS, 8))):
+    for turn, at in enumerate(chosen(len(world.writes), max(KILLS, 6))):
         home = workspace(tmp_path / str(turn))
         with start(home, world.file, at) as child:
             _, err = child.communicate(timeout=120)

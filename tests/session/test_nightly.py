@@ -130,6 +130,8 @@ def test_a_second_night_ends_within_a_second_naming_the_first(evening: Evening, 
 # --- kill -9 --------------------------------------------------------------------------------------------------------------
 
 POINTS = ["store", "note", "update", "record", "assess", "publish", "plan", "decide", "place", "submit", "report", "alert"]
+SLICE = ["store", "update", "assess", "publish", "decide", "submit"]
+"""The points of ``make test``; ``make faults`` takes all, before and after."""
 
 
 def child(evening: Evening, point: str, count: int) -> subprocess.CompletedProcess[str]:
@@ -150,11 +152,11 @@ def test_killed_in_any_step_the_next_night_heals(prepared: Evening, tmp_path: Pa
         struck = replace(prepared, home=tmp_path / f"struck{count}")
         shutil.copytree(prepared.home, struck.home)
         died = []
-        for point in POINTS:
+        for point in POINTS if os.environ.get("EXO_TEST_KILLS") else SLICE:
             ran = child(struck, point, count)
             assert ran.returncode in (-signal.SIGKILL, 0), ran.stderr
             died += [point] if ran.returncode else []
-        assert {"update", "store", "assess", "publish", "decide", "submit"} <= set(died)
+        assert set(SLICE) <= set(died)
         perform(struck)
         assert outcome(struck.home) == wanted
         assert f"night-{latest_session(struck.now)}" in outbox(struck.home)

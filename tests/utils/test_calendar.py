@@ -90,3 +90,26 @@ def test_the_first_session_is_number_zero() -> None:
     assert calendar.ordinal(date(1990, 1, 2)) == 0
     with pytest.raises(InputError):
         calendar.previous_session(date(1990, 1, 2))
+
+
+def test_the_cached_table_is_the_librarys_and_a_broken_one_is_made_anew(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = calendar._made()
+    for spoil in (lambda place: None, lambda place: place.write_bytes(place.read_bytes()[:200]), lambda place: place.write_text("no table")):
+        calendar._table.cache_clear()
+        first = calendar._table()
+        spoil(calendar._cached())
+        calendar._table.cache_clear()
+        again = calendar._table()
+        for table in (first, again):
+            assert np.array_equal(table.days, made.days) and np.array_equal(table.closes, made.closes)
+            assert not table.days.flags.writeable and not table.closes.flags.writeable
+    assert [place.suffix for place in (tmp_path / "mech_exo-calendar").iterdir()] == [".npz"]
+
+
+def test_a_home_that_cannot_be_written_does_without_the_cache(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    calendar._table.cache_clear()
+    assert calendar.is_session(date(2024, 12, 24))
+    calendar._table.cache_clear()
