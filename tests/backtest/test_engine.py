@@ -137,7 +137,7 @@ class TestResult:
         priced = {"pe_ratio": FactorWeight(weight=15, direction="lower_better")}
         config = config.model_copy(update={"factors": config.factors.model_copy(update={"fundamental": priced})})
         result = EventBacktester(market, config, universe=universe).run(market.sessions[260].astype(object))
-        rows = np.flatnonzero(np.isin(market.sessions, result.sessions[result.days["decided"]]))
+        rows = Strategy(config).decision_rows(market, 260, 260, market.shape[0])
         said = [line for line in result.warnings if "left out of the score" in line]
         rule = "known for fewer than 25% of the names (scoring.min_breadth)"
         assert said == [f"left out of the score at some of {len(rows)} decisions, {rule}: pe_ratio at {(rows < 300).sum()}"]
