@@ -24,6 +24,7 @@ from mech_exo.decision.strategy import (
     panel_warnings,
     reducing_warnings,
     sector_warnings,
+    thin_warnings,
     unscored_warnings,
 )
 from mech_exo.decision.tickets import StrategyFunction
@@ -154,7 +155,8 @@ class EventBacktester:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
         stage = self._play(first, last, rows, features, strategy, progress)
-        said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *unscored_warnings(table))
+        said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *thin_warnings(table))
+        said += unscored_warnings(table)
         said += blocked_warnings(self.panel, self.universe, rows)
         said += reducing_warnings(stage.days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, stage, said)

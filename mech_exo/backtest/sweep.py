@@ -355,7 +355,9 @@ def _said(
     panel: BarPanel, config: Config, universe: Universe, runs: Sequence[SweepTrial], warnings: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     said = panel_warnings(panel, universe) if warnings is None else warnings
-    said += (*sector_warnings(Strategy(config), universe), *missing_warnings(Recipe.of(runs[0].config.factors, universe.facts).missing))
+    scored = {id(run.config.factors): run.config.factors for run in runs}  # trials that do not touch the file share it
+    missing = {pair: None for factors in scored.values() for pair in Recipe.of(factors, universe.facts).missing}
+    said += (*sector_warnings(Strategy(config), universe), *missing_warnings(tuple(sorted(missing))))
     idle = sum(not run.account["orders"] for run in runs)
     return (*said, f"{idle} of {len(runs)} trials never ordered anything") if idle else said
 

@@ -61,21 +61,29 @@ def list_factors(as_json: JsonOption = False) -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A factor of `exo factors list`.")], as_json: JsonOption = False) -> None:
     """One factor: what it is, where it comes from, and what it says of the stored universe today."""
-    import inspect
-
     from mech_exo.domain.errors import MissingDataError
     from mech_exo.scoring.faces import IdeaScorer
     from mech_exo.scoring.factors import lookup
     from mech_exo.utils.config import load
 
     config, factor = load(home()), lookup(name)
-    found = about(factor, config, None) | {"about": inspect.cleandoc(factor.compute.__doc__ or ""), "today": None}
+    found = about(factor, config, None) | {"about": _words(factor), "today": None}
     try:
         frame = IdeaScorer(config=config).factor(name)
         found |= {"available": True, "today": _today(frame)}
     except MissingDataError as error:
         found |= {"available": False, "why_not": error.message}
     emit(found, as_json, lambda console: _draw_one(console, found))
+
+
+def _words(factor: Factor) -> str:
+    """What its function says of itself, without shapes and marks meant for the documentation."""
+    import inspect
+    import re
+
+    text = inspect.cleandoc(factor.compute.__doc__ or "").removeprefix("``(K, N)`` ")
+    text = re.sub(r":\w+:`~?([^`]+)`", r"\1", text).replace("``", "")
+    return text[:1].upper() + text[1:]
 
 
 def _today(frame: Any, ends: int = 5) -> dict[str, Any]:
@@ -99,10 +107,15 @@ def _draw(console: Console, found: list[dict[str, Any]], said: str | None) -> No
     for place in (2, 4):
         table.columns[place].justify = "right"
     table.columns[0].no_wrap = True
+    lacking: dict[str, list[str]] = {}
     for line in found:
-        held = "unknown" if line["available"] is None else "yes" if line["available"] else f"no: {line['why_not']}"
+        held = "unknown" if line["available"] is None else "yes" if line["available"] else "no"
+        if line["why_not"] is not None:
+            lacking.setdefault(line["why_not"], []).append(line["name"])
         table.add_row(line["name"], line["family"], f"{line['weight']:g}", line["direction"], f"session {line['warmup'] + 1}", held)
     console.print(table)
+    for reason, names in lacking.items():
+        console.print(f"not in the store ({reason}): {', '.join(names)}", style="yellow", highlight=False, markup=False)
     if said is not None:
         console.print(f"note: {said}", style="yellow", highlight=False)
 

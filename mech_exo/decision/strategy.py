@@ -150,11 +150,9 @@ class Strategy:
 
 def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:
     """Said where a sector rule is on and not one sector is known, which denies every purchase, and of multipliers that fit no sector."""
-    said = []
-    unknown = sorted(strategy.config.factors.sector_adjustments.keys() - set(universe.sector_names))
-    if unknown:
-        known = ", ".join(universe.sector_names) or "none"
-        said.append(f"sector_adjustments without a sector of that name: {', '.join(unknown)} (known: {known})")
+    from mech_exo.scoring import scorer
+
+    said = [*scorer.multiplier_warnings(strategy.config.factors, universe)]
     if strategy.rules.sizing.need_sector and not (universe.sector >= 0).any():
         off = "position_sizing.max_sector_exposure: null and selection.max_sector_share: 1.0"
         said.append(f"no sector is known, so the sector limit denies every purchase: exo data import --sectors FILE, or set {off}")
@@ -168,6 +166,14 @@ def missing_warnings(missing: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         by_reason.setdefault(reason, []).append(name)
     parts = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
     return (f"left out of the score: {parts}",) if parts else ()
+
+
+def thin_warnings(table: ScoreTable) -> tuple[str, ...]:
+    """One line naming the factors that were known for too few names at some of the decisions of ``table``; nothing when there was none."""
+    times = table.thin.sum(axis=0)
+    parts = ", ".join(f"{table.factors[f]} at {times[f]:,}" for f in np.flatnonzero(times))
+    rule = f"known for fewer than {100.0 * table.recipe.rules.min_breadth:.3g}% of the names (scoring.min_breadth)"
+    return (f"left out of the score at some of {len(table.rows):,} decisions, {rule}: {parts}",) if parts else ()
 
 
 def reducing_warnings(days: np.ndarray, limits: RiskLimits) -> tuple[str, ...]:

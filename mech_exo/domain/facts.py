@@ -183,7 +183,7 @@ class _Seen:
     def hash_of(self, cells: Cells) -> bytes:
         key = (*_place(cells.at), *_place(cells.values)) if isinstance(cells, Steps) else _place(np.asarray(cells))
         if key not in self._hashes:
-            self._hashes[key] = self._of_steps(cells) if isinstance(cells, Steps) else _sha(np.asarray(cells))
+            self._hashes[key] = self._of_steps(cells) if isinstance(cells, Steps) else _told(np.asarray(cells))
         return self._hashes[key]
 
     def _of_steps(self, steps: Steps) -> bytes:
@@ -194,12 +194,18 @@ class _Seen:
             self._changes[key] = (steps.at[changed], _sha(np.packbits(changed)))
         states, when = self._changes[key]
         values = steps.values[states]
-        return b"" if np.isnan(values).all() else when + _sha(values)
+        told = _told(values)
+        return when + told if told else told
 
 
 def _place(array: NDArray[Any]) -> tuple[Any, ...]:
     """Where ``array`` lies in memory: the same place is the same content as long as both live."""
     return (array.__array_interface__["data"][0], array.shape, array.strides)
+
+
+def _told(values: Floats) -> bytes:
+    """Hash of ``values``, empty where none is known."""
+    return b"" if np.isnan(values).all() else _sha(values)
 
 
 def _sha(array: NDArray[Any]) -> bytes:

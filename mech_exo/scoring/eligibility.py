@@ -40,7 +40,7 @@ _TEXT = {
     Exclusion.PRICE_TOO_LOW: "price below the minimum",
     Exclusion.LIQUIDITY_UNKNOWN: "traded too seldom to know its dollar volume",
     Exclusion.ILLIQUID: "median dollar volume below the minimum",
-    Exclusion.TOO_FEW_FACTORS: "values for too few factors",
+    Exclusion.TOO_FEW_FACTORS: "too few factors have an opinion",
 }
 
 

@@ -167,7 +167,7 @@ class Ranking:
 
     def notes(self) -> tuple[str, ...]:
         """Who has no score, which factors do not count, what the market changed, and what is to be known of the data."""
-        left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(self.excluded.items()))
+        left_out = ", ".join(f"{count} ({reason})" for reason, count in sorted(self.excluded.items()))
         said = [f"{self.frame.height} names scored" + (f"; without a score: {left_out}" if left_out else "")]
         by_reason = {reason: [name for name, why in self.missing if why == reason] for _, reason in self.missing}
         said += [f"not in the score ({reason}): {', '.join(names)}" for reason, names in by_reason.items()]

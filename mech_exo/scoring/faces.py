@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import polars as pl
 
-from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.errors import InputError, MissingDataError, cut
 from mech_exo.domain.facts import rows_of
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.cross_section import percentile
 from mech_exo.scoring.eligibility import Exclusion, exclusions
 from mech_exo.scoring.explanation import Explanation, FactorLine, Ranking
-from mech_exo.scoring.factors import REGISTRY, BoundFactor, every_fact, facts_read, lookup
+from mech_exo.scoring.factors import REGISTRY, BoundFactor, did_you_mean, every_fact, facts_read, lookup
 from mech_exo.scoring.inputs import FactorInputs
-from mech_exo.scoring.scorer import score_rows
+from mech_exo.scoring.scorer import multiplier_warnings, score_rows
 from mech_exo.utils.settings import Config
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class IdeaScorer:
     MissingDataError
         Nothing has been published yet.
     ConfigError
-        The configuration breaks a rule, or names an unknown factor or sector.
+        The configuration breaks a rule, or names an unknown factor.
     """
 
     def __init__(self, storage: Market | None = None, config: Config | None = None) -> None:
@@ -87,7 +87,7 @@ class IdeaScorer:
             sectors=sectors,
             excluded=dict(Counter(reason for reason in scores.exclusion if reason)),
             missing=scores.missing,
-            warnings=view.warnings(),
+            warnings=(*view.warnings(), *multiplier_warnings(self._config.factors, universe)),
         )
 
     def _known(self, view: MarketAt, as_of: date | None, facts: Iterable[str]) -> tuple[BarPanel, Universe, int]:
@@ -140,12 +140,9 @@ class IdeaScorer:
         ranking = self.ranking(as_of)
         scores = ranking.scores
         if symbol not in scores.symbols:
-            import difflib
-
-            near = difflib.get_close_matches(symbol, scores.symbols, 3, 0.5)
             raise InputError(
-                f"the symbol must be one of the store's {len(scores.symbols)}; got {symbol!r}",
-                remedy=f"did you mean {' or '.join(near)}?" if near else None,
+                f"the symbol must be one of the store's {len(scores.symbols)}; got {cut(symbol)!r}",
+                remedy=did_you_mean(symbol.upper(), dict.fromkeys(scores.symbols)),
             )
         j = scores.symbols.index(symbol)
         return Explanation(

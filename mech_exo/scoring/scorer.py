@@ -128,7 +128,7 @@ class ScoreTable:
         """Configured factors that are not in the denominator of ``rows[k]``, with the reason, in order of the names."""
         names, least = int(_eligible(self.exclusion[k]).sum()), self.recipe.rules.min_breadth
         thin = [
-            (self.factors[f], f"known for {self.known[k, f]} of {names} names; {least:.6g} of them are needed (scoring.min_breadth)")
+            (self.factors[f], f"known for {self.known[k, f]} of {names} names, fewer than {100.0 * least:.3g}% (scoring.min_breadth)")
             for f in np.flatnonzero(self.thin[k])
         ]
         return tuple(sorted((*self.missing, *thin)))
@@ -222,6 +222,13 @@ def _multipliers(universe: Universe, rows: Ints, adjustments: dict[str, float]) 
     by_code = np.array([adjustments.get(name, 1.0) for name in universe.sector_names] + [1.0])  # -1, unknown, reads the last
     multiplier: Floats = by_code[universe.sector[rows]]
     return multiplier
+
+
+def multiplier_warnings(config: FactorsConfig, universe: Universe) -> tuple[str, ...]:
+    """One line naming the multipliers that fit no sector; nothing when all do."""
+    unknown = sorted(config.sector_adjustments.keys() - set(universe.sector_names))
+    known = ", ".join(universe.sector_names) or "none"
+    return (f"sector_adjustments without a sector of that name: {', '.join(unknown)} (known: {known})",) if unknown else ()
 
 
 def _neighbours(inputs: FactorInputs, universe: Universe, rows: Ints, rules: ScoringRules) -> Neighbours:

@@ -15,9 +15,10 @@ from mech_exo.backtest.engine import EventBacktester
 from mech_exo.decision.strategy import Strategy
 from mech_exo.decision.tickets import shares
 from mech_exo.domain.errors import InputError
+from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels.records import Outcome
-from mech_exo.utils.settings import CostModel, RiskLimits, Selection, StopRules
+from mech_exo.utils.settings import CostModel, FactorWeight, RiskLimits, Selection, StopRules
 from tests.backtest.driving import default_config
 
 FREE = CostModel(commission="zero", slippage_bps=0, margin_rate=0)
@@ -125,6 +126,22 @@ class TestResult:
         result = EventBacktester(market, default_config(), universe=universe).run(end=market.sessions[100].astype(object))
         said = [line for line in result.warnings if "nobody had a score" in line]
         assert result.orders.is_empty() and len(said) == 1 and "5 of 5 decisions" in said[0]
+
+    def test_factors_left_out_of_some_decisions_are_said_in_one_line(self, small_market):
+        market, universe = small_market
+        pe = np.full(market.shape, np.nan)
+        pe[:300, 0] = 12.0  # one name is too few
+        pe[300:] = 10.0 + np.arange(market.shape[1])
+        universe = replace(universe, facts=Facts({"pe_ratio": pe}))
+        config = default_config()
+        priced = {"pe_ratio": FactorWeight(weight=15, direction="lower_better")}
+        config = config.model_copy(update={"factors": config.factors.model_copy(update={"fundamental": priced})})
+        result = EventBacktester(market, config, universe=universe).run(market.sessions[260].astype(object))
+        rows = Strategy(config).decision_rows(market, 260, 260, market.shape[0])
+        said = [line for line in result.warnings if "left out of the score" in line]
+        rule = "known for fewer than 25% of the names (scoring.min_breadth)"
+        assert said == [f"left out of the score at some of {len(rows)} decisions, {rule}: pe_ratio at {(rows < 300).sum()}"]
+        assert 0 < (rows < 300).sum() < len(rows)
 
     def test_a_holding_whose_bars_end_without_a_delisting_is_said(self):
         rows = frame().filter((pl.col("symbol") != "AAA") | (pl.col("date") < date(2020, 1, 5)))

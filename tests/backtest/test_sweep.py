@@ -17,7 +17,7 @@ from mech_exo.backtest.sweep import Course, SweepResult, objectives, sweep
 from mech_exo.decision.strategy import Strategy
 from mech_exo.domain.errors import ConfigError, InputError
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.utils.settings import Config, Schedule, StrategyConfig
+from mech_exo.utils.settings import Config, Direction, FactorWeight, Schedule, StrategyConfig
 from tests.backtest.driving import busy_config, default_config
 from tests.backtest.driving import sample as sample_market
 from tests.backtest.markets import market, short_sighted
@@ -115,6 +115,16 @@ def test_pure_noise_is_called_luck_and_a_real_trend_is_not() -> None:
     assert report.trials == 16 and not report.deflated_sharpe >= 0.95
     trend = sweep(market(3, 1500, 20, 0.002), short_sighted(), grid).overfitting()
     assert trend.deflated_sharpe > 0.95 and trend.spa < 0.05
+
+
+def test_a_factor_that_only_some_trials_weigh_is_named_where_nothing_tells_it(stage: tuple[BarPanel, Universe]) -> None:
+    panel, universe = stage
+    base = default_config()
+    idle = {"pe_ratio": FactorWeight(weight=0, direction=Direction.LOWER_BETTER)}
+    config = base.model_copy(update={"factors": base.factors.model_copy(update={"fundamental": idle})})
+    grid = {"factors.fundamental.pe_ratio.weight": (0, 15)}
+    result = sweep(panel, config, grid, universe=universe, backend="serial", start=date(2022, 9, 1))
+    assert [said for said in result.warnings if "left out" in said] == ["left out of the score: pe_ratio (nothing here tells it)"]
 
 
 def test_the_best_and_the_order(played: SweepResult) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from datetime import date
 
+import numpy as np
+import polars as pl
 import pytest
 
 from mech_exo.datasource import DataStorage
 from mech_exo.datasource.demo import sample_market
+from mech_exo.utils import calendar
 from mech_exo.utils.workspace import create
 
 
@@ -76,8 +82,6 @@ def test_nothing_stored(exo, workspace):
 
 
 def test_an_unknown_factor_in_the_file(exo, home, tmp_path):
-    import shutil
-
     copy = shutil.copytree(home, tmp_path / "w")
     factors = copy / "config" / "factors.yml"
     factors.write_text(factors.read_text().replace("momentum_12_1:", "momentum_12_2:"))
@@ -120,11 +124,59 @@ def test_factors_before_anything_is_stored(exo, workspace):
 
 
 def test_a_wrong_regime_is_found_by_config_check(exo, home, tmp_path):
-    import shutil
-
     copy = shutil.copytree(home, tmp_path / "w")
     factors = copy / "config" / "factors.yml"
     factors.write_text(factors.read_text().replace("regime: null", "regime: {bear: {momentum_12_2: 0.5}}"))
     ran = exo("config", "check", "--home", copy)
     assert ran.code == 2
     assert "did you mean momentum_12_1" in ran.err
+
+
+def flat_store(exo, folder, names):
+    """A workspace whose ``names`` share one price path."""
+    create(folder)
+    sessions = calendar.sessions(date(2023, 1, 3), date(2024, 5, 31))
+    close = 50.0 + 5.0 * np.sin(np.arange(len(sessions)))
+    one = pl.DataFrame({"date": sessions, "open": close, "high": close, "low": close, "close": close, "volume": 1e6})
+    pl.concat([one.select(pl.lit(name).alias("symbol"), pl.all()) for name in names]).write_csv(folder / "bars.csv")
+    ran = exo("data", "import", folder / "bars.csv", "--home", folder)
+    assert ran.code == 0, ran.err
+    return folder
+
+
+@pytest.mark.parametrize("names", [("ONE",), ("AAA", "BBB", "CCC")])
+def test_one_name_or_equal_names_have_no_score_and_it_is_said_why(exo, tmp_path, names):
+    folder = flat_store(exo, tmp_path / "w", names)
+    ran = exo("score", "--home", folder)
+    assert (ran.code, ran.err) == (0, "")
+    assert f"0 names scored; without a score: {len(names)} (too few factors have an opinion)" in " ".join(ran.out.split())
+    told = exo("score", "--explain", names[0], "--home", folder)
+    assert told.code == 0
+    assert f"{names[0]} has no score at 2024-05-31: too few factors have an opinion" in told.out
+    assert json.loads(exo("score", "--json", "--home", folder).out)["ideas"] == []
+
+
+def test_all_weights_zero(exo, home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "w")
+    factors = copy / "config" / "factors.yml"
+    factors.write_text(re.sub(r"weight: \d+", "weight: 0", factors.read_text()))
+    ran = exo("score", "--home", copy)
+    assert ran.code == 2
+    assert "at least one factor needs a weight above 0" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_only_factors_without_a_source(exo, home, tmp_path):
+    copy = shutil.copytree(home, tmp_path / "w")
+    (copy / "config" / "factors.yml").write_text("sentiment:\n  social_sentiment: {weight: 3, direction: higher_better}\n")
+    ran = exo("score", "--home", copy)
+    assert ran.code == 2
+    assert "none of social_sentiment has one" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_what_a_factor_says_of_itself_is_for_reading(exo, home):
+    said = exo("factors", "show", "social_sentiment", "--home", home).out
+    assert "What is said of a company" in said
+    assert "``" not in said and ":class:" not in said and "(K, N)" not in said
+    assert "not in the store (" in exo("factors", "list", "--home", home).out

@@ -67,6 +67,7 @@ def test_the_hash_tells_values_names_and_moments_apart_and_the_unknown_from_noth
     assert len({told.data_hash() for told in facts}) == len(facts)
     unknown = Steps.of(np.array([np.nan]), np.zeros((ROWS, NAMES), np.int32))
     assert Facts({"x": unknown}).data_hash() == Facts(absent={"x": "nobody tells"}).data_hash() == Facts().data_hash()
+    assert Facts({"x": np.array(unknown)}).data_hash() == Facts().data_hash()  # an array handed in by a program
 
 
 def test_a_fact_of_another_shape_is_refused_by_name() -> None:

@@ -247,10 +247,10 @@ def score(panel, universe, t, lines, rules, scoring, multipliers, known=None, ex
     for j in names:
         have = sum(share for (_, _, share, _), column in zip(lines, columns, strict=True) if j in column)
         if reasons[j] or not have:
-            reasons[j] = reasons[j] or "values for too few factors"
+            reasons[j] = reasons[j] or "too few factors have an opinion"
             continue
         if have / total < scoring.min_coverage:
-            reasons[j] = "values for too few factors"
+            reasons[j] = "too few factors have an opinion"
             continue
         code = universe.sector[t, j]
         multiplier = multipliers.get(universe.sector_names[code], 1.0) if code >= 0 else 1.0

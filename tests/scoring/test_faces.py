@@ -189,3 +189,45 @@ def test_the_exports_are_what_the_package_says():
 def test_naming_the_package_imports_nothing_heavy():
     code = "import sys, mech_exo.scoring; print(any(name in sys.modules for name in ('numba', 'polars', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def nobody_told_apart(count):
+    """``count`` names with one and the same price path."""
+    close = np.repeat(50.0 + 5.0 * np.sin(np.arange(60.0))[:, None], count, axis=1)
+    bars = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": np.full(close.shape, 1e6)}
+    panel = BarPanel.from_arrays(np.datetime64("2010-01-04") + np.arange(60), [f"S{j}" for j in range(count)], bars)
+    return InMemory(panel, Universe.everyone(panel))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_names_that_nothing_tells_apart_are_counted_with_the_reason_and_explained(count):
+    scorer = IdeaScorer(nobody_told_apart(count), CONFIG)
+    ranking = scorer.ranking()
+    assert ranking.frame.height == 0
+    assert ranking.frame.schema == scorer.rank_universe().schema
+    assert f"0 names scored; without a score: {count} (too few factors have an opinion)" in str(ranking)
+    assert "<table>" in ranking._repr_html_()
+    said = scorer.explain("S0")
+    assert said.rank is None and np.isnan(said.composite_score)
+    assert [line.cells()[3] for line in said.factors] == ["no opinion", "no opinion"]
+    assert np.isfinite([line.raw for line in said.factors]).all()
+    assert len(said.figure().data) == 1
+
+
+def test_a_session_in_which_no_member_traded_scores_nobody(market):
+    nobody = Universe(np.zeros(market._panel.shape, np.bool_), market._universe.sector, SECTORS)
+    ranking = IdeaScorer(InMemory(market._panel, nobody), CONFIG).ranking()
+    assert ranking.frame.height == 0
+    assert set(ranking.excluded) == {"no bar this session", "not a member of the universe"}
+    assert sum(ranking.excluded.values()) == 20
+
+
+def test_a_multiplier_of_a_sector_nobody_is_in_is_said(market):
+    factors = FACTORS.model_copy(update={"sector_adjustments": {"Enrgy": 0.9, "Energy": 1.1}})
+    warnings = IdeaScorer(market, CONFIG.model_copy(update={"factors": factors})).ranking().warnings
+    assert warnings == ("made up", f"sector_adjustments without a sector of that name: Enrgy (known: {', '.join(SECTORS)})")
+
+
+def test_a_symbol_in_small_letters_is_understood_as_a_slip(market):
+    with pytest.raises(InputError, match="did you mean S003"):
+        IdeaScorer(market, CONFIG).explain("s003")

@@ -194,7 +194,9 @@ def test_a_fact_known_for_too_few_names_leaves_the_denominator_of_its_session():
     least = 2 / len(traded)  # exactly two names are enough
     table = score_rows(panel, with_facts(panel, pe_ratio=pe), np.array([38, 39]), priced(breadth=least), OPEN_TO_ALL)
     before, after = table.scores(0), table.scores(1)
-    assert dict(before.missing)["pe_ratio"].startswith(f"known for 1 of {len(traded)} names; {least:.6g} of them are needed")
+    assert dict(before.missing)["pe_ratio"] == (
+        f"known for 1 of {len(traded)} names, fewer than {100 * least:.3g}% (scoring.min_breadth)"
+    )
     assert before.coverage[traded[0]] == before.coverage[traded[1]] == 1.0
     assert before.contribution[traded[0], 0] == 0.0
     assert after.missing == ()
