@@ -106,7 +106,7 @@ def health(
     found = factor_health(sample, workspace.config.factors, window=window, horizon=horizon)
     lines = [one.as_dict() | {"history": one.history} for one in found]
     emit({"window": window, "horizon": horizon, "factors": lines, "warnings": list(known.warnings)}, as_json,
-         lambda to: _health(to, found, window, horizon))  # fmt: skip
+         lambda to: _health(to, found, window, horizon, known.warnings))  # fmt: skip
     if strict and any(one.state is State.ALARM for one in found):
         raise typer.Exit(ALARM)
 
@@ -178,7 +178,7 @@ def _research(to: Console, told: Research, path: Path) -> None:
     from rich.text import Text
 
     from mech_exo.reporting.factor_sheet import verdict
-    from mech_exo.reporting.text import once, percent, ratio
+    from mech_exo.reporting.text import percent, ratio
 
     one = told.study
     to.print(Text(f"{one.name}, {one.sessions[0]} to {one.sessions[-1]}: {verdict(one)}"))
@@ -195,16 +195,14 @@ def _research(to: Console, told: Research, path: Path) -> None:
     to.print(Text(f"Half-life: {one.half_life.text}"))
     added = told.contribution
     to.print(Text(f"Adds to the composite's IC: {added.reason or ratio(added.added, 4) + ', t = ' + ratio(added.t_stat)}"))
-    for warning in once(told.warnings):
-        to.print(Text(f"note: {warning}", style="yellow"))
+    _notes(to, told.warnings)
     to.print(Text(f"Sheet: {path}"))
 
 
 def _compare(to: Console, found: Comparison, warnings: tuple[str, ...]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
-    from mech_exo.reporting.text import once, percent, ratio
+    from mech_exo.reporting.text import percent, ratio
 
     table = Table("Factor", "Weight", "Coverage", "Rank IC", "t", "Spread", "t of it", "New names", "Half-life",
                   title=f"Factors, returns over {found.horizon} sessions", title_justify="left")  # fmt: skip
@@ -212,19 +210,21 @@ def _compare(to: Console, found: Comparison, warnings: tuple[str, ...]) -> None:
         column.justify = "right"
     for row in found.table.iter_rows(named=True):
         table.add_row(row["factor"], ratio(row["weight"], 0), percent(row["coverage"], 0), ratio(row["ic"], 4), ratio(row["t_stat"]),
-                      percent(row["spread"], 2), ratio(row["spread_t"]), percent(row["turnover"], 0), row["half_life"])  # fmt: skip
+                      percent(row["spread"], 2), ratio(row["spread_t"]), percent(row["turnover"], 0),
+                      row["half_life"].partition(":")[0])  # fmt: skip
     to.print(table)
     names = found.correlation["factor"].to_list()
     matrix = Table("", *(str(number) for number in range(1, len(names) + 1)), title="Mean rank correlation", title_justify="left")
+    for column in matrix.columns[1:]:
+        column.justify = "right"
     for number, line in enumerate(found.correlation.iter_rows(), 1):
         matrix.add_row(f"{number} {line[0]}", *(ratio(value) for value in line[1:]))
     to.print(matrix)
     _skipped(to, found.skipped)
-    for warning in once(warnings):
-        to.print(Text(f"note: {warning}", style="yellow"))
+    _notes(to, warnings)
 
 
-def _health(to: Console, found: tuple[FactorHealth, ...], window: int, horizon: int) -> None:
+def _health(to: Console, found: tuple[FactorHealth, ...], window: int, horizon: int, warnings: tuple[str, ...]) -> None:
     from rich.table import Table
 
     from mech_exo.reporting.text import day as shown
@@ -241,6 +241,16 @@ def _health(to: Console, found: tuple[FactorHealth, ...], window: int, horizon: 
             table.add_row(one.factor, state, ratio(one.ic, 3), band, ratio(one.before, 3), trend, one.reason, since)
     to.print(table)
     _skipped(to, tuple((one.factor, one.reason) for one in found if one.state is State.UNKNOWN))
+    _notes(to, warnings)
+
+
+def _notes(to: Console, warnings: tuple[str, ...]) -> None:
+    from rich.text import Text
+
+    from mech_exo.reporting.text import once
+
+    for warning in once(warnings):
+        to.print(Text(f"note: {warning}", style="yellow"))
 
 
 def _skipped(to: Console, skipped: tuple[tuple[str, str], ...]) -> None:

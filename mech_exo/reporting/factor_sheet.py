@@ -113,7 +113,7 @@ def _headline(research: Research) -> tuple[Line, ...]:
     return (
         Line("Rank IC", ratio(ic["mean"], 3), held),
         Line("t-statistic", ratio(ic["t_stat"]), "Newey-West"),
-        Line("IC / its spread", ratio(ic["ir"]), "IR"),
+        Line("IC ÷ its deviation", ratio(ic["ir"]), "IR"),
         Line("Top less bottom", percent(spread["mean"]), held),
         Line("Long-short", percent(None if monthly is None else 12.0 * float(str(monthly))), "a year"),
         Line("Coverage", percent(one.coverage, 1), "of eligible"),
@@ -147,8 +147,8 @@ def _returns(one: FactorStudy) -> Section:
     blocks = (
         page.drawn("Mean return by quantile", "Over all names with a quantile, divided by the sessions held.", "",
                    lambda: figures.quantiles_figure(horizons, excess)),
-        page.drawn("Growth of 1 by quantile", f"Equal weights, renewed every {_sessions(horizons[0])}, no costs; logarithmic.",
-                   "" if grown else "No whole period yet.", lambda: figures.growth_figure(grown)),
+        page.drawn("Growth of 1 by quantile", f"Equal weights, renewed every {_sessions(one.renewed or one.every)}, no costs; logarithmic.",
+                   "" if grown else "No whole period yet, or none ends at a cross-section.", lambda: figures.growth_figure(grown)),
         page.drawn(f"Top less bottom quantile, {one.horizon} sessions", "Beginning at each session.", "",
                    lambda: figures.series_figure(spread["date"].to_numpy(), _floats(spread, "spread"), MONTH, "~%")),
         Table("Spread of top less bottom quantile", head, lines, note="Newey-West errors; the lags cover the overlap of the horizons."),
@@ -175,13 +175,15 @@ def _information(one: FactorStudy) -> Section:
          whole(row["lags"]), percent(row["positive"], 1))
         for row in one.ic_summary.iter_rows(named=True)
     )  # fmt: skip
-    lags, fades = [str(lag) for lag in one.decay["lag"]], f"Half-life: {one.half_life.text}."
+    lags = [str(lag) for lag in one.decay["lag"]]
+    thinned = " of every fifth session" if one.every == 1 else ""
+    fades = f"Rank IC{thinned} of an older signal with the {MONTH} sessions that follow, 95 % intervals. Half-life: {one.half_life.text}."
     blocks = (
         page.drawn(f"Rank IC, {one.horizon} sessions", "Correlation of ranks with the later return, by session.", nothing,
                    lambda: figures.series_figure(series["date"].to_numpy(), values, MONTH)),
         page.drawn("How often", "Rank ICs; dotted: their mean.", nothing,
                    lambda: figures.histogram_figure(values, float(mean or 0.0)), wide=False),
-        page.drawn("Decay", f"Rank IC of an older signal with the {MONTH} sessions that follow, 95 % intervals. {fades}", nothing,
+        page.drawn("Decay", fades, nothing,
                    lambda: figures.errors_figure(lags, _floats(one.decay, "mean"), _floats(one.decay, "standard_error"), "Age in sessions"),
                    wide=False),
         Table("Information coefficients", head, lines, left=(0, 1)),
@@ -209,16 +211,19 @@ def _where(one: FactorStudy) -> Section:
                           lambda: figures.errors_figure(frame[column].to_list(), _floats(frame, "mean"), _floats(frame, "standard_error")))
 
     said = f"Mean rank IC over {one.horizon} sessions with its 95 % interval"
-    states = "Bull: the equal-weighted market above its mean of 200 sessions; high volatility: above its median so far."
+    rules = one.regime
+    states = (f"Bull: the equal-weighted market above its mean of {rules.trend_window} sessions; high volatility: its deviation of "
+              f"{rules.volatility_window} sessions above the median of its last {rules.volatility_history}.")  # fmt: skip
     head = ("Sector or regime", "Cross-sections", "Mean", "t", "Above 0")
     rows = [(row["sector"], row) for row in one.ic_by_sector.iter_rows(named=True)]
     rows += [(row["regime"], row) for row in one.ic_by_regime.iter_rows(named=True)]
     lines = tuple(
         (name, whole(row["count"]), ratio(row["mean"], 4), ratio(row["t_stat"]), percent(row["positive"], 1)) for name, row in rows
     )
+    told = one.ic_by_sector.drop_nulls("mean") if one.ic_by_sector.height else one.ic_by_sector
     blocks = (
-        bars("By sector", one.ic_by_sector, "sector", f"{said}, among a sector's names.", "No sector is known."),
-        bars("By regime", one.ic_by_regime, "regime", f"{said}. {states}", "No regime is known yet."),
+        bars("By sector", told, "sector", f"{said}, among a sector's names.", "No sector has enough names."),
+        bars("By regime", one.ic_by_regime.drop_nulls("mean"), "regime", f"{said}. {states}", "No regime is known yet."),
         Table("The same as a table", head, lines),
     )
     return Section("where", "Sectors and regimes", blocks)

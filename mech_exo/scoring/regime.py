@@ -35,9 +35,14 @@ def check(rules: RegimeRules | None) -> None:
 
 
 def states(rules: RegimeRules | None, inputs: FactorInputs, rows: Ints) -> Ints:
-    """``(K, 2)`` state of the market at ``rows``, as :func:`mech_exo.kernels.regime.regime_rows`; all unknown where no rule asks."""
+    """``(K, 2)`` state of the market at ``rows`` for the weights: see :func:`market_states`; all unknown where no rule asks."""
     if rules is None or not rules.states:
         return np.zeros((len(rows), 2), np.int64)
+    return market_states(rules, inputs, rows)
+
+
+def market_states(rules: RegimeRules, inputs: FactorInputs, rows: Ints) -> Ints:
+    """``(K, 2)`` state of the equal-weighted market of the members, as :func:`mech_exo.kernels.regime.regime_rows`."""
     return regime_rows(inputs.market_return, rows, rules.trend_window, rules.volatility_window, rules.volatility_history)
 
 

@@ -111,7 +111,7 @@ def months_figure(years: Sequence[int], values: Floats) -> go.Figure:
     known = values[np.isfinite(values)]
     end = float(np.abs(known).max()) if len(known) else 1.0
     figure = blank(height=90 + 24 * max(1, len(years)))
-    text = [["" if np.isnan(value) else f"{100.0 * value:.0f}" for value in line] for line in values]
+    text = [["" if np.isnan(value) else f"{round(100.0 * value)}" for value in line] for line in values]
     figure.add_heatmap(
         z=values, x=MONTHS, y=[str(year) for year in years], colorscale=DIVERGING, zmin=-end, zmax=end, showscale=False, xgap=2, ygap=2,
         text=text, texttemplate="%{text}", textfont={"size": 10}, hoverongaps=False, hovertemplate="%{x} %{y}: %{z:.3f}<extra></extra>",

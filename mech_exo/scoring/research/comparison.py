@@ -26,7 +26,10 @@ FAMILIES = ("fundamental", "technical", "sentiment", "quality")
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """Mean rank IC of the composite with and without a factor and the mean of their difference; NaN unknown, ``reason`` says why."""
+    """Mean rank IC of the composite with and without a factor and of their difference, over the sessions that have both.
+
+    NaN unknown, ``reason`` says why.
+    """
 
     factor: str
     horizon: int
@@ -124,9 +127,10 @@ def contribution(sample: Sample, name: str, config: FactorsConfig, horizon: int)
     if reason := _unfed(sample, name, config):
         return replace(unknown, reason=reason)
     thin = sample.thin(max(1, 5 // sample.every))
-    ic = [_composite_ic(thin, chosen, horizon) for chosen in (config, without(config, name))]
-    added = Mean.of(ic[0] - ic[1], thin.overlap(horizon))
-    return Contribution(name, horizon, Mean.of(ic[0]).mean, Mean.of(ic[1]).mean, added.mean, added.t_stat)
+    ic = np.stack([_composite_ic(thin, chosen, horizon) for chosen in (config, without(config, name))])
+    with_it, without_it = ic[:, np.isfinite(ic).all(axis=0)]
+    added = Mean.of(with_it - without_it, thin.overlap(horizon))
+    return Contribution(name, horizon, Mean.of(with_it).mean, Mean.of(without_it).mean, added.mean, added.t_stat)
 
 
 def without(config: FactorsConfig, name: str) -> FactorsConfig:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels.cross_tests import demeaned, group_means, group_turnover, groups, rank_persistence
+from mech_exo.scoring.regime import STATES, market_states
 from mech_exo.scoring.research.forward import Entry
-from mech_exo.scoring.research.regimes import REGIMES, states
 from mech_exo.scoring.research.sample import Ordered, Sample, configured
 from mech_exo.scoring.research.statistics import HalfLife, Mean, half_life
-from mech_exo.utils.settings import FactorsConfig, UniverseRules
+from mech_exo.utils.settings import FactorsConfig, RegimeRules, UniverseRules
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +44,8 @@ class FactorStudy:
     ic_by_month
         year, month, ic: mean rank IC of :attr:`horizon`.
     ic_by_sector, ic_by_regime
-        As ``ic_summary`` with sector or regime, rank ICs of :attr:`horizon`.
+        As ``ic_summary`` with sector or regime, rank ICs of :attr:`horizon`. Regimes are those that move the score's weights
+        (:func:`mech_exo.scoring.regime.market_states`), with the windows of ``regime`` in factors.yml or their defaults.
     decay
         lag, and of the rank IC of a signal that old with the 21 sessions after it count, mean, standard_error, t_stat.
     quantile_returns
@@ -54,11 +55,13 @@ class FactorStudy:
     spread_series
         date, horizon, spread.
     cumulative
-        date, quantile, value: growth of 1 USD in each quantile over the shortest horizon, one period after the other.
+        date, quantile, value: growth of 1 USD in each quantile, one period of ``renewed`` sessions after the other: the shortest horizon
+        that ends at a cross-section; empty where there is none.
     turnover
-        horizon, quantile, turnover: mean share of the names that were not in the quantile ``horizon`` sessions before.
+        horizon, quantile, turnover: mean share of the names that were not in the quantile ``horizon`` sessions before (the nearest
+        cross-section; unknown where that is the same one).
     autocorrelation
-        horizon, autocorrelation: mean correlation of the names' ranks with those ``horizon`` sessions before.
+        horizon, autocorrelation: mean correlation of the names' ranks with those ``horizon`` sessions before, likewise.
     """
 
     name: str
@@ -67,7 +70,9 @@ class FactorStudy:
     horizon: int
     quantiles: int
     every: int
+    renewed: int | None
     sector_neutral: bool
+    regime: RegimeRules
     sessions: NDArray[np.datetime64]
     names: int
     coverage: float
@@ -140,15 +145,17 @@ def study_of(
     if sector_neutral:
         directed = Ordered.of(demeaned(directed.values, sample.universe.sector[sample.rows]))
     ics = {h: _ic(sample, directed, h, sector_neutral) for h in sample.horizons}
+    regime = (None if config is None else config.regime) or RegimeRules()
     horizon = min(sample.horizons, key=lambda h: (abs(h - DECAY_STEP), h))
     fading, life = _decay(sample, directed, sector_neutral)
     sorted_into = _Quantiles.of(sample, directed, quantiles, sector_neutral)
     return FactorStudy(
-        name=name, sign=sign, entry=sample.entry, horizon=horizon, quantiles=quantiles, every=sample.every, sector_neutral=sector_neutral,
-        sessions=sample.sessions, names=sample.panel.shape[1], coverage=_coverage(sample, directed),
+        name=name, sign=sign, entry=sample.entry, horizon=horizon, quantiles=quantiles, every=sample.every, renewed=sample.renewed,
+        sector_neutral=sector_neutral, sessions=sample.sessions, names=sample.panel.shape[1], coverage=_coverage(sample, directed),
         ic=_series(sample, ics), ic_summary=_summary(sample, ics), ic_by_month=_by_month(sample, ics[horizon][0]),
-        ic_by_sector=_by_sector(sample, directed, horizon, sector_neutral), ic_by_regime=_by_regime(sample, ics[horizon][0], horizon),
-        decay=fading, half_life=life, quantile_returns=sorted_into.returns(), spread=sorted_into.spread(),
+        ic_by_sector=_by_sector(sample, directed, horizon, sector_neutral),
+        ic_by_regime=_by_regime(sample, ics[horizon][0], horizon, regime), regime=regime, decay=fading, half_life=life,
+        quantile_returns=sorted_into.returns(), spread=sorted_into.spread(),
         spread_series=sorted_into.spread_series(), cumulative=sorted_into.cumulative(), turnover=sorted_into.turnover(),
         autocorrelation=_autocorrelation(sample, directed),
     )  # fmt: skip
@@ -209,11 +216,11 @@ def _by_sector(sample: Sample, directed: Ordered, horizon: int, sector_neutral: 
     return frame(lines)
 
 
-def _by_regime(sample: Sample, ic: Floats, horizon: int) -> pl.DataFrame:
-    known = states(sample.inputs)
+def _by_regime(sample: Sample, ic: Floats, horizon: int, rules: RegimeRules) -> pl.DataFrame:
+    state = market_states(rules, sample.inputs, sample.rows)
     return frame(
-        {"regime": name, "horizon": horizon} | asdict(Mean.of(ic[known[state][sample.rows] == value], sample.overlap(horizon)))
-        for name, (state, value) in REGIMES.items()
+        {"regime": name.replace("_", " "), "horizon": horizon} | asdict(Mean.of(ic[state[:, column] == value], sample.overlap(horizon)))
+        for name, (column, value) in STATES.items()
     )
 
 
@@ -235,8 +242,9 @@ def _decay(sample: Sample, directed: Ordered, sector_neutral: bool) -> tuple[pl.
 def _autocorrelation(sample: Sample, directed: Ordered) -> pl.DataFrame:
     lines = []
     for h in sample.horizons:
-        values = rank_persistence(directed.values, directed.order, max(1, round(h / sample.every)))
-        lines.append({"horizon": h, "autocorrelation": Mean.of(values).mean})
+        apart = sample.rows_apart(h)
+        known = Mean.of(rank_persistence(directed.values, directed.order, apart)).mean if apart else None
+        lines.append({"horizon": h, "autocorrelation": known})
     return frame(lines)
 
 
@@ -288,15 +296,17 @@ class _Quantiles:
         """Growth of 1; a period without a return in a group leaves its value as it is, the last whole period ends it."""
         import polars as pl
 
-        sample, shortest = self.sample, self.sample.horizons[0]
-        step = -(-shortest // sample.every)
-        begin = np.arange(0, len(sample.rows), step)
+        sample, shortest = self.sample, self.sample.renewed
+        nothing = pl.DataFrame(schema={"date": pl.Date, "quantile": pl.Int64, "value": pl.Float64})
+        if shortest is None:
+            return nothing
+        begin = np.arange(0, len(sample.rows), shortest // sample.every)
         end = sample.rows[begin] + sample.holding.delay + shortest
         begin, end = begin[end < len(sample.panel.sessions)], end[end < len(sample.panel.sessions)]
         means = self.means[shortest][begin, : self.count]
         have = np.isfinite(means).any(axis=1)
         if not have.any():
-            return pl.DataFrame(schema={"date": pl.Date, "quantile": pl.Int64, "value": pl.Float64})
+            return nothing
         first = int(np.argmax(have))
         grown = np.cumprod(1.0 + np.where(np.isnan(means[first:]), 0.0, means[first:]), axis=0)
         dates = sample.panel.sessions[end[first:]]
@@ -307,6 +317,8 @@ class _Quantiles:
     def turnover(self) -> pl.DataFrame:
         lines = []
         for h in self.sample.horizons:
-            fresh = group_turnover(self.group, max(1, round(h / self.sample.every)), self.count)
-            lines += [{"horizon": h, "quantile": q + 1, "turnover": Mean.of(fresh[:, q]).mean} for q in range(self.count)]
+            apart = self.sample.rows_apart(h)
+            fresh = group_turnover(self.group, apart, self.count) if apart else None
+            lines += [{"horizon": h, "quantile": q + 1, "turnover": None if fresh is None else Mean.of(fresh[:, q]).mean}
+                      for q in range(self.count)]  # fmt: skip
         return frame(lines)

@@ -97,10 +97,14 @@ def factor_health(sample: Sample, config: FactorsConfig, *, window: int = WINDOW
 
 
 def rolling_ic(sample: Sample, ic: Floats, window: int, horizon: int) -> pl.DataFrame:
-    """date, ic, low, high of windows of ``ic`` ``(K,)``, a month apart, the last one included: see :class:`FactorHealth`."""
+    """date, ic, low, high of windows of ``ic`` ``(K,)``: see :class:`FactorHealth`.
+
+    A month apart, counted from the first row so that another night moves none of them, and the last one.
+    """
     size, step, overlap = max(2, window // sample.every), max(1, STEP // sample.every), sample.overlap(horizon)
     known = np.flatnonzero(np.isfinite(ic))
-    ends = np.arange(known[-1], size - 2, -step)[::-1] if len(known) else np.empty(0, np.int64)
+    last = int(known[-1]) if len(known) else -1
+    ends = [*range(size - 1, last, step), last] if last >= size - 1 else []
     lines = []
     for end in ends:
         part = ic[end + 1 - size : end + 1]
@@ -132,10 +136,10 @@ def _judged(sample: Sample, name: str, ic: Floats, window: int, horizon: int) ->
 
 def _state(ic: float, low: float, before: float, falling: bool) -> tuple[State, str]:
     if low <= 0.0:
-        return State.ALARM, "the lower band of the IC is at or below zero"
+        return State.ALARM, "the lower band is at or below zero"
     if ic < FADED * before:
         return State.WEAKENING, f"the IC is below half of the {before:.3f} it had before"
-    return (State.WEAKENING, "the IC falls") if falling else (State.HEALTHY, "the lower band of the IC is above zero")
+    return (State.WEAKENING, "the IC falls") if falling else (State.HEALTHY, "the lower band is above zero")
 
 
 def _trend(ic: Floats, overlap: int) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from mech_exo.scoring.factors import BoundFactor
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.research.forward import Holding
 from mech_exo.scoring.research.sample import Ordered
+from mech_exo.utils.calendar import next_session
 from mech_exo.utils.settings import UniverseRules
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ SHARE = 0.3
 
 
 def month_ends(sessions: NDArray[np.datetime64]) -> Ints:
-    """Rows of the last session of each calendar month; of the panel's last month, its last session there."""
-    months = sessions.astype("datetime64[M]")
-    return np.flatnonzero(np.r_[months[1:] != months[:-1], True]).astype(np.int64)
+    """Rows of the last session of each calendar month; a month that still has sessions to come has none."""
+    following = np.datetime64(next_session(sessions[-1].astype(object)), "D")
+    months = np.append(sessions, following).astype("datetime64[M]")
+    return np.flatnonzero(months[1:] != months[:-1]).astype(np.int64)
 
 
 def long_short(
@@ -45,7 +47,7 @@ def long_short(
     :class:`mech_exo.scoring.research.forward.Holding` has them, no costs.
 
     Columns: date (the close at which the month ends), return (fraction), long, short (each leg's own return), names_long,
-    names_short. A month without both legs is left out.
+    names_short. A month without both legs, or not yet over, is left out.
     """
     import polars as pl
 

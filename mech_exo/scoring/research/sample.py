@@ -131,6 +131,15 @@ class Sample:
             self._thinner[step] = replace(self, rows=self.rows[::step], every=every, eligible=eligible, _forward={}, _thinner={})
         return self._thinner[step]
 
+    def rows_apart(self, horizon: int) -> int:
+        """Rows nearest to ``horizon`` sessions apart; 0 where cross-sections are too far apart to tell."""
+        return round(horizon / self.every)
+
+    @property
+    def renewed(self) -> int | None:
+        """The shortest horizon after which the next cross-section can follow at once; None: cross-sections never meet a horizon's end."""
+        return next((horizon for horizon in self.horizons if horizon % self.every == 0), None)
+
     def overlap(self, horizon: int) -> int:
         """How many of the following rows' returns overlap with a row's."""
         return -(-horizon // self.every) - 1

@@ -24,8 +24,8 @@ LEAST_FIT = 0.5
 class Mean:
     """Mean of a series with its Newey-West standard error; NaN = unknown.
 
-    ``ir`` is mean / std (ddof 1): Grinold & Kahn's (2000) ratio before it is multiplied by the square root of the bets in a year;
-    ``positive`` the share of values above 0.
+    ``ir`` is mean / std (ddof 1): of an IC the information ratio per cross-section of Qian & Hua (2004), "Active Risk and Information
+    Ratio", Journal of Investment Management 2(3); ``positive`` the share of values above 0.
     """
 
     count: int
@@ -82,7 +82,8 @@ def half_life(lags: Floats, ic: Floats, errors: Floats) -> HalfLife:
         return HalfLife(math.nan, Fading.UNKNOWN, "unknown: fewer than three lags have an IC")
     longest = float(lags[known][-1])
     if ic[0] < SIGNIFICANT * errors[0]:
-        return HalfLife(math.nan, Fading.NOTHING, "nothing to decay: the IC of the fresh signal is not above zero by 1.96 standard errors")
+        said = f"nothing to decay: the IC of the fresh signal has t = {ic[0] / errors[0]:.2f}, below {SIGNIFICANT}"
+        return HalfLife(math.nan, Fading.NOTHING, said)
     weight, value, age = errors[known] ** -2.0, ic[known], lags[known]
     tried = np.geomspace(max(1.0, 0.1 * float(np.diff(age).min())), longest, HALVES)
     curves = np.exp2(-age[:, None] / tried)

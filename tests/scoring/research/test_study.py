@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -11,17 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import ConfigError, InputError
-from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import Universe
 from mech_exo.kernels.cross_tests import demeaned, group_means, groups
 from mech_exo.kernels.newey_west import error_of_mean, long_run_covariance
+from mech_exo.scoring import regime
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.research import Entry, Sample, State, compare, contribution, factor_health, study
 from mech_exo.scoring.research.forward import Holding
-from mech_exo.scoring.research.health import _judged, _state
+from mech_exo.scoring.research.health import _judged, _state, rolling_ic
+from mech_exo.scoring.research.portfolio import month_ends
 from mech_exo.scoring.research.sample import Ordered
 from mech_exo.scoring.research.statistics import Fading, half_life
-from mech_exo.utils.settings import FactorsConfig, FactorWeight, UniverseRules
+from mech_exo.utils.calendar import sessions
+from mech_exo.utils.settings import FactorsConfig, FactorWeight, RegimeRules, UniverseRules
 from tests.scoring.markets import permuted, random_panel, random_universe
 
 NO_RULES = UniverseRules(min_price=0.0, min_dollar_volume=0.0)
@@ -174,9 +177,47 @@ def test_contribution_is_the_scores_with_and_without():
     assert "no weight" in contribution(sample, "momentum_12_1", alone, 5).reason
 
 
+def test_cross_sections_apart_from_each_other_tell_what_they_can():
+    panel, universe = market(9, 200)
+    every, fifth = (study("rsi_14", panel, universe, NO_RULES, horizons=(1, 5, 21), every=every) for every in (1, 5))
+    assert (every.renewed, fifth.renewed) == (1, 5)
+    steps = fifth.cumulative.filter(fifth.cumulative["quantile"] == 1)["date"].to_numpy()
+    assert (np.diff(np.searchsorted(panel.sessions, steps)) == 5).all()  # invested all the time
+    assert fifth.turnover["turnover"].is_null().to_list() == [True] * 5 + [False] * 10
+    assert fifth.autocorrelation["autocorrelation"].is_null().to_list() == [True, False, False]
+    assert study("rsi_14", panel, universe, NO_RULES, horizons=(1, 7), every=5).cumulative.is_empty()
+
+
+def test_regimes_are_the_scores_own():
+    panel, universe = market(10, 400, gaps=0.0)
+    rules = RegimeRules(trend_window=20, volatility_window=5, volatility_history=50)
+    one = study("rsi_14", panel, universe, NO_RULES, BOTH.model_copy(update={"regime": rules}), horizons=(5,))
+    state = regime.states(rules.model_copy(update={"bull": {"rsi_14": 2.0}}), FactorInputs(panel, universe), np.arange(400))
+    known = one.ic["rank"].is_not_null().to_numpy()
+    counts = dict(zip(one.ic_by_regime["regime"], one.ic_by_regime["count"], strict=True))
+    assert counts == {name.replace("_", " "): int((known & (state[:, c] == value)).sum()) for name, (c, value) in regime.STATES.items()}
+    assert min(counts.values()) > 0 and one.regime == rules
+    assert study("rsi_14", panel, universe, NO_RULES, BOTH, horizons=(5,)).regime == RegimeRules()
+
+
+def test_another_night_moves_no_earlier_row_of_the_health():
+    panel, universe = market(4, 600, 3, gaps=0.0)
+    sample = Sample.of(panel, universe, NO_RULES, horizons=(5,))
+    ic = np.random.default_rng(3).normal(size=600)
+    ic[-5:] = np.nan
+    today, yesterday = rolling_ic(sample, ic, 252, 5), rolling_ic(sample, np.append(ic[:594], np.full(6, np.nan)), 252, 5)
+    assert today[:-1].equals(yesterday[:-1]) and today["date"][-1] == panel.sessions[-1].astype(object)
+
+
+def test_a_month_that_is_not_over_has_no_end():
+    days = sessions(date(2024, 2, 1), date(2024, 3, 28))  # Good Friday is the 29th
+    assert days[month_ends(days)].tolist() == [date(2024, 2, 29), date(2024, 3, 28)]
+    assert days[month_ends(days[:-1])].tolist() == [date(2024, 2, 29)]
+
+
 def test_compare_skips_what_has_no_source_and_says_why():
-    panel, universe = market(8, 200)
-    universe = replace(universe, facts=Facts())
+    panel, known = market(8, 200)
+    universe = Universe(known.member, known.sector, known.sector_names)  # no facts
     config = BOTH.model_copy(update={"fundamental": {"pe_ratio": FactorWeight(weight=9, direction="lower_better")}})
     found = compare(Sample.of(panel, universe, NO_RULES, horizons=(1, 5)), config)
     assert found.table["factor"].to_list() == ["rsi_14", "volume_trend"] and [name for name, _ in found.skipped] == ["pe_ratio"]
