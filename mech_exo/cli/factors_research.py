@@ -137,9 +137,10 @@ def day(moment: datetime | None) -> date | None:
 
 def prepared(workspace: Workspace, terms: Terms) -> tuple[Known, Sample]:
     """The stored history as a sample to study."""
+    from mech_exo.scoring.factors import every_fact
     from mech_exo.scoring.research import Entry, Sample
 
-    wanted, known = terms.wanted, workspace.known()
+    wanted, known = terms.wanted, workspace.known(facts=every_fact())  # a factor that factors.yml does not name is studied too
     entry = Entry.OPEN if terms.next_open else Entry.CLOSE
     sample = Sample.of(
         known.panel, known.universe, workspace.config.strategy.universe, horizons=wanted, every=terms.every, entry=entry,

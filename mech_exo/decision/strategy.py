@@ -152,7 +152,7 @@ def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:
     """Said where a sector rule is on and not one sector is known, which denies every purchase, and of multipliers that fit no sector."""
     from mech_exo.scoring import scorer
 
-    said = [*scorer.multiplier_warnings(strategy.config.factors, universe)]
+    said = [*scorer.sector_notes(strategy.config.factors, universe)]
     if strategy.rules.sizing.need_sector and not (universe.sector >= 0).any():
         off = "position_sizing.max_sector_exposure: null and selection.max_sector_share: 1.0"
         said.append(f"no sector is known, so the sector limit denies every purchase: exo data import --sectors FILE, or set {off}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 NEWS_TONE, NEWS_COUNT = "news_tone", "news_count"
-"""Sum of the sentiments, and number, of the judged headlines of a session."""
+"""Sum of the sentiments, and number, of the judged headlines of a session; NaN where there was none."""
 BLOCK = 64
 """Rows worked out at a time: what lies between two steps of a formula stays in the processor's cache."""
 

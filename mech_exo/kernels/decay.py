@@ -18,7 +18,7 @@ def decayed_mean_rows(total: Floats, count: Floats, rows: Ints, half_life: float
     Parameters
     ----------
     total, count
-        ``(T, N)`` sum of what was said of each name in each session, and how many said it; 0 where nobody did, NaN counts as nothing said.
+        ``(T, N)`` sum of what was said of each name in each session, and how many said it; 0 or NaN where nobody did.
     rows
         ``(K,)`` strictly increasing.
     half_life

@@ -19,7 +19,7 @@ from mech_exo.scoring.eligibility import Exclusion, exclusions
 from mech_exo.scoring.explanation import Explanation, FactorLine, Ranking
 from mech_exo.scoring.factors import REGISTRY, BoundFactor, did_you_mean, every_fact, facts_read, lookup
 from mech_exo.scoring.inputs import FactorInputs
-from mech_exo.scoring.scorer import multiplier_warnings, score_rows
+from mech_exo.scoring.scorer import score_rows, sector_notes
 from mech_exo.utils.settings import Config
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class IdeaScorer:
             sectors=sectors,
             excluded=dict(Counter(reason for reason in scores.exclusion if reason)),
             missing=scores.missing,
-            warnings=(*view.warnings(), *multiplier_warnings(self._config.factors, universe)),
+            warnings=(*view.warnings(), *sector_notes(self._config.factors, universe)),
         )
 
     def _known(self, view: MarketAt, as_of: date | None, facts: Iterable[str]) -> tuple[BarPanel, Universe, int]:

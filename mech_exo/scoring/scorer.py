@@ -18,7 +18,16 @@ from mech_exo.scoring.eligibility import Exclusion, exclusions
 from mech_exo.scoring.factors import BoundFactor, lookup
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.normalize import Method, Neighbours, composite_row, composite_rows, known_counts, too_thin
-from mech_exo.utils.settings import Direction, FactorsConfig, Neutral, RegimeRules, RegressionWeights, ScoringRules, UniverseRules
+from mech_exo.utils.settings import (
+    Direction,
+    FactorsConfig,
+    Neutral,
+    NormalisedWithin,
+    RegimeRules,
+    RegressionWeights,
+    ScoringRules,
+    UniverseRules,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -224,11 +233,18 @@ def _multipliers(universe: Universe, rows: Ints, adjustments: dict[str, float]) 
     return multiplier
 
 
-def multiplier_warnings(config: FactorsConfig, universe: Universe) -> tuple[str, ...]:
-    """One line naming the multipliers that fit no sector; nothing when all do."""
+def sector_notes(config: FactorsConfig, universe: Universe) -> tuple[str, ...]:
+    """What must be said of sectors beside a score: multipliers that fit none, and that none is known where names are compared by them."""
+    said = []
     unknown = sorted(config.sector_adjustments.keys() - set(universe.sector_names))
-    known = ", ".join(universe.sector_names) or "none"
-    return (f"sector_adjustments without a sector of that name: {', '.join(unknown)} (known: {known})",) if unknown else ()
+    if unknown:
+        known = ", ".join(universe.sector_names) or "none"
+        said.append(f"sector_adjustments without a sector of that name: {', '.join(unknown)} (known: {known})")
+    compared = config.scoring.within is NormalisedWithin.SECTOR or Neutral.SECTOR in config.scoring.neutralise
+    if compared and not (universe.sector >= 0).any():
+        off = "scoring.within: session, and no sector in scoring.neutralise"
+        said.append(f"no sector is known, so nobody can be compared by it: exo data import --sectors FILE, or set {off}")
+    return tuple(said)
 
 
 def _neighbours(inputs: FactorInputs, universe: Universe, rows: Ints, rules: ScoringRules) -> Neighbours:

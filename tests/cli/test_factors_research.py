@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+from mech_exo.datasource import DataStorage
+from mech_exo.datasource.demo import sample_market
+from mech_exo.utils.workspace import create
+
 
 def test_research_writes_a_sheet_and_exports_the_monthly_portfolio(exo, market_copy):
     ran = exo("factors", "research", "rsi_14", "--horizons", "1,5", "--json", "--home", market_copy)
@@ -12,6 +16,18 @@ def test_research_writes_a_sheet_and_exports_the_monthly_portfolio(exo, market_c
     assert {line["horizon"] for line in told["ic_summary"]} == {1, 5}
     assert told["long_short"] and {"date", "return"} <= told["long_short"][0].keys()
     assert (market_copy / "reports/factors/rsi_14.html").read_text().count("<html") == 1
+
+
+def test_a_factor_of_facts_that_the_configuration_does_not_name_is_studied(exo, tmp_path):
+    home = tmp_path / "w"
+    create(home)
+    with DataStorage(DataStorage.path_in(home)) as storage:
+        sample_market(symbols=40, years=3).store(storage)
+        storage.publish()
+    assert "earnings_yield" not in (home / "config" / "factors.yml").read_text()
+    ran = exo("factors", "research", "earnings_yield", "--horizons", "5", "--json", "--home", home)
+    assert ran.code == 0, ran.err
+    assert {line["horizon"] for line in json.loads(ran.out)["ic_summary"]} == {5}
 
 
 def test_health_and_compare_tell_of_every_configured_factor(exo, market_copy):

@@ -16,7 +16,7 @@ from mech_exo.domain.errors import ConfigError, InputError, MissingDataError
 from mech_exo.domain.facts import Facts
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.scoring import FactorFactory, IdeaScorer
-from mech_exo.utils.settings import Config, FactorsConfig, FactorWeight, StrategyConfig, UniverseRules
+from mech_exo.utils.settings import Config, FactorsConfig, FactorWeight, ScoringRules, StrategyConfig, UniverseRules
 from tests.scoring.markets import SECTORS, random_panel, random_universe, same_bits
 
 FACTORS = FactorsConfig(
@@ -226,6 +226,15 @@ def test_a_multiplier_of_a_sector_nobody_is_in_is_said(market):
     factors = FACTORS.model_copy(update={"sector_adjustments": {"Enrgy": 0.9, "Energy": 1.1}})
     warnings = IdeaScorer(market, CONFIG.model_copy(update={"factors": factors})).ranking().warnings
     assert warnings == ("made up", f"sector_adjustments without a sector of that name: Enrgy (known: {', '.join(SECTORS)})")
+
+
+@pytest.mark.parametrize("rules", [{"within": "sector"}, {"neutralise": ("sector",)}], ids=str)
+def test_comparing_by_sector_where_none_is_known_says_why_nobody_has_a_score(market, rules):
+    unplaced = Universe(market._universe.member, np.full(market._panel.shape, -1, np.int16))
+    config = CONFIG.model_copy(update={"factors": FACTORS.model_copy(update={"scoring": ScoringRules(**rules)})})
+    ranking = IdeaScorer(InMemory(market._panel, unplaced), config).ranking()
+    assert ranking.frame.height == 0
+    assert ranking.warnings[-1].startswith("no sector is known, so nobody can be compared by it: exo data import --sectors FILE")
 
 
 def test_a_symbol_in_small_letters_is_understood_as_a_slip(market):

@@ -184,11 +184,13 @@ def test_a_headline_counts_once_and_not_when_it_was_first_judged_long_after(stor
         own.store_ohlc_data(bars(SYMBOLS, DAYS.tolist()))
         view = own.view()
         panel = view.panel()
-        known = view.universe(panel, None, ["news_tone", "news_count"]).facts.known
-        tone, count = np.asarray(known["news_tone"]), np.asarray(known["news_count"])
+        told = view.universe(panel, None, ["news_tone", "news_count"]).facts
+        tone, count = np.asarray(told.known["news_tone"]), np.asarray(told.known["news_count"])
         row = panel.row_of(day)
         assert (tone[row, 0], count[row, 0]) == (0.8, 1.0)
-        assert count.sum() == 1.0 and np.isfinite(tone).all()
+        assert np.isfinite(count).sum() == np.isfinite(tone).sum() == 1
+        assert told.at(np.s_[:row]).data_hash() == Facts().data_hash()  # before the first headline as on a night that knows none
+        assert told.at(np.s_[: row + 1]).data_hash() != Facts().data_hash()
 
 
 def test_what_nothing_tells_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def accounts(
 
 def headlines(con: Connection, cut: Cut, panel: BarPanel) -> dict[str, Cells]:
     """The sum of the sentiments (``news_tone``) and the number (``news_count``) of the headlines that became known after the close of the
-    session before and by that row's close; 0 where there was none. Empty where no headline with a sentiment is known at all.
+    session before and by that row's close; NaN where there was none, so that a night before the first one and the same session of a
+    longer history know the same. Empty where no headline with a sentiment is known at all.
 
     A headline counts once, where its first judgement became known; a later judgement of it is not news, nor is a headline first judged
     ``STALE_DAYS`` after it was published. One without a sentiment does not count, nor what was known before the panel's first session.
@@ -96,4 +97,4 @@ def headlines(con: Connection, cut: Cut, panel: BarPanel) -> dict[str, Cells]:
     at = np.zeros(panel.shape, np.int32)  # zeros that nobody wrote to cost no memory
     at.flat[cell] = np.arange(1, len(cell) + 1)
     tone, count = np.bincount(event, news["sentiment"].to_numpy()[inside]), np.bincount(event).astype(np.float64)
-    return {name: Steps.of(np.append(0.0, values), at) for name, values in ((NEWS_TONE, tone), (NEWS_COUNT, count))}
+    return {name: Steps.of(np.append(np.nan, values), at) for name, values in ((NEWS_TONE, tone), (NEWS_COUNT, count))}
