@@ -35,7 +35,7 @@ def measure(quick: bool) -> list[Line]:
     values = sample.factor(*configured("rsi_14", None))
     sort = best(lambda: np.argsort(values.values, axis=1), 1 if quick else 3)
     size = f"{symbols} x {sessions}"
-    lines = [line(f"{factors} factors studied, {size}, 4 horizons", whole, "s", 45.0, ("one numpy argsort of a factor", sort))]
+    lines = [line(f"{factors} factors studied, {size}, 4 horizons", whole, "s", 20.0, ("one numpy argsort of a factor", sort))]
     forward, kept = sample.forward(21), sample.eligible
     one = best(lambda: Ordered.of(values.values).correlation(forward, kept), 1 if quick else 3)
     beside = ("pandas rank and corrwith", by_pandas(values, forward))

@@ -234,6 +234,8 @@ def _health(to: Console, found: tuple[FactorHealth, ...], window: int, horizon: 
 
     title = f"Factor health: rank IC over {horizon} sessions, last {window} sessions"
     table = Table("Factor", "State", "IC", "95 % band", "Before", "Trend a year", "Why", "Since", title=title, title_justify="left")
+    for column in table.columns[2:6]:
+        column.justify = "right"
     colours = {State.HEALTHY: "green", State.WEAKENING: "yellow", State.ALARM: "red", State.UNKNOWN: "dim"}
     for one in found:
         if one.state is not State.UNKNOWN:

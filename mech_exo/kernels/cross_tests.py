@@ -13,6 +13,7 @@ from mech_exo.kernels import njit
 from mech_exo.kernels.selection import quantile
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Shorts = NDArray[np.int16]
 Whole = NDArray[np.int32]
@@ -174,22 +175,26 @@ def group_turnover(group: Shorts, lag: int, count: int) -> Floats:
 
 
 @njit
-def rank_persistence(values: Floats, order: Whole, lag: int) -> Floats:
-    """``(K,)`` correlation of the names' ranks with their ranks ``lag`` rows before, each among all of its own row; NaN as in Pearson's."""
+def rank_persistence(values: Floats, order: Whole, lags: Ints) -> Floats:
+    """``(L, K)`` correlation of the names' ranks with their ranks ``lags`` ``(L,)`` rows before, each among all of its own row.
+
+    NaN as in Pearson's.
+    """
     steps, count = values.shape
     ranks = np.full((steps, count), np.nan)
     everyone = np.ones(count, np.bool_)
     for k in range(steps):
         _ranked(values[k], order[k], everyone, ranks[k])
-    out = np.full(steps, np.nan)
+    out = np.full((len(lags), steps), np.nan)
     both = np.empty(count, np.bool_)
-    for k in range(lag, steps):
-        n = 0
-        for j in range(count):
-            both[j] = ranks[k, j] == ranks[k, j] and ranks[k - lag, j] == ranks[k - lag, j]
-            n += both[j]
-        if n > 1:
-            out[k] = _correlation(ranks[k], ranks[k - lag], both, n)
+    for i, lag in enumerate(lags):
+        for k in range(lag, steps):
+            n = 0
+            for j in range(count):
+                both[j] = ranks[k, j] == ranks[k, j] and ranks[k - lag, j] == ranks[k - lag, j]
+                n += both[j]
+            if n > 1:
+                out[i, k] = _correlation(ranks[k], ranks[k - lag], both, n)
     return out
 
 

@@ -240,12 +240,12 @@ def _decay(sample: Sample, directed: Ordered, sector_neutral: bool) -> tuple[pl.
 
 
 def _autocorrelation(sample: Sample, directed: Ordered) -> pl.DataFrame:
-    lines = []
-    for h in sample.horizons:
-        apart = sample.rows_apart(h)
-        known = Mean.of(rank_persistence(directed.values, directed.order, apart)).mean if apart else None
-        lines.append({"horizon": h, "autocorrelation": known})
-    return frame(lines)
+    apart = np.array([sample.rows_apart(h) for h in sample.horizons])
+    series = rank_persistence(directed.values, directed.order, apart)
+    return frame(
+        {"horizon": h, "autocorrelation": Mean.of(line).mean if rows else None}
+        for h, rows, line in zip(sample.horizons, apart, series, strict=True)
+    )
 
 
 def _coverage(sample: Sample, directed: Ordered) -> float:

@@ -79,7 +79,7 @@ def test_turnover_and_rank_autocorrelation(ours, theirs, lag):
     first = rows[0]  # alphalens knew no session before the first one asked about
     same(group_turnover(np.ascontiguousarray(group[first : rows[-1] + 1]), lag, 5).T, theirs["turnover"][str(lag)])
     part = factor.rows(slice(first, rows[-1] + 1))
-    same(rank_persistence(part.values, part.order, lag), theirs["autocorrelation"][str(lag)])
+    same(rank_persistence(part.values, part.order, np.array([lag]))[0], theirs["autocorrelation"][str(lag)])
 
 
 def test_the_momentum_portfolio_did_what_the_published_factor_did_and_a_look_ahead_is_seen(panel):
