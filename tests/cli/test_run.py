@@ -24,7 +24,7 @@ RUN_KEYS = {
     "breaks", "decision", "reports", "steps",
 }  # fmt: skip
 WHY_KEYS = {
-    "symbol", "as_of", "scheduled", "state", "scored", "held", "score", "weights", "excluded", "target", "breaches", "orders", "fills",
+    "symbol", "as_of", "scheduled", "state", "scored", "held", "score", "weights", "adjustments", "excluded", "target", "breaches", "orders", "fills",
     "missing_factors", "verdict",
 }  # fmt: skip
 

@@ -43,8 +43,9 @@ def decide_every(home: Path, count: int) -> None:
     set_line(home / "config" / "strategy.yml", "  every_sessions: 21", f"  every_sessions: {count}")
 
 
-def stored(home: Path, change: Frames = lambda what, frame: frame) -> Path:
-    """A workspace at ``home`` with the sample market, each table ``change``\\ d by name before it is stored."""
+def stored(home: Path, change: Frames = lambda what, frame: frame, *, facts: bool = False) -> Path:
+    """A workspace at ``home`` with the sample market, each table ``change``\\ d by name before it is stored; company figures and news are
+    left out unless ``facts``."""
     create(home)
     choose_universe(home, UNIVERSE)
     sample = market()
@@ -54,6 +55,9 @@ def stored(home: Path, change: Frames = lambda what, frame: frame) -> Path:
         storage.store_corporate_actions(change("delistings", sample.delistings()), source=LABEL)
         storage.store_sectors(change("sectors", sample.sectors))
         storage.store_universe(change("universe", sample.universe), name=UNIVERSE)
+        if facts:
+            storage.store_fundamentals(change("fundamentals", sample.fundamentals), source=LABEL)
+            storage.store_news(change("news", sample.news))
         storage.publish()
     return home
 

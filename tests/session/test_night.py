@@ -165,7 +165,11 @@ def poisons() -> dict[str, Callable[[date, str, pl.DataFrame], pl.DataFrame]]:
     """What may be done to the tables after a night without the night noticing."""
     prices = ["open", "high", "low", "close"]
 
+    known = {"fundamentals": "known_at", "news": "published"}
+
     def scaled(night: date, what: str, frame: pl.DataFrame) -> pl.DataFrame:
+        if what == "fundamentals":
+            return frame.with_columns(pl.when(pl.col("known_at").dt.date() > night).then(pl.col("value") * 1000.0).otherwise("value"))
         if what != "bars":
             return frame
         return frame.with_columns(pl.when(pl.col("date") > night).then(pl.col(c) * 1000.0).otherwise(pl.col(c)) for c in prices)
@@ -175,8 +179,10 @@ def poisons() -> dict[str, Callable[[date, str, pl.DataFrame], pl.DataFrame]]:
             return frame.filter(pl.col("date") <= night)
         if what == "sectors":
             return frame.filter(pl.col("valid_from") <= night)
-        known = frame.filter(pl.col("start") <= night)
-        return known.with_columns(pl.when(pl.col("end") <= night).then("end"))
+        if what in known:
+            return frame.filter(pl.col(known[what]).dt.date() <= night)
+        members = frame.filter(pl.col("start") <= night)
+        return members.with_columns(pl.when(pl.col("end") <= night).then("end"))
 
     def halved(night: date, what: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Every second company is gone from the next session on, and delisted there for nothing."""
@@ -206,7 +212,7 @@ def test_nothing_after_the_session_is_read(sample_home: Path, tmp_path: Path, ki
     change, last = poisons()[kind], nights[-1]
     clean, poisoned = tmp_path / "clean", tmp_path / "poisoned"
     shutil.copytree(sample_home, clean)
-    stored(poisoned, lambda what, frame: change(last, what, frame))
+    stored(poisoned, lambda what, frame: change(last, what, frame), facts=True)
     for home in (clean, poisoned):
         decide_every(home, 11)
         play(home, nights)
