@@ -61,7 +61,8 @@ def page() -> str:
             if rule == "a mapping of keys to values" and "additionalProperties" not in node:
                 continue  # a section: its keys follow
             rule = rule.replace("|", "\\|").replace("[", "\\[")
-            parts.append(f"| `{'.'.join(path)}` | {rule} | {_default(defaults[part], path)} | {node.get('description', '')} |")
+            default = _default(defaults[part], path, node.get("default"))
+            parts.append(f"| `{'.'.join(path)}` | {rule} | {default} | {node.get('description', '')} |")
         if "additionalProperties" in str(schema) and "FactorWeight" in schema.get("$defs", {}):
             line = schema["$defs"]["FactorWeight"]["properties"]
             parts.append("\nEach factor is a line `name: {weight: 15, direction: lower_better}`:\n\n| Key | Allowed |\n|---|---|")
@@ -69,9 +70,15 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _default(values: Any, path: tuple[str, ...]) -> str:
+def _default(values: Any, path: tuple[str, ...], otherwise: Any) -> str:
     for name in path:
+        if values is None:  # inside a block that is off until it is written
+            return _shown(otherwise)
         values = values[name]
+    return _shown(values)
+
+
+def _shown(values: Any) -> str:
     if values in ("", {}, []) or isinstance(values, dict):
         return ""
     return f"`{'null' if values is None else str(values).lower() if isinstance(values, bool) else values}`"
