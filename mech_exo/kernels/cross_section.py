@@ -36,39 +36,6 @@ def ordered(values: Floats) -> Floats:
 
 
 @njit
-def zscore(values: Floats) -> Floats:
-    """``(N,)`` (value - mean) / standard deviation (ddof 0).
-
-    A row that tells nobody apart (one value, or all equal) gives NaN to all: it has no opinion, and 0 would be one.
-    """
-    return _standardised(values, _finite(values), -np.inf, np.inf)
-
-
-@njit
-def _standardised(values: Floats, known: Floats, low: float, high: float) -> Floats:
-    """``values`` clipped to ``low`` and ``high``, less the mean of ``known`` (the finite ones among them) so clipped, over its standard
-    deviation. Clips ``known``."""
-    n = len(known)
-    out = np.full(len(values), np.nan)
-    differ = False
-    for i in range(n):
-        known[i] = min(max(known[i], low), high)
-        differ |= known[i] != known[0]
-    if not differ:
-        return out
-    mean = steady_sum(known) / n
-    for i in range(n):
-        known[i] = (known[i] - mean) * (known[i] - mean)
-    spread = np.sqrt(steady_sum(known) / n)
-    if not (spread > 0.0 and np.isfinite(spread)):
-        return out
-    for j in range(len(values)):
-        if np.isfinite(values[j]):
-            out[j] = (min(max(values[j] + 0.0, low), high) - mean) / spread
-    return out
-
-
-@njit
 def clip_limits(known: Floats, share: float, deviations: float) -> tuple[float, float]:
     """Where finite values are clipped: at the quantiles ``share`` and ``1 - share``; or, where ``deviations`` is not NaN, so many times the
     median absolute deviation from the median, × 1.4826 to be a standard deviation under normality (Hampel 1974, "The Influence Curve and
@@ -90,12 +57,30 @@ def clip_limits(known: Floats, share: float, deviations: float) -> tuple[float, 
 
 @njit
 def clipped_zscore(values: Floats, share: float, deviations: float) -> Floats:
-    """:func:`zscore` of the values clipped at :func:`clip_limits`."""
-    known = _finite(values)
-    if len(known) == 0:
-        return np.full(len(values), np.nan)
+    """``(N,)`` (value - mean) / standard deviation (ddof 0) of the values clipped at :func:`clip_limits`; ``share`` 0 clips nothing.
+
+    A row that tells nobody apart (one value, or all equal) gives NaN to all: it has no opinion, and 0 would be one.
+    """
+    known, out = _finite(values), np.full(len(values), np.nan)
+    n, differ = len(known), False
+    if n == 0:
+        return out
     low, high = clip_limits(known, share, deviations)
-    return _standardised(values, known, low, high)
+    for i in range(n):
+        known[i] = min(max(known[i], low), high)
+        differ |= known[i] != known[0]
+    if not differ:
+        return out
+    mean = steady_sum(known) / n
+    for i in range(n):
+        known[i] = (known[i] - mean) * (known[i] - mean)
+    spread = np.sqrt(steady_sum(known) / n)
+    if not (spread > 0.0 and np.isfinite(spread)):
+        return out
+    for j in range(len(values)):
+        if np.isfinite(values[j]):
+            out[j] = (min(max(values[j] + 0.0, low), high) - mean) / spread
+    return out
 
 
 @njit
