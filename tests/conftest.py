@@ -8,9 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from mech_exo.domain.panel import BarPanel
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
@@ -71,6 +75,21 @@ def workspace(tmp_path: Path) -> Path:
 
     create(tmp_path / "w")
     return tmp_path / "w"
+
+
+@pytest.fixture(scope="session")
+def real_panel(shared: Callable[[str], Path]) -> BarPanel:
+    """582 US stocks, 2003 to 2016, without the bars that the import quarantines; read-only, so that all may share it."""
+    import polars as pl
+
+    from mech_exo.domain.panel import BarPanel
+
+    frame = pl.read_parquet(shared("data/prices/us_sp500_members_2003_2016.parquet")).drop("exch")
+    price = [pl.col(name) for name in ("open", "high", "low", "close")]
+    sane = pl.min_horizontal(price) > 0
+    for column in price:
+        sane &= column.is_finite() & (column <= pl.col("high")) & (column >= pl.col("low"))
+    return BarPanel.from_frame(frame.filter(sane).unique(["symbol", "date"]), price_basis="split_adjusted")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,16 +19,6 @@ CENT = 1e-6  # USD
 @pytest.fixture(scope="module")
 def market():
     return sample(seed=5, symbols=40, years=4)
-
-
-@pytest.fixture(scope="module")
-def real_panel(shared):
-    frame = pl.read_parquet(shared("data/prices/us_sp500_members_2003_2016.parquet")).drop("exch")
-    price = [pl.col(name) for name in ("open", "high", "low", "close")]
-    sane = pl.min_horizontal(price) > 0
-    for column in price:
-        sane &= column.is_finite() & (column <= pl.col("high")) & (column >= pl.col("low"))
-    return BarPanel.from_frame(frame.filter(sane).unique(["symbol", "date"]), price_basis="split_adjusted")
 
 
 def explained(result, cash):

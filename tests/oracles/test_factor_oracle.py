@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
-import polars as pl
 import pytest
 import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.domain.panel import Universe
 from mech_exo.kernels import rolling, windows
 from mech_exo.scoring.factors import REGISTRY
 from mech_exo.scoring.inputs import FactorInputs
@@ -29,7 +28,6 @@ SMALL = {
     "amihud_illiquidity": {"window": 9},
     "seasonality": {"year": 7, "month": 2, "years": 4},
 }
-REAL = "data/prices/us_sp500_members_2003_2016.parquet"
 
 
 def assert_equal(name, values, market, rows, params, names):
@@ -37,15 +35,6 @@ def assert_equal(name, values, market, rows, params, names):
         for j in names:
             wanted = naive.FACTORS[name](market, j, t, **params)
             assert values[k, j] == pytest.approx(wanted, rel=1e-8, abs=1e-12, nan_ok=True), (name, t, j)
-
-
-@pytest.fixture(scope="module")
-def real(shared):
-    """The 582 stocks without the bars that the import quarantines."""
-    prices = ("open", "high", "low", "close")
-    frame = pl.read_parquet(shared(REAL)).with_columns(pl.col(*prices, "volume").cast(pl.Float64))
-    sound = (pl.min_horizontal(prices) > 0.0) & (pl.max_horizontal(prices) == pl.col("high")) & (pl.min_horizontal(prices) == pl.col("low"))
-    return BarPanel.from_frame(frame.filter(sound), price_basis="split_adjusted")
 
 
 @pytest.mark.parametrize("name", naive.FACTORS)
@@ -65,9 +54,9 @@ def test_the_loops_have_something_to_compare(name):
 
 
 @pytest.fixture(scope="module")
-def slice_of_real(real):
+def slice_of_real(real_panel):
     """Four years of forty of the stocks, among them Citigroup with its wrong split: panel and its plain lists."""
-    some = real.select([*real.symbols[::15], "C"]).rows(*real.rows_between(dt.date(2007, 1, 1), dt.date(2010, 12, 31)))
+    some = real_panel.select([*real_panel.symbols[::15], "C"]).rows(*real_panel.rows_between(dt.date(2007, 1, 1), dt.date(2010, 12, 31)))
     return some, naive.Market(some)
 
 
@@ -111,8 +100,8 @@ def assert_equal_to_talib(panel):
     return compared
 
 
-def test_rsi_and_atr_equal_talib_on_the_582_real_stocks(real):
-    assert assert_equal_to_talib(real) == ((~np.isnan(real.close)).sum(axis=0) > 15).sum() > 575
+def test_rsi_and_atr_equal_talib_on_the_582_real_stocks(real_panel):
+    assert assert_equal_to_talib(real_panel) == ((~np.isnan(real_panel.close)).sum(axis=0) > 15).sum() > 575
 
 
 @given(st.integers(0, 10_000))

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mech_exo.domain.panel import BarPanel, Universe
+from mech_exo.domain.panel import Universe
 from mech_exo.kernels.cross_tests import group_means, group_turnover, groups, rank_persistence
 from mech_exo.scoring.research import Sample, long_short
 from mech_exo.scoring.research.portfolio import month_ends
@@ -29,27 +29,17 @@ NO_RULES = UniverseRules(min_price=0.0, min_dollar_volume=0.0)
 
 
 @pytest.fixture(scope="module")
-def panel(shared):
-    frame = pl.read_parquet(shared("data/prices/us_sp500_members_2003_2016.parquet")).drop("exch")
-    price = [pl.col(name) for name in ("open", "high", "low", "close")]
-    sane = pl.min_horizontal(price) > 0
-    for column in price:
-        sane &= column.is_finite() & (column <= pl.col("high")) & (column >= pl.col("low"))
-    return BarPanel.from_frame(frame.filter(sane).unique(["symbol", "date"]), price_basis="split_adjusted")
-
-
-@pytest.fixture(scope="module")
 def theirs(repository):
     return json.loads((repository / "tests/golden/alphalens.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def ours(panel, theirs):
+def ours(real_panel, theirs):
     """The sample, the factor and the rows that alphalens was asked about."""
-    sample = Sample.of(panel, Universe.everyone(panel), NO_RULES, horizons=(1, 5, 21))
+    sample = Sample.of(real_panel, Universe.everyone(real_panel), NO_RULES, horizons=(1, 5, 21))
     factor = sample.factor(*configured("momentum_12_1", None))
-    rows = np.searchsorted(panel.sessions, np.array(theirs["dates"], "datetime64[D]"))
-    assert (panel.sessions[rows].astype(str) == theirs["dates"]).all() and len(rows) == 252
+    rows = np.searchsorted(real_panel.sessions, np.array(theirs["dates"], "datetime64[D]"))
+    assert (real_panel.sessions[rows].astype(str) == theirs["dates"]).all() and len(rows) == 252
     group = np.empty(factor.values.shape, np.int16)
     groups(factor.values, factor.order, np.arange(1, 5) / 5, group)
     return sample, factor, rows, group
@@ -82,16 +72,16 @@ def test_turnover_and_rank_autocorrelation(ours, theirs, lag):
     same(rank_persistence(part.values, part.order, np.array([lag]))[0], theirs["autocorrelation"][str(lag)])
 
 
-def test_the_momentum_portfolio_did_what_the_published_factor_did_and_a_look_ahead_is_seen(panel):
+def test_the_momentum_portfolio_did_what_the_published_factor_did_and_a_look_ahead_is_seen(real_panel):
     """Known result: the momentum crash of spring 2009 (Daniel & Moskowitz 2016), a modest mean; a month's look-ahead shows at once."""
     factor, sign = configured("momentum_12_1", None)
-    months = long_short(panel, Universe.everyone(panel), factor, sign)
+    months = long_short(real_panel, Universe.everyone(real_panel), factor, sign)
     by_month = dict(zip(months["date"].cast(pl.String).str.head(7), months["return"], strict=True))
     assert by_month["2009-04"] < -0.20
     assert abs(12.0 * months["return"].mean()) < 0.10
     assert months["names_long"].min() > 50 and len(months) == 149
 
-    rows = month_ends(panel.sessions)
+    rows = month_ends(real_panel.sessions)
 
     class Tomorrow:
         """The factor as it will be known a month later, without its skip: the error a wrong shift makes."""
@@ -102,7 +92,7 @@ def test_the_momentum_portfolio_did_what_the_published_factor_did_and_a_look_ahe
             back = np.maximum(later - 252, 0)
             return np.where((later >= 252)[:, None], total[later] / total[back] - 1.0, np.nan)
 
-    wrong = long_short(panel, Universe.everyone(panel), Tomorrow(), sign)
+    wrong = long_short(real_panel, Universe.everyone(real_panel), Tomorrow(), sign)
     assert 12.0 * wrong["return"].mean() > 0.40
 
 
