@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.scaling import Plan
     from mech_exo.backtest.sweep import SweepResult
+    from mech_exo.decision.night import Known
     from mech_exo.performance.overfitting import OverfittingReport
 
 ROWS = 10
@@ -82,7 +83,8 @@ def sweep(
     rules = workspace.config.research.overfitting
     luck = result.overfitting(_counted(workspace, result), objective, blocks=rules.blocks, draws=rules.draws)
     record(workspace, result.trials, compared(result.id, [run.run_id for run in result.runs], luck))
-    page = None if report is None else _write(workspace, result, luck, objective, report)  # once all are counted: no look goes uncounted
+    # The report comes once all are counted, so that no look goes uncounted.
+    page = None if report is None else _write(workspace, known, result, luck, objective, report)
     emit(_body(result, luck, objective, page), as_json, lambda to: _render(to, result, luck, objective, page))
 
 
@@ -106,13 +108,12 @@ def _counted(workspace: Workspace, result: SweepResult) -> list[float]:
     return list(figures.values())
 
 
-def _write(workspace: Workspace, result: SweepResult, luck: OverfittingReport, objective: str, place: Path) -> Path:
+def _write(workspace: Workspace, known: Known, result: SweepResult, luck: OverfittingReport, objective: str, place: Path) -> Path:
     """The best once more, with everything a report shows."""
     from mech_exo.backtest.engine import EventBacktester
     from mech_exo.cli.backtest import write_report
-    from mech_exo.scoring.factors import every_fact
 
-    known, best = workspace.known(facts=every_fact()), result.best(objective)
+    best = result.best(objective)
     engine = EventBacktester(
         known.panel, best.config, universe=known.universe, benchmark=workspace.benchmark(known.panel), warnings=known.warnings
     )
