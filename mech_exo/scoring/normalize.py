@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
+WORTH = 50_000
+"""Values a thread is worth: half a millisecond of normalising, several times what starting it costs."""
 MODES = {Normalisation.NONE: 0, Normalisation.ZSCORE: 1, Normalisation.RANK: 2}
 
 
@@ -144,14 +146,15 @@ def composite_rows(
     See :func:`composite_row`; threads share the rows, which changes no bit.
     """
     out = np.empty(eligible.shape)
-    share(len(out), lambda a, b: _composites(raw, eligible, signs, weights, method, near, multiplier, out, a, b), 8)
+    least = WORTH // max(raw[:, :1].size, 1)
+    share(len(out), lambda a, b: _composites(raw, eligible, signs, weights, method, near, multiplier, out, a, b), least)
     return out
 
 
 def known_counts(raw: Floats, eligible: Flags) -> Ints:
     """``(K, F)`` for how many of the eligible names ``(K, N)`` each factor of ``raw`` ``(F, K, N)`` has a finite value."""
     out = np.zeros((len(eligible), len(raw)), np.int64)
-    share(len(out), lambda first, last: _count(raw, eligible, out, first, last), 8)
+    share(len(out), lambda first, last: _count(raw, eligible, out, first, last), WORTH // max(raw[:, :1].size, 1))
     return out
 
 
