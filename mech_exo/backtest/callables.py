@@ -15,7 +15,8 @@ from mech_exo.decision.tickets import StrategyFunction, wanted_shares
 from mech_exo.domain.panel import BarPanel, MarketView, Universe
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, Terms
 from mech_exo.kernels.simulate import step
-from mech_exo.risk.rules import Sight
+from mech_exo.risk.governor import share_decided
+from mech_exo.risk.rules import Sight, drawdown
 
 NO_VERDICT = np.empty(0, np.int8)
 NO_VERDICT.flags.writeable = False  # of the type a universe's rows have: compiled once
@@ -66,7 +67,8 @@ class CallableDriver:
         columns, shares, tickets = wanted_shares(answer, view, float(account["nav"][0]), self.rules.limits.lot)
         clear_plan(night.plan)
         close = self.panel.close[t]
-        want(columns, shares, tickets, close, book, night.plan, self.rules)
+        share = share_decided(t, drawdown(days["index"], t), days["scale"], self.rules.governor)
+        want(columns, shares, share, tickets, close, book, night.plan, self.rules)
         verdict = NO_VERDICT if self.universe.verdict is None else self.universe.verdict[t]
         sight = Sight(close, self.universe.sector[t], verdict, NOTHING, NOTHING, NOTHING)
-        settle(t, sight, book, live, account, days, night, self.rules)
+        settle(t, share, sight, book, live, account, days, night, self.rules)

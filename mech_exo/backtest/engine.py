@@ -20,6 +20,7 @@ from mech_exo.decision.params import Features
 from mech_exo.decision.strategy import (
     Strategy,
     blocked_warnings,
+    governed_warnings,
     missing_warnings,
     panel_warnings,
     reducing_warnings,
@@ -158,6 +159,7 @@ class EventBacktester:
         said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *thin_warnings(table))
         said += unscored_warnings(table)
         said += blocked_warnings(self.panel, self.universe, rows)
+        said += governed_warnings(stage.days[first:last])
         said += reducing_warnings(stage.days[first:last], strategy.limits)
         return self._result(strategy.name, strategy.config_hash, first, last, stage, said)
 

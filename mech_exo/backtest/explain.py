@@ -158,6 +158,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
         orders=(),
         levels=levels_of(stage.book, read.panel),
         warnings=(),
+        scale=float(stage.days["scale"][here]),
     )
 
 
@@ -196,7 +197,7 @@ def _add_sizes(result: BacktestResult, stood: Stood, row: int, column: int, foun
     target = found["target"]
     if target is not None:
         raw = float(shares[place[0]])
-        scaled = raw * exposure_scale(here, names, shares, bars, nav, rules.sizing)
+        scaled = raw * float(stage.days["scale"][here]) * exposure_scale(here, names, shares, bars, nav, rules.sizing)
         target |= {"raw": raw, "scaled": scaled, "buffered": abs(target["wanted"]) != methods.whole(abs(scaled), rules.sizing.lot)}
 
 

@@ -17,6 +17,7 @@ from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Bars
+from mech_exo.risk.governor import share_before
 from mech_exo.risk.rules import drawdown, risk_state
 from mech_exo.utils.config import deciding
 
@@ -88,6 +89,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
             *(unscored_warnings(table) if scheduled else ()),
             *withheld_warnings(verdict, known.doubts),
         ),
+        scale=float(desk.days["scale"][row]),
     )
 
 
@@ -97,6 +99,10 @@ def config_json(strategy: Strategy) -> str:
 
 
 def watch(known: Known, desk: Desk, strategy: Strategy, *, halted: bool = False) -> None:
-    """Only write tonight's risk state to the desk: for a session at which nobody decided."""
-    limits = strategy.rules.limits
-    desk.days["state"][known.row] = risk_state(drawdown(desk.days["index"], known.row), halted, limits)
+    """Only write tonight's risk state to the desk, for a session at which nobody decided: the governor's share stays what it was.
+
+    Nothing is ordered for such a session; the next night that is run makes good what the governor would have reduced.
+    """
+    row, days = known.row, desk.days
+    days["state"][row] = risk_state(drawdown(days["index"], row), halted, strategy.rules.limits)
+    days["scale"][row] = share_before(row, days["scale"])

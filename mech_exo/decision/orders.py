@@ -8,12 +8,14 @@ import numpy as np
 
 from mech_exo.decision.params import Night, Rules, order_level
 from mech_exo.kernels import inlined, lean
-from mech_exo.kernels.account import WHOLE, drop_order, lots_up
+from mech_exo.kernels.account import WHOLE, drop_order, lots_down, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
-from mech_exo.risk.rules import Sight, approve, drawdown, margin_call, risk_state
+from mech_exo.risk.governor import share_to_sell, share_tonight
+from mech_exo.risk.rules import Rule, Sight, approve, breach, drawdown, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
-REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
+REBALANCE, TIME = int(Reason.REBALANCE), int(Reason.TIME_STOP)
+MARGIN_CALL, GOVERNOR, GOVERNED = int(Reason.MARGIN_CALL), int(Reason.GOVERNOR), int(Rule.GOVERNOR)
 ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
 
 
@@ -48,8 +50,8 @@ def relist(plan: np.ndarray, book: np.ndarray, live: Ints) -> int:
 def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book: np.ndarray, call: float, rules: Rules) -> None:
     """Orders for the next session = approved target − held; an entry carries its levels when stops are active on entry.
 
-    They take the place of what was to be ordered anew. A time exit stands. Under a margin call for the share ``call`` of every position
-    so does what leaves by it, unless the decision reduces more than the call, as surely as the call does, and no further than to nothing.
+    They take the place of what was to be ordered anew. A time exit stands. Where the share ``call`` of every position leaves by a margin
+    call or the governor, so does that, unless the decision reduces more, as surely as the call does, and no further than to nothing.
     """
     for i in range(count):
         s = names[i]
@@ -60,7 +62,7 @@ def place_orders(plan: np.ndarray, names: Ints, count: int, close: Floats, book:
         if call > 0.0 and position.shares != 0.0:
             change = math.copysign(min(abs(change), abs(position.shares)), change)
             called = call_shares(call, position.shares, rules.sizing.lot)
-            if entry.kind != ON_OPEN or abs(change) <= abs(called) or change * called < 0.0:
+            if entry.kind != ON_OPEN or abs(change) <= abs(called) + WHOLE or change * called < 0.0:
                 continue
         drop_order(position)
         if abs(change) < WHOLE:
@@ -89,6 +91,7 @@ def attach_levels(position: np.ndarray, entry: np.ndarray, stops: StopParams) ->
 @lean
 def settle(
     t: int,
+    share: float,
     sight: Sight,
     book: np.ndarray,
     live: Ints,
@@ -97,28 +100,59 @@ def settle(
     night: Night,
     rules: Rules,
 ) -> int:
-    """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches."""
+    """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches.
+
+    ``share`` is the governor's, which the wanted sizes were multiplied by: from now on it is in force.
+    """
     count = relist(night.plan, book, live)
     account[0].live = count
     fall = drawdown(days["index"], t)
     state = days[t].state
     written = approve(night.plan, live, count, book, sight, account[0].nav, state, fall, rules.limits, night.breaches)
-    call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
-    place_orders(night.plan, live, count, sight.close, book, call, rules)
+    if share < 1.0:
+        written = breach(night.breaches, written, GOVERNED, -1, share, 1.0)
+    leaving, _ = forced_share(t, account, days, rules)
+    days[t].scale = share
+    place_orders(night.plan, live, count, sight.close, book, leaving, rules)
     return written
 
 
 @inlined
 def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules) -> None:
-    """What every close does, decision or not: rests ordered anew, stop and target levels, time exits, margin call, the risk state."""
+    """What every close does, decision or not: rests ordered anew, stop and target levels, time exits, risk state, governor, margin call."""
     held = account[0].live
     order_anew(book, live, held)
     protect(book, live, held, rules.stops)
-    share = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
-    if share > 0.0:
-        deleverage(share, book, live, held, rules.sizing.lot)
-    fall = drawdown(days["index"], t) if rules.limits.drawdown < math.inf else math.nan
+    governed = not math.isnan(rules.governor.soft)
+    fall = drawdown(days["index"], t) if governed or rules.limits.drawdown < math.inf else math.nan
     days[t].state = risk_state(fall, halted, rules.limits)
+    if governed:
+        days[t].scale = share_tonight(t, fall, days["scale"], rules.governor)
+        trim_entries(1.0 - share_to_sell(t, days["scale"]), book, live, held, rules.limits.lot)
+    share, reason = forced_share(t, account, days, rules)
+    if share > 0.0:
+        deleverage(share, reason, book, live, held, rules.limits.lot)
+
+
+@lean
+def forced_share(t: int, account: np.ndarray, days: np.ndarray, rules: Rules) -> tuple[float, int]:
+    """The share of every position that leaves at the next open whatever is decided, and why: the larger of margin call and governor."""
+    call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
+    governed = 0.0 if math.isnan(rules.governor.soft) else share_to_sell(t, days["scale"])
+    return (governed, GOVERNOR) if governed > call else (call, MARGIN_CALL)
+
+
+@lean
+def trim_entries(share: float, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
+    """What is still ordered of names that are not held is cut to ``share`` of it, in lots: it was sized for more exposure."""
+    if share == 1.0:
+        return
+    for i in range(held):
+        position = book[live[i]]
+        if position.shares == 0.0 and position.order != 0.0:
+            position.order = lots_down(share * position.order, lot)
+            if position.order == 0.0:
+                drop_order(position)
 
 
 @inlined
@@ -132,13 +166,13 @@ def order_anew(book: np.ndarray, live: Ints, held: int) -> None:
 
 @lean
 def call_shares(share: float, held: float, lot: float) -> float:
-    """The order (signed shares) by which a margin call for ``share`` of every position reduces one of ``held`` shares."""
+    """The order (signed shares) by which one of ``held`` shares is reduced where ``share`` of every position must leave."""
     size = min(abs(held), lots_up(share * abs(held), lot))
     return -size if held > 0.0 else size
 
 
 @lean
-def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
+def deleverage(share: float, reason: int, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
     """Order ``share`` of every position away at the next open; what leaves there by itself already, or by more, stays as it is."""
     for i in range(held):
         position = book[live[i]]
@@ -149,4 +183,4 @@ def deleverage(share: float, book: np.ndarray, live: Ints, held: int, lot: float
             continue
         drop_order(position)
         position.order = away
-        position.order_reason = MARGIN_CALL
+        position.order_reason = reason

@@ -9,6 +9,7 @@ import numpy as np
 
 from mech_exo.kernels import lean
 from mech_exo.kernels.records import Floats, OrderKind
+from mech_exo.risk.governor import GovernorParams
 from mech_exo.risk.rules import LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.sizing import methods
@@ -85,6 +86,7 @@ class Rules(NamedTuple):
     sizing: SizingParams
     stops: StopParams
     limits: LimitParams
+    governor: GovernorParams
 
 
 class Features(NamedTuple):

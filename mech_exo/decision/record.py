@@ -47,7 +47,7 @@ class Decision:
 
     ``scheduled`` tells whether the book was decided anew tonight; levels and time exits are set every night. ``session``
     is the one the orders are for. ``nav`` in USD. ``config`` is the configuration as JSON, without secrets: a replay needs
-    nothing else but the data.
+    nothing else but the data. ``scale`` is the share of full exposure that the drawdown governor leaves after this close.
     """
 
     as_of: date
@@ -63,6 +63,7 @@ class Decision:
     orders: tuple[Order, ...]
     levels: tuple[Level, ...]
     warnings: tuple[str, ...]
+    scale: float = 1.0
 
     @property
     def targets(self) -> tuple[TargetPosition, ...]:
@@ -202,6 +203,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
         ],
         "levels": [{"symbol": x.symbol, "stop": x.stop, "target": x.target, "reason": x.reason.value} for x in decision.levels],
         "warnings": list(decision.warnings),
+        **({"scale": decision.scale} if decision.scale != 1.0 else {}),  # a journal older than the governor has none
     }
 
 

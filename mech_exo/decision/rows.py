@@ -14,7 +14,8 @@ from mech_exo.decision.params import Features, Night, Rules, SizingParams
 from mech_exo.kernels import inlined, lean, njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
-from mech_exo.risk.rules import Sight
+from mech_exo.risk.governor import share_decided
+from mech_exo.risk.rules import Sight, drawdown
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
 
@@ -172,18 +173,19 @@ def raw_sizes(t: int, k: int, nav: float, bars: Bars, features: Features, book: 
 
 @njit
 def propose(
-    t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int, plan: np.ndarray, rules: Rules
+    t: int, k: int, nav: float, share: float, rises: bool, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int,
+    plan: np.ndarray, rules: Rules,
 ) -> bool:
-    """Scores → ``plan.wanted``: select, size, scale, round, and leave small changes alone.
+    """Scores → ``plan.wanted``: select, size, scale (to the governor's ``share``, too), round, and leave small changes alone.
 
-    False = nothing is wanted anew: the schedule waits for a signal, and who is selected is who is held.
+    False = nothing is wanted anew: the schedule waits for a signal, who is selected is who is held, and the share does not rise.
     """
     sizing = rules.sizing
     names, longs, shares = raw_sizes(t, k, nav, bars, features, book, rules)
-    if sizing.on_signal and already_held(names, longs, book, live, held):
+    if sizing.on_signal and not rises and already_held(names, longs, book, live, held):
         return False
     has_atr = features.atr.shape[1] > 0
-    scale = exposure_scale(t, names, shares, bars, nav, sizing)
+    scale = share * exposure_scale(t, names, shares, bars, nav, sizing)
     for i in range(len(names)):
         s = names[i]
         side = 1.0 if i < longs else -1.0
@@ -221,12 +223,18 @@ def keep_unseen(close: Floats, book: np.ndarray, plan: np.ndarray) -> None:
 
 
 @lean
-def want(names: Ints, shares: Floats, terms: np.ndarray, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
-    """Write the sizes that a callable strategy asks for: ``shares`` (signed) of the columns ``names``, each ordered on its ``terms``."""
+def want(
+    names: Ints, shares: Floats, share: float, terms: np.ndarray, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules
+) -> None:
+    """Write the governor's ``share`` of the sizes that a callable strategy asks for: ``shares`` (signed) of the columns ``names``.
+
+    Each is ordered on its ``terms``.
+    """
     for i in range(len(names)):
         s = names[i]
         side = 1.0 if shares[i] >= 0.0 else -1.0
-        size_one(plan, s, side, abs(shares[i]), book[s], close[s], math.nan, rules.sizing, rules.stops)
+        wanted = abs(shares[i]) if share == 1.0 else methods.whole(share * abs(shares[i]), rules.limits.lot)
+        size_one(plan, s, side, wanted, book[s], close[s], math.nan, rules.sizing, rules.stops)
         plan[s].kind, plan[s].level, plan[s].keep = terms[i].kind, terms[i].level, terms[i].keep
 
 
@@ -256,12 +264,14 @@ def decide_book(
     if not any_score(features.score[k]):
         return 0
     clear_plan(night.plan)
-    if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
+    share = share_decided(t, drawdown(days["index"], t), days["scale"], rules.governor)
+    rises = share > days[t].scale
+    if not propose(t, k, account[0].nav, share, rises, bars, features, book, live, account[0].live, night.plan, rules):
         return 0
     sight = Sight(
         bars.close[t], features.sector[k], features.verdict[k], features.gap_down[k], features.gap_up[k], features.volume[k]
     )
-    return settle(t, sight, book, live, account, days, night, rules)
+    return settle(t, share, sight, book, live, account, days, night, rules)
 
 
 @inlined

@@ -14,6 +14,7 @@ from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_o
 from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision
 from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState, Terms
+from mech_exo.risk.governor import GovernorParams
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils.config import config_hash
@@ -78,6 +79,7 @@ class Strategy:
             SizingParams.of(self.settings, self.limits),
             StopParams.of(self.limits.stops),
             LimitParams.of(self.limits, lot_of(self.settings)),
+            GovernorParams.of(self.limits),
         )
 
     @functools.cached_property
@@ -185,6 +187,17 @@ def reducing_warnings(days: np.ndarray, limits: RiskLimits) -> tuple[str, ...]:
         return ()
     limit = f"{limits.portfolio.max_drawdown:.0%} below the trailing-12-month peak"
     return (f"only reductions were allowed at {reducing:,} of {len(days):,} closes: the drawdown limit ({limit}) was passed",)
+
+
+def governed_warnings(days: np.ndarray) -> tuple[str, ...]:
+    """One line when the drawdown governor held exposure back at some closes of ``days`` ``(T,)`` DAY."""
+    scale = days["scale"]
+    held = scale[scale < 1.0]
+    if not len(held):
+        return ()
+    said = f"the drawdown governor was at work at {len(held):,} of {len(days):,} closes: {held.mean():.0%} of full exposure on average then"
+    none = int((held == 0.0).sum())
+    return (f"{said}, nothing at {none:,}" if none else said,)
 
 
 def unscored_warnings(table: ScoreTable) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class OrderReason(StrEnum):
     NO_BARS = "no_bars"
     CORPORATE_ACTION = "corporate_action"
     MARGIN_CALL = "margin_call"
+    GOVERNOR = "governor"
 
 
 class OrderState(StrEnum):

@@ -142,6 +142,7 @@ class Reason(IntEnum):
     NO_BARS = 8
     CORPORATE_ACTION = 9
     MARGIN_CALL = 10
+    GOVERNOR = 11
 
 
 class RiskState(IntEnum):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mech_exo.utils.model import Exposure, Model, Positive, PositiveFraction, Sessions
 
@@ -42,6 +43,22 @@ class PortfolioLimits(Model):
     max_drawdown: PositiveFraction = Field(0.10, description="from the trailing-12-month peak NAV; beyond it only reductions")
 
 
+class ReRisk(StrEnum):
+    """When the drawdown governor lets exposure rise again: always at a decision of the book."""
+
+    DECISION = "decision"
+    RECOVERED = "recovered"
+
+
+class GovernorRules(Model):
+    """``governor:`` of ``risk_limits.yml``: how exposure falls between a soft drawdown and ``portfolio.max_drawdown``, the hard one."""
+
+    soft_drawdown: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.05, description="fall of NAV up to which exposure is full")
+    min_change: PositiveFraction = Field(0.1, description="share of full exposure: a smaller fall of it sells nothing")
+    re_risk: ReRisk = Field(ReRisk.DECISION, description="at which decisions exposure rises again")
+    wait_sessions: Annotated[int, Field(ge=0, le=5000)] = Field(0, description="sessions after a reduction until exposure may rise")
+
+
 class MarginRules(Model):
     """``margin:`` of ``risk_limits.yml``: what the broker asks of a margin account (Regulation T; FINRA rule 4210)."""
 
@@ -65,9 +82,20 @@ class RiskLimits(Model):
 
     position_sizing: PositionLimits = PositionLimits()
     portfolio: PortfolioLimits = PortfolioLimits()
+    governor: GovernorRules | None = GovernorRules()
     margin: MarginRules | None = MarginRules()
     sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
+
+    @model_validator(mode="after")
+    def _soft_before_hard(self) -> Self:
+        soft = None if self.governor is None else self.governor.soft_drawdown
+        if soft is not None and soft >= self.portfolio.max_drawdown:
+            raise ValueError(
+                f"governor.soft_drawdown must be below portfolio.max_drawdown; got {soft:g} and {self.portfolio.max_drawdown:g} "
+                "(write a smaller one, or governor: null)"
+            )
+        return self
 
     @classmethod
     def off(cls, stops: StopRules | None = None, margin: MarginRules | None = None) -> RiskLimits:
@@ -75,6 +103,7 @@ class RiskLimits(Model):
         return cls(
             position_sizing=PositionLimits(max_single_trade_risk=1.0, max_sector_exposure=None, max_position=4.0),
             portfolio=PortfolioLimits(max_gross_exposure=4.0, max_net_exposure=4.0, max_leverage=4.0, max_drawdown=1.0),
+            governor=None,
             margin=margin,
             stops=stops or StopRules.none(),
         )

@@ -15,7 +15,16 @@ from pydantic import Field, SecretStr, model_validator
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
 from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
-from mech_exo.utils.risk_settings import MarginRules, PortfolioLimits, PositionLimits, RiskLimits, SendingLimits, StopRules
+from mech_exo.utils.risk_settings import (
+    GovernorRules,
+    MarginRules,
+    PortfolioLimits,
+    PositionLimits,
+    ReRisk,
+    RiskLimits,
+    SendingLimits,
+    StopRules,
+)
 from mech_exo.utils.scoring_settings import (
     Direction,
     FactorsConfig,
@@ -30,11 +39,11 @@ from mech_exo.utils.scoring_settings import (
 from mech_exo.utils.source_settings import SourcesConfig
 
 __all__ = [
-    "ApiKeys", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight", "FactorsConfig", "Keys",
-    "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits", "PositionLimits",
-    "QualityRules", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "Schedule", "ScoringRules", "Selection",
-    "SendingLimits", "Sentiment", "SizingMethod", "SizingRules", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys",
-    "UniverseRules",
+    "ApiKeys", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight", "FactorsConfig",
+    "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits",
+    "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "Schedule",
+    "ScoringRules", "Selection", "SendingLimits", "Sentiment", "SizingMethod", "SizingRules", "SourcesConfig", "StopRules",
+    "StrategyConfig", "TelegramKeys", "UniverseRules",
 ]
 
 

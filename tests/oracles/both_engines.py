@@ -9,7 +9,7 @@ import numpy as np
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.decision.tickets import limit, on_close, stop
 from mech_exo.kernels.records import DAY, EventKind, Outcome, Reason
-from mech_exo.utils.settings import CostModel, MarginRules, StopRules
+from mech_exo.utils.settings import CostModel, GovernorRules, MarginRules, RiskLimits, StopRules
 from tests.oracles.naive_account import NaiveAccount
 from tests.oracles.naive_market import Terms
 
@@ -41,15 +41,16 @@ def backtester_of(panel, function, terms: Terms, flows):
     margin = None
     if terms.initial is not None:
         margin = MarginRules(initial=terms.initial, maintenance_long=terms.maintenance_long, maintenance_short=terms.maintenance_short)
+    limits = RiskLimits.off(stops, margin)
+    if terms.governor is not None:
+        mine = terms.governor
+        rules = GovernorRules(
+            soft_drawdown=mine.soft, min_change=mine.step, re_risk="recovered" if mine.recovered else "decision", wait_sessions=mine.wait
+        )
+        book = limits.portfolio.model_copy(update={"max_drawdown": mine.hard})
+        limits = limits.model_copy(update={"governor": rules, "portfolio": book})
     made = EventBacktester(
-        panel,
-        function,
-        costs=costs,
-        initial_cash=terms.cash,
-        stops=stops,
-        margin=margin,
-        fractional=terms.fractional,
-        flows=np.array(flows),
+        panel, function, costs=costs, initial_cash=terms.cash, limits=limits, fractional=terms.fractional, flows=np.array(flows)
     )
     made.config = made.config.model_copy(
         update={"strategy": made.config.strategy.model_copy(update={"max_missing_sessions": terms.patience})}

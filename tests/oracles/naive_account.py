@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from tests.oracles.naive_governor import taken
 from tests.oracles.naive_market import NaiveMarket, Terms
 from tests.oracles.naive_orders import Held, Ticket, Wish, over, tidy, touched
 
@@ -204,20 +205,30 @@ class NaiveAccount:
             return wants
         return min(wants, tidy(free + self.terms.lots(max(0.0, self.room) / reference)))
 
-    def margin_call(self):
-        """{symbol: order} that brings every position down by the same share."""
+    def leaving(self):
+        """{symbol: order} that brings every position down by the same share: what margin call or governor asks, the larger."""
+        called, why = self.margin_share(), "margin_call"
+        if self.governed_share() > called:
+            called, why = self.governed_share(), "governor"
+        if not called:
+            return {}
+        return {s: Ticket(math.copysign(self.terms.lots_up(called * abs(p.shares)), -p.shares), why) for s, p in self.held.items()}
+
+    def margin_share(self):
+        """The share of every position that a margin call takes."""
         terms = self.terms
         if terms.initial is None:
-            return {}
+            return 0
         required = sum(
             abs(p.shares) * p.mark * (terms.maintenance_long if p.shares > 0 else terms.maintenance_short) for p in self.held.values()
         )
         if self.nav >= required:
-            return {}
-        share, orders = (1 - self.nav / required if self.nav > 0 else 1), {}
-        for s, position in self.held.items():
-            orders[s] = Ticket(math.copysign(terms.lots_up(share * abs(position.shares)), -position.shares), "margin_call")
-        return orders
+            return 0
+        return 1 - self.nav / required if self.nav > 0 else 1
+
+    def governed_share(self):
+        """The share of every position that the governor takes tonight."""
+        return taken(self.book[-2]["scale"] if len(self.book) > 1 else 1.0, self.today["scale"])
 
     # resting exits
 
@@ -332,8 +343,14 @@ class NaiveAccount:
             position.target = self.profit(long, position.entry)
 
     def order(self, day, wishes):
-        """The orders for the next session: time stops, then a margin call, then the decision, or without one what is carried."""
-        call, carried = self.margin_call(), self.carried
+        """The orders for the next session: time stops, then margin call or governor, then the decision, or without one what is carried."""
+        indexes, governor = [day["index"] for day in self.book], self.terms.governor
+        if governor is not None:
+            self.today["scale"] = governor.tonight(indexes, self.book[-2]["scale"] if len(self.book) > 1 else 1.0)
+        call, carried, kept = self.leaving(), self.carried, 1 - self.governed_share()
+        if kept < 1:  # what was to be bought was sized for more exposure
+            cut = {s: t if s in self.held else replace(t, shares=self.terms.lots(kept * t.shares)) for s, t in carried.items()}
+            carried = {s: ticket for s, ticket in cut.items() if ticket.shares}
         due = {s for s, p in self.held.items() if self.terms.time is not None and p.age >= self.terms.time}
         leaves = {}  # by the call, or by what was to leave at that open anyway where that is more
         for s, ticket in call.items():
@@ -343,8 +360,11 @@ class NaiveAccount:
         forced = leaves | {s: Ticket(-self.held[s].shares, "time_stop") for s in due}
         self.carried = (carried if wishes is None else {}) | forced
         if wishes is not None:
+            share = 1.0 if governor is None else governor.decided(indexes, [day["scale"] for day in self.book])
+            self.today["scale"] = share
             for s in sorted((set(self.held) | set(wishes)) - due):
-                self.ask(day, s, wishes.get(s, Wish(0)), call.get(s))
+                wish = wishes.get(s, Wish(0))
+                self.ask(day, s, wish if share == 1 else replace(wish, shares=self.terms.lots(share * wish.shares)), call.get(s))
 
     def ask(self, day, s, wish, called):
         have, close = self.held[s].shares if s in self.held else 0, self.market.closes[day][s]

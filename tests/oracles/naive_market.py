@@ -7,6 +7,8 @@ import statistics
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tests.oracles.naive_governor import Governor
+
 UNKNOWN, WORST = 0.10, 0.5
 LOT = 0.0001
 
@@ -39,6 +41,7 @@ class Terms:
     target: float | None = None
     time: int | None = None
     at_entry: bool = True
+    governor: Governor | None = None
 
     def lots(self, shares):
         """A number of shares without what is less than a lot; 2.9999999999 is 3. The sign stays."""

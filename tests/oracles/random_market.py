@@ -8,6 +8,7 @@ import random
 import numpy as np
 
 from mech_exo.domain.panel import BarPanel
+from tests.oracles.naive_governor import Governor
 from tests.oracles.naive_market import NaiveMarket, Terms
 from tests.oracles.naive_orders import Wish
 
@@ -106,3 +107,22 @@ def draw_terms(rng: random.Random):
 def draw_flows(rng: random.Random, days):
     """Deposits and withdrawals; the first day has none."""
     return [0.0] + [rng.choice([0.0, 0.0, 0.0, 0.0, 500.0, -300.0]) for _ in range(days - 1)]
+
+
+def govern(rng: random.Random, terms: Terms):
+    """Let ``terms`` be governed."""
+    terms.cash = 100_000.0
+    hard = rng.choice([0.02, 0.05, 0.1])
+    soft, step = rng.choice([0.0, 0.2, 0.8]) * hard, rng.choice([0.01, 0.1, 0.4])
+    terms.governor = Governor(soft, hard, step, rng.choice([0, 0, 1, 4, 10]), rng.random() < 0.3)
+
+
+def draw_modest(seed, day, closes, *, fractional=False):
+    """Wishes of names that trade, worth at most 15,000 USD each: no limit but the drawdown's binds on 100,000."""
+    wishes = draw_wishes(seed, day, closes, 150, fractional=fractional)
+    if wishes is None:
+        return None
+    for s, wish in wishes.items():
+        if closes[s] is not None and abs(wish.shares) * closes[s] > 15_000:
+            wish.shares = math.trunc(math.copysign(15_000 / closes[s], wish.shares))
+    return {s: wish for s, wish in wishes.items() if closes[s] is not None}

@@ -16,7 +16,7 @@ from mech_exo.kernels.records import EventKind, Outcome, Reason
 from tests.oracles.both_engines import asked, backtester_of, compare
 from tests.oracles.naive_account import NaiveAccount
 from tests.oracles.naive_orders import Wish
-from tests.oracles.random_market import draw_flows, draw_market, draw_terms, draw_wishes, panel_of
+from tests.oracles.random_market import draw_flows, draw_market, draw_modest, draw_terms, draw_wishes, govern, panel_of
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "2000"))
 DAYS, SYMBOLS = st.integers(5, 40), st.integers(1, 5)
@@ -31,6 +31,25 @@ def test_random_markets_equal_the_naive_account(seed, days, symbols, rough):
 
     def wishes(day):
         return draw_wishes(seed, day, market.closes[day], size, fractional=terms.fractional)
+
+    def ours(view, portfolio):
+        asks = wishes(view.row)
+        return None if asks is None else shares(asked(asks))
+
+    naive = NaiveAccount(market, terms).play(lambda day, nav: wishes(day), flows)
+    compare(backtester_of(panel_of(market), ours, terms, flows).run(), naive, terms.cash)
+
+
+@settings(max_examples=EXAMPLES // 4)
+@given(seed=st.integers(0, 2**40), days=DAYS, symbols=SYMBOLS, rough=st.booleans(), often=st.booleans())
+def test_governed_accounts_equal_the_naive_account(seed, days, symbols, rough, often):
+    """The drawdown governor with everything else: shorts, fractions, carried orders, margin calls, time stops, rare and nightly decisions."""
+    rng = random.Random(seed)
+    market, terms, flows = draw_market(rng, days, symbols, rough=rough), draw_terms(rng), draw_flows(rng, days)
+    govern(rng, terms)
+
+    def wishes(day):
+        return None if not often and day % 9 else draw_modest(seed, day, market.closes[day], fractional=terms.fractional)
 
     def ours(view, portfolio):
         asks = wishes(view.row)
@@ -67,6 +86,8 @@ def test_the_random_markets_hold_everything():
     for seed in range(100):
         rng = random.Random(seed)
         market, terms = draw_market(rng, 40, 5, rough=True), draw_terms(rng)
+        if seed % 2:
+            govern(rng, terms)
         wishes = [draw_wishes(seed, day, closes, 40, fractional=terms.fractional) for day, closes in enumerate(market.closes)]
         account = NaiveAccount(market, terms).play(lambda day, nav, wishes=wishes: wishes[day], draw_flows(rng, 40))
         for event in account.log:
