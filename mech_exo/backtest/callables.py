@@ -53,7 +53,7 @@ class CallableDriver:
             if full(events, account):
                 events = grown(events, account)
             step(t, float(flows[t]), bars, book, live, account, days, events, costs, terms)
-            guard(t, False, book, live, account, days, self.rules)
+            guard(t, False, bars, book, live, account, days, self.rules)
             self._decide(t, book, live, account, days, night)
             if tick is not None:
                 tick(t + 1 - first)

@@ -52,7 +52,7 @@ def play_on(
         if full(events, account):
             return t
         step(t, flows[t], bars, book, live, account, days, events, costs, terms)
-        guard(t, False, book, live, account, days, rules)
+        guard(t, False, bars, book, live, account, days, rules)
         if decision_at[t] >= 0:
             return t + 1
     return last

@@ -9,7 +9,7 @@ import numpy as np
 from mech_exo.decision.params import Night, Rules, order_level
 from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_down, lots_up
-from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
+from mech_exo.kernels.records import Bars, Floats, Ints, OrderKind, Reason
 from mech_exo.risk.governor import share_to_sell, share_tonight
 from mech_exo.risk.rules import Rule, Sight, approve, breach, drawdown, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
@@ -118,11 +118,13 @@ def settle(
 
 
 @inlined
-def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules) -> None:
+def guard(
+    t: int, halted: bool, bars: Bars, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, rules: Rules
+) -> None:
     """What every close does, decision or not: rests ordered anew, stop and target levels, time exits, risk state, governor, margin call."""
     held = account[0].live
     order_anew(book, live, held)
-    protect(book, live, held, rules.stops)
+    protect(t, bars.calendar_day, book, live, held, rules.stops)
     governed = not math.isnan(rules.governor.soft)
     fall = drawdown(days["index"], t) if governed or rules.limits.drawdown < math.inf else math.nan
     days[t].state = risk_state(fall, halted, rules.limits)

@@ -33,9 +33,14 @@ SHARES, COST, MARK, STOP, TARGET = (list(BOOK.names or ()).index(name) for name 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Where a held position's stop and target rest for the next session, in USD; None = none."""
+    """Where a held position's stop and target rest for the next session, in USD; None = none.
+
+    All that a broker needs for the pair of which one cancels the other: ``shares`` held (signed; both orders trade as many the other way),
+    ``reason`` of the stop (the target's is the profit target).
+    """
 
     symbol: str
+    shares: int | float
     stop: float | None
     target: float | None
     reason: OrderReason
@@ -148,9 +153,10 @@ def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: st
 
 def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
     """Resting levels of everything held."""
+    lines = ((panel.symbols[s], book[s]) for s in np.flatnonzero(book["shares"]))
     return tuple(
-        Level(panel.symbols[s], known(book["stop"][s]), known(book["target"][s]), reason_of(book["stop_reason"][s]))
-        for s in np.flatnonzero(book["shares"])
+        Level(symbol, share_count(line["shares"]), known(line["stop"]), known(line["target"]), reason_of(line["stop_reason"]))
+        for symbol, line in lines
     )
 
 
@@ -201,9 +207,11 @@ def _plain(decision: Decision) -> dict[str, Any]:
             {"id": o.id, "symbol": o.symbol, "shares": o.shares, "reason": o.reason.value, "stop": o.stop_level, "target": o.target_level}
             for o in decision.orders
         ],
-        "levels": [{"symbol": x.symbol, "stop": x.stop, "target": x.target, "reason": x.reason.value} for x in decision.levels],
+        "levels": [
+            {"symbol": x.symbol, "shares": x.shares, "stop": x.stop, "target": x.target, "reason": x.reason.value} for x in decision.levels
+        ],
         "warnings": list(decision.warnings),
-        **({"scale": decision.scale} if decision.scale != 1.0 else {}),  # a journal older than the governor has none
+        "scale": decision.scale,
     }
 
 

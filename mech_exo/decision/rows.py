@@ -301,5 +301,5 @@ def decide_row(
 
     Returns the number of breaches in ``night.breaches``.
     """
-    guard(t, halted, book, live, account, days, rules)
+    guard(t, halted, bars, book, live, account, days, rules)
     return decide_book(t, k, bars, features, book, live, account, days, night, rules) if k >= 0 else 0

@@ -86,7 +86,8 @@ class Strategy:
     def terms(self) -> Terms:
         """What its account may do, as the kernels take it."""
         margin = self.limits.margin
-        return Terms(self.settings.max_missing_sessions, lot_of(self.settings), math.nan if margin is None else margin.initial)
+        initial, adjust = math.nan if margin is None else margin.initial, self.limits.stops.adjust_for_dividends
+        return Terms(self.settings.max_missing_sessions, lot_of(self.settings), initial, adjust)
 
     def decision_rows(self, panel: BarPanel, began: int, first: int, last: int) -> Ints:
         """Rows in ``[first, last)`` at whose close the book is decided, as far as the calendar tells: see ``schedule.every``.

@@ -166,6 +166,11 @@ class BarPanel:
 
         return long_frame(self)
 
+    @functools.cached_property
+    def calendar_day(self) -> NDArray[np.int64]:
+        """``(T,)`` calendar day of each session, counted from 1970-01-01: what compiled rules count days by."""
+        return _frozen(self.sessions.astype(np.int64), np.int64)
+
     @property
     def shape(self) -> tuple[int, int]:
         """``(T, N)``."""

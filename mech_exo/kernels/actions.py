@@ -67,8 +67,27 @@ def split(
 
 
 @lean
-def dividend(t: int, s: int, amount: float, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray) -> None:
-    """Cash on the ex-date for shares held at the previous close; a short pays."""
+def lower_levels(position: np.ndarray, amount: float) -> None:
+    """A dividend of ``amount`` USD a share is no loss of the position: entry, best price and every level are lowered by it.
+
+    One that is not below the entry and the best price leaves the position's: nothing sensible would be left of them.
+    """
+    position.order_stop -= amount
+    position.order_target -= amount
+    if amount < position.entry and amount < abs(position.best):  # infinite until the first bar since entry is seen
+        position.entry -= amount
+        position.best -= amount
+        position.stop -= amount
+        position.target -= amount
+
+
+@lean
+def dividend(
+    t: int, s: int, amount: float, adjust: bool, book: np.ndarray, account: np.ndarray, day: np.ndarray, events: np.ndarray
+) -> None:
+    """Cash on the ex-date for shares held at the previous close; a short pays. ``adjust`` lowers the levels, an entry order's too."""
+    if adjust:
+        lower_levels(book[s], amount)
     shares = book[s].shares
     if shares == 0.0:
         return
@@ -104,7 +123,7 @@ def corporate_actions(
         if ratio != 1.0:
             split(t, s, ratio, terms.lot, book, account, day, events)
         if bars.dividend[t, s] != 0.0:
-            dividend(t, s, bars.dividend[t, s], book, account, day, events)
+            dividend(t, s, bars.dividend[t, s], terms.adjust_dividends, book, account, day, events)
         if t >= bars.delisted[s]:
             value = bars.delisting_value[s]
             close_out(t, s, book[s].mark if math.isnan(value) else value, DELISTING, DELISTED, book, account, day, events)

@@ -153,6 +153,10 @@ class RiskState(IntEnum):
     HALTED = 2
 
 
+NO_DATES = np.empty(0, np.int64)
+NO_DATES.flags.writeable = False
+
+
 class Bars(NamedTuple):
     """The panel's arrays as the kernels take them; see :class:`mech_exo.domain.panel.BarPanel`."""
 
@@ -165,6 +169,7 @@ class Bars(NamedTuple):
     dividend: Floats
     delisted: Ints
     delisting_value: Floats
+    calendar_day: Ints = NO_DATES  # (T,) counted from any day; only a time stop in days reads them
 
     @classmethod
     def of(cls, panel: Any) -> Bars:
@@ -196,3 +201,4 @@ class Terms(NamedTuple):
     max_missing: int  # sessions without a bar after which a position is closed at its last close
     lot: float  # shares come in multiples of it
     initial_margin: float  # of gross exposure; NaN: an order is never cut for want of margin
+    adjust_dividends: bool = False  # a cash dividend lowers entry, best price and levels

@@ -1,4 +1,5 @@
-"""Risk: ``rules`` (the limits, compiled), ``stops`` (where exits rest), ``usage`` and ``checker`` (how much of each limit a book uses).
+"""Risk: ``rules`` (the limits, compiled), ``governor`` (exposure near the drawdown limit),
+``stops`` (where exits rest) and ``stop_engine`` (one position's), ``usage`` and ``checker`` (how much of each limit a book uses).
 
 ``Portfolio`` and ``Position`` are the domain's own. Names are imported when first used.
 """
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mech_exo.domain.portfolio import Portfolio, Position
     from mech_exo.risk.checker import RiskChecker, RiskStatus
-    from mech_exo.risk.stops import StopEngine
+    from mech_exo.risk.stop_engine import StopEngine
     from mech_exo.risk.usage import LimitUsage
 
 __all__ = ["LimitUsage", "Portfolio", "Position", "RiskChecker", "RiskStatus", "StopEngine"]
@@ -21,7 +22,7 @@ _HOMES = {
     "Position": "mech_exo.domain.portfolio",
     "RiskChecker": "mech_exo.risk.checker",
     "RiskStatus": "mech_exo.risk.checker",
-    "StopEngine": "mech_exo.risk.stops",
+    "StopEngine": "mech_exo.risk.stop_engine",
 }
 
 

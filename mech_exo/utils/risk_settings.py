@@ -17,8 +17,10 @@ class StopRules(Model):
     trailing: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(0.25, description="fall from the best price since entry")
     target: Annotated[float, Field(gt=0.0, le=10.0)] | None = Field(0.30, description="gain from entry")
     time_sessions: Sessions | None = Field(60, description="exit at the next open after so many sessions")
+    time_days: Sessions | None = Field(None, description="the same in calendar days; whichever comes first")
     volatility_atr: Positive | None = Field(None, description="distance from entry in ATRs at entry")
     active_on_entry: bool = Field(True, description="protect a position in the very session it is opened")
+    adjust_for_dividends: bool = Field(False, description="a cash dividend lowers entry, best price and levels on its ex-date")
 
     @classmethod
     def none(cls) -> StopRules:

@@ -35,8 +35,8 @@ def backtester_of(panel, function, terms: Terms, flows):
         borrow_rate=terms.borrow_rate,
     )  # fmt: skip
     stops = StopRules(
-        hard=terms.hard, trailing=terms.trailing, target=terms.target, time_sessions=terms.time, volatility_atr=None,
-        active_on_entry=terms.at_entry,
+        hard=terms.hard, trailing=terms.trailing, target=terms.target, time_sessions=terms.time, time_days=terms.time_days,
+        volatility_atr=None, active_on_entry=terms.at_entry, adjust_for_dividends=terms.adjust,
     )  # fmt: skip
     margin = None
     if terms.initial is not None:

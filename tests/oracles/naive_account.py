@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.oracles.naive_governor import taken
 from tests.oracles.naive_market import NaiveMarket, Terms
-from tests.oracles.naive_orders import Held, Ticket, Wish, over, tidy, touched
+from tests.oracles.naive_orders import Held, Ticket, Wish, outlived, over, tidy, touched, under
 
 
 @dataclass
@@ -79,6 +79,8 @@ class NaiveAccount:
             if self.market.splits[day][s] != 1:
                 self.split(day, s, self.market.splits[day][s])
             paid = self.market.dividends[day][s]
+            if paid and self.terms.adjust:
+                self.lower(s, paid)
             if paid and s in self.held:
                 amount = self.held[s].shares * paid
                 self.cash += amount
@@ -111,6 +113,16 @@ class NaiveAccount:
         position.shares = left
         if left == 0:
             del self.held[s]
+
+    def lower(self, s, paid):
+        """Levels without a dividend: what is paid out is no loss."""
+        if s in self.tickets:
+            ticket = self.tickets[s]
+            self.tickets[s] = replace(ticket, stop=under(ticket.stop, paid), target=under(ticket.target, paid))
+        position = self.held.get(s)
+        if position is not None and paid < position.entry and (position.best is None or paid < position.best):
+            for name in ("entry", "best", "stop", "target"):
+                setattr(position, name, under(getattr(position, name), paid))
 
     def leave(self, day, s, kind, why, value=None):
         """Out without a market, at a value or the last close; what is ordered of the name ends."""
@@ -351,7 +363,7 @@ class NaiveAccount:
         if kept < 1:  # what was to be bought was sized for more exposure
             cut = {s: t if s in self.held else replace(t, shares=self.terms.lots(kept * t.shares)) for s, t in carried.items()}
             carried = {s: ticket for s, ticket in cut.items() if ticket.shares}
-        due = {s for s, p in self.held.items() if self.terms.time is not None and p.age >= self.terms.time}
+        due = {s for s, p in self.held.items() if outlived(self.terms, self.market.dates, day, p.age)}
         leaves = {}  # by the call, or by what was to leave at that open anyway where that is more
         for s, ticket in call.items():
             rest = carried.get(s)

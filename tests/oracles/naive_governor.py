@@ -18,7 +18,7 @@ class Governor:
 
     def fall(self, indexes):
         """Below the peak of the last 252 sessions and the close before them; before the first session the index is 1."""
-        return 1 - indexes[-1] / max(([1.0] + list(indexes))[-253:])
+        return 1 - indexes[-1] / max([1.0, *indexes][-253:])
 
     def allowed(self, indexes):
         """The share of full exposure: what is above the floor, as a fraction of wealth, against the same at the soft limit."""

@@ -41,6 +41,8 @@ class Terms:
     target: float | None = None
     time: int | None = None
     at_entry: bool = True
+    time_days: int | None = None
+    adjust: bool = False  # levels are lowered by dividends
     governor: Governor | None = None
 
     def lots(self, shares):
@@ -78,6 +80,7 @@ class NaiveMarket:
     splits: list
     dividends: list
     gone: list
+    dates: list  # calendar days, ascending
 
     @property
     def days(self):

@@ -72,6 +72,17 @@ def over(price, ratio):
     return None if price is None else price / ratio
 
 
+def outlived(terms, dates, day, age):
+    """Whether a position ``age`` sessions old has been held for as many sessions, or calendar days, as a time stop allows."""
+    by_days = terms.time_days is not None and dates[day] - dates[day - age] >= terms.time_days
+    return by_days or (terms.time is not None and age >= terms.time)
+
+
+def under(price, paid):
+    """A price after a dividend."""
+    return None if price is None else price - paid
+
+
 def touched(long, bar, stop, target):
     """("stop" or "target", price) a bar fills a resting level at; None where nothing is touched. The stop comes first."""
     opened, high, low = bar

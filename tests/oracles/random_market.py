@@ -46,7 +46,15 @@ def draw_market(rng: random.Random, days, symbols, *, rough):
             for name, value in bar.items():
                 if not (rough and rng.random() < 0.05):
                     rows[name][t][s] = value
-    return NaiveMarket(rows["open"], rows["high"], rows["low"], rows["close"], rows["volume"], splits, dividends, gone)
+    return NaiveMarket(rows["open"], rows["high"], rows["low"], rows["close"], rows["volume"], splits, dividends, gone, draw_dates(rng, days))
+
+
+def draw_dates(rng: random.Random, days):
+    """Sessions with a night, a weekend or a long weekend between them."""
+    dates = [0]
+    while len(dates) < days:
+        dates.append(dates[-1] + rng.choice([1, 1, 1, 3, 4]))
+    return dates
 
 
 def panel_of(naive: NaiveMarket) -> BarPanel:
@@ -60,7 +68,7 @@ def panel_of(naive: NaiveMarket) -> BarPanel:
     arrays = {name: array(rows) for name, rows in bars.items()} | {"split_ratio": array(naive.splits), "dividend": array(naive.dividends)}
     arrays["delisted"] = np.array([days if end is None else end[0] for end in naive.gone])
     arrays["delisting_value"] = np.array([math.nan if end is None or end[1] is None else end[1] for end in naive.gone])
-    sessions = np.datetime64("2020-01-01") + np.arange(days)
+    sessions = np.datetime64("2020-01-01") + np.array(naive.dates)
     return BarPanel.from_arrays(sessions, [f"S{s}" for s in range(symbols)], arrays)
 
 
@@ -96,7 +104,7 @@ def draw_terms(rng: random.Random):
         impact_window=rng.choice([4, 10]), participation=maybe(0.02, 0.1, 0.5), cash_rate=rng.choice([0.0, 0.04, -0.01]),
         margin_rate=rng.choice([0.0, 0.08]), borrow_rate=rng.choice([0.0, 0.03]), fractional=rng.random() < 0.3,
         patience=rng.choice([1, 2, 5]), hard=maybe(0.03, 0.1), trailing=maybe(0.04, 0.12), target=maybe(0.05, 0.2, 1.5),
-        time=maybe(1, 3, 8), at_entry=rng.random() < 0.6,
+        time=maybe(1, 3, 8), at_entry=rng.random() < 0.6, time_days=maybe(1, 5, 12), adjust=rng.random() < 0.4,
     )  # fmt: skip
     if rng.random() < 0.6:
         terms.initial = rng.choice([0.5, 0.5, 1.0])

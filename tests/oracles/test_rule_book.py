@@ -33,7 +33,7 @@ def played(bars, wishes, terms=FREE, volumes=None, splits=None, dividends=None):
     day_volumes = [[1e6 if volumes is None else volumes[day]] * len(bars[0]) for day in range(len(bars))]
     ratios = [[(splits or {}).get(day, 1.0) for _ in size] for day in range(len(bars))]
     paid = [[(dividends or {}).get(day, 0.0) for _ in size] for day in range(len(bars))]
-    market = NaiveMarket(*prices, day_volumes, ratios, paid, [None for _ in size])
+    market = NaiveMarket(*prices, day_volumes, ratios, paid, [None for _ in size], list(range(len(day_volumes))))
     flows = [0.0] * len(bars)
     naive = NaiveAccount(market, terms).play(lambda day, nav: wishes.get(day), flows)
 
