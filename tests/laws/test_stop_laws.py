@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from mech_exo.kernels.records import EVENT, Bars, EventKind, Outcome, Reason, Te
 from mech_exo.kernels.simulate import step
 from mech_exo.risk import StopEngine
 from mech_exo.risk.stops import StopParams, protect
+from mech_exo.utils.calendar import sessions
 from mech_exo.utils.settings import CostModel, StopRules
 from tests.oracles.naive_risk import level, walk
 
 FREE = cost_params(CostModel(commission="zero", slippage_bps=0, margin_rate=0, borrow_rate=0))
+DAYS = sessions(date(2023, 11, 20), date(2024, 3, 1))
 PATIENT = Terms(max_missing=10_000, lot=1.0, initial_margin=math.nan)
 
 
@@ -28,7 +31,8 @@ def maybe(low, high):
 
 rules = st.builds(
     StopRules, hard=maybe(0.01, 0.3), trailing=maybe(0.01, 0.3), target=maybe(0.01, 0.5),
-    time_sessions=st.one_of(st.none(), st.integers(1, 12)), volatility_atr=maybe(0.5, 4.0), active_on_entry=st.just(False),
+    time_sessions=st.one_of(st.none(), st.integers(1, 12)), time_days=st.one_of(st.none(), st.integers(1, 20)),
+    volatility_atr=maybe(0.5, 4.0), active_on_entry=st.just(False), adjust_for_dividends=st.booleans(),
 )  # fmt: skip
 
 
@@ -52,13 +56,13 @@ def played(side, bars, stops, atr):
     table = np.array([[math.nan] * 4 if bar is None else bar for bar in bars])
     columns = [np.ascontiguousarray(table[:, [j]]) for j in range(4)]
     ones, nobody = np.ones_like(columns[0]), np.array([len(bars)], np.int64)
-    market = Bars(*columns, ones * 1e6, ones, 0 * ones, nobody, np.array([math.nan]))
+    market = Bars(*columns, ones * 1e6, ones, 0 * ones, nobody, np.array([math.nan]), np.arange(len(bars)))
     book, account, days, events = new_book(1), new_account(1e6), new_days(len(bars)), np.zeros(8 * len(bars), EVENT)
     live = np.zeros(1, np.int64)
     book["order"], book["order_reason"], book["order_atr"], account["live"] = 100.0 * side, int(Reason.REBALANCE), atr, 1
     for t in range(len(bars)):
         step(t, 0.0, market, book, live, account, days, events, FREE, PATIENT)
-        protect(book, live, int(account["live"][0]), StopParams.of(stops))
+        protect(t, market.calendar_day, book, live, int(account["live"][0]), StopParams.of(stops))
     done = [e for e in events[: int(account["events"][0])] if e["outcome"] == Outcome.FILLED and e["shares"] * side < 0]
     assert len(done) <= 1
     if not done:
@@ -80,22 +84,23 @@ def test_the_compiled_exits_are_those_of_a_naive_walk(side, bars, stops, atr):
 
 @given(st.sampled_from([1.0, -1.0]), paths(), rules, st.sampled_from([math.nan, 2.0]))
 def test_the_stop_engine_walks_the_same_way(side, bars, stops, atr):
-    """Only the clock is the caller's: the engine names a date for the time stop and does not count sessions."""
-    untimed = stops.model_copy(update={"time_sessions": None})
-    engine, position = StopEngine(untimed), "long" if side > 0 else "short"
-    given_atr = None if math.isnan(atr) else atr
+    """Session by session on the exchange's calendar: the time stop is a date, splits come in the morning."""
+    engine, position = StopEngine(stops), "long" if side > 0 else "short"
     best = bars[0][1] if side > 0 else bars[0][2]
-    levels, got = engine.generate_stops(bars[0][0], position, given_atr, best_price=best), None
-    for t, bar in enumerate(bars[1:], start=1):
+    entry_date = DAYS[0].astype(object)
+    levels = engine.generate_stops(bars[0][0], position, None if math.isnan(atr) else atr, best_price=best, entry_date=entry_date)
+    got, splits = None, [2.0 if t % 7 == 3 else 1.0 for t in range(len(bars))]
+    split_bars = [None if bar is None else tuple(price / 2 ** ((t + 4) // 7) for price in bar) for t, bar in enumerate(bars)]
+    for t, bar in enumerate(split_bars[1:], start=1):
+        levels = engine.adjust(levels, split_ratio=splits[t])
         if bar is None:
             continue
-        hit = engine.check(levels, bar[:3], position)
+        hit = engine.check(levels, dict(zip(("open", "high", "low", "close"), bar, strict=True)), DAYS[t].astype(object))
         if hit is not None:
             got = (t, hit.reason, hit.price)
             break
-        best = max(best, bar[1]) if side > 0 else min(best, bar[2])
-        levels = engine.update(levels, bars[0][0], best, position, given_atr)
-    expected = walk(side, bars[0][0], atr, bars, untimed)
+        levels = engine.update(levels, bar[1] if side > 0 else bar[2])
+    expected = walk(side, bars[0][0], atr, split_bars, stops, splits, None, DAYS.astype(int).tolist())
     assert (got is None) == (expected is None)
     if expected is not None:
         assert got[:2] == expected[:2]
@@ -122,7 +127,7 @@ def test_a_trailing_stop_never_moves_away(entry, moves, stops):
     levels = engine.generate_stops(entry, "long")
     for move in moves:
         best = max(best, entry * move)
-        moved = engine.update(levels, entry, best, "long")
+        moved = engine.update(levels, best)
         if levels.stop is not None:
             assert moved.stop >= levels.stop
         levels = moved

@@ -93,22 +93,29 @@ def level(side, entry, best, atr, rules):
     return max(candidates, key=lambda c: c[0]) if side > 0 else min(candidates, key=lambda c: c[0])
 
 
-def walk(side, entry, atr, bars, rules):
+def walk(side, entry, atr, bars, rules, splits=None, dividends=None, dates=None):
     """Hold from the close of bar 0 until something ends it: (bar, reason, reference price), or None.
 
     ``bars`` is a list of (open, high, low, close), None = no bar. Bar 0 is the session of entry; its levels rest from bar 1 on.
+    ``splits`` and ``dividends`` happen before the bar they stand at (a dividend per share after the split), ``dates`` are calendar days.
     """
     best = bars[0][1] if side > 0 else bars[0][2]
     for t in range(1, len(bars)):
-        if rules.time_sessions is not None and t > rules.time_sessions:
+        stop, reason = level(side, entry, best, atr, rules)  # set at the close before
+        target = None if rules.target is None else entry * (1 + side * rules.target)
+        ratio, paid = splits[t] if splits else 1, dividends[t] if dividends else 0
+        entry, best, atr = entry / ratio, best / ratio, atr / ratio
+        stop, target = (None if x is None else x / ratio for x in (stop, target))
+        if paid and rules.adjust_for_dividends and paid < min(entry, best):
+            entry, best = entry - paid, best - paid
+            stop, target = (None if x is None else x - paid for x in (stop, target))
+        if old(t - 1, rules, dates):
             if bars[t] is not None:
                 return t, "time_stop", bars[t][0]
             continue
         if bars[t] is None:
             continue
         open_, high, low, _ = bars[t]
-        stop, reason = level(side, entry, best, atr, rules)
-        target = None if rules.target is None else entry * (1 + side * rules.target)
         worse, better = (low, high) if side > 0 else (high, low)
         if stop is not None and side * open_ <= side * stop:
             return t, reason, open_
@@ -120,3 +127,10 @@ def walk(side, entry, atr, bars, rules):
             return t, "profit_target", target
         best = max(best, high) if side > 0 else min(best, low)
     return None
+
+
+def old(t, rules, dates):
+    """Whether at the close of bar ``t`` the position has been held for as many sessions, or calendar days, as is allowed."""
+    if rules.time_sessions is not None and t >= rules.time_sessions:
+        return True
+    return rules.time_days is not None and (dates[t] - dates[0] if dates else t) >= rules.time_days
