@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mech_exo.decision.tickets import StrategyFunction
     from mech_exo.performance.factor_attribution import FactorAttribution
     from mech_exo.performance.kpi import KpiReport
+    from mech_exo.performance.large_losses import LargeLoss
     from mech_exo.performance.metrics import Summary
 
 
@@ -185,6 +186,13 @@ class BacktestResult:
         if self.saved is not None:
             return trades_of(self.saved.trades, self.sessions, self.symbols)
         return round_trips(self.events, self.days, Bars.of(self.panel))
+
+    @functools.cached_property
+    def large_losses(self) -> tuple[LargeLoss, ...]:
+        """Closed trades that lost more than 2 % of NAV, with their gaps: :func:`mech_exo.performance.large_losses.large_losses`."""
+        from mech_exo.performance.large_losses import large_losses
+
+        return large_losses(self.round_trips, self.events, None if self.read is None else Bars.of(self.panel))
 
     @functools.cached_property
     def trades(self) -> pl.DataFrame:

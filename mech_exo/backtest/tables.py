@@ -5,6 +5,7 @@ Dates are sessions, money USD, shares signed, weights and exposures fractions of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from mech_exo.domain.panel import BarPanel, Universe
+    from mech_exo.performance.large_losses import LargeLoss
 
 FILLS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET, EventKind.DELISTING, EventKind.STALE_CLOSE)
 ORDERS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET)
@@ -136,6 +138,22 @@ def costs_by_kind(table: pl.DataFrame) -> pl.DataFrame:
     gross = sums.pop("gross")
     of_gross = [usd / gross if gross > 0.0 else float("nan") for usd in sums.values()]
     return pl.DataFrame({"kind": list(sums), "usd": list(sums.values()), "of_gross": of_gross})
+
+
+def large_losses(sessions: np.ndarray, symbols: tuple[str, ...], found: Sequence[LargeLoss]) -> list[dict[str, Any]]:
+    """symbol, entry and exit (dates), reason, loss, gap and slippage (fractions of NAV, gap None where unknown) of each, the worst first."""
+    return [
+        {
+            "symbol": symbols[one.symbol],
+            "entry": sessions[one.entry_row].astype(object),
+            "exit": sessions[one.exit_row].astype(object),
+            "reason": Reason(one.reason).name.lower(),
+            "loss": one.loss,
+            "gap": None if math.isnan(one.gap) else one.gap,
+            "slippage": one.slippage,
+        }
+        for one in found
+    ]
 
 
 def sectors(universe: Universe, rows: np.ndarray, columns: np.ndarray) -> pl.Series:

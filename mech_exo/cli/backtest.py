@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -81,7 +81,7 @@ def run(
     kept = keep(workspace, result, report)
     if pdf is not None and kept.report is not None:
         kept = replace(kept, pdf=write_pdf(kept.report, pdf))
-    emit(result.as_dict() | asdict(kept), as_json, lambda to: render(to, result, kept))
+    emit(result.as_dict() | large_losses(result) | asdict(kept), as_json, lambda to: render(to, result, kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +216,38 @@ def render(to: Console, result: BacktestResult, kept: Kept) -> None:
     for name, label, form in HEADLINES:
         table.add_row(label, shown(result.metrics.get(name), form))
     to.print(table)
+    render_large_losses(to, large_losses(result)["large_losses"])
     if kept.report is not None:
         to.print(f"Report: {kept.report}", soft_wrap=True)
     if kept.pdf is not None:
         to.print(f"PDF:    {kept.pdf}", soft_wrap=True)
     to.print(f"Saved:  {kept.saved}", soft_wrap=True)
+
+
+def large_losses(result: BacktestResult) -> dict[str, list[dict[str, Any]]]:
+    """``large_losses``: closed trades that lost more of NAV than one may, each with what the overnight gap made of it."""
+    from mech_exo.backtest.tables import large_losses as table
+
+    return {"large_losses": table(result.sessions, result.symbols, result.large_losses)}
+
+
+def render_large_losses(to: Console, losses: list[dict[str, Any]]) -> None:
+    """A row each, or that there is none."""
+    from rich.table import Table
+
+    from mech_exo.performance.kpi import MAX_TRADE_LOSS
+
+    title = f"Trades that lost more than {MAX_TRADE_LOSS:.0%} of NAV"
+    if not losses:
+        to.print(f"{title}: none")
+        return
+    table = Table("Symbol", "Entry", "Exit", "Exit by", "Loss", "of it overnight", "of it slippage", title=title, title_justify="left")
+    for column in table.columns[4:]:
+        column.justify = "right"
+    for line in losses:
+        figures = (shown(line[name], "percent") for name in ("loss", "gap", "slippage"))
+        table.add_row(line["symbol"], str(line["entry"]), str(line["exit"]), line["reason"].replace("_", " "), *figures)
+    to.print(table)
 
 
 def kpi_table(report: KpiReport) -> Table:
@@ -267,6 +294,7 @@ app.command("list", short_help="The saved runs, the latest first.")(runs.list_ru
 app.command("show", short_help="A saved run: KPI contract, figures, warnings.")(runs.show)
 app.command("compare", short_help="What differs between two saved runs.")(runs.compare)
 app.command("explain", short_help="Why a name was bought, sold, held or left alone.")(runs.explain)
+app.command("governor", short_help="What the drawdown governor cost and saved.")(runs.governor)
 app.command("delete", short_help="Remove a saved run and its report.")(runs.delete)
 app.command("sweep", short_help="Backtest many values; how much of the best is luck.")(sweep)
 app.command("walk-forward", short_help="Choose on the past, judge on what follows.")(walk_forward)

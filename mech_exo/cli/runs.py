@@ -1,7 +1,8 @@
-"""Saved backtests: ``exo backtest list | show | compare | explain | delete``."""
+"""Saved backtests: ``exo backtest list | show | compare | explain | governor | delete``."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
 
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.comparison import Comparison
+    from mech_exo.backtest.governed import GovernorEffect
     from mech_exo.backtest.result import BacktestResult
 
 LAST = "last"
+GOVERNED = (
+    ("trailing_drawdown", "Worst drawdown of twelve months", "percent"), ("max_drawdown", "Worst drawdown of all time", "percent"),
+    ("cagr", "CAGR", "percent"), ("sharpe", "Sharpe (risk-free 0)", "number"), ("costs", "Costs", "usd"),
+    ("turnover_ann", "Turnover (annual, one way)", "percent"),
+)  # fmt: skip
+"""Fields of :class:`mech_exo.backtest.governed.Outcome` as they are shown."""
 SHOWN = 5
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of a saved run, its beginning, or `last`.")]
 Body = dict[str, Any]
@@ -39,14 +47,14 @@ def list_runs(as_json: JsonOption = False) -> None:
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """A saved run: KPI contract, figures, warnings, where its report is."""
     from mech_exo.assembly import Workspace
-    from mech_exo.cli.backtest import Kept, render, report_path
+    from mech_exo.cli.backtest import Kept, large_losses, render, report_path
 
     workspace = Workspace.open(home())
     folder = find(workspace, run)
     result = opened(workspace, folder)
     page = report_path(workspace, result.run_id)
     kept = Kept(folder, page if page.is_file() else None)
-    data = result.as_dict() | {"saved": kept.saved, "report": kept.report, "costs_by_kind": result.costs_by_kind}
+    data = result.as_dict() | large_losses(result) | {"saved": kept.saved, "report": kept.report, "costs_by_kind": result.costs_by_kind}
     emit(data, as_json, lambda to: render(to, result, kept))
 
 
@@ -79,6 +87,44 @@ def explain(
         to.print(f"[dim]run {found.run_id}[/]")
 
     emit(found.as_dict(), as_json, draw)
+
+
+def governor(run: RunArgument, as_json: JsonOption = False) -> None:
+    """What the drawdown governor cost and saved: a saved run played again without it. That is a look at history, and counted as one.
+
+    Example: exo backtest governor last
+    """
+    from mech_exo.assembly import Workspace
+    from mech_exo.backtest.governed import governor_effect, ungoverned
+    from mech_exo.cli.backtest import record_trial
+
+    workspace = Workspace.open(home())
+    result = opened(workspace, find(workspace, run), with_bars=True)
+    without = ungoverned(result)
+    record_trial(workspace, without)
+    effect = governor_effect(result, without)
+    emit({"run_id": result.run_id, "without": without.run_id} | effect.as_dict(), as_json, lambda to: _render_governor(to, result, effect))
+
+
+def _render_governor(to: Console, result: BacktestResult, effect: GovernorEffect) -> None:
+    from rich.table import Table
+
+    from mech_exo.cli.backtest import shown
+
+    risk = result.config.risk
+    soft = 0.0 if risk.governor is None else risk.governor.soft_drawdown
+    to.print(f"\n[bold]Drawdown governor[/] between {soft:.0%} and {risk.portfolio.max_drawdown:.0%} · run {result.run_id}")
+    to.print(
+        f"Below full exposure at {effect.held_back:,} of {effect.sessions:,} closes, at nothing at {effect.flat:,}; "
+        f"{effect.average_share:.0%} of full exposure on average."
+    )
+    table = Table("Figure", "With", "Without")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, label, form in GOVERNED:
+        with_, without = (getattr(one, name) for one in (effect.governed, effect.ungoverned))
+        table.add_row(label, *(shown(None if math.isnan(value) else value, form) for value in (with_, without)))
+    to.print(table)
 
 
 def delete(

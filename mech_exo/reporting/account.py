@@ -17,6 +17,7 @@ from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reaso
 from mech_exo.performance.attribution import round_trips, trades_frame
 from mech_exo.performance.holdings import holdings
 from mech_exo.performance.kpi import KpiReport, kpi_contract
+from mech_exo.performance.large_losses import LargeLoss, large_losses
 from mech_exo.performance.metrics import Summary, summary
 from mech_exo.reporting.text import once
 
@@ -55,6 +56,11 @@ class AccountRecord:
     def round_trips(self) -> NDArray[np.void]:
         """``(R,)`` of TRADE."""
         return round_trips(self.events, self.days, self.bars)
+
+    @functools.cached_property
+    def large_losses(self) -> tuple[LargeLoss, ...]:
+        """Closed trades that lost more of NAV than one may."""
+        return large_losses(self.round_trips, self.events, self.bars)
 
     @functools.cached_property
     def trades(self) -> pl.DataFrame:
@@ -196,7 +202,7 @@ def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
 
 def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
     cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
-    return Bars._make([*cut, panel.delisted, panel.delisting_value])
+    return Bars(*cut, panel.delisted, panel.delisting_value)
 
 
 def _day(booked: BookedDay) -> tuple[float | int, ...]:

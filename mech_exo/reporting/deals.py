@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mech_exo.domain.errors import InputError
+from mech_exo.kernels.records import Reason
 from mech_exo.performance import figures
 from mech_exo.performance.attribution import by_exit_reason, by_sector, by_symbol
+from mech_exo.performance.kpi import MAX_TRADE_LOSS
 from mech_exo.reporting import page
 from mech_exo.reporting.text import UNKNOWN, day, money, percent, ratio, shares, whole, words
 from mech_exo.reporting.view import Block, Chart, Result, Section, Table
@@ -23,6 +25,8 @@ TRADE_HEAD = (
 TRADE_WORDS = (0, 1, 2, 11)
 UNFILLED_HEAD = ("Session", "Symbol", "Shares", "Order", "Why")
 GROUPED = ("Trades", "Won", "P&L, USD", "Held")
+LOSS_HEAD = ("Symbol", "Entry", "Exit", "Exit by", "Loss, of NAV", "Of it overnight", "Of it slippage")
+GAPS = "Overnight: what the nights before the exits at an open took; a stop names a level, not a price."
 HELD = "Held: sessions, on average."
 FACTORS = "USD, adding up to the net P&L."
 EXITS = "USD, net, with the number of trades."
@@ -54,9 +58,23 @@ def trades(result: Result) -> Section:
         Table("Exits by reason", ("Reason", *GROUPED), _grouped(exits, "exit_reason"), (0,), "No trade was closed.", HELD, wide=False),
         Table("Largest gains", TRADE_HEAD, _trades(gains), TRADE_WORDS, "No closed trade gained."),
         Table("Largest losses", TRADE_HEAD, _trades(losses), TRADE_WORDS, "No closed trade lost."),
+        _large_losses(result),
         Table("Orders not filled", UNFILLED_HEAD, _unfilled(unfilled), (0, 1, 3, 4), "Every order was filled.", f"{note} {waited}".strip()),
     )
     return Section("trades", "Trades", blocks, f"{count} {prices}")
+
+
+def _large_losses(result: Result) -> Table:
+    """Trades beyond what one may lose, each with its gap; that there is none is said, too."""
+    rows = tuple(
+        (
+            result.symbols[one.symbol], str(result.sessions[one.entry_row]), str(result.sessions[one.exit_row]),
+            words(Reason(one.reason).name.lower()), percent(one.loss), percent(one.gap), percent(one.slippage),
+        )
+        for one in result.large_losses
+    )  # fmt: skip
+    title = f"Losses beyond {percent(MAX_TRADE_LOSS, 0)} of NAV"
+    return Table(title, LOSS_HEAD, rows, (0, 1, 2, 3), "No closed trade lost more.", GAPS)
 
 
 def attribution(result: Result) -> Section:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mech_exo.performance.kpi import KpiReport
+    from mech_exo.performance.large_losses import LargeLoss
     from mech_exo.performance.metrics import Summary
     from mech_exo.utils.settings import Config
 
@@ -58,6 +59,10 @@ class Result(Protocol):
     @property
     def round_trips(self) -> NDArray[np.void]:
         """``(R,)`` of TRADE."""
+
+    @property
+    def large_losses(self) -> tuple[LargeLoss, ...]:
+        """Closed trades that lost more of NAV than one may."""
 
     @property
     def trades(self) -> pl.DataFrame:

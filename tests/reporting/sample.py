@@ -13,6 +13,7 @@ from mech_exo.domain.errors import InputError
 from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason
 from mech_exo.performance.attribution import round_trips, trades_frame
 from mech_exo.performance.kpi import kpi_contract
+from mech_exo.performance.large_losses import large_losses
 from mech_exo.performance.metrics import summary
 from mech_exo.utils.settings import Config
 from tests.performance.naive import Account
@@ -87,6 +88,10 @@ class Sample:
     @cached_property
     def round_trips(self):
         return round_trips(self.events, self.days, self.account.bars)
+
+    @cached_property
+    def large_losses(self):
+        return large_losses(self.round_trips, self.events, self.account.bars)
 
     @cached_property
     def trades(self):
