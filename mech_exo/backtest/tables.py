@@ -141,7 +141,7 @@ def costs_by_kind(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def large_losses(sessions: np.ndarray, symbols: tuple[str, ...], found: Sequence[LargeLoss]) -> list[dict[str, Any]]:
-    """symbol, entry and exit (dates), reason, loss, gap and slippage (fractions of NAV, gap None where unknown) of each, the worst first."""
+    """symbol, entry and exit (dates), reason, loss, gap and slippage (fractions of NAV, gap None = unknown) of each, the worst first."""
     return [
         {
             "symbol": symbols[one.symbol],

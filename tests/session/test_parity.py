@@ -28,6 +28,7 @@ def paper_equals_backtest(home: Path, start: date, end: date) -> BacktestResult:
         book = workspace.book_id()
         paper = sorted((f.fill.session, f.fill.symbol, f.fill.shares, f.fill.price, f.fill.commission) for f in ledger.fills(book))
         booked, navs, _ = ledger.nav_history(book)
+        shares = [row.day.scale for row in ledger.day_history(book)]
         assert ledger.verify().sound
     known = workspace.known()
     result = EventBacktester(known.panel, workspace.strategy, universe=known.universe).run(start, end)
@@ -35,6 +36,7 @@ def paper_equals_backtest(home: Path, start: date, end: date) -> BacktestResult:
     assert paper == history
     assert (booked == result.sessions).all()
     assert np.array_equal(navs, result.days["nav"])
+    assert np.array_equal(shares, result.days["scale"])
     return result
 
 
@@ -42,7 +44,7 @@ def test_500_real_sessions_one_by_one(real_home: Path) -> None:
     result = paper_equals_backtest(real_home, date(2007, 9, 4), date(2009, 8, 31))
     assert len(result.sessions) >= 500
     assert len(result.fills) > 200
-    assert {"rebalance", "hard_stop", "trailing_stop", "profit_target", "time_stop"} <= set(result.fills["reason"])
+    assert {"rebalance", "hard_stop", "trailing_stop", "profit_target", "time_stop", "governor"} <= set(result.fills["reason"])
 
 
 def test_sample_sessions_with_a_split_and_dividends(sample: Path) -> None:
@@ -97,3 +99,46 @@ def test_sample_sessions_of_a_long_short_book_decided_on_signal(sample: Path) ->
     with workspace.ledger(read_only=True) as ledger:
         for night in result.sessions[::5]:
             assert workspace.replay(ledger, night.astype(object)).identical
+
+
+def test_sample_sessions_of_a_governed_book(sample: Path) -> None:
+    """A drawdown limit so tight that the governor is at work every week, with orders that take several sessions, and days counted as days."""
+    strategy, limits = sample / "config" / "strategy.yml", sample / "config" / "risk_limits.yml"
+    set_line(strategy, "  every: sessions", "  every: week")
+    set_line(strategy, "  participation: null", "  participation: 0.00003")
+    set_line(limits, "  max_drawdown: 0.10", "  max_drawdown: 0.03")
+    set_line(limits, "  soft_drawdown: 0.05", "  soft_drawdown: 0.002")
+    set_line(limits, "  wait_sessions: 0", "  wait_sessions: 3")
+    set_line(limits, "  time_days: null", "  time_days: 45")
+    set_line(limits, "  adjust_for_dividends: false", "  adjust_for_dividends: true")
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 9, 30))
+    scale = result.days["scale"]
+    assert {"governor", "time_stop"} <= set(result.fills["reason"]) and "carried" in set(result.orders["outcome"])
+    assert (np.diff(scale) < 0.0).sum() > 3 and (np.diff(scale) > 0.0).sum() > 1
+    workspace = Workspace.open(sample)
+    with workspace.ledger(read_only=True) as ledger:
+        for night in result.sessions[::6]:
+            assert workspace.replay(ledger, night.astype(object)).identical
+
+
+def test_a_night_that_was_not_run_orders_nothing_and_the_next_one_makes_the_governor_good(sample: Path) -> None:
+    limits = sample / "config" / "risk_limits.yml"
+    set_line(limits, "  max_drawdown: 0.10", "  max_drawdown: 0.03")
+    set_line(limits, "  soft_drawdown: 0.05", "  soft_drawdown: 0.002")
+    workspace = Workspace.open(sample)
+    known = workspace.known()
+    whole = EventBacktester(known.panel, workspace.strategy, universe=known.universe).run(date(2020, 6, 1), date(2020, 9, 30))
+    fallen = np.flatnonzero(np.diff(whole.days["scale"]) < 0.0) + 1
+    row = next(int(row) for row in fallen if (row + 1) % 21 and row % 21)  # a night at which nothing else is decided
+    nights = [day.astype(object) for day in whole.sessions]
+    with workspace.ledger() as ledger:
+        desks = workspace.desks(ledger)
+        for night in (*nights[:row], nights[row + 1]):
+            result = run_night(desks, night)
+        days = [booked.day.scale for booked in ledger.day_history(workspace.book_id())]
+    assert result.missed == (nights[row],)
+    assert days[row] == days[row - 1] == whole.days["scale"][row - 1]
+    assert result.decision is not None and not result.decision.scheduled
+    reduced = [order for order in result.decision.orders if order.reason == "governor"]
+    assert bool(reduced) == (days[row + 1] < days[row])
+    assert reduced or whole.days["scale"][row + 1] > whole.days["scale"][row]
