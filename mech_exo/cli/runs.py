@@ -112,8 +112,8 @@ def _render_governor(to: Console, result: BacktestResult, effect: GovernorEffect
     from mech_exo.cli.backtest import shown
 
     risk = result.config.risk
-    soft = 0.0 if risk.governor is None else risk.governor.soft_drawdown
-    to.print(f"\n[bold]Drawdown governor[/] between {soft:.0%} and {risk.portfolio.max_drawdown:.0%} · run {result.run_id}")
+    soft, hard = risk.soft_drawdown or 0.0, risk.portfolio.max_drawdown
+    to.print(f"\n[bold]Drawdown governor[/] between {soft:.3g} and {hard:.3g} of NAV below its peak · run {result.run_id}")
     to.print(
         f"Below full exposure at {effect.held_back:,} of {effect.sessions:,} closes, at nothing at {effect.flat:,}; "
         f"{effect.average_share:.0%} of full exposure on average."

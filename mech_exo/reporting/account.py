@@ -202,7 +202,7 @@ def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
 
 def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
     cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
-    return Bars(*cut, panel.delisted, panel.delisting_value)
+    return Bars._make([*cut, panel.delisted, panel.delisting_value, panel.calendar_day[rows]])
 
 
 def _day(booked: BookedDay) -> tuple[float | int, ...]:

@@ -29,10 +29,10 @@ class GovernorParams(NamedTuple):
     @classmethod
     def of(cls, limits: RiskLimits) -> GovernorParams:
         """The numbers of ``limits.governor``, with ``portfolio.max_drawdown`` as the hard limit."""
-        hard, rules = limits.portfolio.max_drawdown, limits.governor
-        if rules is None:
+        hard, rules, soft = limits.portfolio.max_drawdown, limits.governor, limits.soft_drawdown
+        if rules is None or soft is None:
             return cls(math.nan, hard, 0.0, 0, False)
-        return cls(rules.soft_drawdown, hard, rules.min_change, rules.wait_sessions, rules.re_risk is ReRisk.RECOVERED)
+        return cls(soft, hard, rules.min_change, rules.wait_sessions, rules.re_risk is ReRisk.RECOVERED)
 
 
 @lean

@@ -55,7 +55,9 @@ class ReRisk(StrEnum):
 class GovernorRules(Model):
     """``governor:`` of ``risk_limits.yml``: how exposure falls between a soft drawdown and ``portfolio.max_drawdown``, the hard one."""
 
-    soft_drawdown: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.05, description="fall of NAV up to which exposure is full")
+    soft_drawdown: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
+        None, description="fall of NAV up to which exposure is full; null: half of portfolio.max_drawdown"
+    )
     min_change: PositiveFraction = Field(0.1, description="share of full exposure: a smaller fall of it sells nothing")
     re_risk: ReRisk = Field(ReRisk.DECISION, description="at which decisions exposure rises again")
     wait_sessions: Annotated[int, Field(ge=0, le=5000)] = Field(0, description="sessions after a reduction until exposure may rise")
@@ -89,13 +91,21 @@ class RiskLimits(Model):
     sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
 
+    @property
+    def soft_drawdown(self) -> float | None:
+        """The fall at which the governor begins; None without one."""
+        if self.governor is None:
+            return None
+        given = self.governor.soft_drawdown
+        return self.portfolio.max_drawdown / 2 if given is None else given
+
     @model_validator(mode="after")
     def _soft_before_hard(self) -> Self:
-        soft = None if self.governor is None else self.governor.soft_drawdown
+        soft = self.soft_drawdown
         if soft is not None and soft >= self.portfolio.max_drawdown:
             raise ValueError(
                 f"governor.soft_drawdown must be below portfolio.max_drawdown; got {soft:g} and {self.portfolio.max_drawdown:g} "
-                "(write a smaller one, or governor: null)"
+                "(write a smaller one, or null for half of it)"
             )
         return self
 

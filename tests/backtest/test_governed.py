@@ -63,8 +63,8 @@ def test_every_close_obeys_the_rule(result):
     """The share never exceeds what the drawdown allows by as much as the step; only decisions raise it; what it sells is named."""
     index, scale, rules = result.days["index"], result.days["scale"], result.config.risk.governor
     fall = np.array([drawdown(index, t) for t in range(len(index))])
-    cushion = np.clip((HARD - fall) / (1 - fall) / ((HARD - rules.soft_drawdown) / (1 - rules.soft_drawdown)), 0.0, 1.0)
-    cushion[fall <= rules.soft_drawdown] = 1.0
+    cushion = np.clip((HARD - fall) / (1 - fall) / ((HARD - 0.05) / 0.95), 0.0, 1.0)
+    cushion[fall <= 0.05] = 1.0
     assert (scale < cushion + rules.min_change + 1e-12).all()
     rises = np.flatnonzero(np.diff(scale) > 0) + 1
     assert len(rises) and not (rises % result.config.strategy.schedule.every_sessions).any()

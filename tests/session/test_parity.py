@@ -107,7 +107,7 @@ def test_sample_sessions_of_a_governed_book(sample: Path) -> None:
     set_line(strategy, "  every: sessions", "  every: week")
     set_line(strategy, "  participation: null", "  participation: 0.00003")
     set_line(limits, "  max_drawdown: 0.10", "  max_drawdown: 0.03")
-    set_line(limits, "  soft_drawdown: 0.05", "  soft_drawdown: 0.002")
+    set_line(limits, "  soft_drawdown: null", "  soft_drawdown: 0.002")
     set_line(limits, "  wait_sessions: 0", "  wait_sessions: 3")
     set_line(limits, "  time_days: null", "  time_days: 45")
     set_line(limits, "  adjust_for_dividends: false", "  adjust_for_dividends: true")
@@ -124,7 +124,7 @@ def test_sample_sessions_of_a_governed_book(sample: Path) -> None:
 def test_a_night_that_was_not_run_orders_nothing_and_the_next_one_makes_the_governor_good(sample: Path) -> None:
     limits = sample / "config" / "risk_limits.yml"
     set_line(limits, "  max_drawdown: 0.10", "  max_drawdown: 0.03")
-    set_line(limits, "  soft_drawdown: 0.05", "  soft_drawdown: 0.002")
+    set_line(limits, "  soft_drawdown: null", "  soft_drawdown: 0.002")
     workspace = Workspace.open(sample)
     known = workspace.known()
     whole = EventBacktester(known.panel, workspace.strategy, universe=known.universe).run(date(2020, 6, 1), date(2020, 9, 30))
