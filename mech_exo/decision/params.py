@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mech_exo.kernels import lean
-from mech_exo.kernels.records import Floats, OrderKind
+from mech_exo.kernels.records import CostParams, Floats, OrderKind
 from mech_exo.risk.rules import LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.sizing import methods
@@ -32,10 +32,18 @@ class SizingParams(NamedTuple):
     atr_multiple: float
     trade_risk: float
     hard_stop: float
-    kelly: float
+    kelly: float  # the bet, where win rate and payoff are given
+    kelly_fraction: float
+    kelly_min: float  # closed trades without which nothing is measured
+    until: int  # the method before that
+    covariance_window: int
     buffer: float
     need_sector: bool
     lot: float
+    min_value: float  # USD
+    information_coefficient: float
+    horizon: float  # sessions
+    cost_multiple: float
     on_signal: bool  # the book is decided only where the selected names are not the names held
     order_kind: int
     order_offset: float  # of a limit (better than the close) or stop (beyond it), a fraction
@@ -44,7 +52,7 @@ class SizingParams(NamedTuple):
     @classmethod
     def of(cls, strategy: StrategyConfig, limits: RiskLimits) -> SizingParams:
         """The numbers of ``strategy`` under ``limits``."""
-        sizing, chosen = strategy.sizing, strategy.selection
+        sizing, chosen, costs = strategy.sizing, strategy.selection, strategy.sizing.cost_filter
         kelly = math.nan
         if sizing.win_rate is not None and sizing.payoff is not None:
             kelly = methods.kelly_fraction(sizing.win_rate, sizing.payoff, sizing.kelly_fraction)
@@ -60,9 +68,17 @@ class SizingParams(NamedTuple):
             trade_risk=limits.position_sizing.max_single_trade_risk,
             hard_stop=math.nan if limits.stops.hard is None else limits.stops.hard,
             kelly=kelly,
+            kelly_fraction=sizing.kelly_fraction,
+            kelly_min=float(sizing.kelly_min_trades),
+            until=methods.NONE if sizing.until_measured is None else methods.CODES[sizing.until_measured],
+            covariance_window=sizing.covariance_window,
             buffer=sizing.no_trade_buffer,
             need_sector=limits.position_sizing.max_sector_exposure is not None or chosen.max_sector_share < 1.0,
             lot=lot_of(strategy),
+            min_value=sizing.min_position_value,
+            information_coefficient=math.nan if costs is None else costs.information_coefficient,
+            horizon=math.nan if costs is None else float(costs.horizon_sessions),
+            cost_multiple=math.nan if costs is None else costs.multiple,
             on_signal=strategy.schedule.every is Every.SIGNAL,
             order_kind=int(OrderKind[strategy.orders.type.name]),
             order_offset=strategy.orders.offset_bps / 10_000,
@@ -70,9 +86,20 @@ class SizingParams(NamedTuple):
         )
 
 
-def lot_of(strategy: StrategyConfig) -> float:
-    """Shares come in multiples of it."""
+    @property
+    def optimised(self) -> bool:
+        """Whether an optimiser may be asked for the weights: see ``decision/weighing.py``."""
+        return self.method in methods.OPTIMISED or (self.method == methods.KELLY and self.until in methods.OPTIMISED)
+
+
+def unit_of(strategy: StrategyConfig) -> float:
+    """The smallest holding the account knows: what splits and partial fills are rounded to."""
     return FRACTION if strategy.sizing.fractional_shares else 1.0
+
+
+def lot_of(strategy: StrategyConfig) -> float:
+    """Sizes come in multiples of it."""
+    return unit_of(strategy) * strategy.sizing.lot_size
 
 
 TICKET = np.dtype([("kind", np.int64), ("level", np.float64), ("keep", np.int64)])
@@ -85,6 +112,7 @@ class Rules(NamedTuple):
     sizing: SizingParams
     stops: StopParams
     limits: LimitParams
+    costs: CostParams
 
 
 class Features(NamedTuple):
@@ -102,6 +130,7 @@ class Night(NamedTuple):
 
     plan: np.ndarray  # (N,) risk.rules.PLAN
     breaches: np.ndarray  # risk.rules.BREACH buffer
+    weights: Floats  # (N,) each selected name's share of the exposure, for the methods that share out weights; NaN = none
 
 
 @lean

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_of
+from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_of, unit_of
 from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision
 from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState, Terms
@@ -78,13 +78,14 @@ class Strategy:
             SizingParams.of(self.settings, self.limits),
             StopParams.of(self.limits.stops),
             LimitParams.of(self.limits, lot_of(self.settings)),
+            cost_params(self.settings.costs),
         )
 
     @functools.cached_property
     def terms(self) -> Terms:
         """What its account may do, as the kernels take it."""
         margin = self.limits.margin
-        return Terms(self.settings.max_missing_sessions, lot_of(self.settings), math.nan if margin is None else margin.initial)
+        return Terms(self.settings.max_missing_sessions, unit_of(self.settings), math.nan if margin is None else margin.initial)
 
     def decision_rows(self, panel: BarPanel, began: int, first: int, last: int) -> Ints:
         """Rows in ``[first, last)`` at whose close the book is decided, as far as the calendar tells: see ``schedule.every``.
@@ -125,11 +126,16 @@ class Strategy:
     @property
     def _reads_volatility(self) -> bool:
         sizing = self.settings.sizing
-        return sizing.method is SizingMethod.VOLATILITY_BASED or sizing.target_volatility is not None
+        return self._sizes_by(SizingMethod.VOLATILITY_BASED) or sizing.target_volatility is not None or sizing.cost_filter is not None
 
     @property
     def _reads_atr(self) -> bool:
-        return self.settings.sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None
+        return self._sizes_by(SizingMethod.ATR_BASED) or self.limits.stops.volatility_atr is not None
+
+    def _sizes_by(self, method: SizingMethod) -> bool:
+        """Whether ``method`` may size: it is the method, or Kelly's until it has measured enough."""
+        sizing = self.settings.sizing
+        return sizing.method is method or (sizing.method is SizingMethod.KELLY and sizing.until_measured is method)
 
     def _dispersion(self, inputs: FactorInputs, rows: Ints) -> tuple[Floats, Floats]:
         """Daily volatility and ATR (as-traded USD) at ``rows``, each ``(K, N)``, or ``(K, 0)`` where no rule reads it."""
@@ -231,7 +237,7 @@ def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
 
 def night_buffers(symbols: int) -> Night:
     """Scratch for one decision over ``symbols`` names."""
-    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH))
+    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH), np.full(symbols, np.nan))
 
 
 def cost_params(costs: CostModel) -> CostParams:

@@ -96,6 +96,12 @@ def slippage(t: int, s: int, shares: float, reference: float, bars: Bars, costs:
 
 
 @lean
+def round_trip(t: int, s: int, shares: float, price: float, bars: Bars, costs: CostParams) -> float:
+    """USD of trading ``shares`` (unsigned) in and out again at ``price``: commission and slippage, twice, by the sessions before ``t``."""
+    return 2.0 * (commission(shares, price, costs) + shares * price * slippage(t, s, shares, price, bars, costs))
+
+
+@lean
 def cash_interest(cash: float, costs: CostParams) -> float:
     """USD earned (or paid) on one session's closing cash: annual rate / 252."""
     rate = costs.cash_rate if cash > 0.0 else costs.margin_rate
