@@ -15,6 +15,7 @@ import numpy as np
 from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.backtest.stage import Stage, decisions
+from mech_exo.decision.kelly import kelly_warnings
 from mech_exo.decision.night import Known
 from mech_exo.decision.params import Features
 from mech_exo.decision.strategy import (
@@ -159,6 +160,7 @@ class EventBacktester:
         said += unscored_warnings(table)
         said += blocked_warnings(self.panel, self.universe, rows)
         said += reducing_warnings(stage.days[first:last], strategy.limits)
+        said += kelly_warnings(strategy.settings.sizing, stage.days, rows)
         return self._result(strategy.name, strategy.config_hash, first, last, stage, said)
 
     def records(self, features: Features, rows: Ints, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:

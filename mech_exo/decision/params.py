@@ -44,6 +44,7 @@ class SizingParams(NamedTuple):
     information_coefficient: float
     horizon: float  # sessions
     cost_multiple: float
+    filters: bool  # one of the two is on
     on_signal: bool  # the book is decided only where the selected names are not the names held
     order_kind: int
     order_offset: float  # of a limit (better than the close) or stop (beyond it), a fraction
@@ -79,6 +80,7 @@ class SizingParams(NamedTuple):
             information_coefficient=math.nan if costs is None else costs.information_coefficient,
             horizon=math.nan if costs is None else float(costs.horizon_sessions),
             cost_multiple=math.nan if costs is None else costs.multiple,
+            filters=sizing.min_position_value > 0.0 or costs is not None,
             on_signal=strategy.schedule.every is Every.SIGNAL,
             order_kind=int(OrderKind[strategy.orders.type.name]),
             order_offset=strategy.orders.offset_bps / 10_000,
@@ -123,6 +125,9 @@ class Features(NamedTuple):
     atr: Floats  # USD, as traded
     sector: np.ndarray  # int16, -1 unknown
     verdict: np.ndarray  # int8 DataVerdict; (K, 0): all in order
+    gap_down: Floats  # tail of the name's own overnight falls, a fraction >= 0
+    gap_up: Floats  # of its overnight rises
+    volume: Floats  # average daily volume in shares as traded
 
 
 class Night(NamedTuple):

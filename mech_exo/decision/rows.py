@@ -11,10 +11,12 @@ import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Features, Night, Rules, SizingParams
-from mech_exo.decision.sizing_rows import expected_gain, exposure_scale, filter_wanted, in_force, raw_sizes, size_one
+from mech_exo.decision.sizing_rows import added, expected_gain, exposure_scale, filter_wanted, in_force, raw_sizes, size_one
 from mech_exo.kernels import inlined, lean, njit
+from mech_exo.kernels.costs import slippage
 from mech_exo.kernels.cross_section import clipped_zscore, top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
+from mech_exo.risk.rules import Sight
 from mech_exo.sizing import methods
 
 TIME, SCORE = int(Reason.TIME_STOP), methods.SCORE
@@ -88,8 +90,9 @@ def propose(
         size_one(plan, s, side, methods.whole(wanted, sizing.lot), book[s], bars.close[t, s], atr, sizing, rules.stops)
         if filtering:
             plan[s].gain = expected_gain(side, standard[s], features.volatility[k, s], sizing)
-    if filtering or sizing.min_value > 0.0:
-        filter_wanted(t, names, bars, book, plan, rules)
+            plan[s].slip = slippage(t, s, added(plan[s].wanted, book[s].shares), bars.close[t, s], bars, rules.costs)
+    if sizing.filters:
+        filter_wanted(names, bars.close[t], book, plan, rules)
     keep_unseen(bars.close[t], book, plan)
     return True
 
@@ -158,7 +161,10 @@ def decide_book(
     clear_plan(night.plan)
     if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, days, night, rules):
         return 0
-    return settle(t, bars.close[t], features.sector[k], features.verdict[k], book, live, account, days, night, rules)
+    sight = Sight(
+        bars.close[t], features.sector[k], features.verdict[k], features.gap_down[k], features.gap_up[k], features.volume[k]
+    )
+    return settle(t, sight, book, live, account, days, night, rules)
 
 
 @inlined

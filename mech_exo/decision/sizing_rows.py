@@ -13,6 +13,7 @@ from mech_exo.decision.params import Features, Rules, SizingParams
 from mech_exo.kernels import lean, njit
 from mech_exo.kernels.costs import SESSIONS_PER_YEAR, round_trip
 from mech_exo.kernels.records import Bars, Floats, Ints
+from mech_exo.kernels.risk_model import portfolio_volatility
 from mech_exo.risk.rules import Rule, reduce_only
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
@@ -76,38 +77,6 @@ def raw_shares(
 
 
 @njit
-def portfolio_volatility(t: int, names: Ints, values: Floats, bars: Bars, window: int) -> float:
-    """Annual volatility in USD that holding ``values`` USD of ``names`` would have had over the last ``window`` sessions.
-
-    Uses the realised total returns of the very mix, so correlations are in it. A session without a bar moved nothing; what happened
-    over a gap moved the session after it.
-    """
-    first = max(1, t - window + 1)
-    total, squares = 0.0, 0.0
-    last = np.empty(len(names))  # last close, per today's share less what it paid without trading
-    for i in range(len(names)):
-        last[i] = bars.close[first - 1, names[i]]
-    for u in range(first, t + 1):
-        pnl = 0.0
-        for i in range(len(names)):
-            s = names[i]
-            close, ratio = bars.close[u, s], bars.split_ratio[u, s]
-            if math.isnan(close):
-                last[i] = last[i] / ratio - bars.dividend[u, s]
-                continue
-            change = (close + bars.dividend[u, s]) * ratio / last[i] - 1.0
-            last[i] = close
-            if not math.isnan(change):
-                pnl += values[i] * change
-        total += pnl
-        squares += pnl * pnl
-    count = t + 1 - first
-    if count < 2:
-        return math.nan
-    return math.sqrt(max(0.0, squares - total * total / count) / (count - 1) * SESSIONS_PER_YEAR)
-
-
-@njit
 def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, method: int, sizing: SizingParams) -> float:
     """Factor that brings the selected names to the configured gross exposure and, below it, to the target volatility.
 
@@ -125,7 +94,7 @@ def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, 
     if method != EQUAL:
         budget = sizing.gross * nav * len(names) / (sizing.top + sizing.bottom)
         scale = budget / invested
-        if method == FIXED or method == ATR or method == KELLY:
+        if method in (FIXED, ATR, KELLY):
             scale = min(1.0, scale)
     if not math.isnan(sizing.target_volatility):
         volatility = portfolio_volatility(t, names, values, bars, sizing.volatility_window) * scale / nav
@@ -201,42 +170,45 @@ def expected_gain(side: float, standard: float, volatility: float, sizing: Sizin
 
 
 @lean
-def worth_it(t: int, s: int, size: float, held: float, bars: Bars, entry: np.ndarray, rules: Rules) -> float:
+def added(size: float, held: float) -> float:
+    """How many shares (unsigned) of a change from ``held`` to ``size`` enlarge a position or open one."""
+    return abs(size - reduce_only(size, held))
+
+
+@lean
+def worth_it(size: float, held: float, price: float, entry: np.ndarray, rules: Rules) -> float:
     """``size`` (signed shares), or what is left of it where enlarging ``held`` to it is not worth the trouble; ``entry`` says why.
 
     A position below the minimum value is neither opened nor enlarged, and nothing is enlarged whose expected gain is below its costs, or
     unknown. What reduces passes.
     """
-    sizing, price = rules.sizing, bars.close[t, s]
-    kept = reduce_only(size, held)
-    added = abs(size - kept)
-    if not added > 0.0:
+    sizing, more = rules.sizing, added(size, held)
+    if not more > 0.0:
         return size
     value = abs(size) * price
     if value < sizing.min_value:
         note(entry, MINIMUM_VALUE, sizing.min_value, value)
-        return kept
+        return reduce_only(size, held)
     if not math.isnan(sizing.cost_multiple):
-        cost = sizing.cost_multiple * round_trip(t, s, added, price, bars, rules.costs)
-        gain = entry.gain * added * price
+        cost, gain = sizing.cost_multiple * round_trip(more, price, entry.slip, rules.costs), entry.gain * more * price
         if not gain > cost:
             note(entry, COST, cost, gain)
-            return kept
+            return reduce_only(size, held)
     return size
 
 
 @lean
-def filter_wanted(t: int, names: Ints, bars: Bars, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
+def filter_wanted(names: Ints, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
     """Filter what is wanted of ``names``, before risk measures it."""
     for i in range(len(names)):
         s = names[i]
-        plan[s].wanted = worth_it(t, s, plan[s].wanted, book[s].shares, bars, plan[s], rules)
+        plan[s].wanted = worth_it(plan[s].wanted, book[s].shares, close[s], plan[s], rules)
 
 
 @lean
-def filter_targets(t: int, names: Ints, count: int, bars: Bars, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
+def filter_targets(names: Ints, count: int, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
     """Filter again what risk has cut of the first ``count`` of ``names``: the rest may be too small, or no longer pay its costs."""
     for i in range(count):
         s = names[i]
         if plan[s].target != plan[s].wanted:
-            plan[s].target = worth_it(t, s, plan[s].target, book[s].shares, bars, plan[s], rules)
+            plan[s].target = worth_it(plan[s].target, book[s].shares, close[s], plan[s], rules)

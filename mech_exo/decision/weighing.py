@@ -1,4 +1,4 @@
-"""Methods whose weights an optimiser finds: it is Python, so it is asked between the two halves of a close, and only where the book is decided.
+"""Methods whose weights an optimiser finds: it is Python, so it is asked between the two halves of a close that decides the book.
 
 Everything else about such a decision is the compiled :func:`mech_exo.decision.rows.decide_book`, which reads the weights from ``night``.
 """
@@ -34,7 +34,7 @@ def decide_weighed(
     t: int, k: int, bars: Bars, features: Features, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night,
     rules: Rules,
 ) -> int:
-    """Decide the book after the guard of a close: weights first, where the method in force is optimised. Returns the number of breaches."""
+    """Decide the book after the guard of a close: weights first, where the method in force is optimised. Returns how many limits bound."""
     method, _ = in_force(t, days, rules.sizing)
     if method in OPTIMISERS and any_score(features.score[k]):
         names, longs = chosen(k, features, book, rules.sizing)

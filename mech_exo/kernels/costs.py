@@ -96,9 +96,9 @@ def slippage(t: int, s: int, shares: float, reference: float, bars: Bars, costs:
 
 
 @lean
-def round_trip(t: int, s: int, shares: float, price: float, bars: Bars, costs: CostParams) -> float:
-    """USD of trading ``shares`` (unsigned) in and out again at ``price``: commission and slippage, twice, by the sessions before ``t``."""
-    return 2.0 * (commission(shares, price, costs) + shares * price * slippage(t, s, shares, price, bars, costs))
+def round_trip(shares: float, price: float, slip: float, costs: CostParams) -> float:
+    """USD of trading ``shares`` (unsigned) in and out again at ``price``: commission and the fraction ``slip``, twice."""
+    return 2.0 * (commission(shares, price, costs) + shares * price * slip)
 
 
 @lean

@@ -38,6 +38,8 @@ BOOK = np.dtype(
         ("order_level", np.float64),  # limit or stop price, USD
         ("order_keep", np.int64),  # 1: a limit or stop that is not reached is ordered anew
         ("rest", np.float64),  # signed shares the session's order left to be ordered anew, its terms still in ``order_*``; 0 = none
+        ("spent", np.float64),  # USD paid (or, short, received) to open and enlarge what is held, at fill prices
+        ("earned", np.float64),  # USD of cash it has brought: what was sold and its income less what was bought and commissions
     ]
 )
 """Per symbol ``(N,)``: what is held, its levels, and the order for the next open."""
@@ -70,6 +72,11 @@ DAY = np.dtype(
         ("slippage", np.float64),  # USD paid beyond the reference price (open or level)
         ("traded", np.float64),  # USD bought plus sold
         ("state", np.int64),  # RiskState after this close
+        ("scale", np.float64),  # share of full exposure that the drawdown governor leaves after this close; 1 = all
+        ("wins", np.float64),  # positions closed with a profit after costs
+        ("losses", np.float64),  # positions closed without one
+        ("gains", np.float64),  # sum of the profits, each as a fraction of what the position cost
+        ("forfeits", np.float64),  # sum of the losses, likewise; positive
     ]
 )
 """Per session ``(T,)``. NAV change = flow + price_pnl + dividends + interest - borrow - commission - slippage."""

@@ -99,9 +99,10 @@ def kelly(nav: float, bet: float, price: float) -> float:
 def score_weights(standard: Floats, names: Ints, longs: int, weights: Floats) -> None:
     """Write to ``weights`` ``(N,)`` each of the selected ``names``' share of the whole; the first ``longs`` of them are bought.
 
-    In proportion to the alpha, which goes with the standardised score (``standard`` ``(N,)``, mean 0 and deviation 1 over all scored
-    names; higher is better): a name on the wrong side of the average gets 0, whatever the sign of the composite. Grinold & Kahn (2000),
-    "Active Portfolio Management", ch. 11: alpha = IC × volatility × score; here with one IC and risk left to the limits. NaN scores give NaN.
+    In proportion to the standardised score (``standard`` ``(N,)``, mean 0 and deviation 1 over all scored names; higher is better): a
+    name on the wrong side of the average gets 0, whatever the sign of the composite. With alpha = IC × volatility × score (Grinold &
+    Kahn 2000, "Active Portfolio Management", 2nd ed., ch. 11) and one IC, weights in this proportion take risk in proportion to
+    alpha. A NaN score gives NaN to all.
     """
     total = 0.0
     for i in range(len(names)):
