@@ -12,12 +12,13 @@ import numpy as np
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Features, Night, Rules, SizingParams
 from mech_exo.kernels import inlined, lean, njit
+from mech_exo.kernels.costs import SESSIONS_PER_YEAR
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
+from mech_exo.kernels.risk_model import portfolio_volatility
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
 
-SESSIONS_PER_YEAR = 252.0
 TIME = int(Reason.TIME_STOP)
 EQUAL, FIXED, ATR, VOLATILITY, KELLY = methods.EQUAL, methods.FIXED, methods.ATR, methods.VOLATILITY, methods.KELLY
 
@@ -64,38 +65,6 @@ def raw_shares(price: float, volatility: float, atr: float, nav: float, sizing: 
     if sizing.method == VOLATILITY:
         return methods.volatility_based(nav, sizing.trade_risk, volatility * math.sqrt(SESSIONS_PER_YEAR), price)
     return methods.kelly(nav, sizing.kelly, price)
-
-
-@njit
-def portfolio_volatility(t: int, names: Ints, values: Floats, bars: Bars, window: int) -> float:
-    """Annual volatility in USD that holding ``values`` USD of ``names`` would have had over the last ``window`` sessions.
-
-    Uses the realised total returns of the very mix, so correlations are in it. A session without a bar moved nothing; what happened
-    over a gap moved the session after it.
-    """
-    first = max(1, t - window + 1)
-    total, squares = 0.0, 0.0
-    last = np.empty(len(names))  # last close, per today's share less what it paid without trading
-    for i in range(len(names)):
-        last[i] = bars.close[first - 1, names[i]]
-    for u in range(first, t + 1):
-        pnl = 0.0
-        for i in range(len(names)):
-            s = names[i]
-            close, ratio = bars.close[u, s], bars.split_ratio[u, s]
-            if math.isnan(close):
-                last[i] = last[i] / ratio - bars.dividend[u, s]
-                continue
-            change = (close + bars.dividend[u, s]) * ratio / last[i] - 1.0
-            last[i] = close
-            if not math.isnan(change):
-                pnl += values[i] * change
-        total += pnl
-        squares += pnl * pnl
-    count = t + 1 - first
-    if count < 2:
-        return math.nan
-    return math.sqrt(max(0.0, squares - total * total / count) / (count - 1) * SESSIONS_PER_YEAR)
 
 
 @njit
