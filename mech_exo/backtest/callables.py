@@ -15,9 +15,11 @@ from mech_exo.decision.tickets import StrategyFunction, wanted_shares
 from mech_exo.domain.panel import BarPanel, MarketView, Universe
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, Terms
 from mech_exo.kernels.simulate import step
+from mech_exo.risk.rules import Sight
 
 NO_VERDICT = np.empty(0, np.int8)
 NO_VERDICT.flags.writeable = False  # of the type a universe's rows have: compiled once
+NOTHING = np.empty(0)
 
 
 class CallableDriver:
@@ -66,4 +68,5 @@ class CallableDriver:
         close = self.panel.close[t]
         want(columns, shares, tickets, close, book, night.plan, self.rules)
         verdict = NO_VERDICT if self.universe.verdict is None else self.universe.verdict[t]
-        settle(t, close, self.universe.sector[t], verdict, book, live, account, days, night, self.rules)
+        sight = Sight(close, self.universe.sector[t], verdict, NOTHING, NOTHING, NOTHING)
+        settle(t, sight, book, live, account, days, night, self.rules)

@@ -10,7 +10,7 @@ from mech_exo.decision.params import Night, Rules, order_level
 from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
-from mech_exo.risk.rules import approve, drawdown, margin_call, risk_state
+from mech_exo.risk.rules import Sight, approve, drawdown, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
@@ -89,9 +89,7 @@ def attach_levels(position: np.ndarray, entry: np.ndarray, stops: StopParams) ->
 @lean
 def settle(
     t: int,
-    close: Floats,
-    sector: np.ndarray,
-    verdict: np.ndarray,
+    sight: Sight,
     book: np.ndarray,
     live: Ints,
     account: np.ndarray,
@@ -104,9 +102,9 @@ def settle(
     account[0].live = count
     fall = drawdown(days["index"], t)
     state = days[t].state
-    written = approve(night.plan, live, count, book, close, sector, verdict, account[0].nav, state, fall, rules.limits, night.breaches)
+    written = approve(night.plan, live, count, book, sight, account[0].nav, state, fall, rules.limits, night.breaches)
     call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
-    place_orders(night.plan, live, count, close, book, call, rules)
+    place_orders(night.plan, live, count, sight.close, book, call, rules)
     return written
 
 

@@ -95,6 +95,9 @@ class Features(NamedTuple):
     atr: Floats  # USD, as traded
     sector: np.ndarray  # int16, -1 unknown
     verdict: np.ndarray  # int8 DataVerdict; (K, 0): all in order
+    gap_down: Floats  # tail of the name's own overnight falls, a fraction >= 0
+    gap_up: Floats  # of its overnight rises
+    volume: Floats  # average daily volume in shares as traded
 
 
 class Night(NamedTuple):

@@ -16,6 +16,7 @@ from mech_exo.kernels.costs import SESSIONS_PER_YEAR
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.kernels.risk_model import portfolio_volatility
+from mech_exo.risk.rules import Sight
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
 
@@ -226,7 +227,10 @@ def decide_book(
     clear_plan(night.plan)
     if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
         return 0
-    return settle(t, bars.close[t], features.sector[k], features.verdict[k], book, live, account, days, night, rules)
+    sight = Sight(
+        bars.close[t], features.sector[k], features.verdict[k], features.gap_down[k], features.gap_up[k], features.volume[k]
+    )
+    return settle(t, sight, book, live, account, days, night, rules)
 
 
 @inlined

@@ -120,7 +120,9 @@ class Strategy:
         inputs = inputs or FactorInputs(panel, universe)  # adjusted once, for the factors and for the sizes
         table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
         volatility, atr = self._dispersion(inputs, rows)
-        return Features(table.value, volatility, atr, np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)), table
+        none = np.empty((len(rows), 0))
+        sector, verdict = np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)
+        return Features(table.value, volatility, atr, sector, verdict, none, none, none), table
 
     @property
     def _reads_volatility(self) -> bool:

@@ -43,6 +43,7 @@ CREATE TABLE sessions (
     account TEXT, strategy TEXT, session TEXT, seq INTEGER NOT NULL,
     nav REAL, "index" REAL, cash REAL, long_value REAL, short_value REAL, flow REAL, price_pnl REAL, dividends REAL,
     interest REAL, borrow REAL, commission REAL, slippage REAL, traded REAL, state TEXT NOT NULL,
+    scale REAL, wins REAL, losses REAL, gains REAL, forfeits REAL,
     PRIMARY KEY (account, strategy, session)
 ) STRICT, WITHOUT ROWID;
 

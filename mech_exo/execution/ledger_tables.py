@@ -46,7 +46,17 @@ if TYPE_CHECKING:
     NavArrays = tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]
 
 SCHEMA = Path(__file__).with_name("ledger_schema.sql")
-VERSION = 1
+VERSION = 2
+MIGRATIONS = {
+    1: """
+ALTER TABLE sessions ADD COLUMN scale REAL DEFAULT 1.0;
+ALTER TABLE sessions ADD COLUMN wins REAL DEFAULT 0.0;
+ALTER TABLE sessions ADD COLUMN losses REAL DEFAULT 0.0;
+ALTER TABLE sessions ADD COLUMN gains REAL DEFAULT 0.0;
+ALTER TABLE sessions ADD COLUMN forfeits REAL DEFAULT 0.0;
+""",
+}
+"""From a version to the next."""
 RESTORE = "restore the last backup with `exo ledger restore BACKUP`, then reconcile with the broker"
 KINDS: dict[str, type[Any]] = {
     "decision": DecisionRow, "plan": Plan, "state": StateChange, "fill": FillRow, "session": SessionRow, "flow": Flow,
@@ -103,12 +113,14 @@ def prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None
     if version == 0 and not read_only:
         schema(connection)
         version = VERSION
+    while version in MIGRATIONS and not read_only:
+        version = migrate(connection, version)
     if version == 0:
         message = f"a ledger must be made before it is read; {path} was begun and holds nothing"
         raise LedgerError(message, remedy="the first `exo run` makes it")
     if version != VERSION:
         message = f"the ledger must be of version {VERSION}; {path} is of version {version}"
-        raise LedgerError(message, remedy="use the release that wrote it")
+        raise LedgerError(message, remedy="the next `exo run` brings it up" if version in MIGRATIONS else "use the release that wrote it")
 
 
 def schema(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -119,6 +131,16 @@ def schema(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
     return connection
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> int:
+    """Bring the derived tables from ``version`` to the next, in one commit; the journal stays as it was written. Returns the next."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in statements(MIGRATIONS[version]):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {version + 1}")
+    connection.execute("COMMIT")
+    return version + 1
 
 
 def statements(script: str) -> list[str]:
@@ -212,9 +234,9 @@ def order_row(values: Sequence[Any]) -> OrderRow:
 
 def booked_day(session: str, *figures: Any) -> BookedDay:
     """A booked day from its session and :data:`DAY_COLUMNS`."""
-    *numbers, state = figures
-    known = {name: math.nan if value is None else value for name, value in zip(DAY_NAMES, numbers, strict=False)}
-    return BookedDay(date.fromisoformat(session), DayFigures(**known, state=RiskState(state)))
+    known: dict[str, Any] = {name: math.nan if value is None else value for name, value in zip(DAY_NAMES, figures, strict=True)}
+    known["state"] = RiskState(known["state"])
+    return BookedDay(date.fromisoformat(session), DayFigures(**known))
 
 
 SENT = (

@@ -119,6 +119,11 @@ class DayFigures:
     slippage: float
     traded: float
     state: RiskState
+    scale: float = 1.0  # a journal older than these has them so
+    wins: float = 0.0
+    losses: float = 0.0
+    gains: float = 0.0
+    forfeits: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

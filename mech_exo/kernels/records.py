@@ -70,6 +70,11 @@ DAY = np.dtype(
         ("slippage", np.float64),  # USD paid beyond the reference price (open or level)
         ("traded", np.float64),  # USD bought plus sold
         ("state", np.int64),  # RiskState after this close
+        ("scale", np.float64),  # share of full exposure that the drawdown governor leaves after this close; 1 = all
+        ("wins", np.float64),  # positions closed with a profit after costs
+        ("losses", np.float64),  # positions closed without one
+        ("gains", np.float64),  # sum of the profits, each as a fraction of what the position cost
+        ("forfeits", np.float64),  # sum of the losses, likewise; positive
     ]
 )
 """Per session ``(T,)``. NAV change = flow + price_pnl + dividends + interest - borrow - commission - slippage."""

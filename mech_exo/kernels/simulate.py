@@ -76,6 +76,11 @@ def open_day(day: np.ndarray, account: np.ndarray, flow: float) -> None:
     day.commission = 0.0
     day.slippage = 0.0
     day.traded = 0.0
+    day.scale = 1.0
+    day.wins = 0.0
+    day.losses = 0.0
+    day.gains = 0.0
+    day.forfeits = 0.0
 
 
 @inlined

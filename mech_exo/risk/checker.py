@@ -15,7 +15,7 @@ from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import Breach, BreachCode, DataVerdict, RiskDecision, RiskState
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, approve, drawdown, risk_state
+from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, Sight, approve, drawdown, risk_state
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.risk.usage import LimitStatus, LimitUsage, at_risk, breach_of, known_nav, resting_stop, usages
 from mech_exo.utils.settings import RiskLimits
@@ -167,10 +167,12 @@ class RiskChecker:
         self._levels(plan, symbols, close)
         verdict = np.array([DataVerdict.BLOCK if s in doubtful else DataVerdict.OK for s in symbols], np.int8)
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
+        nothing = np.empty(0)
+        sight = Sight(close, codes, verdict, nothing, nothing, nothing)
+        everyone = np.arange(len(symbols))
         count = approve(
-            plan, np.arange(len(symbols)), len(symbols), book, close, codes, verdict, self.portfolio.nav,
-            int(StateCode[state.name]), self.drawdown, self._params, breaches,
-        )  # fmt: skip
+            plan, everyone, len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self.drawdown, self._params, breaches
+        )
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
         return RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
 

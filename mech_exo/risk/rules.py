@@ -14,7 +14,7 @@ import numpy as np
 
 from mech_exo.domain.verdict import DataVerdict
 from mech_exo.kernels import lean, njit
-from mech_exo.kernels.records import Ints, RiskState
+from mech_exo.kernels.records import Floats, Ints, RiskState
 from mech_exo.utils.settings import RiskLimits
 
 PLAN = np.dtype(
@@ -54,6 +54,26 @@ class Rule(IntEnum):
     LEVERAGE = 10
     NET = 11
     DATA_QUALITY = 12
+    STALE_PRICE = 13
+    PRICE_COLLAR = 14
+    VOLUME = 15
+    EXIT_DAYS = 16
+    TURNOVER = 17
+    DAILY_LOSS = 18
+    ALL_TIME_DRAWDOWN = 19
+    CONCENTRATION = 20
+    PAIR_CORRELATION = 21
+    AVERAGE_CORRELATION = 22
+    VOLATILITY = 23
+    VALUE_AT_RISK = 24
+    EXPECTED_SHORTFALL = 25
+    BETA = 26
+    SHORT = 27
+    UNKNOWN_RISK = 28
+    GOVERNOR = 29
+    MINIMUM_VALUE = 30
+    COST = 31
+    BUFFER = 32
 
 
 UNKNOWN_PRICE, UNKNOWN_NAV, UNKNOWN_SECTOR = int(Rule.UNKNOWN_PRICE), int(Rule.UNKNOWN_NAV), int(Rule.UNKNOWN_SECTOR)
@@ -100,6 +120,17 @@ class LimitParams(NamedTuple):
             maintenance_short=maintenance[1],
             lot=lot,
         )
+
+
+class Sight(NamedTuple):
+    """What the limits may know of a session, each ``(N,)``; the last four ``(0,)`` where no rule reads them."""
+
+    close: Floats  # USD as traded, NaN = unknown
+    sector: np.ndarray  # codes, -1 unknown
+    verdict: np.ndarray  # DataVerdict codes; (0,): all in order
+    gap_down: Floats  # tail of the name's own overnight falls, a fraction >= 0, NaN unknown
+    gap_up: Floats  # of its overnight rises
+    volume: Floats  # average daily volume in shares as traded, NaN unknown
 
 
 @lean
@@ -313,24 +344,20 @@ def net_limit(
 
 @lean
 def approve(
-    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, close: np.ndarray, sector: np.ndarray, verdict: np.ndarray, nav: float,
-    state: int, fall: float, limits: LimitParams, breaches: np.ndarray,
+    plan: np.ndarray, names: Ints, held: int, book: np.ndarray, sight: Sight, nav: float, state: int, fall: float, limits: LimitParams,
+    breaches: np.ndarray,
 ) -> int:
     """Turn ``plan.wanted`` into ``plan.target`` for the symbols ``names[:held]``; returns how many breaches were written.
 
     Parameters
     ----------
-    close
-        ``(N,)`` closes in USD, NaN unknown. What is unknown denies an increase; a reduction always passes. What is held without a
-        close counts in the portfolio's limits at its mark, as it does in NAV.
-    sector
-        ``(N,)`` sector codes, -1 unknown.
-    verdict
-        ``(N,)`` DataVerdict codes of the names' data, or ``(0,)``: all in order. A blocked name is not bought, enlarged or turned.
+    sight
+        What is unknown denies an increase; a reduction always passes. What is held without a close counts in the portfolio's limits
+        at its mark, as it does in NAV. A name whose data are blocked is not bought, enlarged or turned.
     state
         ACTIVE approves within the limits; REDUCING and HALTED approve reductions only.
     """
-    count = 0
+    count, close, sector, verdict = 0, sight.close, sight.sector, sight.verdict
     if state != ACTIVE:
         rule = DRAWDOWN if state == REDUCING else STOPPED
         count = breach(breaches, count, rule, -1, limits.drawdown, fall)

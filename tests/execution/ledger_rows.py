@@ -63,7 +63,7 @@ def line(symbol: str, shares: float = 10.0, **changes: float) -> BookLine:
 
 def day(nav: float = 100_000.0, **changes: float) -> DayFigures:
     """The figures of a quiet session."""
-    names = [field.name for field in dataclasses.fields(DayFigures) if field.name not in ("nav", "state")]
+    names = [field.name for field in dataclasses.fields(DayFigures) if field.name not in ("nav", "state") and field.default is dataclasses.MISSING]
     return DayFigures(nav=nav, **{name: changes.get(name, 0.0) for name in names}, state=RiskState.ACTIVE)
 
 

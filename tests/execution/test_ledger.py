@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -322,3 +323,23 @@ def test_a_row_of_another_version_leaves_no_unverified_backup(tmp_path: Path, mo
             with pytest.raises(LedgerError, match="another version"):
                 read()
     assert not (tmp_path / "copy.sqlite").exists()
+
+
+def test_a_ledger_of_the_version_before_is_brought_up_and_stays_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = ("scale", "wins", "losses", "gains", "forfeits")
+    with monkeypatch.context() as patch:  # a journal as it was written before the figures existed
+        names = codec._names
+        patch.setattr(codec, "_names", lambda kind: tuple(name for name in names(kind) if name not in later))
+        with Ledger.open(path) as ledger:
+            ledger.book_session(session())
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        for name in later:
+            old.execute(f"ALTER TABLE sessions DROP COLUMN {name}")
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+    with pytest.raises(LedgerError, match="exo run"):
+        Ledger.open(path, read_only=True)
+    with Ledger.open(path) as ledger:
+        booked = ledger.day_history(BOOK)
+        assert [getattr(booked[0].day, name) for name in later] == [1.0, 0.0, 0.0, 0.0, 0.0]
+        assert ledger.verify().faults == ()

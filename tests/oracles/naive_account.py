@@ -46,6 +46,7 @@ class NaiveAccount:
     def session(self, day, flow):
         worth_before = sum(p.shares * p.mark for _, p in sorted(self.held.items()))
         self.today = {"commission": 0.0, "slippage": 0.0, "dividends": 0.0, "traded": 0.0, "flow": flow, "trading": 0.0}
+        self.today |= {"scale": 1.0, "wins": 0.0, "losses": 0.0, "gains": 0.0, "forfeits": 0.0}
         self.cash += flow
         self.actions(day)
         self.meet(day, "open", -1)

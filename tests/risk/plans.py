@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState
-from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, approve
+from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, Sight, approve
 from tests.oracles.naive_risk import Name
 
 NO_LIMITS = LimitParams(trade_risk=1e6, position=1e6, sector=math.nan, gross=1e6, leverage=1e6, net=1e6, drawdown=1.0)
@@ -37,7 +37,8 @@ def judged(names, nav, limits, state="active", fall=0.0):
     close = np.array([x.price for x in names], np.float64)
     sector = np.array([x.sector for x in names], np.int16)
     verdict = np.array([x.verdict for x in names if any(y.verdict for y in names)], np.int8)
-    count = approve(plan, np.arange(n), n, book, close, sector, verdict, nav, int(RiskState[state.upper()]), fall, limits, breaches)
+    sight = Sight(close, sector, verdict, np.empty(0), np.empty(0), np.empty(0))
+    count = approve(plan, np.arange(n), n, book, sight, nav, int(RiskState[state.upper()]), fall, limits, breaches)
     return Verdict(plan["target"].tolist(), plan["binding"].tolist(), [(Rule(int(b["rule"])).name, int(b["symbol"])) for b in breaches[:count]])
 
 
