@@ -128,6 +128,7 @@ class Features(NamedTuple):
     gap_down: Floats  # tail of the name's own overnight falls, a fraction >= 0
     gap_up: Floats  # of its overnight rises
     volume: Floats  # average daily volume in shares as traded
+    standard: Floats  # score less its mean over the scored names, in standard deviations
 
 
 class Night(NamedTuple):

@@ -14,7 +14,7 @@ from mech_exo.decision.params import Features, Night, Rules, SizingParams
 from mech_exo.decision.sizing_rows import added, expected_gain, exposure_scale, filter_wanted, in_force, raw_sizes, size_one
 from mech_exo.kernels import inlined, lean, njit
 from mech_exo.kernels.costs import slippage
-from mech_exo.kernels.cross_section import clipped_zscore, top_ranked
+from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.risk.rules import Sight
 from mech_exo.sizing import methods
@@ -76,9 +76,8 @@ def propose(
         return False
     method, bet = in_force(t, days, sizing)
     filtering = not math.isnan(sizing.cost_multiple)
-    standard = clipped_zscore(features.score[k], 0.0, math.nan) if method == SCORE or filtering else np.empty(0)
     if method == SCORE:
-        methods.score_weights(standard, names, longs, night.weights)
+        methods.score_weights(features.standard[k], names, longs, night.weights)
     shares = raw_sizes(t, k, names, longs, nav, method, bet, bars, features, night.weights, rules)
     has_atr = features.atr.shape[1] > 0
     scale = exposure_scale(t, names, shares, bars, nav, method, sizing)
@@ -89,7 +88,7 @@ def propose(
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, methods.whole(wanted, sizing.lot), book[s], bars.close[t, s], atr, sizing, rules.stops)
         if filtering:
-            plan[s].gain = expected_gain(side, standard[s], features.volatility[k, s], sizing)
+            plan[s].gain = expected_gain(side, features.standard[k, s], features.volatility[k, s], sizing)
             plan[s].slip = slippage(t, s, added(plan[s].wanted, book[s].shares), bars.close[t, s], bars, rules.costs)
     if sizing.filters:
         filter_wanted(names, bars.close[t], book, plan, rules)

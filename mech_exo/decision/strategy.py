@@ -108,13 +108,14 @@ class Strategy:
         """Everything :meth:`decision_rows` and :meth:`features` read of the configuration: equal keys, equal features."""
         sizing, settings = self.settings.sizing, self.settings
         windows = (sizing.volatility_window if self._reads_volatility else None, sizing.atr_window if self._reads_atr else None)
-        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows)
+        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows, self._reads_standard)
 
     def features(self, panel: BarPanel, universe: Universe, rows: Ints, inputs: FactorInputs | None = None) -> tuple[Features, ScoreTable]:
         """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at.
 
         ``inputs`` are the panel's adjusted arrays, for who asks several times.
         """
+        from mech_exo.kernels.cross_section import clipped_zscore
         from mech_exo.scoring.inputs import FactorInputs
         from mech_exo.scoring.scorer import score_rows
 
@@ -123,12 +124,19 @@ class Strategy:
         volatility, atr = self._dispersion(inputs, rows)
         none = np.empty((len(rows), 0))
         sector, verdict = np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)
-        return Features(table.value, volatility, atr, sector, verdict, none, none, none), table
+        standard = none
+        if self._reads_standard:
+            standard = np.array([clipped_zscore(score, 0.0, math.nan) for score in table.value])
+        return Features(table.value, volatility, atr, sector, verdict, none, none, none, standard), table
 
     @property
     def _reads_volatility(self) -> bool:
         sizing = self.settings.sizing
         return self._sizes_by(SizingMethod.VOLATILITY_BASED) or sizing.target_volatility is not None or sizing.cost_filter is not None
+
+    @property
+    def _reads_standard(self) -> bool:
+        return self._sizes_by(SizingMethod.SCORE_WEIGHTED) or self.settings.sizing.cost_filter is not None
 
     @property
     def _reads_atr(self) -> bool:
