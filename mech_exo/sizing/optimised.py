@@ -10,6 +10,7 @@ import numpy as np
 from mech_exo.domain.errors import InputError, UserError
 from mech_exo.kernels.records import Floats
 
+
 def risk_parity(returns: Floats) -> Floats:
     """``(C,)`` weights, above 0, that sum to 1 and contribute the same to the variance each: w_i (Σw)_i = w'Σw / C.
 
