@@ -110,8 +110,7 @@ def settle(
     fall = drawdown(days["index"], t)
     state = days[t].state
     written = approve(night.plan, live, count, book, sight, account[0].nav, state, fall, rules.limits, night.breaches)
-    if rules.sizing.filters:
-        filter_targets(live, count, sight.close, book, night.plan, rules)
+    filter_targets(live, count, sight.close, book, night.plan, rules.sizing.filter)
     call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     place_orders(night.plan, live, count, sight.close, book, call, rules)
     return written

@@ -12,11 +12,35 @@ from mech_exo.kernels.records import CostParams, Floats, OrderKind
 from mech_exo.risk.rules import LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.sizing import methods
-from mech_exo.utils.settings import Every, RiskLimits, StrategyConfig
+from mech_exo.utils.settings import Every, RiskLimits, SizingRules, StrategyConfig
 
 LIMIT, STOP_ORDER = int(OrderKind.LIMIT), int(OrderKind.STOP)
 FRACTION = 0.0001
 """The lot of fractional shares: what Interactive Brokers trades in."""
+
+
+class FilterParams(NamedTuple):
+    """What an enlargement must be worth; NaN is "off"."""
+
+    min_value: float  # USD
+    information_coefficient: float
+    horizon: float  # sessions
+    cost_multiple: float
+    costs: CostParams
+
+    @classmethod
+    def of(cls, sizing: SizingRules, charged: CostParams) -> FilterParams | None:
+        """The numbers of ``sizing``; None where neither filter is on, of which nothing is compiled then."""
+        costs = sizing.cost_filter
+        if costs is None and sizing.min_position_value == 0.0:
+            return None
+        return cls(
+            min_value=sizing.min_position_value,
+            information_coefficient=math.nan if costs is None else costs.information_coefficient,
+            horizon=math.nan if costs is None else float(costs.horizon_sessions),
+            cost_multiple=math.nan if costs is None else costs.multiple,
+            costs=charged,
+        )
 
 
 class SizingParams(NamedTuple):
@@ -40,20 +64,16 @@ class SizingParams(NamedTuple):
     buffer: float
     need_sector: bool
     lot: float
-    min_value: float  # USD
-    information_coefficient: float
-    horizon: float  # sessions
-    cost_multiple: float
-    filters: bool  # one of the two is on
+    filter: FilterParams | None
     on_signal: bool  # the book is decided only where the selected names are not the names held
     order_kind: int
     order_offset: float  # of a limit (better than the close) or stop (beyond it), a fraction
     order_keep: int
 
     @classmethod
-    def of(cls, strategy: StrategyConfig, limits: RiskLimits) -> SizingParams:
-        """The numbers of ``strategy`` under ``limits``."""
-        sizing, chosen, costs = strategy.sizing, strategy.selection, strategy.sizing.cost_filter
+    def of(cls, strategy: StrategyConfig, limits: RiskLimits, charged: CostParams) -> SizingParams:
+        """The numbers of ``strategy`` under ``limits``, whose orders are ``charged`` so."""
+        sizing, chosen = strategy.sizing, strategy.selection
         kelly = math.nan
         if sizing.win_rate is not None and sizing.payoff is not None:
             kelly = methods.kelly_fraction(sizing.win_rate, sizing.payoff, sizing.kelly_fraction)
@@ -76,11 +96,7 @@ class SizingParams(NamedTuple):
             buffer=sizing.no_trade_buffer,
             need_sector=limits.position_sizing.max_sector_exposure is not None or chosen.max_sector_share < 1.0,
             lot=lot_of(strategy),
-            min_value=sizing.min_position_value,
-            information_coefficient=math.nan if costs is None else costs.information_coefficient,
-            horizon=math.nan if costs is None else float(costs.horizon_sessions),
-            cost_multiple=math.nan if costs is None else costs.multiple,
-            filters=sizing.min_position_value > 0.0 or costs is not None,
+            filter=FilterParams.of(sizing, charged),
             on_signal=strategy.schedule.every is Every.SIGNAL,
             order_kind=int(OrderKind[strategy.orders.type.name]),
             order_offset=strategy.orders.offset_bps / 10_000,
@@ -114,7 +130,6 @@ class Rules(NamedTuple):
     sizing: SizingParams
     stops: StopParams
     limits: LimitParams
-    costs: CostParams
 
 
 class Features(NamedTuple):

@@ -11,9 +11,8 @@ import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Features, Night, Rules, SizingParams
-from mech_exo.decision.sizing_rows import added, expected_gain, exposure_scale, filter_wanted, in_force, raw_sizes, size_one
+from mech_exo.decision.sizing_rows import exposure_scale, filter_wanted, in_force, raw_sizes, size_one
 from mech_exo.kernels import inlined, lean, njit
-from mech_exo.kernels.costs import slippage
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.risk.rules import Sight
@@ -75,7 +74,6 @@ def propose(
     if sizing.on_signal and already_held(names, longs, book, live, held):
         return False
     method, bet = in_force(t, days, sizing)
-    filtering = not math.isnan(sizing.cost_multiple)
     if method == SCORE:
         methods.score_weights(features.standard[k], names, longs, night.weights)
     shares = raw_sizes(t, k, names, longs, nav, method, bet, bars, features, night.weights, rules)
@@ -87,11 +85,7 @@ def propose(
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, methods.whole(wanted, sizing.lot), book[s], bars.close[t, s], atr, sizing, rules.stops)
-        if filtering:
-            plan[s].gain = expected_gain(side, features.standard[k, s], features.volatility[k, s], sizing)
-            plan[s].slip = slippage(t, s, added(plan[s].wanted, book[s].shares), bars.close[t, s], bars, rules.costs)
-    if sizing.filters:
-        filter_wanted(names, bars.close[t], book, plan, rules)
+    filter_wanted(t, k, names, longs, bars, features, book, plan, sizing.filter)
     keep_unseen(bars.close[t], book, plan)
     return True
 

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from mech_exo.decision.params import Features, Rules, SizingParams
+from mech_exo.decision.params import Features, FilterParams, Rules, SizingParams
 from mech_exo.kernels import lean, njit
-from mech_exo.kernels.costs import SESSIONS_PER_YEAR, round_trip
+from mech_exo.kernels.costs import SESSIONS_PER_YEAR, round_trip, slippage
 from mech_exo.kernels.records import Bars, Floats, Ints
 from mech_exo.kernels.risk_model import portfolio_volatility
 from mech_exo.risk.rules import Rule, reduce_only
@@ -160,55 +160,61 @@ def note(entry: np.ndarray, rule: int, limit: float, value: float) -> None:
 
 
 @lean
-def expected_gain(side: float, standard: float, volatility: float, sizing: SizingParams) -> float:
+def expected_gain(side: float, standard: float, volatility: float, terms: FilterParams) -> float:
     """What a position is expected to return over the horizon, a fraction: IC × volatility × score, the score on the position's side.
 
     ``volatility`` is daily; ``standard`` the standardised score. Grinold (1994), "Alpha is Volatility Times IC Times Score", Journal of
     Portfolio Management 20(4). NaN unknown.
     """
-    return side * standard * sizing.information_coefficient * volatility * math.sqrt(sizing.horizon)
+    return side * standard * terms.information_coefficient * volatility * math.sqrt(terms.horizon)
 
 
 @lean
-def added(size: float, held: float) -> float:
-    """How many shares (unsigned) of a change from ``held`` to ``size`` enlarge a position or open one."""
-    return abs(size - reduce_only(size, held))
-
-
-@lean
-def worth_it(size: float, held: float, price: float, entry: np.ndarray, rules: Rules) -> float:
+def worth_it(size: float, held: float, price: float, entry: np.ndarray, terms: FilterParams) -> float:
     """``size`` (signed shares), or what is left of it where enlarging ``held`` to it is not worth the trouble; ``entry`` says why.
 
-    A position below the minimum value is neither opened nor enlarged, and nothing is enlarged whose expected gain is below its costs, or
-    unknown. What reduces passes.
+    A position below the minimum value is neither opened nor enlarged, and nothing is enlarged whose expected gain is not above its costs,
+    or unknown. What reduces passes.
     """
-    sizing, more = rules.sizing, added(size, held)
+    kept = reduce_only(size, held)
+    more = abs(size - kept)
     if not more > 0.0:
         return size
     value = abs(size) * price
-    if value < sizing.min_value:
-        note(entry, MINIMUM_VALUE, sizing.min_value, value)
-        return reduce_only(size, held)
-    if not math.isnan(sizing.cost_multiple):
-        cost, gain = sizing.cost_multiple * round_trip(more, price, entry.slip, rules.costs), entry.gain * more * price
+    if value < terms.min_value:
+        note(entry, MINIMUM_VALUE, terms.min_value, value)
+        return kept
+    if not math.isnan(terms.cost_multiple):
+        cost, gain = terms.cost_multiple * round_trip(more, price, entry.slip, terms.costs), entry.gain * more * price
         if not gain > cost:
             note(entry, COST, cost, gain)
-            return reduce_only(size, held)
+            return kept
     return size
 
 
 @lean
-def filter_wanted(names: Ints, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
-    """Filter what is wanted of ``names``, before risk measures it."""
+def filter_wanted(
+    t: int, k: int, names: Ints, longs: int, bars: Bars, features: Features, book: np.ndarray, plan: np.ndarray, terms: FilterParams | None
+) -> None:
+    """Filter what is wanted of ``names``, the first ``longs`` of them bought, before risk measures it."""
+    if terms is None:
+        return
     for i in range(len(names)):
         s = names[i]
-        plan[s].wanted = worth_it(plan[s].wanted, book[s].shares, close[s], plan[s], rules)
+        entry, held, price = plan[s], book[s].shares, bars.close[t, s]
+        if not math.isnan(terms.cost_multiple):
+            side = 1.0 if i < longs else -1.0
+            entry.gain = expected_gain(side, features.standard[k, s], features.volatility[k, s], terms)
+            entry.slip = slippage(t, s, abs(entry.wanted - reduce_only(entry.wanted, held)), price, bars, terms.costs)
+        entry.wanted = worth_it(entry.wanted, held, price, entry, terms)
 
 
 @lean
-def filter_targets(names: Ints, count: int, close: Floats, book: np.ndarray, plan: np.ndarray, rules: Rules) -> None:
+def filter_targets(names: Ints, count: int, close: Floats, book: np.ndarray, plan: np.ndarray, terms: FilterParams | None) -> None:
     """Filter again what risk has cut of the first ``count`` of ``names``: the rest may be too small, or no longer pay its costs."""
+    if terms is None:
+        return
     for i in range(count):
         s = names[i]
         if plan[s].target != plan[s].wanted:
-            plan[s].target = worth_it(plan[s].target, book[s].shares, close[s], plan[s], rules)
+            plan[s].target = worth_it(plan[s].target, book[s].shares, close[s], plan[s], terms)

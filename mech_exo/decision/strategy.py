@@ -75,10 +75,9 @@ class Strategy:
     def rules(self) -> Rules:
         """Its sizing, stops and limits as the compiled functions take them."""
         return Rules(
-            SizingParams.of(self.settings, self.limits),
+            SizingParams.of(self.settings, self.limits, cost_params(self.settings.costs)),
             StopParams.of(self.limits.stops),
             LimitParams.of(self.limits, lot_of(self.settings)),
-            cost_params(self.settings.costs),
         )
 
     @functools.cached_property

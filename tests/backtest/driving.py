@@ -75,6 +75,17 @@ def busy_config() -> Config:
     )
 
 
+def sized_config(**sizing: object) -> Config:
+    """A long-short book decided every two weeks whose sizes are made as ``sizing`` says."""
+    return default_config(
+        schedule=Schedule(every_sessions=10),
+        universe=UniverseRules(min_price=2.0, min_dollar_volume=1e5),
+        selection=Selection(top=10, bottom=4, max_sector_share=0.5),
+        sizing=SizingRules(**sizing),
+        costs=CostModel(impact=0.3),
+    )
+
+
 @dataclass(eq=False)
 class Played:
     """Everything an account is after the last row played."""

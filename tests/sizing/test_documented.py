@@ -91,7 +91,7 @@ def test_no_trade_buffer():
 def test_min_position_value():
     for row in table("min_position_value"):
         plan, _ = line(row["held"])
-        wanted = worth_it(row["asked"], row["held"], row["price"], plan[0], rules(min_position_value=row["minimum"]))
+        wanted = worth_it(row["asked"], row["held"], row["price"], plan[0], rules(min_position_value=row["minimum"]).sizing.filter)
         assert wanted == row["wanted"], row
         assert plan["filter"][0] == (Rule.MINIMUM_VALUE if wanted != row["asked"] else Rule.NONE)
 
@@ -100,8 +100,8 @@ def test_cost_filter():
     for row in table("cost_filter"):
         plan, _ = line(row["held"])
         wanted_filter = CostFilter(information_coefficient=row["ic"], horizon_sessions=int(row["horizon"]), multiple=row["multiple"])
-        r = rules(cost_filter=wanted_filter)
-        plan["slip"], plan["gain"] = r.costs.slippage, expected_gain(1.0, row["z"], row["volatility"], r.sizing)
-        wanted = worth_it(row["asked"], row["held"], row["price"], plan[0], r)
+        terms = rules(cost_filter=wanted_filter).sizing.filter
+        plan["slip"], plan["gain"] = terms.costs.slippage, expected_gain(1.0, row["z"], row["volatility"], terms)
+        wanted = worth_it(row["asked"], row["held"], row["price"], plan[0], terms)
         assert wanted == row["wanted"], row
         assert plan["filter"][0] == (Rule.COST if wanted != row["asked"] else Rule.NONE)

@@ -65,12 +65,7 @@ def test_what_is_no_market_is_refused(method):
 
 
 def test_without_skfolio_the_extra_is_named():
-    code = "\n".join(
-        (
-            "import sys; sys.modules['skfolio.optimization'] = None",
-            "import numpy as np; from mech_exo.sizing.optimised import risk_parity",
-            "risk_parity(np.random.default_rng(0).normal(size=(50, 2)))",
-        )
-    )
+    call = "risk_parity(np.random.default_rng(0).normal(size=(50, 2)))"
+    code = f"import sys; sys.modules['skfolio.optimization'] = None; import numpy as np; from mech_exo.sizing.optimised import risk_parity; {call}"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 1 and "skfolio" in ran.stderr and "pip install 'mech-exo[ml]'" in ran.stderr
