@@ -31,14 +31,14 @@ class FilterParams(NamedTuple):
     @classmethod
     def of(cls, sizing: SizingRules, charged: CostParams) -> FilterParams | None:
         """The numbers of ``sizing``; None where neither filter is on, of which nothing is compiled then."""
-        costs = sizing.cost_filter
-        if costs is None and sizing.min_position_value == 0.0:
+        gain = sizing.cost_filter
+        if gain.multiple is None and sizing.min_position_value == 0.0:
             return None
         return cls(
             min_value=sizing.min_position_value,
-            information_coefficient=math.nan if costs is None else costs.information_coefficient,
-            horizon=math.nan if costs is None else float(costs.horizon_sessions),
-            cost_multiple=math.nan if costs is None else costs.multiple,
+            information_coefficient=gain.information_coefficient,
+            horizon=float(gain.horizon_sessions),
+            cost_multiple=math.nan if gain.multiple is None else gain.multiple,
             costs=charged,
         )
 

@@ -131,11 +131,11 @@ class Strategy:
     @property
     def _reads_volatility(self) -> bool:
         sizing = self.settings.sizing
-        return self._sizes_by(SizingMethod.VOLATILITY_BASED) or sizing.target_volatility is not None or sizing.cost_filter is not None
+        return self._sizes_by(SizingMethod.VOLATILITY_BASED) or sizing.target_volatility is not None or sizing.cost_filter.multiple is not None
 
     @property
     def _reads_standard(self) -> bool:
-        return self._sizes_by(SizingMethod.SCORE_WEIGHTED) or self.settings.sizing.cost_filter is not None
+        return self._sizes_by(SizingMethod.SCORE_WEIGHTED) or self.settings.sizing.cost_filter.multiple is not None
 
     @property
     def _reads_atr(self) -> bool:

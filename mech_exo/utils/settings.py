@@ -117,7 +117,7 @@ class CostFilter(Model):
 
     information_coefficient: PositiveFraction = Field(0.03, description="correlation of score and later return")
     horizon_sessions: Annotated[int, Field(ge=1, le=504)] = Field(21, description="sessions over which the gain is expected")
-    multiple: Annotated[float, Field(gt=0.0, le=20.0)] = Field(1.0, description="of the round trip's cost")
+    multiple: Annotated[float, Field(gt=0.0, le=20.0)] | None = Field(None, description="of a round trip's cost; null: off")
 
 
 class SizingRules(Model):
@@ -138,7 +138,7 @@ class SizingRules(Model):
     lot_size: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="shares are held in multiples of it")
     min_position_value: NonNegative = Field(0.0, description="USD; a position below it is not opened or enlarged")
     no_trade_buffer: Fraction = Field(0.2, description="a change smaller than this share of the target is not traded")
-    cost_filter: CostFilter | None = Field(None, description="null: costs stop no order")
+    cost_filter: CostFilter = CostFilter()
     fractional_shares: bool = Field(False, description="shares in multiples of 0.0001 instead of whole ones; backtests only")
 
     @property
