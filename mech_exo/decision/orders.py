@@ -11,7 +11,7 @@ from mech_exo.decision.sizing_rows import filter_targets
 from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
-from mech_exo.risk.rules import Sight, approve, drawdown, margin_call, risk_state
+from mech_exo.risk.rules import Sight, approve, falls_of, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
@@ -38,6 +38,7 @@ def clear_plan(plan: np.ndarray) -> None:
         plan[s].filter_value = math.nan
         plan[s].gain = math.nan
         plan[s].slip = math.nan
+        plan[s].gap = 0.0
 
 
 @lean
@@ -107,9 +108,9 @@ def settle(
     """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches."""
     count = relist(night.plan, book, live)
     account[0].live = count
-    fall = drawdown(days["index"], t)
-    state = days[t].state
-    written = approve(night.plan, live, count, book, sight, account[0].nav, state, fall, rules.limits, night.breaches)
+    falls = falls_of(days["index"], t, rules.limits)
+    state, scale = days[t].state, days[t].scale
+    written = approve(night.plan, live, count, book, sight, account[0].nav, state, falls, scale, rules.limits, night.breaches)
     filter_targets(live, count, sight.close, book, night.plan, rules.sizing.filter)
     call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     place_orders(night.plan, live, count, sight.close, book, call, rules)
@@ -125,8 +126,7 @@ def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarra
     share = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     if share > 0.0:
         deleverage(share, book, live, held, rules.sizing.lot)
-    fall = drawdown(days["index"], t) if rules.limits.drawdown < math.inf else math.nan
-    days[t].state = risk_state(fall, halted, rules.limits)
+    days[t].state = risk_state(falls_of(days["index"], t, rules.limits), halted, rules.limits)
 
 
 @inlined

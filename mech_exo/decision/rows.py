@@ -10,12 +10,12 @@ import math
 import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
-from mech_exo.decision.params import Features, Night, Rules, SizingParams
+from mech_exo.decision.params import Features, Night, Rules, SizingParams, past_of
 from mech_exo.decision.sizing_rows import exposure_scale, filter_wanted, in_force, raw_sizes, size_one
 from mech_exo.kernels import inlined, lean, njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
-from mech_exo.risk.rules import Sight
+from mech_exo.risk.rules import Sight, read_gaps
 from mech_exo.sizing import methods
 
 TIME, SCORE = int(Reason.TIME_STOP), methods.SCORE
@@ -154,9 +154,8 @@ def decide_book(
     clear_plan(night.plan)
     if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, days, night, rules):
         return 0
-    sight = Sight(
-        bars.close[t], features.sector[k], features.verdict[k], features.gap_down[k], features.gap_up[k], features.volume[k]
-    )
+    read_gaps(t, night.plan, bars, rules.limits.gap_window, rules.limits.gap_share)
+    sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside))
     return settle(t, sight, book, live, account, days, night, rules)
 
 

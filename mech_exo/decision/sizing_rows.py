@@ -14,7 +14,8 @@ from mech_exo.kernels import lean, njit
 from mech_exo.kernels.costs import SESSIONS_PER_YEAR, round_trip, slippage
 from mech_exo.kernels.records import Bars, Floats, Ints
 from mech_exo.kernels.risk_model import portfolio_volatility
-from mech_exo.risk.rules import Rule, reduce_only
+from mech_exo.risk.cuts import reduce_only
+from mech_exo.risk.rules import Rule
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.verdict import BreachCode
-from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, single_name
+from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, loss_per_share, single_name
 from mech_exo.risk.stops import StopParams, stop_level
 from mech_exo.sizing import figures, methods
 from mech_exo.sizing.figures import Request
@@ -107,6 +107,7 @@ class PositionSizer:
         trades: int | None = None,
         names: int | None = None,
         weight: float | None = None,
+        gap: float | None = None,
         side: str = "long",
     ) -> Size:
         """Signed whole shares of ``symbol`` at ``price`` USD: negative for ``side="short"``, 0 when less than one lot fits.
@@ -131,6 +132,9 @@ class PositionSizer:
         weight
             The name's share of the gross exposure, from 0 to 1. SCORE_WEIGHTED, RISK_PARITY and MINIMUM_VARIANCE need it: they weigh
             a whole book, not one name.
+        gap
+            Tail of the name's own overnight moves against the position, a fraction (0.08: it may open 8 % beyond the stop): the trade-risk
+            limit counts the loss to there. None: the plain distance to the stop, and the reason says that no gap was considered.
 
         Raises
         ------
@@ -140,7 +144,7 @@ class PositionSizer:
         """
         chosen = figures.method_of(method)
         request = figures.checked(
-            self.sizing, symbol, price, side, atr, volatility, stop_price, win_rate, payoff, trades, names, weight, None
+            self.sizing, symbol, price, side, atr, volatility, stop_price, win_rate, payoff, trades, names, weight, gap
         )
         uncapped = self._uncapped(chosen, request)
         if not math.isfinite(uncapped):
@@ -195,16 +199,18 @@ class PositionSizer:
         limits = LimitParams.of(self.limits, lot)
         stop = r.stop if not math.isnan(r.stop) else stop_level(r.side, r.price, r.price, r.atr, StopParams.of(self.limits.stops))[0]
         plan = np.zeros(1, PLAN)
-        plan["wanted"], plan["stop"] = r.side * methods.whole(uncapped, lot), stop
+        plan["wanted"], plan["stop"], plan["gap"] = r.side * methods.whole(uncapped, lot), stop, r.gap
         single_name(plan, 0, r.price, self.nav, limits, np.zeros(2, BREACH), 0)
         shares, binding = int(plan["target"][0]), BreachCode[Rule(int(plan["binding"][0])).name]
         if shares and abs(shares) * r.price < self.sizing.min_position_value:
             shares, binding = 0, BreachCode.MINIMUM_VALUE
-        at_risk = r.price if math.isnan(stop) else (r.price - stop) * r.side
-        by_risk = limits.trade_risk * r.price / at_risk
+        at_risk = loss_per_share(r.price, stop, r.side, 0.0 if math.isnan(r.gap) else r.gap)
+        by_risk = limits.trade_risk * r.price / at_risk if at_risk > 0.0 else math.inf
         room = max(0.0, min(limits.position, by_risk) * self.nav - abs(shares) * r.price)
         nearest = BreachCode.TRADE_RISK if by_risk < limits.position else BreachCode.POSITION
         reason = self._reason(method, r, uncapped, shares, binding, room, nearest)
+        if math.isnan(r.gap) and not math.isnan(stop) and limits.trade_risk < math.inf:
+            reason += "; no overnight gap beyond the stop was considered (gap=…)"
         size = Size(shares, r.symbol, method, r.side * uncapped, binding, room, reason)
         LOG.info("%s: %s", r.symbol, size.reason)
         return size

@@ -30,6 +30,7 @@ def test_the_users_example_is_capped_at_66_shares_and_says_so(caplog):
     assert shares.binding is BreachCode.POSITION
     assert shares.headroom == pytest.approx(10_000 - 66 * 150)
     sentence = "atr_based asks for 500 shares of AAPL (75 % of NAV); max_position (10 % of NAV = 10,000 USD) allows 66"
+    sentence += "; no overnight gap beyond the stop was considered (gap=…)"
     assert shares.reason == sentence
     assert repr(shares) == f"Size(66: {sentence})"
     assert [record.getMessage() for record in caplog.records] == [f"AAPL: {sentence}"]
@@ -97,9 +98,9 @@ def test_the_trade_risk_limit_binds_where_the_stop_is_far():
 def test_what_no_limit_cuts_says_how_much_more_it_would_allow():
     size = PositionSizer(100_000).calculate_size("X", 100.0, SizingMethod.EQUAL_WEIGHT, names=20)
     assert size == 50 and size.binding is BreachCode.NONE and size.headroom == 5000.0
-    assert size.reason.endswith("no limit binds, 50 shares; 5,000 USD more before max_position binds")
+    assert size.reason.endswith("no limit binds, 50 shares; 5,000 USD more before max_position binds; no overnight gap beyond the stop was considered (gap=…)")
     near = PositionSizer(100_000).calculate_size("X", 100.0, SizingMethod.EQUAL_WEIGHT, names=100, stop_price=60.0)
-    assert near == 10 and near.reason.endswith("4,000 USD more before max_single_trade_risk binds")  # 2,000 / 40 = 50 shares
+    assert near == 10 and "4,000 USD more before max_single_trade_risk binds" in near.reason  # 2,000 / 40 = 50 shares
 
 
 def test_lots_and_a_smallest_position():
@@ -111,9 +112,25 @@ def test_lots_and_a_smallest_position():
     assert lots == 50 and "50 shares in lots of 25" in lots.reason  # 55.6
     none = sizer.calculate_size("X", 100.0, "equal_weight", names=30)
     assert none == 0 and none.binding is BreachCode.MINIMUM_VALUE
-    assert none.reason.endswith("a position below 4,000 USD is not opened (min_position_value)")
+    assert "a position below 4,000 USD is not opened (min_position_value)" in none.reason
     tiny = PositionSizer(100_000, sizing=SizingRules(lot_size=25)).calculate_size("X", 500.0, "equal_weight", names=20)
     assert tiny == 0 and "that is no whole lot" in tiny.reason
+
+
+def test_an_overnight_gap_counts_with_the_stop():
+    """2,000 USD may be lost; from 100 to a stop at 95 it is 5 a share, and 14.5 where the name opens a tenth below the stop."""
+    sizer = PositionSizer(100_000)
+    plain = sizer.calculate_size("X", 100.0, "equal_weight", names=2, stop_price=95.0)
+    assert plain == 100 and plain.binding is BreachCode.POSITION and "no overnight gap" in plain.reason
+    wide = PositionSizer(100_000, TWO_PERCENT)
+    assert wide.calculate_size("X", 100.0, "equal_weight", names=1, stop_price=95.0) == 400
+    gapped = wide.calculate_size("X", 100.0, "equal_weight", names=1, stop_price=95.0, gap=0.1)
+    assert gapped == 137 and gapped.binding is BreachCode.TRADE_RISK and "no overnight gap" not in gapped.reason
+    short = wide.calculate_size("X", 100.0, "equal_weight", names=1, stop_price=105.0, gap=0.1, side="short")
+    assert short == -129  # 105 × 1.1 − 100 = 15.5
+    for gap in (-0.1, math.nan, math.inf):
+        with pytest.raises(InputError, match="gap must be a fraction"):
+            sizer.calculate_size("X", 100.0, atr=2.0, gap=gap)
 
 
 def test_kelly_without_the_sample_is_refused():
