@@ -15,6 +15,7 @@ import numpy as np
 from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.backtest.stage import Stage, decisions
+from mech_exo.decision.kelly import kelly_warnings
 from mech_exo.decision.night import Known
 from mech_exo.decision.params import Features
 from mech_exo.decision.strategy import (
@@ -161,6 +162,7 @@ class EventBacktester:
         said += blocked_warnings(self.panel, self.universe, rows)
         said += governed_warnings(stage.days[first:last])
         said += reducing_warnings(stage.days[first:last], strategy.limits)
+        said += kelly_warnings(strategy.settings.sizing, stage.days, rows)
         return self._result(strategy.name, strategy.config_hash, first, last, stage, said)
 
     def records(self, features: Features, rows: Ints, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +184,7 @@ class EventBacktester:
     def _run_callable(self, function: StrategyFunction, first: int, last: int, progress: Progress | None) -> BacktestResult:
         stage = Stage.empty(self.panel, Strategy(self.config), self.flows)
         tick = None if progress is None else (lambda done: progress(done, last - first))
-        stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy.rules), tick)
+        stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy), tick)
         name = getattr(function, "__name__", type(function).__name__)
         return self._result(name, _function_hash(function, stage.strategy.config_hash, stage.happened), first, last, stage, ())
 

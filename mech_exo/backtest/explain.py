@@ -12,15 +12,16 @@ import numpy as np
 
 from mech_exo.backtest.replay import Stood, stand
 from mech_exo.decision.explanation import HEAD, Body, about, score_table, story, verdict
+from mech_exo.decision.kelly import method_words
 from mech_exo.decision.night import config_json
 from mech_exo.decision.record import Decision, known, levels_of, share_count, verdict_of
-from mech_exo.decision.rows import exposure_scale, raw_sizes
+from mech_exo.decision.rows import chosen
+from mech_exo.decision.sizing_rows import exposure_scale, in_force, raw_sizes
 from mech_exo.decision.strategy import Strategy
 from mech_exo.decision.tickets import Shares, Ticket
 from mech_exo.domain.errors import InputError, UserError
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason, RiskState
-from mech_exo.sizing import methods
 
 if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
@@ -34,9 +35,9 @@ class Explanation:
     """One name at one close of a run: factors → score → rank → size → limits → target → order → what became of it.
 
     ``found`` holds, under the keys of ``exo why --json``: ``score`` (by factor: raw, normalised, contribution; the contributions sum to
-    the score), ``weights``, ``excluded``, ``selected`` (long, short or None), ``target`` (raw, scaled, wanted, approved shares, the limit
-    that bound), ``breaches``, ``held`` with its levels, ``orders`` with their outcome, ``fills`` and all ``events`` of the session
-    after, ``asked`` (a callable's own words) and ``notes``.
+    the score), ``weights``, ``excluded``, ``selected`` (long, short or None), ``target`` (raw, scaled, asked, wanted, approved shares, and
+    what bound), ``breaches``, ``held`` with its levels, ``orders`` with their outcome, ``fills`` and all ``events`` of the session after,
+    ``asked`` (a callable's own words) and ``notes``.
     """
 
     run_id: str
@@ -136,7 +137,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
     strategy = Strategy(result.config)
     as_of: date = result.sessions[row].astype(object)
     nav, state = float(stage.account["nav"][0]), int(stage.days["state"][here])
-    method = strategy.settings.sizing.method.value if result.configured else "the strategy itself"
+    method = method_words(strategy.settings.sizing, stage.days, here) if result.configured else "the strategy itself"
     night, breaches = stage.night, stage.breaches
     if not stood.decided:  # the buffers still hold an earlier night
         night, breaches = night._replace(plan=np.zeros_like(night.plan)), 0
@@ -189,7 +190,9 @@ def _add_sizes(result: BacktestResult, stood: Stood, row: int, column: int, foun
     strategy, bars = Strategy(result.config), Bars.of(read.panel)
     features, _ = strategy.features(read.panel, read.universe, np.array([here], np.int64))
     nav, rules = float(stage.account["nav"][0]), strategy.rules
-    names, longs, shares = raw_sizes(here, 0, nav, bars, features, stage.book, rules)
+    names, longs = chosen(0, features, stage.book, rules.sizing)
+    method, bet = in_force(here, stage.days, rules.sizing)
+    shares = raw_sizes(here, 0, names, longs, nav, method, bet, bars, features, stage.night.weights, rules)
     place = np.flatnonzero(names == column)
     if not len(place):
         return
@@ -197,8 +200,8 @@ def _add_sizes(result: BacktestResult, stood: Stood, row: int, column: int, foun
     target = found["target"]
     if target is not None:
         raw = float(shares[place[0]])
-        scaled = raw * float(stage.days["scale"][here]) * exposure_scale(here, names, shares, bars, nav, rules.sizing)
-        target |= {"raw": raw, "scaled": scaled, "buffered": abs(target["wanted"]) != methods.whole(abs(scaled), rules.sizing.lot)}
+        scaled = raw * float(stage.days["scale"][here]) * exposure_scale(here, names, shares, bars, nav, method, rules.sizing)
+        target |= {"raw": raw, "scaled": scaled}
 
 
 def _held(stood: Stood, column: int) -> Body | None:

@@ -11,6 +11,7 @@ from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.drivers import play
 from mech_exo.decision.params import Features, Night
 from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
+from mech_exo.decision.weighing import decide_weighed
 from mech_exo.domain.panel import BarPanel
 from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import EVENT, Bars, CostParams, Floats, Ints
@@ -41,7 +42,24 @@ class Stage:
         return cls(strategy, Bars.of(panel), flows, cost_params(settings.costs), book, live, account, days, events, night)
 
     def decide(self, first: int, last: int, decision_at: Ints, features: Features) -> None:
-        """Play rows ``first..last-1``, decided from ``features`` where ``decision_at`` says so: see :func:`play`."""
+        """Play rows ``first..last-1``, decided from ``features`` where ``decision_at`` says so: see :func:`play`.
+
+        Where an optimiser weighs, it is asked at each decision; the stretches between are played compiled.
+        """
+        if not self.strategy.rules.sizing.optimised:
+            self._play(first, last, decision_at, features)
+            return
+        undecided = np.full_like(decision_at, -1)
+        for row in (first + np.flatnonzero(decision_at[first:last] >= 0)).tolist():
+            self._play(first, row + 1, undecided, features)
+            decide_weighed(
+                row, int(decision_at[row]), self.bars, features, self.book, self.live, self.account, self.days, self.night,
+                self.strategy.rules,
+            )  # fmt: skip
+            first = row + 1
+        self._play(first, last, undecided, features)
+
+    def _play(self, first: int, last: int, decision_at: Ints, features: Features) -> None:
         self.events = play(
             first, last, decision_at, self.flows, self.bars, features, self.book, self.live, self.account, self.days, self.events,
             self.night, self.costs, self.strategy.terms, self.strategy.rules,

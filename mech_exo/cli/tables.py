@@ -76,7 +76,7 @@ def orders_table(decision: Decision) -> Table:
             "0.0%" if target is None else f"{target.weight:.1%}",
             "" if order.stop_level is None else number(order.stop_level),
             "" if order.target_level is None else number(order.target_level),
-            "" if target is None else target.binding.replace("max_", "").replace("_", " "),
+            "" if target is None else target.bound.replace("max_", "").replace("_", " "),
         )
     return table
 

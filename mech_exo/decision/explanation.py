@@ -30,6 +30,7 @@ def about(symbol: str, body: Body, held: Body | None) -> Body:
         "as_of": body["as_of"],
         "scheduled": body["scheduled"],
         "state": body["state"],
+        "scale": body.get("scale", 1.0),
         "scored": len(body["scores"]),
         "held": held,
         "score": line_of(symbol, body["scores"]),
@@ -58,7 +59,10 @@ def verdict(found: Body, body: Body, sectors: Sectors) -> str:
         dropped = target is None and found["held"] is not None and found["scheduled"] and str(order["reason"]) == "rebalance"
         return f"{done}{_dropped(found, body, sectors) if dropped else ''}."
     if target is not None and target["wanted"] and not target["shares"]:
-        return f"{symbol} was wanted ({target['wanted']:,} shares) and denied by {_spoken(target['binding'])}."
+        by = _spoken(target["binding"] or "sizing: " + _filtered(target))
+        return f"{symbol} was wanted ({target['wanted']:,} shares) and denied by {by}."
+    if found["held"] is None and target is not None and target.get("filtered"):
+        return f"{symbol} was asked for ({target['asked']:,} shares) and not bought: {_filtered(target)}."
     if found["held"] is not None:
         return f"{symbol} is held ({found['held']['shares']:,} shares): {_kept(found)}."
     if found["excluded"]:
@@ -129,6 +133,8 @@ def story(found: Body) -> tuple[str, ...]:
     target, held = found["target"], found["held"]
     said = [*found.get("notes", ()), *_asked(found.get("asked")), *missing_warnings(found["missing_factors"])]
     said += [f"Weight of {name} × {times:g} in a {_spoken(state)} market" for name, state, times in found.get("adjustments", ())]
+    if found.get("scale", 1.0) < 1.0:
+        said.append(f"The drawdown governor leaves {found['scale']:.0%} of full exposure")
     said += [] if target is None else _sized(target)
     for line in found["breaches"]:
         figures = f"{number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
@@ -154,10 +160,27 @@ def _sized(target: Body) -> list[str]:
     bound = f", cut by {_spoken(target['binding'])}" if target["binding"] else ""
     weight = "unknown" if target["weight"] is None else f"{target['weight']:.1%}"
     raw = f"{target['raw']:,.2f} shares → scaled to {target['scaled']:,.2f} → " if target.get("raw") is not None else ""
-    said = [f"Size by {target['method']}: {raw}{target['wanted']:,} shares wanted → {target['shares']:,} approved{bound} ({weight} of NAV)"]
-    if target.get("buffered"):
-        said.append("  what is held is near enough: the change is inside the no-trade buffer (sizing.no_trade_buffer)")
+    asked = f"{target['asked']:,} asked for → " if target.get("filtered") else ""
+    sizes = f"{raw}{asked}{target['wanted']:,} shares wanted → {target['shares']:,} approved{bound}"
+    said = [f"Size by {_spoken(target['method'])}: {sizes} ({weight} of NAV)"]
+    if target.get("filtered"):
+        said.append(f"  {_filtered(target)}")
     return [*said, f"  stop {_level(target['stop'])}, profit target {_level(target['target'])}"]
+
+
+FILTERS = {
+    "no_trade_buffer": "what is held is near enough: the change is {value} of the size, less than {limit} (sizing.no_trade_buffer)",
+    "min_position_value": "too small a position: {value} USD, less than {limit} USD (sizing.min_position_value)",
+    "cost_filter": "not worth its costs: an expected gain of {value} USD against {limit} USD of costs (sizing.cost_filter)",
+}
+
+
+def _filtered(target: Body) -> str:
+    """Why sizing wanted something else than the method asked for."""
+    line = target["filtered"]
+    share = line["code"] == "no_trade_buffer"
+    words = (("unknown" if x is None else f"{x:.1%}" if share else f"{x:,.2f}") for x in (line["value"], line["limit"]))
+    return FILTERS[line["code"]].format(value=next(words), limit=next(words))
 
 
 def _asked(asked: Body | None) -> tuple[str, ...]:

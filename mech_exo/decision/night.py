@@ -10,15 +10,16 @@ from datetime import date, datetime
 
 import numpy as np
 
+from mech_exo.decision import weighing
+from mech_exo.decision.kelly import kelly_warnings, method_words
 from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
-from mech_exo.decision.rows import decide_row
 from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings, withheld_warnings
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Bars
 from mech_exo.risk.governor import share_before
-from mech_exo.risk.rules import drawdown, risk_state
+from mech_exo.risk.rules import falls_of, risk_state
 from mech_exo.utils.config import deciding
 
 
@@ -63,11 +64,11 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     began = int(np.flatnonzero(~np.isnan(desk.days["nav"]))[0])
     scheduled = row in strategy.decision_rows(panel, began, row, row + 1)
     night = night_buffers(len(book))
-    breaches = decide_row(
+    breaches = weighing.decide(
         row, 0 if scheduled else -1, halted, Bars.of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules
     )
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
-    method = strategy.settings.sizing.method.value
+    method = method_words(strategy.settings.sizing, desk.days, row)
     verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method)
     return Decision(
         as_of=known.as_of,
@@ -87,6 +88,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
             *sector_warnings(strategy, known.universe),
             *missing_warnings(table.missing_at(0)),
             *(unscored_warnings(table) if scheduled else ()),
+            *(kelly_warnings(strategy.settings.sizing, desk.days, np.array([row], np.int64)) if scheduled else ()),
             *withheld_warnings(verdict, known.doubts),
         ),
         scale=float(desk.days["scale"][row]),
@@ -103,6 +105,6 @@ def watch(known: Known, desk: Desk, strategy: Strategy, *, halted: bool = False)
 
     Nothing is ordered for such a session; the next night that is run makes good what the governor would have reduced.
     """
-    row, days = known.row, desk.days
-    days["state"][row] = risk_state(drawdown(days["index"], row), halted, strategy.rules.limits)
+    row, days, limits = known.row, desk.days, strategy.rules.limits
+    days["state"][row] = risk_state(falls_of(days["index"], row, limits), halted, limits)
     days["scale"][row] = share_before(row, days["scale"])

@@ -7,15 +7,16 @@ import math
 import numpy as np
 
 from mech_exo.decision.params import Night, Rules, order_level
+from mech_exo.decision.sizing_rows import filter_targets
 from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_down, lots_up
 from mech_exo.kernels.records import Bars, Floats, Ints, OrderKind, Reason
 from mech_exo.risk.governor import share_to_sell, share_tonight
-from mech_exo.risk.rules import Rule, Sight, approve, breach, drawdown, margin_call, risk_state
+from mech_exo.risk.rules import Sight, approve, falls_of, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME = int(Reason.REBALANCE), int(Reason.TIME_STOP)
-MARGIN_CALL, GOVERNOR, GOVERNED = int(Reason.MARGIN_CALL), int(Reason.GOVERNOR), int(Rule.GOVERNOR)
+MARGIN_CALL, GOVERNOR = int(Reason.MARGIN_CALL), int(Reason.GOVERNOR)
 ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
 
 
@@ -33,6 +34,13 @@ def clear_plan(plan: np.ndarray) -> None:
         plan[s].kind = ON_OPEN
         plan[s].level = math.nan
         plan[s].keep = 0
+        plan[s].asked = 0.0
+        plan[s].filter = 0
+        plan[s].filter_limit = math.nan
+        plan[s].filter_value = math.nan
+        plan[s].gain = math.nan
+        plan[s].slip = math.nan
+        plan[s].gap = 0.0
 
 
 @lean
@@ -106,11 +114,9 @@ def settle(
     """
     count = relist(night.plan, book, live)
     account[0].live = count
-    fall = drawdown(days["index"], t)
-    state = days[t].state
-    written = approve(night.plan, live, count, book, sight, account[0].nav, state, fall, rules.limits, night.breaches)
-    if share < 1.0:
-        written = breach(night.breaches, written, GOVERNED, -1, share, 1.0)
+    falls, state = falls_of(days["index"], t, rules.limits), days[t].state
+    written = approve(night.plan, live, count, book, sight, account[0].nav, state, falls, share, rules.limits, night.breaches)
+    filter_targets(live, count, sight.close, book, night.plan, rules.sizing.filter)
     leaving, _ = forced_share(t, account, days, rules)
     days[t].scale = share
     place_orders(night.plan, live, count, sight.close, book, leaving, rules)
@@ -125,11 +131,10 @@ def guard(
     held = account[0].live
     order_anew(book, live, held)
     protect(t, bars.calendar_day, book, live, held, rules.stops)
-    governed = not math.isnan(rules.governor.soft)
-    fall = drawdown(days["index"], t) if governed or rules.limits.drawdown < math.inf else math.nan
-    days[t].state = risk_state(fall, halted, rules.limits)
-    if governed:
-        days[t].scale = share_tonight(t, fall, days["scale"], rules.governor)
+    falls = falls_of(days["index"], t, rules.limits)
+    days[t].state = risk_state(falls, halted, rules.limits)
+    if not math.isnan(rules.governor.soft):
+        days[t].scale = share_tonight(t, falls.year, days["scale"], rules.governor)
         trim_entries(1.0 - share_to_sell(t, days["scale"]), book, live, held, rules.limits.lot)
     share, reason = forced_share(t, account, days, rules)
     if share > 0.0:

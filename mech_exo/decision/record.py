@@ -13,7 +13,7 @@ import numpy as np
 from mech_exo.domain.orders import Order, OrderKey, OrderReason
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.scores import Scores
-from mech_exo.domain.targets import TargetPosition
+from mech_exo.domain.targets import Filtered, TargetPosition
 from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
 from mech_exo.kernels.records import BOOK
@@ -120,7 +120,7 @@ def verdict_of(
 ) -> RiskDecision:
     """The plan and its breaches in the domain's words; a target that was cut to nothing is listed with its reason."""
     targets = []
-    for s in np.flatnonzero((night.plan["wanted"] != 0) | (night.plan["target"] != 0)):
+    for s in np.flatnonzero((night.plan["asked"] != 0) | (night.plan["wanted"] != 0) | (night.plan["target"] != 0)):
         line = night.plan[s]
         targets.append(
             TargetPosition(
@@ -132,6 +132,8 @@ def verdict_of(
                 _code(line["binding"]) if line["binding"] else "",
                 known(line["stop"]),
                 known(line["profit"]),
+                share_count(line["asked"]),
+                Filtered(_code(line["filter"]), known(line["filter_limit"]), known(line["filter_value"])) if line["filter"] else None,
             )
         )
     said = tuple(breach_of(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
@@ -191,6 +193,8 @@ def _plain(decision: Decision) -> dict[str, Any]:
             {
                 "symbol": t.symbol,
                 "shares": t.shares,
+                "asked": t.asked,
+                "filtered": None if t.filtered is None else {"code": t.filtered.code, "limit": t.filtered.limit, "value": t.filtered.value},
                 "wanted": t.wanted,
                 "weight": known(t.weight),
                 "method": t.method,

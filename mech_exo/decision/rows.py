@@ -10,18 +10,16 @@ import math
 import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
-from mech_exo.decision.params import Features, Night, Rules, SizingParams
+from mech_exo.decision.params import Features, Night, Rules, SizingParams, past_of
+from mech_exo.decision.sizing_rows import exposure_scale, filter_wanted, in_force, raw_sizes, size_one
 from mech_exo.kernels import inlined, lean, njit
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.risk.governor import share_decided
-from mech_exo.risk.rules import Sight, drawdown
-from mech_exo.risk.stops import StopParams, stop_level, target_level
+from mech_exo.risk.rules import Sight, drawdown, read_gaps
 from mech_exo.sizing import methods
 
-SESSIONS_PER_YEAR = 252.0
-TIME = int(Reason.TIME_STOP)
-EQUAL, FIXED, ATR, VOLATILITY, KELLY = methods.EQUAL, methods.FIXED, methods.ATR, methods.VOLATILITY, methods.KELLY
+TIME, SCORE = int(Reason.TIME_STOP), methods.SCORE
 
 
 @njit
@@ -53,145 +51,43 @@ def select(score: Floats, sector: np.ndarray, book: np.ndarray, count: int, sizi
         reach *= 2
 
 
-@lean
-def raw_shares(price: float, volatility: float, atr: float, nav: float, sizing: SizingParams) -> float:
-    """Unrounded shares of one selected name by the configured method; NaN where an input is unknown."""
-    if sizing.method == EQUAL:
-        return methods.equal_weight(nav, sizing.gross, sizing.top + sizing.bottom, price)
-    if sizing.method == FIXED:
-        distance = price if math.isnan(sizing.hard_stop) else price * sizing.hard_stop
-        return methods.fixed_percent(nav, sizing.trade_risk, distance)
-    if sizing.method == ATR:
-        return methods.atr_based(nav, sizing.trade_risk, sizing.atr_multiple, atr)
-    if sizing.method == VOLATILITY:
-        return methods.volatility_based(nav, sizing.trade_risk, volatility * math.sqrt(SESSIONS_PER_YEAR), price)
-    return methods.kelly(nav, sizing.kelly, price)
-
-
 @njit
-def portfolio_volatility(t: int, names: Ints, values: Floats, bars: Bars, window: int) -> float:
-    """Annual volatility in USD that holding ``values`` USD of ``names`` would have had over the last ``window`` sessions.
-
-    Uses the realised total returns of the very mix, so correlations are in it. A session without a bar moved nothing; what happened
-    over a gap moved the session after it.
-    """
-    first = max(1, t - window + 1)
-    total, squares = 0.0, 0.0
-    last = np.empty(len(names))  # last close, per today's share less what it paid without trading
-    for i in range(len(names)):
-        last[i] = bars.close[first - 1, names[i]]
-    for u in range(first, t + 1):
-        pnl = 0.0
-        for i in range(len(names)):
-            s = names[i]
-            close, ratio = bars.close[u, s], bars.split_ratio[u, s]
-            if math.isnan(close):
-                last[i] = last[i] / ratio - bars.dividend[u, s]
-                continue
-            change = (close + bars.dividend[u, s]) * ratio / last[i] - 1.0
-            last[i] = close
-            if not math.isnan(change):
-                pnl += values[i] * change
-        total += pnl
-        squares += pnl * pnl
-    count = t + 1 - first
-    if count < 2:
-        return math.nan
-    return math.sqrt(max(0.0, squares - total * total / count) / (count - 1) * SESSIONS_PER_YEAR)
-
-
-@njit
-def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, sizing: SizingParams) -> float:
-    """Factor that brings the selected names to the configured gross exposure and, below it, to the target volatility.
-
-    Equal weights are exact as they come. Inverse-volatility sizes are scaled up or down to the exposure; the methods
-    that size by risk are only scaled down.
-    """
-    values = np.empty(len(names))
-    invested = 0.0
-    for i in range(len(names)):
-        values[i] = shares[i] * bars.close[t, names[i]]
-        invested += abs(values[i])
-    if not invested > 0.0:
-        return 0.0
-    scale = 1.0
-    if sizing.method != EQUAL:
-        budget = sizing.gross * nav * len(names) / (sizing.top + sizing.bottom)
-        scale = budget / invested
-        if sizing.method != VOLATILITY:
-            scale = min(1.0, scale)
-    if not math.isnan(sizing.target_volatility):
-        volatility = portfolio_volatility(t, names, values, bars, sizing.volatility_window) * scale / nav
-        if math.isnan(volatility):
-            return 0.0
-        if volatility > sizing.target_volatility:
-            scale *= sizing.target_volatility / volatility
-    return scale
-
-
-@lean
-def size_one(
-    plan: np.ndarray, s: int, side: float, shares: float, position: np.ndarray, price: float, atr: float, sizing: SizingParams,
-    stops: StopParams,
-) -> None:
-    """Write one name's wanted size (in lots) and its levels: where a held position's rest, else those its entry would carry."""
-    entry = plan[s]
-    size, held = side * shares, position.shares
-    if size * held > 0.0 and abs(size - held) < sizing.buffer * abs(size):
-        size = held
-    entry.wanted = size
-    entry.atr = atr
-    entry.kind, entry.keep = sizing.order_kind, sizing.order_keep
-    if size * held > 0.0:
-        entry.stop, entry.stop_reason, entry.profit = position.stop, position.stop_reason, position.target
-    else:
-        entry.stop, entry.stop_reason = stop_level(side, price, price, atr, stops)
-        entry.profit = target_level(side, price, stops)
-
-
-@njit
-def raw_sizes(t: int, k: int, nav: float, bars: Bars, features: Features, book: np.ndarray, rules: Rules) -> tuple[Ints, int, Floats]:
-    """The names selected (longs first), how many of them are longs, and the signed unrounded shares of each; 0 where no size is known."""
-    sizing = rules.sizing
+def chosen(k: int, features: Features, book: np.ndarray, sizing: SizingParams) -> tuple[Ints, int]:
+    """The names selected with row ``k`` of ``features``, longs first, and how many of them are longs."""
     sector = features.sector[k]
     longs = select(features.score[k], sector, book, sizing.top, sizing)
-    shorts = select(-features.score[k], sector, book, sizing.bottom, sizing) if sizing.bottom > 0 else longs[:0]
-    names = np.concatenate((longs, shorts))
-    shares = np.empty(len(names))
-    has_volatility, has_atr = features.volatility.shape[1] > 0, features.atr.shape[1] > 0
-    for i in range(len(names)):
-        s = names[i]
-        volatility = features.volatility[k, s] if has_volatility else math.nan
-        atr = features.atr[k, s] if has_atr else math.nan
-        size = raw_shares(bars.close[t, s], volatility, atr, nav, sizing)
-        usable = size > 0.0 and size < math.inf and not (has_volatility and math.isnan(volatility))
-        usable = usable and not (math.isnan(atr) and not math.isnan(rules.stops.volatility_atr))
-        side = 1.0 if i < len(longs) else -1.0
-        shares[i] = side * size if usable else 0.0
-    return names, len(longs), shares
+    if sizing.bottom == 0:
+        return longs, len(longs)
+    return np.concatenate((longs, select(-features.score[k], sector, book, sizing.bottom, sizing))), len(longs)
 
 
 @njit
 def propose(
-    t: int, k: int, nav: float, share: float, rises: bool, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int,
-    plan: np.ndarray, rules: Rules,
+    t: int, k: int, nav: float, share: float, bars: Bars, features: Features, book: np.ndarray, live: Ints, held: int, days: np.ndarray,
+    night: Night, rules: Rules,
 ) -> bool:
-    """Scores → ``plan.wanted``: select, size, scale (to the governor's ``share``, too), round, and leave small changes alone.
+    """Scores → ``plan.wanted``: select, size, scale (to the governor's ``share``, too), round, leave small changes alone, filter what
+    does not pay.
 
     False = nothing is wanted anew: the schedule waits for a signal, who is selected is who is held, and the share does not rise.
     """
-    sizing = rules.sizing
-    names, longs, shares = raw_sizes(t, k, nav, bars, features, book, rules)
-    if sizing.on_signal and not rises and already_held(names, longs, book, live, held):
+    sizing, plan = rules.sizing, night.plan
+    names, longs = chosen(k, features, book, sizing)
+    if sizing.on_signal and share <= days[t].scale and already_held(names, longs, book, live, held):
         return False
+    method, bet = in_force(t, days, sizing)
+    if method == SCORE:
+        methods.score_weights(features.standard[k], names, longs, night.weights)
+    shares = raw_sizes(t, k, names, longs, nav, method, bet, bars, features, night.weights, rules)
     has_atr = features.atr.shape[1] > 0
-    scale = share * exposure_scale(t, names, shares, bars, nav, sizing)
+    scale = share * exposure_scale(t, names, shares, bars, nav, method, sizing)
     for i in range(len(names)):
         s = names[i]
         side = 1.0 if i < longs else -1.0
         atr = features.atr[k, s] if has_atr else math.nan
         wanted = abs(shares[i]) if scale == 1.0 else abs(shares[i]) * scale
         size_one(plan, s, side, methods.whole(wanted, sizing.lot), book[s], bars.close[t, s], atr, sizing, rules.stops)
+    filter_wanted(t, k, names, longs, bars, features, book, plan, sizing.filter)
     keep_unseen(bars.close[t], book, plan)
     return True
 
@@ -218,7 +114,7 @@ def keep_unseen(close: Floats, book: np.ndarray, plan: np.ndarray) -> None:
     for s in range(len(plan)):
         position = book[s]
         if position.shares != 0.0 and math.isnan(close[s]) and position.order_reason != TIME:
-            plan[s].wanted = position.shares
+            plan[s].asked = plan[s].wanted = position.shares
             plan[s].stop, plan[s].stop_reason, plan[s].profit = position.stop, position.stop_reason, position.target
 
 
@@ -265,12 +161,10 @@ def decide_book(
         return 0
     clear_plan(night.plan)
     share = share_decided(t, drawdown(days["index"], t), days["scale"], rules.governor)
-    rises = share > days[t].scale
-    if not propose(t, k, account[0].nav, share, rises, bars, features, book, live, account[0].live, night.plan, rules):
+    if not propose(t, k, account[0].nav, share, bars, features, book, live, account[0].live, days, night, rules):
         return 0
-    sight = Sight(
-        bars.close[t], features.sector[k], features.verdict[k], features.gap_down[k], features.gap_up[k], features.volume[k]
-    )
+    read_gaps(t, night.plan, bars, rules.limits.gap_window, rules.limits.gap_share)
+    sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside))
     return settle(t, share, sight, book, live, account, days, night, rules)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_of
+from mech_exo.decision.params import Beside, Features, Night, Rules, SizingParams, lot_of, unit_of
 from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision
 from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState, Terms
@@ -18,7 +18,7 @@ from mech_exo.risk.governor import GovernorParams
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils.config import config_hash
-from mech_exo.utils.settings import Config, CostModel, Every, RiskLimits, SizingMethod, StrategyConfig
+from mech_exo.utils.settings import Config, CostModel, Every, RiskLimits, Shorts, SizingMethod, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.scoring.inputs import FactorInputs
@@ -76,9 +76,9 @@ class Strategy:
     def rules(self) -> Rules:
         """Its sizing, stops and limits as the compiled functions take them."""
         return Rules(
-            SizingParams.of(self.settings, self.limits),
+            SizingParams.of(self.settings, self.limits, cost_params(self.settings.costs)),
             StopParams.of(self.limits.stops),
-            LimitParams.of(self.limits, lot_of(self.settings)),
+            LimitParams.of(self.limits, lot_of(self.settings), self.settings.orders.offset_bps / 10_000),
             GovernorParams.of(self.limits),
         )
 
@@ -87,7 +87,7 @@ class Strategy:
         """What its account may do, as the kernels take it."""
         margin = self.limits.margin
         initial, adjust = math.nan if margin is None else margin.initial, self.limits.stops.adjust_for_dividends
-        return Terms(self.settings.max_missing_sessions, lot_of(self.settings), initial, adjust)
+        return Terms(self.settings.max_missing_sessions, unit_of(self.settings), initial, adjust)
 
     def decision_rows(self, panel: BarPanel, began: int, first: int, last: int) -> Ints:
         """Rows in ``[first, last)`` at whose close the book is decided, as far as the calendar tells: see ``schedule.every``.
@@ -110,31 +110,57 @@ class Strategy:
         """Everything :meth:`decision_rows` and :meth:`features` read of the configuration: equal keys, equal features."""
         sizing, settings = self.settings.sizing, self.settings
         windows = (sizing.volatility_window if self._reads_volatility else None, sizing.atr_window if self._reads_atr else None)
-        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows)
+        rare, book = self.rules.limits.rare, self.limits.portfolio
+        beside = None if rare is None else (book.shorts, book.shortable, self.limits.risk_model.max_beta is None)
+        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows, self._reads_standard, beside)
 
     def features(self, panel: BarPanel, universe: Universe, rows: Ints, inputs: FactorInputs | None = None) -> tuple[Features, ScoreTable]:
         """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at.
 
         ``inputs`` are the panel's adjusted arrays, for who asks several times.
         """
+        from mech_exo.kernels.cross_section import clipped_zscore
         from mech_exo.scoring.inputs import FactorInputs
         from mech_exo.scoring.scorer import score_rows
 
         inputs = inputs or FactorInputs(panel, universe)  # adjusted once, for the factors and for the sizes
         table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
         volatility, atr = self._dispersion(inputs, rows)
-        none = np.empty((len(rows), 0))
         sector, verdict = np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)
-        return Features(table.value, volatility, atr, sector, verdict, none, none, none), table
+        standard = np.empty((len(rows), 0))
+        if self._reads_standard:
+            standard = np.array([clipped_zscore(score, 0.0, math.nan) for score in table.value])
+        return Features(table.value, volatility, atr, sector, verdict, standard, self.beside(inputs)), table
+
+    def beside(self, inputs: FactorInputs) -> Beside | None:
+        """What rare limits read beside the bars; None where none is on. No row of it depends on a later one."""
+        if self.rules.limits.rare is None:
+            return None
+        book, market = self.limits.portfolio, np.empty(0)
+        market.flags.writeable = False  # of the type that a market's returns have: compiled once
+        if self.limits.risk_model.max_beta is not None:
+            market = inputs.market_return
+        listed = set(book.shortable) if book.shorts is Shorts.LISTED else set()
+        return Beside(np.array([symbol in listed for symbol in inputs.panel.symbols], np.bool_), market)
 
     @property
     def _reads_volatility(self) -> bool:
         sizing = self.settings.sizing
-        return sizing.method is SizingMethod.VOLATILITY_BASED or sizing.target_volatility is not None
+        scaled = sizing.target_volatility is not None or sizing.cost_filter.multiple is not None
+        return scaled or self._sizes_by(SizingMethod.VOLATILITY_BASED)
+
+    @property
+    def _reads_standard(self) -> bool:
+        return self._sizes_by(SizingMethod.SCORE_WEIGHTED) or self.settings.sizing.cost_filter.multiple is not None
 
     @property
     def _reads_atr(self) -> bool:
-        return self.settings.sizing.method is SizingMethod.ATR_BASED or self.limits.stops.volatility_atr is not None
+        return self._sizes_by(SizingMethod.ATR_BASED) or self.limits.stops.volatility_atr is not None
+
+    def _sizes_by(self, method: SizingMethod) -> bool:
+        """Whether ``method`` may size: it is the method, or Kelly's until it has measured enough."""
+        sizing = self.settings.sizing
+        return sizing.method is method or (sizing.method is SizingMethod.KELLY and sizing.until_measured is method)
 
     def _dispersion(self, inputs: FactorInputs, rows: Ints) -> tuple[Floats, Floats]:
         """Daily volatility and ATR (as-traded USD) at ``rows``, each ``(K, N)``, or ``(K, 0)`` where no rule reads it."""
@@ -247,7 +273,7 @@ def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
 
 def night_buffers(symbols: int) -> Night:
     """Scratch for one decision over ``symbols`` names."""
-    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH))
+    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH), np.full(symbols, np.nan))
 
 
 def cost_params(costs: CostModel) -> CostParams:

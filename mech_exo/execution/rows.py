@@ -138,7 +138,7 @@ class BookedDay:
 class BookLine:
     """One symbol of the book after a close; field for field ``kernels.records.BOOK`` after the name (tested).
 
-    The last four came later: a row written before reads with their defaults.
+    The last six came later: a row written before reads with their defaults.
     """
 
     symbol: str
@@ -163,6 +163,8 @@ class BookLine:
     order_level: float = math.nan
     order_keep: int = 0
     rest: float = 0.0
+    spent: float = math.nan
+    earned: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

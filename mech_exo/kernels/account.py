@@ -18,7 +18,8 @@ FILLED = int(Outcome.FILLED)
 def new_book(symbols: int) -> np.ndarray:
     """``(N,)`` BOOK of nothing held: no levels, no marks, no orders."""
     book = np.zeros(symbols, BOOK)
-    for name in ("mark", "entry", "best", "atr", "stop", "target", "order_stop", "order_target", "order_atr", "order_level", "cost"):
+    levels = ("mark", "entry", "best", "atr", "stop", "target", "order_stop", "order_target", "order_atr", "order_level")
+    for name in (*levels, "cost", "spent", "earned"):
         book[name] = np.nan
     return book
 
@@ -64,6 +65,8 @@ def clear(position: np.ndarray) -> None:
     """Nothing is held any more: forget entry and levels."""
     position.entry = math.nan
     position.cost = math.nan
+    position.spent = math.nan
+    position.earned = math.nan
     position.best = math.nan
     position.atr = math.nan
     position.stop = math.nan
@@ -96,6 +99,45 @@ def hold(position: np.ndarray, shares: float, price: float) -> None:
         position.cost = (position.cost * before + price * shares) / after
 
 
+@lean
+def close_trade(position: np.ndarray, day: np.ndarray) -> None:
+    """Count a position that has come to its end among the session's wins or losses, by what it brought per dollar spent.
+
+    What is not known (a holding older than this record) is not counted.
+    """
+    result = position.earned / position.spent
+    if result > 0.0:
+        day.wins += 1.0
+        day.gains += result
+    elif result <= 0.0:
+        day.losses += 1.0
+        day.forfeits -= result
+
+
+@lean
+def tally(position: np.ndarray, shares: float, price: float, fee: float, day: np.ndarray) -> None:
+    """Book an execution into the position's own result, before the holding changes; the commission of a turn belongs to both its parts."""
+    held = position.shares
+    if held == 0.0:
+        position.spent = abs(shares) * price
+        position.earned = -(shares * price + fee)
+    elif held * shares > 0.0:
+        position.spent += abs(shares) * price
+        position.earned -= shares * price + fee
+    elif abs(held + shares) < WHOLE:
+        position.earned -= shares * price + fee
+        close_trade(position, day)
+    elif abs(shares) < abs(held):
+        position.earned -= shares * price + fee
+    else:
+        part = -held / shares
+        position.earned -= -held * price + fee * part
+        close_trade(position, day)
+        opened = shares + held
+        position.spent = abs(opened) * price
+        position.earned = -(opened * price + fee * (1.0 - part))
+
+
 @inlined
 def fill(
     t: int, s: int, shares: float, reference: float, price: float, fee: float, kind: int, reason: int,
@@ -110,6 +152,7 @@ def fill(
     day.price_pnl -= shares * reference
     if book[s].shares == 0.0:
         book[s].mark = reference  # what it is worth should this session have no close; never a mark of an earlier holding
+    tally(book[s], shares, price, fee, day)
     hold(book[s], shares, price)
     event = events[record(events, account, t, s, kind, reason)]
     event.shares = shares

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from mech_exo.kernels import inlined, lean
-from mech_exo.kernels.account import WHOLE, clear, end_order, fill, lots_down, record
+from mech_exo.kernels.account import WHOLE, clear, close_trade, end_order, fill, lots_down, record
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason, Terms
 
 SPLIT, DIVIDEND, DELISTING = int(EventKind.SPLIT), int(EventKind.DIVIDEND), int(EventKind.DELISTING)
@@ -58,11 +58,13 @@ def split(
         return
     account[0].cash += in_lieu
     day.price_pnl += in_lieu
+    position.earned += in_lieu
     event = events[record(events, account, t, s, SPLIT, CORPORATE_ACTION)]
     event.shares = whole - before
     event.price = ratio
     event.cash = in_lieu
     if whole == 0.0:
+        close_trade(position, day)
         clear(position)
 
 
@@ -94,6 +96,7 @@ def dividend(
     cash = shares * amount
     account[0].cash += cash
     day.dividends += cash
+    book[s].earned += cash
     event = events[record(events, account, t, s, DIVIDEND, CORPORATE_ACTION)]
     event.shares = shares
     event.price = amount

@@ -96,6 +96,12 @@ def slippage(t: int, s: int, shares: float, reference: float, bars: Bars, costs:
 
 
 @lean
+def round_trip(shares: float, price: float, slip: float, costs: CostParams) -> float:
+    """USD of trading ``shares`` (unsigned) in and out again at ``price``: commission and the fraction ``slip``, twice."""
+    return 2.0 * (commission(shares, price, costs) + shares * price * slip)
+
+
+@lean
 def cash_interest(cash: float, costs: CostParams) -> float:
     """USD earned (or paid) on one session's closing cash: annual rate / 252."""
     rate = costs.cash_rate if cash > 0.0 else costs.margin_rate

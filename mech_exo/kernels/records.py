@@ -38,6 +38,8 @@ BOOK = np.dtype(
         ("order_level", np.float64),  # limit or stop price, USD
         ("order_keep", np.int64),  # 1: a limit or stop that is not reached is ordered anew
         ("rest", np.float64),  # signed shares the session's order left to be ordered anew, its terms still in ``order_*``; 0 = none
+        ("spent", np.float64),  # USD paid (or, short, received) to open and enlarge what is held, at fill prices
+        ("earned", np.float64),  # USD of cash it has brought: what was sold and its income less what was bought and commissions
     ]
 )
 """Per symbol ``(N,)``: what is held, its levels, and the order for the next open."""

@@ -15,7 +15,8 @@ from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import Breach, BreachCode, DataVerdict, RiskDecision, RiskState
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, Sight, approve, drawdown, risk_state
+from mech_exo.risk.rules import BREACH, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
+from mech_exo.risk.sight import past_known
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.risk.usage import LimitStatus, LimitUsage, at_risk, breach_of, known_nav, resting_stop, usages
 from mech_exo.utils.settings import RiskLimits
@@ -89,7 +90,15 @@ class RiskChecker:
     def state(self) -> RiskState:
         """HALTED by command or without a NAV; REDUCING beyond the drawdown limit or when it is unknown; else ACTIVE."""
         halted = self.halted or not known_nav(self.portfolio.nav)
-        return RiskState[StateCode(risk_state(self.drawdown, halted, self._params)).name]
+        return RiskState[StateCode(risk_state(self._falls, halted, self._params)).name]
+
+    @property
+    def _falls(self) -> Falls:
+        """What the limits on falls judge, NaN where it is not known."""
+        nav, past = self.portfolio.nav, self._past
+        known = known_nav(nav) and not np.isnan(past).any() and len(past) > 0
+        ever = max(0.0, 1.0 - nav / past.max()) if known else math.nan
+        return Falls(self.drawdown, ever, 1.0 - nav / past[-1] if known else math.nan)
 
     def check(self) -> RiskStatus:
         """Measure every limit."""
@@ -167,12 +176,13 @@ class RiskChecker:
         self._levels(plan, symbols, close)
         verdict = np.array([DataVerdict.BLOCK if s in doubtful else DataVerdict.OK for s in symbols], np.int8)
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
-        nothing = np.empty(0)
-        sight = Sight(close, codes, verdict, nothing, nothing, nothing)
-        everyone = np.arange(len(symbols))
+        past = past_known(symbols, close, self.limits.portfolio.shortable)
+        read_gaps(past.row, plan, past.bars, self._params.gap_window, self._params.gap_share)
+        sight = Sight(close, codes, verdict, None if self._params.rare is None else past)
         count = approve(
-            plan, everyone, len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self.drawdown, self._params, breaches
-        )
+            plan, np.arange(len(symbols)), len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self._falls, 1.0,
+            self._params, breaches,
+        )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
         return RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
 

@@ -104,16 +104,3 @@ def share_to_sell(t: int, scale: np.ndarray) -> float:
         return 1.0
     return 1.0 - now / before if now < before else 0.0
 
-
-@lean
-def all_time_drawdown(index: np.ndarray, t: int) -> float:
-    """Fall of the time-weighted index at ``t`` from its highest value so far, the 1 before the first session among them; in [0, 1].
-
-    It limits nothing here: what limits is :func:`mech_exo.risk.rules.drawdown`, of the trailing twelve months. NaN where the index is.
-    """
-    peak = max(1.0, index[t])
-    for u in range(t):
-        if index[u] > peak:
-            peak = index[u]
-    fall: float = 1.0 - index[t] / peak
-    return fall

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.verdict import BreachCode
-from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, single_name
+from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, loss_per_share, single_name
 from mech_exo.risk.stops import StopParams, stop_level
-from mech_exo.sizing import methods
+from mech_exo.sizing import figures, methods
+from mech_exo.sizing.figures import Request
 from mech_exo.utils import log
 from mech_exo.utils.settings import RiskLimits, SizingMethod, SizingRules
 
@@ -68,22 +68,8 @@ class Size(int):
         return f"Size({int(self)}: {self.reason})"
 
 
-class _Request(NamedTuple):
-    """One call's figures, checked: USD, fractions; NaN = not given."""
-
-    symbol: str
-    side: float
-    price: float
-    atr: float
-    volatility: float
-    stop: float
-    win_rate: float
-    payoff: float
-    names: float
-
-
 class PositionSizer:
-    """Sizes one name at a time: the method's formula, then the position and trade-risk limits, rounded down to whole shares.
+    """Sizes one name at a time: the method's formula, then the position and trade-risk limits, rounded down to whole lots.
 
     Sector, gross, net, leverage and drawdown limits depend on the whole book: ask :meth:`mech_exo.risk.RiskChecker.approve`.
 
@@ -103,7 +89,7 @@ class PositionSizer:
     """
 
     def __init__(self, nav: float, limits: RiskLimits | None = None, sizing: SizingRules | None = None) -> None:
-        self.nav = _above_zero("nav", nav, "give the account's net asset value in USD")
+        self.nav = figures.above_zero("nav", nav, "give the account's net asset value in USD")
         self.limits = limits or RiskLimits()
         self.sizing = sizing or SizingRules()
 
@@ -118,10 +104,13 @@ class PositionSizer:
         stop_price: float | None = None,
         win_rate: float | None = None,
         payoff: float | None = None,
+        trades: int | None = None,
         names: int | None = None,
+        weight: float | None = None,
+        gap: float | None = None,
         side: str = "long",
     ) -> Size:
-        """Signed whole shares of ``symbol`` at ``price`` USD: negative for ``side="short"``, 0 when less than one share fits.
+        """Signed whole shares of ``symbol`` at ``price`` USD: negative for ``side="short"``, 0 when less than one lot fits.
 
         Parameters
         ----------
@@ -135,150 +124,112 @@ class PositionSizer:
             Where the stop will rest, USD. None: where the configured stops would put it. It is the distance of FIXED_PERCENT
             and of the trade-risk limit; with every stop off, the whole price is at risk.
         win_rate, payoff
-            Measured on closed trades; KELLY needs both, here or in the sizing rules. payoff = average win / average loss.
+            KELLY needs both, here or in the sizing rules. payoff = average win / average loss.
+        trades
+            On how many closed trades the two were measured: the bet is shrunk by the doubt that leaves. None: they are taken as certain.
         names
             How many names share the gross exposure; EQUAL_WEIGHT needs it.
+        weight
+            The name's share of the gross exposure, from 0 to 1. SCORE_WEIGHTED, RISK_PARITY and MINIMUM_VARIANCE need it: they weigh
+            a whole book, not one name.
+        gap
+            Tail of the name's own overnight moves against the position, a fraction (0.08: it may open 8 % beyond the stop): the trade-risk
+            limit counts the loss to there. None: the plain distance to the stop, and the reason says that no gap was considered.
 
         Raises
         ------
         InputError
-            A figure the method needs is missing, not finite or not above 0; a stop lies on the wrong side of the price.
+            A figure the method needs is missing, not finite or not above 0; a stop lies on the wrong side of the price; fewer ``trades``
+            than ``kelly_min_trades``.
         """
-        chosen = _method(method)
-        request = self._checked(symbol, price, atr, volatility, stop_price, win_rate, payoff, names, side)
+        chosen = figures.method_of(method)
+        request = figures.checked(
+            self.sizing, symbol, price, side, atr, volatility, stop_price, win_rate, payoff, trades, names, weight, gap
+        )
         uncapped = self._uncapped(chosen, request)
         if not math.isfinite(uncapped):
             message = f"a size must be finite; {chosen} gives {uncapped} shares of {symbol} at {price} USD"
             raise InputError(message, remedy="check the price, the distance and the volatility")
         return self._capped(chosen, request, uncapped)
 
-    def _checked(
-        self,
-        symbol: str,
-        price: float,
-        atr: float | None,
-        volatility: float | None,
-        stop_price: float | None,
-        win_rate: float | None,
-        payoff: float | None,
-        names: int | None,
-        side: str,
-    ) -> _Request:
-        if side not in ("long", "short"):
-            raise InputError(f"side must be 'long' or 'short'; got {side!r}")
-        sign = 1.0 if side == "long" else -1.0
-        known_price = _above_zero(f"price of {symbol}", price, "fetch or import a price first; a size is never made from a guess")
-        stop = _given("stop_price", stop_price)
-        if stop is not None and (known_price - stop) * sign <= 0.0:
-            where = "below" if sign > 0 else "above"
-            raise InputError(f"a {side} position's stop must lie {where} its price; {symbol} has price {known_price} and stop_price {stop}")
-        won = self.sizing.win_rate if win_rate is None else win_rate
-        if won is not None and not 0.0 <= won <= 1.0:
-            raise InputError(f"win_rate must be a fraction from 0 to 1; got {won}")
-        ratio = _given("payoff", self.sizing.payoff if payoff is None else payoff)
-        figures = (_given("atr", atr), _given("volatility", volatility), stop, won, ratio, _count(names))
-        return _Request(symbol, sign, known_price, *(math.nan if figure is None else float(figure) for figure in figures))
-
-    def _uncapped(self, method: SizingMethod, r: _Request) -> float:
+    def _uncapped(self, method: SizingMethod, r: Request) -> float:
         """Unrounded shares by ``method``, ≥ 0."""
         sizing, risk = self.sizing, self.limits.position_sizing.max_single_trade_risk
         match method:
             case SizingMethod.EQUAL_WEIGHT:
-                _needs(method, r, names=r.names)
+                figures.needs(method, r, names=r.names)
                 return methods.equal_weight(self.nav, sizing.gross_exposure, int(r.names), r.price)
             case SizingMethod.FIXED_PERCENT:
                 return methods.fixed_percent(self.nav, risk, self._stop_distance(r))
             case SizingMethod.ATR_BASED:
-                _needs(method, r, atr=r.atr)
+                figures.needs(method, r, atr=r.atr)
                 return methods.atr_based(self.nav, risk, sizing.atr_multiple, r.atr)
             case SizingMethod.VOLATILITY_BASED:
-                _needs(method, r, volatility=r.volatility)
+                figures.needs(method, r, volatility=r.volatility)
                 return methods.volatility_based(self.nav, risk, r.volatility, r.price)
             case SizingMethod.KELLY:
-                _needs(method, r, win_rate=r.win_rate, payoff=r.payoff)
-                return methods.kelly(self.nav, methods.kelly_fraction(r.win_rate, r.payoff, sizing.kelly_fraction), r.price)
+                return methods.kelly(self.nav, self._bet(r), r.price)
+            case SizingMethod.SCORE_WEIGHTED | SizingMethod.RISK_PARITY | SizingMethod.MINIMUM_VARIANCE:
+                figures.needs(method, r, weight=r.weight)
+                return methods.weighted(self.nav, sizing.gross_exposure, r.weight, r.price)
 
-    def _stop_distance(self, r: _Request) -> float:
-        """USD from price to the given stop, else to the hard stop, else the whole price: as ``decision.rows`` sizes."""
+    def _bet(self, r: Request) -> float:
+        """Kelly's share of NAV."""
+        sizing = self.sizing
+        figures.needs(SizingMethod.KELLY, r, win_rate=r.win_rate, payoff=r.payoff)
+        bet = methods.kelly_fraction(r.win_rate, r.payoff, sizing.kelly_fraction)
+        if math.isnan(r.trades) or bet == 0.0:
+            return bet
+        if r.trades < sizing.kelly_min_trades:
+            raise InputError(
+                f"kelly needs at least {sizing.kelly_min_trades} closed trades behind its win rate; {r.symbol} has {r.trades:.0f}",
+                remedy="size by another method until there are (sizing.kelly_min_trades)",
+            )
+        return bet * methods.kelly_shrinkage(r.win_rate, r.payoff, r.trades)
+
+    def _stop_distance(self, r: Request) -> float:
+        """USD from price to the given stop, else to the hard stop, else the whole price: as ``decision.sizing_rows`` sizes."""
         if not math.isnan(r.stop):
             return abs(r.price - r.stop)
         hard = self.limits.stops.hard
         return r.price if hard is None else r.price * hard
 
-    def _capped(self, method: SizingMethod, r: _Request, uncapped: float) -> Size:
-        limits = LimitParams.of(self.limits)
+    def _capped(self, method: SizingMethod, r: Request, uncapped: float) -> Size:
+        lot = float(self.sizing.lot_size)
+        limits = LimitParams.of(self.limits, lot)
         stop = r.stop if not math.isnan(r.stop) else stop_level(r.side, r.price, r.price, r.atr, StopParams.of(self.limits.stops))[0]
         plan = np.zeros(1, PLAN)
-        plan["wanted"], plan["stop"] = r.side * methods.whole(uncapped), stop
+        plan["wanted"], plan["stop"], plan["gap"] = r.side * methods.whole(uncapped, lot), stop, r.gap
         single_name(plan, 0, r.price, self.nav, limits, np.zeros(2, BREACH), 0)
         shares, binding = int(plan["target"][0]), BreachCode[Rule(int(plan["binding"][0])).name]
-        at_risk = r.price if math.isnan(stop) else (r.price - stop) * r.side
-        most = min(limits.position, limits.trade_risk * r.price / at_risk) * self.nav
-        room = max(0.0, most - abs(shares) * r.price)
-        size = Size(shares, r.symbol, method, r.side * uncapped, binding, room, self._reason(method, r, uncapped, shares, binding))
+        if shares and abs(shares) * r.price < self.sizing.min_position_value:
+            shares, binding = 0, BreachCode.MINIMUM_VALUE
+        at_risk = loss_per_share(r.price, stop, r.side, 0.0 if math.isnan(r.gap) else r.gap)
+        by_risk = limits.trade_risk * r.price / at_risk if at_risk > 0.0 else math.inf
+        room = max(0.0, min(limits.position, by_risk) * self.nav - abs(shares) * r.price)
+        nearest = BreachCode.TRADE_RISK if by_risk < limits.position else BreachCode.POSITION
+        reason = self._reason(method, r, uncapped, shares, binding, room, nearest)
+        if math.isnan(r.gap) and not math.isnan(stop) and limits.trade_risk < math.inf:
+            reason += "; no overnight gap beyond the stop was considered (gap=…)"
+        size = Size(shares, r.symbol, method, r.side * uncapped, binding, room, reason)
         LOG.info("%s: %s", r.symbol, size.reason)
         return size
 
-    def _reason(self, method: SizingMethod, r: _Request, uncapped: float, shares: int, binding: BreachCode) -> str:
+    def _reason(
+        self, method: SizingMethod, r: Request, uncapped: float, shares: int, binding: BreachCode, room: float, nearest: BreachCode
+    ) -> str:
         side = "" if r.side > 0 else " short"
         asked = f"{method} asks for {_shares(uncapped)} shares{side} of {r.symbol} ({100 * uncapped * r.price / self.nav:.4g} % of NAV)"
+        if binding is BreachCode.MINIMUM_VALUE:
+            return f"{asked}; a position below {self.sizing.min_position_value:,.0f} USD is not opened ({binding})"
         if binding is BreachCode.NONE:
-            none = "" if shares else "; that is no whole share"
-            return f"{asked}; no limit binds, {abs(shares)} shares{none}"
+            lot = "" if self.sizing.lot_size == 1 else f" in lots of {self.sizing.lot_size}"
+            none = "" if shares else f"; that is no whole {'share' if not lot else 'lot'}"
+            more = f"; {room:,.0f} USD more before {nearest} binds" if math.isfinite(room) else ""
+            return f"{asked}; no limit binds, {abs(shares)} shares{lot}{none}{more}"
         limit = getattr(self.limits.position_sizing, LIMIT_KEYS[binding])
         return f"{asked}; {binding} ({100 * limit:.4g} % of NAV = {limit * self.nav:,.0f} USD) allows {abs(shares)}"
 
 
 def _shares(number: float) -> str:
     return f"{number:,.0f}" if number == int(number) else f"{number:,.2f}"
-
-
-def _method(method: SizingMethod | str) -> SizingMethod:
-    try:
-        return SizingMethod(method)
-    except ValueError:
-        raise InputError(f"the sizing method must be one of {', '.join(SizingMethod)}; got {method!r}") from None
-
-
-def _number(name: str, value: Any, remedy: str | None) -> float:
-    """``value`` as a float; text, booleans and None are no numbers."""
-    if isinstance(value, (bool, str)) or value is None:
-        raise InputError(f"{name} must be a number above 0; got {value!r}", remedy=remedy)
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be a number above 0; got {value!r}", remedy=remedy) from None
-
-
-def _above_zero(name: str, value: Any, remedy: str | None) -> float:
-    number = _number(name, value, remedy)
-    if not (math.isfinite(number) and number > 0.0):
-        raise InputError(f"{name} must be above 0 and finite; got {number}", remedy=remedy)
-    return number
-
-
-def _given(name: str, value: float | None) -> float | None:
-    return None if value is None else _above_zero(name, value, "leave it out if it is not known")
-
-
-def _count(names: Any) -> int | None:
-    if names is None or (isinstance(names, (int, np.integer)) and not isinstance(names, bool) and names >= 1):
-        return None if names is None else int(names)
-    raise InputError(f"names must be a whole number of at least 1; got {names!r}")
-
-
-NEEDS = {
-    "atr": "the Average True Range in USD",
-    "volatility": "the annual volatility as a fraction",
-    "win_rate": "the share of winning trades, measured on closed trades",
-    "payoff": "average win / average loss, measured on closed trades",
-    "names": "how many names share the gross exposure",
-}
-
-
-def _needs(method: SizingMethod, r: _Request, **figures: float) -> None:
-    """Raise InputError naming the figures of ``method`` that are NaN: without them there is no size."""
-    missing = [name for name, figure in figures.items() if math.isnan(figure)]
-    if missing:
-        remedy = ", ".join(f"{name}=… ({NEEDS[name]})" for name in missing)
-        raise InputError(f"{method} needs {' and '.join(missing)}; {r.symbol} has none, so there is no {method} size", remedy=remedy)

@@ -22,7 +22,9 @@ from mech_exo.utils.risk_settings import (
     PositionLimits,
     ReRisk,
     RiskLimits,
+    RiskModelLimits,
     SendingLimits,
+    Shorts,
     StopRules,
 )
 from mech_exo.utils.scoring_settings import (
@@ -41,9 +43,9 @@ from mech_exo.utils.source_settings import SourcesConfig
 __all__ = [
     "ApiKeys", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight", "FactorsConfig",
     "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits",
-    "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "Schedule",
-    "ScoringRules", "Selection", "SendingLimits", "Sentiment", "SizingMethod", "SizingRules", "SourcesConfig", "StopRules",
-    "StrategyConfig", "TelegramKeys", "UniverseRules",
+    "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "RiskModelLimits",
+    "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts", "SizingMethod", "SizingRules", "SourcesConfig",
+    "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
 ]
 
 
@@ -112,6 +114,21 @@ class SizingMethod(StrEnum):
     ATR_BASED = "atr_based"
     VOLATILITY_BASED = "volatility_based"
     KELLY = "kelly"
+    SCORE_WEIGHTED = "score_weighted"
+    RISK_PARITY = "risk_parity"
+    MINIMUM_VARIANCE = "minimum_variance"
+
+
+class CostFilter(Model):
+    """An enlargement is ordered only where it is expected to earn more than ``multiple`` round trips cost.
+
+    Expected gain = IC × volatility over the horizon × standardised score × value: Grinold (1994), "Alpha is Volatility Times IC Times
+    Score", Journal of Portfolio Management 20(4).
+    """
+
+    information_coefficient: PositiveFraction = Field(0.03, description="correlation of score and later return")
+    horizon_sessions: Annotated[int, Field(ge=1, le=504)] = Field(21, description="sessions over which the gain is expected")
+    multiple: Annotated[float, Field(gt=0.0, le=20.0)] | None = Field(None, description="of a round trip's cost; null: off")
 
 
 class SizingRules(Model):
@@ -123,16 +140,35 @@ class SizingRules(Model):
     volatility_window: Annotated[int, Field(ge=5, le=1000)] = 63
     atr_window: Annotated[int, Field(ge=2, le=1000)] = 14
     atr_multiple: Positive = Field(2.0, description="risk distance of ATR sizing in ATRs")
+    covariance_window: Annotated[int, Field(ge=20, le=1000)] = Field(252, description="sessions, for risk_parity and minimum_variance")
     kelly_fraction: PositiveFraction = Field(0.25, description="share of full Kelly")
-    win_rate: Fraction | None = Field(None, description="measured, for Kelly; null: no Kelly")
-    payoff: Positive | None = Field(None, description="average win / average loss, measured, for Kelly")
+    win_rate: Fraction | None = Field(None, description="for Kelly; null: measured on the strategy's own closed trades")
+    payoff: Positive | None = Field(None, description="average win / average loss, for Kelly; null: measured likewise")
+    kelly_min_trades: Annotated[int, Field(ge=10, le=100_000)] = Field(50, description="closed trades without which there is no Kelly")
+    until_measured: SizingMethod | None = Field(None, description="how Kelly sizes before that; null: nothing is bought")
+    lot_size: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="shares are held in multiples of it")
+    min_position_value: NonNegative = Field(0.0, description="USD; a position below it is not opened or enlarged")
     no_trade_buffer: Fraction = Field(0.2, description="a change smaller than this share of the target is not traded")
+    cost_filter: CostFilter = CostFilter()
     fractional_shares: bool = Field(False, description="shares in multiples of 0.0001 instead of whole ones; backtests only")
 
+    @property
+    def measures(self) -> bool:
+        """Whether Kelly sizes and takes win rate and payoff from the strategy's own closed trades."""
+        return self.method is SizingMethod.KELLY and self.win_rate is None
+
     @model_validator(mode="after")
-    def _kelly_is_measured(self) -> SizingRules:
-        if self.method is SizingMethod.KELLY and (self.win_rate is None or self.payoff is None):
-            raise ValueError("method kelly needs win_rate and payoff measured on closed trades; without them there is no Kelly size")
+    def _kelly_is_whole(self) -> SizingRules:
+        if (self.win_rate is None) != (self.payoff is None):
+            raise ValueError("win_rate and payoff are given together, or neither: then both are measured on closed trades")
+        if self.until_measured is SizingMethod.KELLY:
+            raise ValueError("until_measured is how Kelly sizes before it has measured anything; it cannot be kelly itself")
+        return self
+
+    @model_validator(mode="after")
+    def _one_lot(self) -> SizingRules:
+        if self.fractional_shares and self.lot_size != 1:
+            raise ValueError(f"lots of {self.lot_size} shares and fractional shares exclude each other; set lot_size to 1")
         return self
 
 

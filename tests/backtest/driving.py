@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mech_exo.backtest.drivers import full, grown, play
+from mech_exo.backtest.drivers import full, grown
+from mech_exo.backtest.stage import Stage
 from mech_exo.datasource.demo import SampleMarket, sample_market
-from mech_exo.decision.rows import decide_row
-from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
+from mech_exo.decision.strategy import Strategy
+from mech_exo.decision.weighing import decide
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.kernels.account import new_account, new_book, new_days
-from mech_exo.kernels.records import EVENT, Bars
+from mech_exo.kernels.records import EVENT
 from mech_exo.kernels.simulate import step
 from mech_exo.utils.settings import (
     Config,
@@ -75,6 +75,17 @@ def busy_config() -> Config:
     )
 
 
+def sized_config(**sizing: object) -> Config:
+    """A long-short book decided every two weeks whose sizes are made as ``sizing`` says."""
+    return default_config(
+        schedule=Schedule(every_sessions=10),
+        universe=UniverseRules(min_price=2.0, min_dollar_volume=1e5),
+        selection=Selection(top=10, bottom=4, max_sector_share=0.5),
+        sizing=SizingRules(**sizing),
+        costs=CostModel(impact=0.3),
+    )
+
+
 @dataclass(eq=False)
 class Played:
     """Everything an account is after the last row played."""
@@ -94,20 +105,19 @@ class Played:
 
 def played(panel: BarPanel, universe: Universe, config: Config, last: int, *, compiled: bool = True, first: int = 0) -> Played:
     """Rows ``first..last-1``: by the compiled driver, or by one Python call of each function per session."""
-    strategy, count = Strategy(config), len(panel.symbols)
+    strategy = Strategy(config)
     rows = strategy.decision_rows(panel, first, first, last)
     features, _ = strategy.features(panel, universe, rows)
     decision_at = np.full(len(panel.sessions), -1, np.int64)
     decision_at[rows] = np.arange(len(rows))
-    book, live, account = new_book(count), np.zeros(count, np.int64), new_account(config.strategy.initial_cash)
-    days, events, night = new_days(len(panel.sessions)), np.empty(16, EVENT), night_buffers(count)
-    bars, costs, terms = Bars.of(panel), cost_params(config.strategy.costs), strategy.terms
-    flows = np.zeros(len(panel.sessions))
+    stage = Stage.empty(panel, strategy, np.zeros(len(panel.sessions)))
+    stage.events = np.empty(16, EVENT)  # it must grow
     if compiled:
-        events = play(first, last, decision_at, flows, bars, features, book, live, account, days, events, night, costs, terms, strategy.rules)
+        stage.decide(first, last, decision_at, features)
     else:
+        book, live, account, days, bars = stage.book, stage.live, stage.account, stage.days, stage.bars
         for t in range(first, last):
-            events = grown(events, account) if full(events, account) else events
-            step(t, 0.0, bars, book, live, account, days, events, costs, terms)
-            decide_row(t, int(decision_at[t]), False, bars, features, book, live, account, days, night, strategy.rules)
-    return Played(book, live, account, days, events[: int(account["events"][0])])
+            stage.events = grown(stage.events, account) if full(stage.events, account) else stage.events
+            step(t, 0.0, bars, book, live, account, days, stage.events, stage.costs, strategy.terms)
+            decide(t, int(decision_at[t]), False, bars, features, book, live, account, days, stage.night, strategy.rules)
+    return Played(stage.book, stage.live, stage.account, stage.days, stage.happened)

@@ -10,9 +10,19 @@ import pytest
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.domain.panel import BarPanel
 from mech_exo.kernels.records import EventKind, Reason
-from tests.backtest.driving import busy_config, default_config, played
+from tests.backtest.driving import busy_config, default_config, played, sized_config
 
-CONFIGS = {"default": default_config, "busy": busy_config}
+CONFIGS = {
+    "default": default_config,
+    "busy": busy_config,
+    "by score, filtered": lambda: sized_config(
+        method="score_weighted", lot_size=5, min_position_value=2000.0, cost_filter={"information_coefficient": 0.05, "multiple": 0.5}
+    ),
+    "minimum variance": lambda: sized_config(method="minimum_variance", covariance_window=60),
+    "Kelly after risk parity": lambda: sized_config(
+        method="kelly", until_measured="risk_parity", kelly_min_trades=30, kelly_fraction=1.0, covariance_window=60
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CONFIGS)

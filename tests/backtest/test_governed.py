@@ -16,7 +16,6 @@ from mech_exo.kernels.records import Reason
 from mech_exo.performance.drawdowns import trailing_drawdown
 from mech_exo.performance.ratios import growth
 from mech_exo.performance.trading import account_returns
-from mech_exo.risk.governor import all_time_drawdown
 from mech_exo.risk.rules import drawdown
 from mech_exo.utils.settings import RiskLimits
 from tests.backtest.driving import default_config
@@ -79,7 +78,7 @@ def test_no_trade_of_the_default_strategy_loses_more_than_two_percent_of_nav(res
 
 def test_the_drawdown_of_all_time_is_that_of_the_report(result):
     index = result.days["index"]
-    assert max(all_time_drawdown(index, t) for t in range(len(index))) == pytest.approx(result.metrics["max_drawdown"])
+    assert max(drawdown(index, t, t + 1) for t in range(len(index))) == pytest.approx(result.metrics["max_drawdown"])
 
 
 def test_a_run_that_was_not_governed_says_so(result):

@@ -170,9 +170,9 @@ def test_drawn_at_random_by_seed() -> None:
 
 
 def test_a_section_is_checked_whole(stage: tuple[BarPanel, Universe]) -> None:
-    """Kelly needs a measured win rate: a rule over several keys of one section."""
+    """A win rate goes with a payoff: a rule over several keys of one section."""
     with pytest.raises(ConfigError, match="win_rate"):
-        sweep(stage[0], default_config(), {"strategy.sizing.method": ("kelly",)})
+        sweep(stage[0], default_config(), {"strategy.sizing.win_rate": (0.5,)})
     grid = {"strategy.sizing.method": ("kelly",), "strategy.sizing.win_rate": (0.5,), "strategy.sizing.payoff": (2.0,)}
     assert len(sweep(stage[0], default_config(), grid).runs) == 1
 

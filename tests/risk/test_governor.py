@@ -16,13 +16,13 @@ from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import OrderKind, Reason
 from mech_exo.risk.governor import (
     GovernorParams,
-    all_time_drawdown,
     allowed_share,
     share_before,
     share_decided,
     share_to_sell,
     share_tonight,
 )
+from mech_exo.risk.rules import drawdown
 from mech_exo.utils.config import load
 from mech_exo.utils.settings import GovernorRules, PortfolioLimits, RiskLimits
 from tests.oracles.naive_governor import Governor, taken
@@ -83,9 +83,8 @@ def test_the_shares_of_a_path_are_those_of_the_naive_governor(indexes, step, wai
 
 def test_the_drawdown_of_all_time_remembers_what_the_trailing_one_forgets():
     index = np.concatenate([[2.0], np.full(400, 1.0)])
-    assert all_time_drawdown(index, 400) == 0.5
-    assert all_time_drawdown(np.array([0.9]), 0) == pytest.approx(0.1)  # 1 before the first session
-    assert math.isnan(all_time_drawdown(np.array([1.0, math.nan]), 1))
+    assert (drawdown(index, 400, 401), drawdown(index, 400)) == (0.5, 0.0)
+    assert drawdown(np.array([0.9]), 0, 1) == drawdown(np.array([0.9]), 0) == pytest.approx(0.1)  # 1 before the first session
 
 
 def test_each_key_is_obeyed_as_written(workspace):

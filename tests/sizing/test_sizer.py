@@ -30,6 +30,7 @@ def test_the_users_example_is_capped_at_66_shares_and_says_so(caplog):
     assert shares.binding is BreachCode.POSITION
     assert shares.headroom == pytest.approx(10_000 - 66 * 150)
     sentence = "atr_based asks for 500 shares of AAPL (75 % of NAV); max_position (10 % of NAV = 10,000 USD) allows 66"
+    sentence += "; no overnight gap beyond the stop was considered (gap=…)"
     assert shares.reason == sentence
     assert repr(shares) == f"Size(66: {sentence})"
     assert [record.getMessage() for record in caplog.records] == [f"AAPL: {sentence}"]
@@ -56,6 +57,10 @@ TABLE = [
     (SizingMethod.EQUAL_WEIGHT, {"price": 80.0, "names": 30}, 100_000 / 30 / 80),
     (SizingMethod.KELLY, {"price": 10.0, "win_rate": 0.55, "payoff": 1.5}, 625.0),  # a quarter of 0.55 − 0.45 / 1.5 = 0.25
     (SizingMethod.KELLY, {"price": 10.0, "win_rate": 0.4, "payoff": 1.0}, 0.0),  # no edge, no bet
+    (SizingMethod.KELLY, {"price": 50.0, "win_rate": 0.6, "payoff": 2.0, "trades": 100}, 2000 * 0.1 * 0.64 / 0.6616),  # shrunk by 0.9674
+    (SizingMethod.SCORE_WEIGHTED, {"price": 80.0, "weight": 0.05}, 62.5),  # 5,000 / 80
+    (SizingMethod.RISK_PARITY, {"price": 80.0, "weight": 0.05}, 62.5),
+    (SizingMethod.MINIMUM_VARIANCE, {"price": 80.0, "weight": 0.0}, 0.0),
 ]
 
 
@@ -88,6 +93,49 @@ def test_the_trade_risk_limit_binds_where_the_stop_is_far():
     assert size == 40 and size.binding is BreachCode.TRADE_RISK  # 2,000 / 50
     assert "max_single_trade_risk (2 % of NAV = 2,000 USD) allows 40" in size.reason
     assert size.headroom == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_no_limit_cuts_says_how_much_more_it_would_allow():
+    size = PositionSizer(100_000).calculate_size("X", 100.0, SizingMethod.EQUAL_WEIGHT, names=20)
+    assert size == 50 and size.binding is BreachCode.NONE and size.headroom == 5000.0
+    assert size.reason.endswith("no limit binds, 50 shares; 5,000 USD more before max_position binds; no overnight gap beyond the stop was considered (gap=…)")
+    near = PositionSizer(100_000).calculate_size("X", 100.0, SizingMethod.EQUAL_WEIGHT, names=100, stop_price=60.0)
+    assert near == 10 and "4,000 USD more before max_single_trade_risk binds" in near.reason  # 2,000 / 40 = 50 shares
+
+
+def test_lots_and_a_smallest_position():
+    sizer = PositionSizer(100_000, sizing=SizingRules(lot_size=25, min_position_value=4000.0))
+    size = sizer.calculate_size("AAPL", 150.0, atr=2.0)
+    assert size == 50 and size.binding is BreachCode.POSITION  # 66 in lots of 25
+    assert sizer.calculate_size("X", 100.0, "equal_weight", names=20) == 50
+    lots = sizer.calculate_size("X", 90.0, "equal_weight", names=20)
+    assert lots == 50 and "50 shares in lots of 25" in lots.reason  # 55.6
+    none = sizer.calculate_size("X", 100.0, "equal_weight", names=30)
+    assert none == 0 and none.binding is BreachCode.MINIMUM_VALUE
+    assert "a position below 4,000 USD is not opened (min_position_value)" in none.reason
+    tiny = PositionSizer(100_000, sizing=SizingRules(lot_size=25)).calculate_size("X", 500.0, "equal_weight", names=20)
+    assert tiny == 0 and "that is no whole lot" in tiny.reason
+
+
+def test_an_overnight_gap_counts_with_the_stop():
+    """2,000 USD may be lost; from 100 to a stop at 95 it is 5 a share, and 14.5 where the name opens a tenth below the stop."""
+    sizer = PositionSizer(100_000)
+    plain = sizer.calculate_size("X", 100.0, "equal_weight", names=2, stop_price=95.0)
+    assert plain == 100 and plain.binding is BreachCode.POSITION and "no overnight gap" in plain.reason
+    wide = PositionSizer(100_000, TWO_PERCENT)
+    assert wide.calculate_size("X", 100.0, "equal_weight", names=1, stop_price=95.0) == 400
+    gapped = wide.calculate_size("X", 100.0, "equal_weight", names=1, stop_price=95.0, gap=0.1)
+    assert gapped == 137 and gapped.binding is BreachCode.TRADE_RISK and "no overnight gap" not in gapped.reason
+    short = wide.calculate_size("X", 100.0, "equal_weight", names=1, stop_price=105.0, gap=0.1, side="short")
+    assert short == -129  # 105 × 1.1 − 100 = 15.5
+    for gap in (-0.1, math.nan, math.inf):
+        with pytest.raises(InputError, match="gap must be a fraction"):
+            sizer.calculate_size("X", 100.0, atr=2.0, gap=gap)
+
+
+def test_kelly_without_the_sample_is_refused():
+    with pytest.raises(InputError, match=r"at least 50 closed trades behind its win rate; X has 49"):
+        PositionSizer(100_000).calculate_size("X", 10.0, "kelly", win_rate=0.6, payoff=2.0, trades=49)
 
 
 def test_no_limits_means_none():
@@ -136,6 +184,9 @@ def test_a_figure_that_is_no_figure_is_refused_by_name(name, value):
         ("kelly", {}, "kelly needs win_rate and payoff;"),
         ("kelly", {"win_rate": 0.6}, "kelly needs payoff;"),
         ("equal_weight", {}, "equal_weight needs names;"),
+        ("score_weighted", {}, "score_weighted needs weight;"),
+        ("risk_parity", {"volatility": 0.2}, "risk_parity needs weight;"),
+        ("minimum_variance", {}, "minimum_variance needs weight;"),
     ],
 )
 def test_what_a_method_needs_is_named(method, figures, missing):
@@ -155,6 +206,9 @@ def test_what_a_method_needs_is_named(method, figures, missing):
         ({"names": 0}, "names must be a whole number"),
         ({"names": math.nan}, "names must be a whole number"),
         ({"names": True}, "names must be a whole number"),
+        ({"trades": 0}, "trades must be a whole number"),
+        ({"weight": 1.5}, "weight must be a fraction"),
+        ({"weight": math.nan}, "weight must be a fraction"),
     ],
 )
 def test_impossible_arguments(figures, said):
@@ -168,7 +222,7 @@ number = st.floats(allow_nan=True, allow_infinity=True)
 @given(number, number, number, number, number, st.sampled_from(SizingMethod), st.sampled_from(["long", "short"]))
 def test_any_figures_give_a_size_within_the_limits_or_an_input_error(nav, price, atr, volatility, win_rate, method, side):
     try:
-        figures = {"atr": atr, "volatility": volatility, "win_rate": win_rate, "payoff": 1.5, "names": 7}
+        figures = {"atr": atr, "volatility": volatility, "win_rate": win_rate, "payoff": 1.5, "names": 7, "weight": win_rate}
         size = PositionSizer(nav).calculate_size("X", price, method, side=side, **figures)
     except InputError:
         return

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from mech_exo.decision.rows import SESSIONS_PER_YEAR, portfolio_volatility
 from mech_exo.domain.panel import BarPanel
+from mech_exo.kernels.costs import SESSIONS_PER_YEAR
 from mech_exo.kernels.records import Bars
+from mech_exo.kernels.risk_model import portfolio_volatility
 
 NAN = math.nan
 

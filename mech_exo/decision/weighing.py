@@ -1,0 +1,56 @@
+"""Methods whose weights an optimiser finds: it is Python, so it is asked between the two halves of a close that decides the book.
+
+Everything else about such a decision is the compiled :func:`mech_exo.decision.rows.decide_book`, which reads the weights from ``night``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mech_exo.decision.params import Features, Night, Rules
+from mech_exo.decision.rows import already_held, any_score, chosen, decide_book, decide_row
+from mech_exo.decision.sizing_rows import in_force
+from mech_exo.kernels.records import Bars, Ints
+from mech_exo.kernels.risk_model import window_returns
+from mech_exo.sizing import methods, optimised
+
+SEEN = 0.9
+"""A name must have traded in this share of the window's sessions: a shorter history makes it look calmer than it is."""
+OPTIMISERS = {methods.PARITY: optimised.risk_parity, methods.VARIANCE: optimised.minimum_variance}
+
+
+def decide(
+    t: int, k: int, halted: bool, bars: Bars, features: Features, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray,
+    night: Night, rules: Rules,
+) -> int:
+    """:func:`mech_exo.decision.rows.decide_row` for every method: arguments and result are its own."""
+    if k < 0 or not rules.sizing.optimised:
+        return decide_row(t, k, halted, bars, features, book, live, account, days, night, rules)
+    decide_row(t, -1, halted, bars, features, book, live, account, days, night, rules)
+    return decide_weighed(t, k, bars, features, book, live, account, days, night, rules)
+
+
+def decide_weighed(
+    t: int, k: int, bars: Bars, features: Features, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night,
+    rules: Rules,
+) -> int:
+    """Decide the book after the guard of a close: weights first, where the method in force is optimised. Returns how many limits bound."""
+    method, _ = in_force(t, days, rules.sizing)
+    if method in OPTIMISERS and any_score(features.score[k]):
+        names, longs = chosen(k, features, book, rules.sizing)
+        if not (rules.sizing.on_signal and already_held(names, longs, book, live, int(account["live"][0]))):
+            _weigh(t, method, names, longs, bars, night, rules)
+    return decide_book(t, k, bars, features, book, live, account, days, night, rules)
+
+
+def _weigh(t: int, method: int, names: Ints, longs: int, bars: Bars, night: Night, rules: Rules) -> None:
+    """Write the weights of ``names`` to ``night``; a name whose returns are too short, or that never moved, has none."""
+    night.weights[:] = np.nan
+    window = rules.sizing.covariance_window
+    if t < window or not len(names):
+        return
+    returns, counts = window_returns(t, names, bars, window)
+    fit = (counts >= SEEN * window) & (returns.std(axis=0) > 0.0) & ~np.isnan(bars.close[t, names])
+    if fit.any():
+        side = np.where(np.arange(len(names)) < longs, 1.0, -1.0)
+        night.weights[names[fit]] = OPTIMISERS[method]((returns * side)[:, fit])

@@ -1,0 +1,299 @@
+"""What a book risks, measured from the returns its names really had: :func:`book_risk`. All arithmetic is ``kernels/risk_model.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mech_exo.domain.panel import BarPanel
+    from mech_exo.domain.portfolio import Portfolio, Position
+    from mech_exo.kernels.records import Floats
+
+WINDOW = 252
+LEVEL = 0.95
+PARTICIPATION = 0.1
+VOLUME_WINDOW = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """What risk may know of the market at one close.
+
+    Parameters
+    ----------
+    panel
+        Bars as traded; the last row is the close that positions are measured at.
+    returns
+        ``(T,)`` session returns of the market on the panel's sessions, NaN unknown; None = unknown, so that every beta is.
+    name
+        What ``returns`` are the returns of.
+    """
+
+    panel: BarPanel
+    returns: Floats | None = None
+    name: str = "the market"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRisk:
+    """One position's part in the risk of the book. None = unknown.
+
+    Parameters
+    ----------
+    volatility_ann
+        Of the name's own returns, a fraction.
+    beta
+        Slope of its returns on the market's.
+    marginal
+        Annual volatility of the book in USD that one more USD of it would add.
+    component
+        USD of the book's annual volatility that are its: value × ``marginal``. The components sum to the volatility (Euler); one below 0
+        hedges.
+    share
+        ``component`` / the book's volatility.
+    days_to_exit
+        Sessions to leave it at the participation the book was measured with.
+    """
+
+    symbol: str
+    volatility_ann: float | None
+    beta: float | None
+    marginal: float | None
+    component: float | None
+    share: float | None
+    days_to_exit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BookRisk:
+    """What a book risks, in USD; losses of one session are positive. None = unknown, because of the names in ``unknown``.
+
+    ``*_without_offsets`` is what a limit measures: no hedge and no gain of one name relieves another's loss
+    (:mod:`mech_exo.kernels.risk_model`).
+
+    Parameters
+    ----------
+    window, level, participation
+        Sessions looked back at, the confidence of the tails, the share of the average daily volume that an exit takes.
+    volatility_ann
+        Annual volatility that the book as it is now would have had over those sessions.
+    value_at_risk, expected_shortfall
+        What one session in 1 / (1 - ``level``) would have lost at least, and lost on average.
+    normal_value_at_risk, normal_expected_shortfall
+        The same under a normal law of mean 0 with the book's volatility.
+    beta
+        How many times the market's move NAV moves.
+    average_correlation, worst_pair
+        Over all pairs of positions, and the highest with its two names: of what the positions earn, so a short of what moves with a long
+        is a hedge. None below two positions.
+    days_to_exit
+        Of the position that takes longest; 0 for an empty book.
+    top_five
+        The five largest positions, a fraction of NAV; None without a NAV above 0.
+    unknown
+        Why something is unknown, by symbol.
+    """
+
+    window: int
+    level: float
+    participation: float
+    volatility_ann: float | None
+    volatility_without_offsets: float | None
+    value_at_risk: float | None
+    value_at_risk_without_offsets: float | None
+    expected_shortfall: float | None
+    expected_shortfall_without_offsets: float | None
+    normal_value_at_risk: float | None
+    normal_expected_shortfall: float | None
+    beta: float | None
+    average_correlation: float | None
+    worst_pair: tuple[str, str, float] | None
+    days_to_exit: float | None
+    top_five: float | None
+    positions: tuple[PositionRisk, ...]
+    unknown: Mapping[str, str]
+
+    def position(self, symbol: str) -> PositionRisk:
+        """The line of one position."""
+        return next(line for line in self.positions if line.symbol == symbol)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookback:
+    """A book beside the past of its names.
+
+    Parameters
+    ----------
+    held
+        The C positions.
+    values
+        ``(C,)`` signed USD.
+    returns
+        ``(W, C)`` session returns; the whole column of a name whose history is too short is NaN.
+    betas
+        ``(C,)``, NaN unknown.
+    short, unrelated
+        Why a history is too short, and why a beta is unknown in spite of it, by symbol.
+    market
+        Where the past is from.
+    level
+        Confidence of the tails.
+    """
+
+    held: tuple[Position, ...]
+    values: Floats
+    returns: Floats
+    betas: Floats
+    short: Mapping[str, str]
+    unrelated: Mapping[str, str]
+    market: Market | None
+    level: float
+
+    @classmethod
+    def of(cls, portfolio: Portfolio, market: Market | None, window: int = WINDOW, level: float = LEVEL) -> Lookback:
+        """The last ``window`` sessions of ``market`` for what is held."""
+        held = tuple(portfolio.positions.values())
+        returns, short = _history(held, market, window)
+        betas, why = np.full(len(held), np.nan), "no returns of the market are known"
+        if market is not None and market.returns is not None and len(returns):
+            from mech_exo.kernels.risk_model import betas as slopes
+
+            betas = slopes(returns, np.ascontiguousarray(market.returns[-len(returns) :], np.float64))
+            why = f"too few returns of {market.name} are known"
+        unrelated = {p.symbol: why for p, beta in zip(held, betas, strict=True) if np.isnan(beta) and p.symbol not in short}
+        return cls(held, np.array([p.market_value for p in held], np.float64), returns, betas, short, unrelated, market, level)
+
+
+def book_risk(
+    portfolio: Portfolio, market: Market | None, *, window: int = WINDOW, level: float = LEVEL, participation: float = PARTICIPATION
+) -> BookRisk:
+    """Measure ``portfolio`` by the last ``window`` sessions of ``market``.
+
+    A name without enough real returns (:func:`mech_exo.kernels.risk_model.known_history`) makes every figure of the whole book unknown;
+    what is known of the others by themselves is said. Without a market all but the concentration is unknown.
+    """
+    past = Lookback.of(portfolio, market, window, level)
+    whole, marginal = _whole(past)
+    sigma, components = whole.get("volatility_ann"), past.values * marginal
+    exits, illiquid = _exits(past.held, market, participation)
+    own = _volatilities(past.returns)
+    lines = tuple(
+        PositionRisk(
+            p.symbol, known(own[i]), known(past.betas[i]), known(marginal[i]), known(components[i]),
+            known(components[i] / sigma) if sigma else None, known(exits[i]),
+        )
+        for i, p in enumerate(past.held)
+    )  # fmt: skip
+    nav = portfolio.nav
+    return BookRisk(
+        window, level, participation, **{name: whole.get(name) for name in _WHOLE},  # type: ignore[arg-type]
+        beta=known(float((past.values * past.betas).sum()) / nav) if nav > 0.0 else None,
+        days_to_exit=None if illiquid else max(exits.tolist(), default=0.0), top_five=top_five(portfolio),
+        positions=lines, unknown={**illiquid, **past.unrelated, **past.short},
+    )  # fmt: skip
+
+
+_WHOLE = (
+    "volatility_ann", "volatility_without_offsets", "value_at_risk", "value_at_risk_without_offsets", "expected_shortfall",
+    "expected_shortfall_without_offsets", "normal_value_at_risk", "normal_expected_shortfall", "average_correlation", "worst_pair",
+)  # fmt: skip
+
+
+def known(value: float) -> float | None:
+    """``value``, or None where it is NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def top_five(portfolio: Portfolio) -> float | None:
+    """The five largest positions, a fraction of NAV; None without a NAV above 0."""
+    largest = sorted((abs(p.market_value) for p in portfolio.positions.values()), reverse=True)[:5]
+    return sum(largest) / portfolio.nav if portfolio.nav > 0.0 else None
+
+
+def _history(held: tuple[Position, ...], market: Market | None, window: int) -> tuple[Floats, dict[str, str]]:
+    from mech_exo.kernels.records import Bars
+    from mech_exo.kernels.risk_model import known_history, window_returns
+
+    if market is None:
+        return np.full((0, len(held)), np.nan), {p.symbol: "no bars are stored" for p in held}
+    panel, last = market.panel, len(market.panel.sessions) - 1
+    seen = [i for i, p in enumerate(held) if p.symbol in panel.symbols]
+    returns = np.full((min(window, last), len(held)), np.nan)
+    places = np.array([panel.column_of(held[i].symbol) for i in seen], np.int64)
+    returns[:, seen], counts = window_returns(last, places, Bars.of(panel), window)
+    short = {p.symbol: "it has no bars in the store" for i, p in enumerate(held) if i not in seen}
+    for i, count in zip(seen, counts.tolist(), strict=True):
+        if not known_history(count, window):
+            short[held[i].symbol] = f"it has {count} returns in the last {window} sessions, {max(20, -(-window // 2))} are needed"
+            returns[:, i] = np.nan
+    return returns, short
+
+
+def _whole(past: Lookback) -> tuple[dict[str, float | tuple[str, str, float] | None], Floats]:
+    """The figures of the whole book and the marginal risk ``(C,)``; without the history of every name nothing is known."""
+    from mech_exo.kernels import risk_model as kernel
+    from mech_exo.kernels.costs import SESSIONS_PER_YEAR
+
+    returns, values, level = past.returns, past.values, past.level
+    if not past.held:
+        return dict.fromkeys(_WHOLE[:-2], 0.0), values
+    if past.short:
+        return {}, np.full(len(values), np.nan)
+    sigma = kernel.book_volatility(returns, values)
+    true = kernel.tail_loss(kernel.book_pnl(returns, values), level)
+    alone = kernel.tail_loss(kernel.book_losses(returns, values), level)
+    z, tail = kernel.normal_multiples(level)
+    together = kernel.correlation(kernel.covariance(returns * np.sign(values)))
+    figures = {
+        "volatility_ann": sigma,
+        "volatility_without_offsets": kernel.volatility_without_offsets(kernel.covariance(returns), values),
+        "value_at_risk": true[0],
+        "value_at_risk_without_offsets": alone[0],
+        "expected_shortfall": true[1],
+        "expected_shortfall_without_offsets": alone[1],
+        "normal_value_at_risk": z * sigma / np.sqrt(SESSIONS_PER_YEAR),
+        "normal_expected_shortfall": tail * sigma / np.sqrt(SESSIONS_PER_YEAR),
+        "average_correlation": kernel.average_correlation(together),
+    }
+    said = {name: known(value) for name, value in figures.items()}
+    return {**said, "worst_pair": _worst_pair(past.held, together)}, kernel.marginal_volatility(returns, values)
+
+
+def _worst_pair(held: tuple[Position, ...], together: Floats) -> tuple[str, str, float] | None:
+    pairs = np.where(np.tri(len(held), k=-1, dtype=bool), together, np.nan)
+    if np.isnan(pairs).all():
+        return None
+    i, j = divmod(int(np.nanargmax(pairs)), len(held))
+    return held[j].symbol, held[i].symbol, float(pairs[i, j])
+
+
+def _volatilities(returns: Floats) -> Floats:
+    """``(C,)`` annual volatility of each name by itself."""
+    from mech_exo.kernels.costs import SESSIONS_PER_YEAR
+
+    if len(returns) < 2:
+        return np.full(returns.shape[1], np.nan)
+    out: Floats = returns.std(axis=0, ddof=1) * np.sqrt(SESSIONS_PER_YEAR)
+    return out
+
+
+def _exits(held: tuple[Position, ...], market: Market | None, participation: float) -> tuple[Floats, dict[str, str]]:
+    """``(C,)`` sessions to leave each position, NaN unknown; and why, by symbol."""
+    days = np.full(len(held), np.nan)
+    for i, p in enumerate(held):
+        if market is not None and p.symbol in market.panel.symbols:
+            volume = average_volume(market.panel, market.panel.column_of(p.symbol))
+            days[i] = abs(p.shares) / (participation * volume) if volume > 0.0 else np.nan
+    return days, {p.symbol: "its volume is unknown" for p, x in zip(held, days, strict=True) if np.isnan(x)}
+
+
+def average_volume(panel: BarPanel, column: int) -> float:
+    """Mean volume of the last :data:`VOLUME_WINDOW` sessions in shares as traded now; NaN where none is known."""
+    volume, ratio = panel.volume[-VOLUME_WINDOW:, column], panel.split_ratio[-VOLUME_WINDOW:, column]
+    since = np.append(np.cumprod(ratio[:0:-1])[::-1], 1.0)  # later splits of each session
+    traded = (volume * since)[np.isfinite(volume)]
+    return float(traded.mean()) if len(traded) else np.nan
