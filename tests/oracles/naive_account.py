@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.oracles.naive_governor import taken
 from tests.oracles.naive_market import NaiveMarket, Terms
-from tests.oracles.naive_orders import Held, Ticket, Wish, outlived, over, tidy, touched, under
+from tests.oracles.naive_orders import Held, Ticket, Wish, judge, outlived, over, profit, tally, tidy, touched, under
 
 
 @dataclass
@@ -85,6 +85,7 @@ class NaiveAccount:
                 amount = self.held[s].shares * paid
                 self.cash += amount
                 self.today["dividends"] += amount
+                self.held[s].earned += amount
                 self.note(day, s, "dividend", "corporate_action", self.held[s].shares, paid, cash=amount)
             if self.market.gone[s] is not None and day >= self.market.gone[s][0]:
                 value = self.market.gone[s][1]
@@ -111,8 +112,9 @@ class NaiveAccount:
         self.today["trading"] += in_lieu
         self.note(day, s, "split", "corporate_action", tidy(left - had), ratio, cash=in_lieu)
         position.shares = left
+        position.earned += in_lieu
         if left == 0:
-            del self.held[s]
+            judge(self.today, self.held.pop(s))
 
     def lower(self, s, paid):
         """Levels without a dividend: what is paid out is no loss."""
@@ -311,6 +313,7 @@ class NaiveAccount:
         position = self.held.get(s)
         before = position.shares if position else 0
         after = tidy(before + shares)
+        spent, earned = tally(self.today, position, shares, price, fee)
         if kind == "order":
             self.room -= (abs(after) - abs(before)) * reference
         if after == 0:
@@ -322,6 +325,8 @@ class NaiveAccount:
             late = phase != "open"
             best = reference if late else None
             self.held[s] = Held(after, price, mark, best, late, -1, silent, ticket.stop, ticket.stop_why, ticket.target)
+        if after:
+            self.held[s].spent, self.held[s].earned = spent, earned
 
     def note(self, day, s, kind, why, shares, price, reference=None, commission=0.0, cash=0.0, outcome="filled"):
         self.log.append(
@@ -342,17 +347,11 @@ class NaiveAccount:
             return None, "none"
         return (max if long else min)(found, key=lambda pair: pair[0])
 
-    def profit(self, long, entry):
-        if self.terms.target is None:
-            return None
-        level = entry * (1 + self.terms.target if long else 1 - self.terms.target)
-        return level if level > 0 else None
-
     def protect(self):
         for _, position in sorted(self.held.items()):
             long = position.shares > 0
             position.stop, position.stop_why = self.level(long, position.entry, position.best)
-            position.target = self.profit(long, position.entry)
+            position.target = profit(self.terms, long, position.entry)
 
     def order(self, day, wishes):
         """The orders for the next session: time stops, then margin call or governor, then the decision, or without one what is carried."""
@@ -391,7 +390,7 @@ class NaiveAccount:
         if self.terms.at_entry and wish.shares != 0 and close is not None:
             long, entry = wish.shares > 0, close if wish.price is None else wish.price
             ticket.stop, ticket.stop_why = self.level(long, entry, entry)
-            ticket.target = self.profit(long, entry)
+            ticket.target = profit(self.terms, long, entry)
             if want * have > 0:  # it adds: what it carries is what rests there
                 position = self.held[s]
                 ticket.stop, ticket.stop_why, ticket.target = position.stop, position.stop_why, position.target

@@ -19,6 +19,8 @@ class Held:
     stop: float | None = None
     stop_why: str = "none"
     target: float | None = None
+    spent: float = 0.0  # USD to open and enlarge it
+    earned: float = 0.0  # USD it has brought so far, less what it has cost
 
 
 @dataclass
@@ -70,6 +72,37 @@ def tidy(shares):
 def over(price, ratio):
     """A price after a split."""
     return None if price is None else price / ratio
+
+
+def tally(today, position, shares, price, fee):
+    """(spent, earned) of what is held after an execution; what ends by it, or is turned by it, is judged."""
+    held = position.shares if position else 0
+    if not held:
+        return abs(shares) * price, -shares * price - fee
+    if held * shares > 0:
+        return position.spent + abs(shares) * price, position.earned - shares * price - fee
+    left = tidy(held + shares)
+    if left * held > 0:
+        return position.spent, position.earned - shares * price - fee
+    part = min(1, -held / shares)  # of the order that ended the old position: its part of the fee
+    position.earned += held * price - fee * part
+    judge(today, position)
+    return abs(left) * price, -left * price - fee * (1 - part)
+
+
+def judge(today, position):
+    """A position that is over is a win or a loss, by what it brought per dollar spent."""
+    result = position.earned / position.spent
+    today["wins" if result > 0 else "losses"] += 1
+    today["gains" if result > 0 else "forfeits"] += abs(result)
+
+
+def profit(terms, long, entry):
+    """The profit target, None where it is off or not above 0."""
+    if terms.target is None:
+        return None
+    level = entry * (1 + terms.target if long else 1 - terms.target)
+    return level if level > 0 else None
 
 
 def outlived(terms, dates, day, age):
