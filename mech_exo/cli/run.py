@@ -265,6 +265,8 @@ def render_decision(to: Console, decision: Decision) -> None:
     to.print(ideas_table(decision.scores, SHOWN_IDEAS))
     colour = {"active": "green", "reducing": "yellow", "halted": "red"}[decision.verdict.state.value]
     to.print(f"Risk: [{colour}]{decision.verdict.state.value.upper()}[/] · {len(decision.verdict.breaches)} limits bound")
+    if decision.scale < 1.0:
+        to.print(f"[yellow]The drawdown governor leaves {decision.scale:.0%} of full exposure.[/]")
     if decision.verdict.breaches:
         to.print(breaches_table(decision.verdict.breaches))
     if decision.orders:
@@ -276,4 +278,4 @@ def render_decision(to: Console, decision: Decision) -> None:
     elif decision.scheduled:
         to.print("No orders: what is held is what is wanted.")
     else:
-        to.print("The book is not decided tonight; only stops, targets and time exits are kept.")
+        to.print("The book is not decided tonight; only stops, targets, time exits and the drawdown governor are at work.")
