@@ -86,7 +86,7 @@ class BookRisk:
     normal_value_at_risk, normal_expected_shortfall
         The same under a normal law of mean 0 with the book's volatility.
     beta
-        How many times the market's move NAV moves.
+        How many times the market's move NAV moves; ``beta_without_offsets`` is the longs' or the shorts', whichever is more.
     average_correlation, worst_pair
         Over all pairs of positions, and the highest with its two names: of what the positions earn, so a short of what moves with a long
         is a hedge. None below two positions.
@@ -110,6 +110,7 @@ class BookRisk:
     normal_value_at_risk: float | None
     normal_expected_shortfall: float | None
     beta: float | None
+    beta_without_offsets: float | None
     average_correlation: float | None
     worst_pair: tuple[str, str, float] | None
     days_to_exit: float | None
@@ -188,10 +189,10 @@ def book_risk(
         )
         for i, p in enumerate(past.held)
     )  # fmt: skip
-    nav = portfolio.nav
+    betas = _book_betas(past, portfolio.nav)
     return BookRisk(
         window, level, participation, **{name: whole.get(name) for name in _WHOLE},  # type: ignore[arg-type]
-        beta=known(float((past.values * past.betas).sum()) / nav) if nav > 0.0 else None,
+        beta=betas[0], beta_without_offsets=betas[1],
         days_to_exit=None if illiquid else max(exits.tolist(), default=0.0), top_five=top_five(portfolio),
         positions=lines, unknown={**illiquid, **past.unrelated, **past.short},
     )  # fmt: skip
@@ -201,6 +202,14 @@ _WHOLE = (
     "volatility_ann", "volatility_without_offsets", "value_at_risk", "value_at_risk_without_offsets", "expected_shortfall",
     "expected_shortfall_without_offsets", "normal_value_at_risk", "normal_expected_shortfall", "average_correlation", "worst_pair",
 )  # fmt: skip
+
+
+def _book_betas(past: Lookback, nav: float) -> tuple[float | None, float | None]:
+    from mech_exo.kernels.risk_model import beta_without_offsets, book_beta
+
+    if not nav > 0.0:
+        return None, None
+    return known(book_beta(past.betas, past.values) / nav), known(beta_without_offsets(past.betas, past.values) / nav)
 
 
 def known(value: float) -> float | None:

@@ -79,8 +79,8 @@ def test_a_short_history_makes_the_book_unknown_and_is_named(real):
     young = Market(BarPanel.from_arrays(panel.sessions, panel.symbols, bars), real.returns)
     risk = book_risk(portfolio_of(prices_of(real), HELD), young)
     assert set(risk.unknown) == {"PG"} and "99 returns in the last 252 sessions, 126 are needed" in risk.unknown["PG"]
-    whole = astuple(risk)[3:14]
-    assert whole == (None,) * 11, "not one figure of the book is made of what is left"
+    whole = astuple(risk)[3:15]
+    assert whole == (None,) * 12, "not one figure of the book is made of what is left"
     assert risk.position("PG").volatility_ann is None and risk.position("AAPL").volatility_ann > 0.0
     assert risk.position("AAPL").component is None and risk.top_five is not None
     assert book_risk(portfolio_of(prices_of(real), {"AAPL": 30}), young).volatility_ann is not None

@@ -48,7 +48,7 @@ def test_history_that_is_stored_is_replayed(real, shared, name, first, last):
     assert line.pnl == pytest.approx(sum(by_hand.values()), rel=1e-9) and line.fraction == pytest.approx(line.pnl / 100_000.0)
     worst = min(by_hand, key=by_hand.get)
     assert line.worst == (worst, pytest.approx(by_hand[worst], rel=1e-9))
-    assert line.basis == "own returns of 5" and line.unmeasured == ()
+    assert line.basis == "own returns then (5)" and line.unmeasured == ()
 
 
 def test_the_documented_index_moves_are_the_indexs(shared):
@@ -71,14 +71,14 @@ def test_without_that_history_it_is_beta_times_the_market(real):
     dollars = sum(n * prices[s] * slopes[s] for s, n in HELD.items())
     found = lines_of(portfolio, late)
     assert found["2008, after Lehman"].pnl == pytest.approx(dollars * (752.44 / 1255.08 - 1.0), rel=1e-9)
-    assert found["2020-03"].basis == "beta to the S&P 500 × -33.9% for 5"
+    assert found["2020-03"].basis == "beta × -33.9% (5)"
     assert found["1987-like gap"].pnl == pytest.approx(dollars * -0.2, rel=1e-9)
 
 
 def test_an_unknown_beta_is_not_measured_and_named(real):
     prices = prices_of(real)
     line = lines_of(portfolio_of(prices | {"ZZZ": 10.0}, HELD | {"ZZZ": 50}), real)["1987-like gap"]
-    assert line.unmeasured == ("ZZZ",) and line.basis.endswith("for 5")
+    assert line.unmeasured == ("ZZZ",) and line.basis.endswith("(5)")
     assert line.pnl == pytest.approx(lines_of(portfolio_of(prices, HELD), real)["1987-like gap"].pnl)
     blind = lines_of(portfolio_of(prices, HELD), Market(real.panel, None))
     assert (blind["1987-like gap"].pnl, blind["1987-like gap"].fraction, blind["1987-like gap"].basis) == (None, None, "not measured")
@@ -92,10 +92,10 @@ def test_the_worst_sector_falls_by_30_percent():
     sectors = {"A": "Tech", "B": "Tech", "C": "Energy"}
     shares = {"A": 100, "B": -60, "C": 400, "D": 50}  # Tech 10,000 − 3,000; Energy 8,000; D nobody knows where
     line = lines_of(portfolio_of(prices, shares, sectors), None)["sector -30 %"]
-    assert line.pnl == pytest.approx(-0.3 * 8000.0) and line.story.endswith(": Energy") and line.worst == ("C", pytest.approx(-2400.0))
+    assert line.pnl == pytest.approx(-0.3 * 8000.0) and line.detail == "Energy" and line.worst == ("C", pytest.approx(-2400.0))
     assert line.unmeasured == ("D",)
     shorts = lines_of(portfolio_of(prices, {"A": -10}, sectors), None)["sector -30 %"]
-    assert (shorts.pnl, shorts.worst) == (0.0, None) and shorts.story.endswith("no sector loses")
+    assert (shorts.pnl, shorts.worst) == (0.0, None) and shorts.detail == "no sector loses"
 
 
 @pytest.fixture
