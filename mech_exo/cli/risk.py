@@ -10,14 +10,16 @@ import typer
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.cli.risk_account import Quote, account_of, here
-from mech_exo.cli.risk_tables import draw_status
+from mech_exo.cli.risk_tables import draw_status, moved_table
 from mech_exo.domain.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mech_exo.domain.portfolio import Portfolio
+    from mech_exo.domain.targets import TargetPosition
     from mech_exo.domain.verdict import Breach, RiskDecision
+    from mech_exo.risk.checker import RiskChecker
 
 app = typer.Typer(help="Risk status against the limits.")
 
@@ -72,19 +74,22 @@ def what_if(
     verdict = checker.what_if({symbol: change}, prices=prices, sectors=sectors, doubtful=doubtful)
     target = next(t for t in verdict.approved if t.symbol == symbol)
     approved = target.shares - checker.portfolio.shares(symbol)
+    moved = _moved(checker, checker.after(verdict, prices=prices, sectors=sectors))
     full = target.shares == target.wanted
     data = {
         "order": {"symbol": symbol, "shares": change, "price": prices.get(symbol), "sector": sectors[symbol]},
         "approved_shares": approved,
         "approved_in_full": full,
         "binding": target.binding or None,
+        "headroom": target.room,
+        "limits": moved,
         "state": verdict.state,
         "breaches": [{"code": b.code, "who": b.symbol, "limit": b.limit, "value": b.value} for b in verdict.breaches],
         "targets": [_row(checker.portfolio, t) for t in verdict.approved],
         "source": account.source,
         "notes": [*account.notes, *notes],
     }
-    emit(data, as_json, lambda console: _draw_what_if(console, data, verdict))
+    emit(data, as_json, lambda console: _draw_what_if(console, data, target, verdict))
     if not full:
         raise typer.Exit(NOT_APPROVED)
 
@@ -105,7 +110,24 @@ def _row(portfolio: Portfolio, target: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _draw_what_if(console: Console, data: dict[str, Any], verdict: RiskDecision) -> None:
+def _moved(before: RiskChecker, after: RiskChecker) -> list[dict[str, Any]]:
+    """Every limit that the order moves, each name and sector by itself, before and after what is approved of it; None = unknown."""
+    old, new = before.lines(), after.lines()
+    lines = []
+    for key in dict.fromkeys((*new, *old)):
+        was, now = old.get(key), new.get(key)
+        values = [0.0 if line is None else line.value for line in (was, now)]
+        line = now or was
+        if line is None or values == [None, None] or (None not in values and abs(values[0] - values[1]) < 1e-9):  # type: ignore[operator]
+            continue
+        lines.append(
+            {"code": line.code, "label": line.label, "limit": line.limit, "before": values[0], "after": values[1], "who": line.who,
+             "headroom": None if now is None else now.headroom, "status": line.status if now else "ok", "unit": line.unit}
+        )  # fmt: skip
+    return lines
+
+
+def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition, verdict: RiskDecision) -> None:
     from rich.table import Table
 
     order = data["order"]
@@ -114,10 +136,17 @@ def _draw_what_if(console: Console, data: dict[str, Any], verdict: RiskDecision)
     style = "green" if data["approved_in_full"] else "red" if not data["approved_shares"] else "yellow"
     why = "" if data["approved_in_full"] else f" ({data['binding']})"
     console.print(f"{side} {asked} {order['symbol']}: {outcome}{why}", style=style, highlight=False)
-    table = Table(title=f"targets on {data['source']}, state {data['state']}")
+    if target.room is not None:
+        console.print(str(target.room), highlight=False, markup=False)
+    moved = [line for line in data["limits"] if line["limit"] is not None]
+    if moved:
+        console.print(moved_table(moved))
+    changed = [row for row in data["targets"] if row["symbol"] == order["symbol"] or row["approved"] != row["held"]]
+    console.print(f"Targets on {data['source']}, state {data['state']}", highlight=False)
+    table = Table()
     for name in ("symbol", "held", "wanted", "approved", "weight", "binding"):
         table.add_column(name, justify="left" if name in ("symbol", "binding") else "right")
-    for row in data["targets"]:
+    for row in changed:
         weight = "unknown" if row["weight"] != row["weight"] else f"{row['weight']:.2%}"
         table.add_row(row["symbol"], f"{row['held']:,}", f"{row['wanted']:,}", f"{row['approved']:,}", weight, row["binding"] or "")
     console.print(table)

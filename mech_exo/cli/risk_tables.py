@@ -25,9 +25,9 @@ def draw_status(console: Console, data: Row) -> None:
     console.print(limits_table(data["limits"]))
     asked = [line for line in data["limits"] if line["unit"] == "order" and line["limit"] is not None]
     if asked:
-        said = ", ".join(f"{line['label'].lower()} {percent(line['limit'])}" for line in asked)
+        said = ", ".join(f"{line['label']} {percent(line['limit'])}" for line in asked)
         console.print(f"asked of each order: {said}", highlight=False)
-    off = [line["label"].lower() for line in data["limits"] if line["limit"] is None]
+    off = [line["label"] for line in data["limits"] if line["limit"] is None]
     if off:
         console.print(f"off: {', '.join(off)}", style="dim", highlight=False)
     if data["positions"]:
@@ -84,6 +84,20 @@ def limits_table(lines: list[Row]) -> Table:
     return table
 
 
+def moved_table(lines: list[Row]) -> Table:
+    """The limits that an order moves, before and after it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Limits it moves", title_justify="left")
+    for name in ("limit", "of", "allowed", "before", "after", "headroom", "status"):
+        table.add_column(name, justify="left" if name in ("limit", "of", "status") else "right")
+    for line in lines:
+        figures = (amount(line[name], line["unit"]) for name in ("limit", "before", "after"))
+        table.add_row(line["label"], line["who"] or "", *figures, room(line) if line["headroom"] is not None else "", Text(line["status"], COLOURS[line["status"]]))
+    return table
+
+
 def risk_table(data: Row) -> Table:
     """What the book risks, beside what the limits measure."""
     from rich.table import Table
@@ -110,7 +124,7 @@ def risk_table(data: Row) -> Table:
         "average correlation of positions": "one position" if len(data["positions"]) < 2 else _plain(risk["average_correlation"]),
         f"highest: {pair[0]} and {pair[1]}" if pair else "highest correlation": _plain(pair[2]) if pair else "unknown",
         "five largest positions": percent(risk["top_five"]),
-        f"days to exit at {risk['participation']:.0%} of volume": "unknown" if risk["days_to_exit"] is None else _days(risk["days_to_exit"]),
+        f"days to exit at {risk['participation']:.0%} of volume": _days(risk["days_to_exit"]),
     }
     if len(data["positions"]) < 2:
         del figures["highest correlation"]
@@ -119,7 +133,9 @@ def risk_table(data: Row) -> Table:
     return table
 
 
-def _days(value: float) -> str:
+def _days(value: float | None) -> str:
+    if value is None:
+        return "unknown"
     return f"{value:,.1f}" if value >= 0.05 or value == 0.0 else "< 0.1"
 
 
@@ -149,16 +165,16 @@ def positions_table(positions: list[Row]) -> Table:
     """What is held, what its stop and the next gap may cost, and its part in the book's volatility."""
     from rich.table import Table
 
-    table = Table(title="Positions", title_justify="left")
-    for name in ("symbol", "shares", "price", "value", "weight", "sector", "stop", "at risk", "of volatility", "exit days", "P&L"):
-        table.add_column(name, justify="left" if name in ("symbol", "sector") else "right", no_wrap=True, min_width=6)
-    table.columns[5].max_width = 18
+    caption = "at risk: USD to the stop; component: USD of the book's annual volatility; exit days at the participation above"
+    table = Table(title="Positions", title_justify="left", caption=caption, caption_justify="left")
+    for name in ("symbol", "shares", "price", "value", "weight", "sector", "stop", "at risk", "component", "exit days", "P&L"):
+        table.add_column(name, justify="left" if name in ("symbol", "sector") else "right", no_wrap=True)
+    table.columns[5].max_width = 14
     for p in positions:
         stop = "none" if p["resting_stop"] is None else f"{p['resting_stop']:,.2f}"
         part = "unknown" if p["component"] is None else f"{p['component']:,.0f} ({p['share']:.0%})" if p["share"] is not None else "0"
-        days = "unknown" if p["days_to_exit"] is None else _days(p["days_to_exit"])
         table.add_row(
             p["symbol"], f"{p['shares']:,}", f"{p['price']:,.2f}", f"{p['value']:,.0f}", percent(p["weight"]), p["sector"] or "unknown",
-            stop, dollars(p["at_risk"]), part, days, f"{p['unrealised_pnl']:+,.0f}",
+            stop, dollars(p["at_risk"]), part, _days(p["days_to_exit"]), f"{p['unrealised_pnl']:+,.0f}",
         )  # fmt: skip
     return table

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from mech_exo.domain.errors import InputError
-from mech_exo.domain.portfolio import Portfolio
+from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision, RiskState
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.risk.model import Market
+from mech_exo.risk.headroom import with_rooms
+from mech_exo.risk.model import Market, book_risk
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, Sight, approve, drawdown, risk_state
-from mech_exo.risk.status import RiskStatus, measured, summary
+from mech_exo.risk.status import RiskStatus, measured, model_terms, summary
 from mech_exo.risk.stops import StopParams, stop_level, target_level
-from mech_exo.risk.usage import Standing, breach_of, known_nav, resting_stop
+from mech_exo.risk.usage import LABELS, LimitUsage, Standing, breach_of, instances, known_nav, resting_stop
 from mech_exo.utils.settings import RiskLimits
 
 
@@ -99,17 +102,25 @@ class RiskChecker:
             return math.nan
         return max(0.0, 1.0 - nav / float(self._history.max()))
 
-    def check(self) -> RiskStatus:
-        """Measure every limit, what the book risks and what the stress scenarios would do to it."""
-        last = self._nav_before
-        standing = Standing(
+    @property
+    def _standing(self) -> Standing:
+        nav = self.portfolio.nav
+        return Standing(
             fall=self.drawdown,
             all_time_fall=self.all_time_drawdown,
-            session_return=self.portfolio.nav / last - 1.0 if known_nav(self.portfolio.nav) else math.nan,
+            session_return=nav / self._nav_before - 1.0 if known_nav(nav) else math.nan,
             traded=self._traded,
             missing=self._missing,
         )
-        return measured(self.portfolio, self.limits, self.market, standing, self.state, halted=self.halted)
+
+    def check(self) -> RiskStatus:
+        """Measure every limit, what the book risks and what the stress scenarios would do to it."""
+        return measured(self.portfolio, self.limits, self.market, self._standing, self.state, halted=self.halted)
+
+    def lines(self) -> dict[tuple[BreachCode, str | None], LimitUsage]:
+        """Every instance of every limit by code and symbol or sector (None: the whole book), where :meth:`check` keeps the most used."""
+        standing = self._standing.with_risk(book_risk(self.portfolio, self.market, **model_terms(self.limits)))
+        return {(line.code, line.who): line for code in LABELS for line in instances(code, self.portfolio, self.limits, standing)}
 
     def get_risk_status_summary(self) -> dict[str, Any]:
         """The status as plain values, for printing or JSON. None = unknown.
@@ -173,7 +184,9 @@ class RiskChecker:
             plan, everyone, len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self.drawdown, self._params, breaches
         )
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
-        return RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
+        decision = RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
+        at, where = dict(zip(symbols, close.tolist(), strict=True)), dict(zip(symbols, named, strict=True))
+        return with_rooms(decision, at, where, self.portfolio.nav, self.limits)
 
     def what_if(
         self,
@@ -186,6 +199,28 @@ class RiskChecker:
         """:meth:`approve` of what is held plus ``orders`` (signed whole shares by symbol)."""
         targets = {symbol: _whole(symbol, self.portfolio.shares(symbol)) + _whole(symbol, change) for symbol, change in orders.items()}
         return self.approve(targets, prices=prices, sectors=sectors, doubtful=doubtful)
+
+    def after(
+        self, verdict: RiskDecision, *, prices: Mapping[str, float] | None = None, sectors: Mapping[str, str | None] | None = None
+    ) -> RiskChecker:
+        """The same account holding the targets of ``verdict``, traded at ``prices`` (else the current ones), costs left out."""
+        held, prices, sectors = self.portfolio.positions, prices or {}, sectors or {}
+        positions, cash = dict(held), self.portfolio.cash
+        for target in verdict.approved:
+            before = held.get(target.symbol)
+            price = _price(prices.get(target.symbol, before.current_price if before is not None else math.nan))
+            change = target.shares - self.portfolio.shares(target.symbol)
+            if not change or math.isnan(price):
+                continue
+            cash -= change * price
+            positions.pop(target.symbol, None)
+            if target.shares:
+                sector = before.sector if before is not None and before.sector is not None else sectors.get(target.symbol)
+                entry = (price, datetime.now(UTC)) if before is None else (before.entry_price, before.entry_date)
+                positions[target.symbol] = Position(target.symbol, target.shares, entry[0], price, entry[1], sector, target.stop_level)
+        there = copy.copy(self)
+        there.portfolio = Portfolio(cash, positions)
+        return there
 
     def _levels(self, plan: np.ndarray, symbols: Sequence[str], close: np.ndarray) -> None:
         """Stops and targets: of a position that is kept, its own; of an entry, what the configured stops would attach."""

@@ -34,7 +34,7 @@ class Unit(StrEnum):
 
     NAV = "nav"  # fraction of NAV; headroom in USD
     DAYS = "days"
-    NUMBER = "number"  # of sessions, of correlation
+    NUMBER = "number"  # of sessions, of correlation, of market moves
     ORDER = "order"  # asked of each order: a book at rest uses nothing of it
 
 
@@ -334,7 +334,7 @@ MEASURES: dict[BreachCode, Measure] = {
 }
 UNITS = {
     BreachCode.PAIR_CORRELATION: Unit.NUMBER, BreachCode.AVERAGE_CORRELATION: Unit.NUMBER, BreachCode.STALE_PRICE: Unit.NUMBER,
-    BreachCode.EXIT_DAYS: Unit.DAYS, BreachCode.VOLUME: Unit.ORDER, BreachCode.PRICE_COLLAR: Unit.ORDER,
+    BreachCode.BETA: Unit.NUMBER, BreachCode.EXIT_DAYS: Unit.DAYS, BreachCode.VOLUME: Unit.ORDER, BreachCode.PRICE_COLLAR: Unit.ORDER,
 }  # fmt: skip
 
 
