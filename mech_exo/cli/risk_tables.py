@@ -94,7 +94,8 @@ def moved_table(lines: list[Row]) -> Table:
         table.add_column(name, justify="left" if name in ("limit", "of", "status") else "right")
     for line in lines:
         figures = (amount(line[name], line["unit"]) for name in ("limit", "before", "after"))
-        table.add_row(line["label"], line["who"] or "", *figures, room(line) if line["headroom"] is not None else "", Text(line["status"], COLOURS[line["status"]]))
+        left = "" if line["headroom"] is None else room(line)
+        table.add_row(line["label"], line["who"] or "", *figures, left, Text(line["status"], COLOURS[line["status"]]))
     return table
 
 
