@@ -8,18 +8,18 @@ import numpy as np
 
 from mech_exo.backtest.drivers import full, grown
 from mech_exo.decision.orders import clear_plan, guard, settle
-from mech_exo.decision.params import Night, Rules
+from mech_exo.decision.params import Night, past_of
 from mech_exo.decision.record import portfolio_of
 from mech_exo.decision.rows import want
+from mech_exo.decision.strategy import Strategy
 from mech_exo.decision.tickets import StrategyFunction, wanted_shares
 from mech_exo.domain.panel import BarPanel, MarketView, Universe
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, Terms
 from mech_exo.kernels.simulate import step
-from mech_exo.risk.rules import Sight
+from mech_exo.risk.rules import Sight, read_gaps
 
 NO_VERDICT = np.empty(0, np.int8)
 NO_VERDICT.flags.writeable = False  # of the type a universe's rows have: compiled once
-NOTHING = np.empty(0)
 
 
 class CallableDriver:
@@ -28,8 +28,11 @@ class CallableDriver:
     ``run`` plays rows ``first..last-1`` and returns the event buffer.
     """
 
-    def __init__(self, function: StrategyFunction, panel: BarPanel, universe: Universe, rules: Rules) -> None:
-        self.function, self.panel, self.universe, self.rules = function, panel, universe, rules
+    def __init__(self, function: StrategyFunction, panel: BarPanel, universe: Universe, strategy: Strategy) -> None:
+        from mech_exo.scoring.inputs import FactorInputs
+
+        self.function, self.panel, self.universe, self.rules = function, panel, universe, strategy.rules
+        self.beside = strategy.beside(FactorInputs(panel, universe))
 
     def run(
         self,
@@ -53,12 +56,12 @@ class CallableDriver:
                 events = grown(events, account)
             step(t, float(flows[t]), bars, book, live, account, days, events, costs, terms)
             guard(t, False, book, live, account, days, self.rules)
-            self._decide(t, book, live, account, days, night)
+            self._decide(t, bars, book, live, account, days, night)
             if tick is not None:
                 tick(t + 1 - first)
         return events
 
-    def _decide(self, t: int, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night) -> None:
+    def _decide(self, t: int, bars: Bars, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night) -> None:
         view = MarketView(self.panel, self.universe, t)
         answer = self.function(view, portfolio_of(t, float(account["cash"][0]), book, self.panel, self.universe))
         if answer is None:
@@ -68,5 +71,6 @@ class CallableDriver:
         close = self.panel.close[t]
         want(columns, shares, tickets, close, book, night.plan, self.rules)
         verdict = NO_VERDICT if self.universe.verdict is None else self.universe.verdict[t]
-        sight = Sight(close, self.universe.sector[t], verdict, NOTHING, NOTHING, NOTHING)
+        read_gaps(t, night.plan, bars, self.rules.limits.gap_window, self.rules.limits.gap_share)
+        sight = Sight(close, self.universe.sector[t], verdict, past_of(t, bars, self.beside))
         settle(t, sight, book, live, account, days, night, self.rules)

@@ -180,7 +180,7 @@ class EventBacktester:
     def _run_callable(self, function: StrategyFunction, first: int, last: int, progress: Progress | None) -> BacktestResult:
         stage = Stage.empty(self.panel, Strategy(self.config), self.flows)
         tick = None if progress is None else (lambda done: progress(done, last - first))
-        stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy.rules), tick)
+        stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy), tick)
         name = getattr(function, "__name__", type(function).__name__)
         return self._result(name, _function_hash(function, stage.strategy.config_hash, stage.happened), first, last, stage, ())
 

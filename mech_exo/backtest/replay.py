@@ -70,7 +70,7 @@ def _configured(result: BacktestResult, row: int) -> Stood:
 def _callable(result: BacktestResult, function: StrategyFunction, row: int) -> Stood:
     known, first, heard = result.known, result.first, _Heard(function)
     stage = _stage(result, Strategy(result.config))
-    driver = CallableDriver(heard, known.panel, known.universe, stage.strategy.rules)
+    driver = CallableDriver(heard, known.panel, known.universe, stage.strategy)
     for begin, end in ((first, first + row), (first + row, first + row + 1)):
         stage.night.breaches["rule"] = 0
         stage.ask(begin, end, driver)

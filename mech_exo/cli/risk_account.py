@@ -82,8 +82,8 @@ def account_of(workspace: Workspace, nav: float | None = None, peak: float | Non
             raise InputError(f"risk needs a NAV; {workspace.home} has no booked session", remedy=remedy)
         stored = store_at(workspace, None, beside) if beside else Stored({}, None, ())
         checker = RiskChecker(
-            Portfolio(nav), limits, peak_nav=peak, nav_history=[nav], halted=halted, market=stored.market, traded=0.0
-        )  # it begins here: nothing has fallen, nothing was traded
+            Portfolio(nav), limits, peak_nav=peak, nav_history=[nav], halted=halted, market=stored.market
+        )  # it begins here: nothing has fallen
         source = f"an all-cash account of {nav:,.0f} USD (no session is booked here)"
         return Account(checker, stored, source, None, 1.0, (*notes, *stored.notes))
     held = [line for line in last.lines if line.shares != 0.0]
@@ -99,7 +99,7 @@ def account_of(workspace: Workspace, nav: float | None = None, peak: float | Non
         history = [before * nav / own for before in history] if own > 0.0 else []  # no gain, no loss: the book's own drawdown
     checker = RiskChecker(
         portfolio, limits, peak_nav=peak, nav_history=history, halted=halted, market=stored.market,
-        missing={line.symbol: line.missing for line in held if line.missing}, traded=last.day.traded,
+        missing={line.symbol: line.missing for line in held if line.missing},
     )  # fmt: skip
     said = stored.notes if held or beside else ()
     return Account(checker, stored, f"book {last.book} at the close of {last.session}", last.session, last.day.scale, (*notes, *said))

@@ -17,7 +17,7 @@ from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Bars
-from mech_exo.risk.rules import drawdown, risk_state
+from mech_exo.risk.rules import falls_of, risk_state
 from mech_exo.utils.config import deciding
 
 
@@ -100,4 +100,4 @@ def config_json(strategy: Strategy) -> str:
 def watch(known: Known, desk: Desk, strategy: Strategy, *, halted: bool = False) -> None:
     """Only write tonight's risk state to the desk: for a session at which nobody decided."""
     limits = strategy.rules.limits
-    desk.days["state"][known.row] = risk_state(drawdown(desk.days["index"], known.row), halted, limits)
+    desk.days["state"][known.row] = risk_state(falls_of(desk.days["index"], known.row, limits), halted, limits)

@@ -10,7 +10,7 @@ from mech_exo.decision.params import Night, Rules, order_level
 from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_up
 from mech_exo.kernels.records import Floats, Ints, OrderKind, Reason
-from mech_exo.risk.rules import Sight, approve, drawdown, margin_call, risk_state
+from mech_exo.risk.rules import Sight, approve, falls_of, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME, MARGIN_CALL = int(Reason.REBALANCE), int(Reason.TIME_STOP), int(Reason.MARGIN_CALL)
@@ -31,6 +31,7 @@ def clear_plan(plan: np.ndarray) -> None:
         plan[s].kind = ON_OPEN
         plan[s].level = math.nan
         plan[s].keep = 0
+        plan[s].gap = 0.0
 
 
 @lean
@@ -100,9 +101,9 @@ def settle(
     """``plan.wanted`` → approved targets → orders on the book; returns the number of breaches."""
     count = relist(night.plan, book, live)
     account[0].live = count
-    fall = drawdown(days["index"], t)
-    state = days[t].state
-    written = approve(night.plan, live, count, book, sight, account[0].nav, state, fall, rules.limits, night.breaches)
+    falls = falls_of(days["index"], t, rules.limits)
+    state, scale = days[t].state, days[t].scale
+    written = approve(night.plan, live, count, book, sight, account[0].nav, state, falls, scale, rules.limits, night.breaches)
     call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     place_orders(night.plan, live, count, sight.close, book, call, rules)
     return written
@@ -117,8 +118,7 @@ def guard(t: int, halted: bool, book: np.ndarray, live: Ints, account: np.ndarra
     share = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     if share > 0.0:
         deleverage(share, book, live, held, rules.sizing.lot)
-    fall = drawdown(days["index"], t) if rules.limits.drawdown < math.inf else math.nan
-    days[t].state = risk_state(fall, halted, rules.limits)
+    days[t].state = risk_state(falls_of(days["index"], t, rules.limits), halted, rules.limits)
 
 
 @inlined

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.kernels import lean
-from mech_exo.kernels.records import Floats, OrderKind
-from mech_exo.risk.rules import LimitParams
+from mech_exo.kernels import inlined, lean
+from mech_exo.kernels.records import Bars, Floats, OrderKind
+from mech_exo.risk.rules import LimitParams, Past
 from mech_exo.risk.stops import StopParams
 from mech_exo.sizing import methods
 from mech_exo.utils.settings import Every, RiskLimits, StrategyConfig
@@ -87,6 +87,21 @@ class Rules(NamedTuple):
     limits: LimitParams
 
 
+class Beside(NamedTuple):
+    """What rare limits read beside the bars: see :class:`mech_exo.risk.limits.Past`."""
+
+    shortable: np.ndarray
+    market: Floats
+
+
+@inlined
+def past_of(t: int, bars: Bars, beside: Beside | None) -> Past | None:
+    """What the limits may know of the past at row ``t``; None, and nothing compiled, where no rare limit is on."""
+    if beside is None:
+        return None
+    return Past(t, bars, beside.shortable, beside.market)
+
+
 class Features(NamedTuple):
     """What is known at the ``K`` decision sessions. Arrays ``(K, N)``, or ``(K, 0)`` where no rule reads them."""
 
@@ -95,9 +110,7 @@ class Features(NamedTuple):
     atr: Floats  # USD, as traded
     sector: np.ndarray  # int16, -1 unknown
     verdict: np.ndarray  # int8 DataVerdict; (K, 0): all in order
-    gap_down: Floats  # tail of the name's own overnight falls, a fraction >= 0
-    gap_up: Floats  # of its overnight rises
-    volume: Floats  # average daily volume in shares as traded
+    beside: Beside | None = None  # None where no rare limit is on
 
 
 class Night(NamedTuple):

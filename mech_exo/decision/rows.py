@@ -10,13 +10,13 @@ import math
 import numpy as np
 
 from mech_exo.decision.orders import clear_plan, guard, settle
-from mech_exo.decision.params import Features, Night, Rules, SizingParams
+from mech_exo.decision.params import Features, Night, Rules, SizingParams, past_of
 from mech_exo.kernels import inlined, lean, njit
 from mech_exo.kernels.costs import SESSIONS_PER_YEAR
 from mech_exo.kernels.cross_section import top_ranked
 from mech_exo.kernels.records import Bars, Floats, Ints, Reason
 from mech_exo.kernels.risk_model import portfolio_volatility
-from mech_exo.risk.rules import Sight
+from mech_exo.risk.rules import Sight, read_gaps
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
 
@@ -227,9 +227,8 @@ def decide_book(
     clear_plan(night.plan)
     if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
         return 0
-    sight = Sight(
-        bars.close[t], features.sector[k], features.verdict[k], features.gap_down[k], features.gap_up[k], features.volume[k]
-    )
+    read_gaps(t, night.plan, bars, rules.limits.gap_window, rules.limits.gap_share)
+    sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside))
     return settle(t, sight, book, live, account, days, night, rules)
 
 

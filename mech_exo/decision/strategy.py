@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.decision.params import Features, Night, Rules, SizingParams, lot_of
+from mech_exo.decision.params import Beside, Features, Night, Rules, SizingParams, lot_of
 from mech_exo.domain.panel import BarPanel, PriceBasis, Universe
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision
 from mech_exo.kernels.records import CostParams, Floats, Ints, RiskState, Terms
 from mech_exo.risk.rules import BREACH, PLAN, LimitParams
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils.config import config_hash
-from mech_exo.utils.settings import Config, CostModel, Every, RiskLimits, SizingMethod, StrategyConfig
+from mech_exo.utils.settings import Config, CostModel, Every, RiskLimits, Shorts, SizingMethod, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.scoring.inputs import FactorInputs
@@ -77,7 +77,7 @@ class Strategy:
         return Rules(
             SizingParams.of(self.settings, self.limits),
             StopParams.of(self.limits.stops),
-            LimitParams.of(self.limits, lot_of(self.settings)),
+            LimitParams.of(self.limits, lot_of(self.settings), self.settings.orders.offset_bps / 10_000),
         )
 
     @functools.cached_property
@@ -107,7 +107,9 @@ class Strategy:
         """Everything :meth:`decision_rows` and :meth:`features` read of the configuration: equal keys, equal features."""
         sizing, settings = self.settings.sizing, self.settings
         windows = (sizing.volatility_window if self._reads_volatility else None, sizing.atr_window if self._reads_atr else None)
-        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows)
+        rare, book = self.rules.limits.rare, self.limits.portfolio
+        beside = None if rare is None else (book.shorts, book.shortable, self.limits.risk_model.max_beta is None)
+        return (self.config.factors.model_dump_json(), settings.universe, settings.schedule, windows, beside)
 
     def features(self, panel: BarPanel, universe: Universe, rows: Ints, inputs: FactorInputs | None = None) -> tuple[Features, ScoreTable]:
         """What the rules read at ``rows`` ``(K,)``, and the scores behind it. Nothing after a row is looked at.
@@ -120,9 +122,19 @@ class Strategy:
         inputs = inputs or FactorInputs(panel, universe)  # adjusted once, for the factors and for the sizes
         table = score_rows(panel, universe, rows, self.config.factors, self.settings.universe, inputs)
         volatility, atr = self._dispersion(inputs, rows)
-        none = np.empty((len(rows), 0))
         sector, verdict = np.ascontiguousarray(universe.sector[rows]), universe.verdicts(rows)
-        return Features(table.value, volatility, atr, sector, verdict, none, none, none), table
+        return Features(table.value, volatility, atr, sector, verdict, self.beside(inputs)), table
+
+    def beside(self, inputs: FactorInputs) -> Beside | None:
+        """What rare limits read beside the bars; None where none is on. No row of it depends on a later one."""
+        if self.rules.limits.rare is None:
+            return None
+        book, market = self.limits.portfolio, np.empty(0)
+        market.flags.writeable = False  # of the type that a market's returns have: compiled once
+        if self.limits.risk_model.max_beta is not None:
+            market = inputs.market_return
+        listed = set(book.shortable) if book.shorts is Shorts.LISTED else set()
+        return Beside(np.array([symbol in listed for symbol in inputs.panel.symbols], np.bool_), market)
 
     @property
     def _reads_volatility(self) -> bool:

@@ -17,9 +17,10 @@ from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision, RiskS
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import with_rooms
-from mech_exo.risk.model import Market, book_risk
-from mech_exo.risk.rules import BREACH, PLAN, LimitParams, Rule, Sight, approve, drawdown, risk_state
-from mech_exo.risk.status import RiskStatus, measured, model_terms, summary
+from mech_exo.risk.model import Market, Terms, book_risk
+from mech_exo.risk.rules import BREACH, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
+from mech_exo.risk.sight import past_known
+from mech_exo.risk.status import RiskStatus, measured, summary
 from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.risk.usage import LABELS, LimitUsage, Standing, breach_of, instances, known_nav, resting_stop
 from mech_exo.utils.settings import RiskLimits
@@ -46,8 +47,6 @@ class RiskChecker:
         every limit that needs it.
     missing
         Sessions since the last bar of those positions that have none tonight, by symbol.
-    traded
-        USD bought plus sold in the last session; NaN = unknown.
 
     Raises
     ------
@@ -65,7 +64,6 @@ class RiskChecker:
         halted: bool = False,
         market: Market | None = None,
         missing: Mapping[str, int] | None = None,
-        traded: float = math.nan,
     ) -> None:
         self.portfolio = portfolio
         self.limits = limits or RiskLimits()
@@ -78,7 +76,7 @@ class RiskChecker:
         if peak_nav is not None:
             self._history = np.append(self._history, float(peak_nav))
         self._nav_before = math.nan if nav_history is None or not len(nav_history) else float(nav_history[-1])
-        self._missing, self._traded = dict(missing or {}), traded
+        self._missing = dict(missing or {})
 
     @property
     def drawdown(self) -> float:
@@ -92,7 +90,13 @@ class RiskChecker:
     def state(self) -> RiskState:
         """HALTED by command or without a NAV; REDUCING beyond the drawdown limit or when it is unknown; else ACTIVE."""
         halted = self.halted or not known_nav(self.portfolio.nav)
-        return RiskState[StateCode(risk_state(self.drawdown, halted, self._params)).name]
+        return RiskState[StateCode(risk_state(self._falls, halted, self._params)).name]
+
+    @property
+    def _falls(self) -> Falls:
+        """What the limits on falls judge, NaN where it is not known."""
+        nav = self.portfolio.nav
+        return Falls(self.drawdown, self.all_time_drawdown, 1.0 - nav / self._nav_before if known_nav(nav) else math.nan)
 
     @property
     def all_time_drawdown(self) -> float:
@@ -104,14 +108,8 @@ class RiskChecker:
 
     @property
     def _standing(self) -> Standing:
-        nav = self.portfolio.nav
-        return Standing(
-            fall=self.drawdown,
-            all_time_fall=self.all_time_drawdown,
-            session_return=nav / self._nav_before - 1.0 if known_nav(nav) else math.nan,
-            traded=self._traded,
-            missing=self._missing,
-        )
+        falls = self._falls
+        return Standing(falls.year, falls.ever, falls.session, self._missing)
 
     def check(self) -> RiskStatus:
         """Measure every limit, what the book risks and what the stress scenarios would do to it."""
@@ -119,7 +117,7 @@ class RiskChecker:
 
     def lines(self) -> dict[tuple[BreachCode, str | None], LimitUsage]:
         """Every instance of every limit by code and symbol or sector (None: the whole book), where :meth:`check` keeps the most used."""
-        standing = self._standing.with_risk(book_risk(self.portfolio, self.market, **model_terms(self.limits)))
+        standing = self._standing.with_risk(book_risk(self.portfolio, self.market, Terms.of(self.limits)))
         return {(line.code, line.who): line for code in LABELS for line in instances(code, self.portfolio, self.limits, standing)}
 
     def get_risk_status_summary(self) -> dict[str, Any]:
@@ -177,12 +175,14 @@ class RiskChecker:
         self._levels(plan, symbols, close)
         verdict = np.array([DataVerdict.BLOCK if s in doubtful else DataVerdict.OK for s in symbols], np.int8)
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
-        nothing = np.empty(0)
-        sight = Sight(close, codes, verdict, nothing, nothing, nothing)
-        everyone = np.arange(len(symbols))
+        panel, returns = (None, None) if self.market is None else (self.market.panel, self.market.returns)
+        past = past_known(symbols, close, self.limits.portfolio.shortable, panel, returns)
+        read_gaps(past.row, plan, past.bars, self._params.gap_window, self._params.gap_share)
+        sight = Sight(close, codes, verdict, None if self._params.rare is None else past)
         count = approve(
-            plan, everyone, len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self.drawdown, self._params, breaches
-        )
+            plan, np.arange(len(symbols)), len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self._falls, 1.0,
+            self._params, breaches,
+        )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
         decision = RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
         at, where = dict(zip(symbols, close.tolist(), strict=True)), dict(zip(symbols, named, strict=True))

@@ -9,10 +9,10 @@ from typing import Any
 
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import Breach, BreachCode, RiskState
-from mech_exo.risk.model import BookRisk, Market, book_risk
+from mech_exo.risk.model import BookRisk, Market, Terms, book_risk
 from mech_exo.risk.stops import StopParams
 from mech_exo.risk.stress import StressLine, stress
-from mech_exo.risk.usage import LimitStatus, LimitUsage, Standing, at_risk, known_nav, resting_stop, usages
+from mech_exo.risk.usage import LimitStatus, LimitUsage, Standing, at_risk, known_nav, resting_stop, stress_gap, usages
 from mech_exo.utils.settings import RiskLimits
 
 NO_STOP_HELPS = "stress counts no stop: in a gap a resting stop fills at the open, wherever that is"
@@ -42,10 +42,12 @@ def measured(
     portfolio: Portfolio, limits: RiskLimits, market: Market | None, standing: Standing, state: RiskState, *, halted: bool
 ) -> RiskStatus:
     """Measure every limit, the book's risk and the scenarios; ``standing`` needs no ``risk`` yet."""
-    risk = book_risk(portfolio, market, **model_terms(limits))
+    risk = book_risk(portfolio, market, Terms.of(limits))
     lines, broken = usages(portfolio, limits, standing.with_risk(risk))
-    scenarios = stress(portfolio, market, window=risk.window, level=risk.level)
+    scenarios = stress(portfolio, market, Terms.of(limits))
     notes = _notes(portfolio, lines, risk, halted)
+    gone = (f"{symbol} has had no bar for {count} sessions" for symbol, count in standing.missing.items())
+    notes += tuple(f"{said}: it may be reduced, not increased" for said in gone)
     return RiskStatus(state, lines, broken, standing.with_risk(risk), risk, scenarios, notes)
 
 
@@ -61,8 +63,8 @@ def summary(portfolio: Portfolio, limits: RiskLimits, market: Market | None, sta
         "leverage": portfolio.gross_exposure / nav if known_nav(nav) else None,
         "drawdown": _known(status.standing.fall),
         "all_time_drawdown": _known(status.standing.all_time_fall),
-        "session_return": _known(status.standing.session_return),
-        "positions": _positions(portfolio, limits, risk),
+        "session_return": _known(-status.standing.session_fall),
+        "positions": _positions(portfolio, limits, status.standing),
         "limits": [
             {"code": u.code.value, "label": u.label, "limit": u.limit, "value": u.value, "usage": u.usage, "headroom": u.headroom,
              "status": u.status.value, "who": u.who, "unit": u.unit.value}
@@ -76,19 +78,16 @@ def summary(portfolio: Portfolio, limits: RiskLimits, market: Market | None, sta
     }  # fmt: skip
 
 
-def model_terms(limits: RiskLimits) -> dict[str, Any]:
-    """Window, confidence and participation that ``limits`` measure a book with."""
-    return {}
-
-
-def _positions(portfolio: Portfolio, limits: RiskLimits, risk: BookRisk) -> list[dict[str, Any]]:
+def _positions(portfolio: Portfolio, limits: RiskLimits, standing: Standing) -> list[dict[str, Any]]:
     nav, stops = portfolio.nav, StopParams.of(limits.stops)
     rows: list[dict[str, Any]] = portfolio.as_dict()["positions"]
     for row, p in zip(rows, portfolio.positions.values(), strict=True):
         row["weight"] = p.market_value / nav if known_nav(nav) else None
         row["resting_stop"] = _known(resting_stop(p, stops))
         row["at_risk"] = at_risk(p, stops)
-        row.update({key: value for key, value in asdict(risk.position(p.symbol)).items() if key != "symbol"})
+        row["at_risk_in_a_gap"] = _known(at_risk(p, stops, stress_gap(p.symbol, limits, standing)))
+        risk = standing.risk
+        row.update({key: value for key, value in asdict(risk.position(p.symbol)).items() if key != "symbol"} if risk is not None else {})
     return rows
 
 
@@ -121,6 +120,8 @@ def _said(line: LimitUsage) -> str:
             return f"the sector of {line.who} is unknown: it may be reduced, not increased"
         if line.code in FALLS:
             return f"{FALLS[line.code]} is unknown without a NAV history: until it is known only reductions pass"
+        if line.code is BreachCode.TRADE_RISK:
+            return f"the overnight gaps of {line.who} are unknown (gap_stress): it may be reduced, not increased"
         return f"{line.label.lower()} is unknown{f' ({line.who})' if line.who else ''}: only reductions pass"
     if line.status is LimitStatus.BREACH and line.code in FALLS:
         until = "tonight" if line.code is BreachCode.DAILY_LOSS else "until NAV recovers"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.risk.model import LEVEL, WINDOW, Lookback, Market
+from mech_exo.risk.model import Lookback, Market, Terms
 
 if TYPE_CHECKING:
     from mech_exo.domain.portfolio import Portfolio
@@ -110,8 +110,8 @@ def correlation_one(past: Lookback) -> Stressed:
     """Every position has its bad sessions on the same day: the expected shortfalls add up (it is additive for what moves as one)."""
     from mech_exo.kernels.risk_model import tail_loss
 
-    losses = [-tail_loss(np.ascontiguousarray(r) * v, past.level)[1] for r, v in zip(past.returns.T, past.values, strict=True)]
-    return Stressed(np.array(losses, np.float64), f"own worst {1.0 - past.level:.0%} of sessions, each")
+    losses = [-tail_loss(np.ascontiguousarray(r) * v, past.terms.level)[1] for r, v in zip(past.returns.T, past.values, strict=True)]
+    return Stressed(np.array(losses, np.float64), f"own worst {1.0 - past.terms.level:.0%} of sessions, each")
 
 
 def volatility_times(factor: float) -> Shock:
@@ -124,12 +124,12 @@ def volatility_times(factor: float) -> Shock:
         pnl = np.full(len(past.held), np.nan)
         returns, values = np.ascontiguousarray(past.returns[:, seen]), past.values[seen]
         book = book_pnl(returns, values)
-        shortfall = tail_loss(book, past.level)[1]
-        worst = np.argsort(book, kind="stable")[: max(1, round(len(book) * (1.0 - past.level)))]
+        shortfall = tail_loss(book, past.terms.level)[1]
+        worst = np.argsort(book, kind="stable")[: max(1, round(len(book) * (1.0 - past.terms.level)))]
         parts = (returns[worst] * values).mean(axis=0) if len(book) else values
         total = parts.sum()
         pnl[seen] = parts * (-factor * shortfall / total) if total != 0.0 else 0.0
-        return Stressed(pnl, f"the book's worst {1.0 - past.level:.0%} of sessions × {factor:g}")
+        return Stressed(pnl, f"the book's worst {1.0 - past.terms.level:.0%} of sessions × {factor:g}")
 
     return shock
 
@@ -149,12 +149,12 @@ SCENARIOS = (
 """Closing levels of the index as published by S&P Dow Jones Indices; those after 1990 are tested against a stored index history."""
 
 
-def stress(portfolio: Portfolio, market: Market | None, *, window: int = WINDOW, level: float = LEVEL) -> tuple[StressLine, ...]:
+def stress(portfolio: Portfolio, market: Market | None, terms: Terms = Terms()) -> tuple[StressLine, ...]:  # noqa: B008 - frozen
     """Every scenario applied to ``portfolio``, in the order of :data:`SCENARIOS`; an empty book loses nothing in any.
 
     A position of which a scenario needs what is unknown (its beta, its sector, its history) is left out of that figure and named.
     """
-    past = Lookback.of(portfolio, market, window, level)
+    past = Lookback.of(portfolio, market, terms)
     return tuple(_line(scenario, past, portfolio.nav) for scenario in SCENARIOS)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.verdict import Breach, BreachCode
 from mech_exo.risk.model import BookRisk, top_five
-from mech_exo.risk.rules import FIRST_SECTOR, Rule, share_allowed
+from mech_exo.risk.rules import FIRST_SECTOR, Rule, loss_per_share, share_allowed
 from mech_exo.risk.stops import StopParams, stop_level
 from mech_exo.utils.settings import RiskLimits
 
@@ -50,7 +50,6 @@ LABELS = {
     BreachCode.DRAWDOWN: "Drawdown",
     BreachCode.ALL_TIME_DRAWDOWN: "All-time drawdown",
     BreachCode.DAILY_LOSS: "Session loss",
-    BreachCode.TURNOVER: "Session turnover",
     BreachCode.VOLATILITY: "Annual volatility",
     BreachCode.VALUE_AT_RISK: "Value at risk",
     BreachCode.EXPECTED_SHORTFALL: "Expected shortfall",
@@ -58,9 +57,9 @@ LABELS = {
     BreachCode.PAIR_CORRELATION: "Pair correlation",
     BreachCode.AVERAGE_CORRELATION: "Average correlation",
     BreachCode.EXIT_DAYS: "Days to exit",
-    BreachCode.STALE_PRICE: "Stale price",
     BreachCode.VOLUME: "Share of volume",
     BreachCode.PRICE_COLLAR: "Price collar",
+    BreachCode.TURNOVER: "Turnover of a decision",
 }
 """Every limit, in the order they are shown."""
 
@@ -109,10 +108,8 @@ class Standing:
     ----------
     fall, all_time_fall
         Drawdown from the trailing 12-month and from the all-time peak, fractions of the peak.
-    session_return
-        NAV after the last session / NAV before it - 1, deposits taken out.
-    traded
-        USD bought plus sold in the last session.
+    session_fall
+        Loss of NAV in the last session, deposits taken out; below 0 it is a gain.
     missing
         Sessions since the last bar of each position; one that is not named has a bar of the last session.
     risk
@@ -121,8 +118,7 @@ class Standing:
 
     fall: float
     all_time_fall: float = math.nan
-    session_return: float = math.nan
-    traded: float = math.nan
+    session_fall: float = math.nan
     missing: Mapping[str, int] = field(default_factory=dict)
     risk: BookRisk | None = None
 
@@ -165,7 +161,9 @@ def limit_of(code: BreachCode, limits: RiskLimits) -> float | None:
     """The number of the limit whose key in ``risk_limits.yml`` is ``code``; None = off. ``RiskLimits.off()`` has none."""
     if limits == RiskLimits.off(limits.stops, limits.margin):
         return None
-    for part in (limits.position_sizing, limits.portfolio, limits.sending):
+    if code is BreachCode.PAIR_CORRELATION:  # names that move together by more count as one position
+        return None if limits.risk_model.max_pair_correlation is None else limits.position_sizing.max_position
+    for part in (limits.position_sizing, limits.portfolio, limits.risk_model):
         value = getattr(part, code.value, None)
         if value is not None:
             return float(value)
@@ -195,11 +193,16 @@ def resting_stop(position: Position, stops: StopParams) -> float:
     return stop_level(side, position.entry_price, best, math.nan, stops)[0]
 
 
-def at_risk(position: Position, stops: StopParams) -> float:
-    """USD lost from the current price to the stop; without a stop the whole value; 0 when the stop is passed already."""
+def at_risk(position: Position, stops: StopParams, gap: float = 0.0) -> float:
+    """USD lost from the current price where the stop fills a ``gap`` (a fraction) beyond its level; without a stop the whole value.
+
+    By :func:`mech_exo.risk.rules.loss_per_share`. An unknown gap (NaN) makes it unknown, unless there is no stop.
+    """
     stop = resting_stop(position, stops)
     side = math.copysign(1.0, position.shares)
-    return abs(position.shares) * (position.current_price if math.isnan(stop) else max(0.0, (position.current_price - stop) * side))
+    if math.isnan(gap) and not math.isnan(stop):
+        return math.nan
+    return abs(position.shares) * loss_per_share(position.current_price, stop, side, 0.0 if math.isnan(stop) else gap)
 
 
 def known_nav(nav: float) -> bool:
@@ -235,7 +238,15 @@ def _trade_risks(on: Measured) -> Instances:
     stops = StopParams.of(on.limits.stops)
     yield None, 0.0
     for p in on.book.positions.values():
-        yield p.symbol, at_risk(p, stops) / on.book.nav
+        yield p.symbol, at_risk(p, stops, stress_gap(p.symbol, on.limits, on.standing)) / on.book.nav
+
+
+def stress_gap(symbol: str, limits: RiskLimits, standing: Standing) -> float:
+    """The gap beyond its stop that a position must survive; 0 where none is asked, NaN where it is unknown."""
+    if limits.position_sizing.gap_stress is None:
+        return 0.0
+    gap = None if standing.risk is None else standing.risk.position(symbol).gap
+    return math.nan if gap is None else gap
 
 
 def _sectors(on: Measured) -> Instances:
@@ -252,13 +263,6 @@ def _sectors(on: Measured) -> Instances:
         yield ", ".join(nowhere), math.nan
 
 
-def _stale(on: Measured) -> Instances:
-    yield None, 0.0
-    for symbol in on.book.positions:
-        if on.standing.missing.get(symbol):
-            yield symbol, float(on.standing.missing[symbol])
-
-
 def _exit_days(on: Measured) -> Instances:
     yield None, 0.0
     for p in on.book.positions.values():
@@ -266,25 +270,21 @@ def _exit_days(on: Measured) -> Instances:
         yield p.symbol, math.nan if days is None else days
 
 
-def _pairs(on: Measured) -> Instances:
-    worst = None if on.standing.risk is None else on.standing.risk.worst_pair
-    if worst is not None:
-        yield f"{worst[0]} and {worst[1]}", worst[2]
-    elif len(on.book.positions) < 2:
-        yield None, 0.0
-    else:
+def _groups(on: Measured) -> Instances:
+    """Each group of names that move together, as one position."""
+    yield None, 0.0
+    if on.limits.risk_model.max_pair_correlation is None or len(on.book.positions) < 2:
+        return
+    groups = None if on.standing.risk is None else on.standing.risk.groups
+    if groups is None:
         yield _unknown(on), math.nan
+    for names, usd in groups or ():
+        yield " + ".join(names), usd / on.book.nav
 
 
 def _unknown(on: Measured) -> str | None:
     """The names because of which a figure of the book is unknown."""
     return None if on.standing.risk is None else ", ".join(on.standing.risk.unknown) or None
-
-
-def _average(on: Measured) -> Instances:
-    value = None if on.standing.risk is None else on.standing.risk.average_correlation
-    alone = len(on.book.positions) < 2
-    yield None if alone or value is not None else _unknown(on), 0.0 if alone else math.nan if value is None else value
 
 
 def _of_risk(name: str, *, per_nav: bool = True) -> Measure:
@@ -321,19 +321,17 @@ MEASURES: dict[BreachCode, Measure] = {
     BreachCode.CONCENTRATION: _whole(lambda book, _: top_five(book) or 0.0),
     BreachCode.DRAWDOWN: _whole(lambda _, standing: standing.fall),
     BreachCode.ALL_TIME_DRAWDOWN: _whole(lambda _, standing: standing.all_time_fall),
-    BreachCode.DAILY_LOSS: _whole(lambda _, standing: -min(0.0, standing.session_return)),
-    BreachCode.TURNOVER: _whole(lambda book, standing: standing.traded / book.nav),
+    BreachCode.DAILY_LOSS: _whole(lambda _, standing: max(0.0, standing.session_fall)),
     BreachCode.VOLATILITY: _of_risk("volatility_without_offsets"),
     BreachCode.VALUE_AT_RISK: _of_risk("value_at_risk_without_offsets"),
     BreachCode.EXPECTED_SHORTFALL: _of_risk("expected_shortfall_without_offsets"),
     BreachCode.BETA: _of_risk("beta_without_offsets", per_nav=False),
-    BreachCode.PAIR_CORRELATION: _pairs,
-    BreachCode.AVERAGE_CORRELATION: _average,
+    BreachCode.PAIR_CORRELATION: _groups,
+    BreachCode.AVERAGE_CORRELATION: _of_risk("moving_together", per_nav=False),
     BreachCode.EXIT_DAYS: _exit_days,
-    BreachCode.STALE_PRICE: _stale,
 }
 UNITS = {
-    BreachCode.PAIR_CORRELATION: Unit.NUMBER, BreachCode.AVERAGE_CORRELATION: Unit.NUMBER, BreachCode.STALE_PRICE: Unit.NUMBER,
+    BreachCode.AVERAGE_CORRELATION: Unit.NUMBER, BreachCode.TURNOVER: Unit.ORDER,
     BreachCode.BETA: Unit.NUMBER, BreachCode.EXIT_DAYS: Unit.DAYS, BreachCode.VOLUME: Unit.ORDER, BreachCode.PRICE_COLLAR: Unit.ORDER,
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -28,9 +29,25 @@ class StopRules(Model):
 class PositionLimits(Model):
     """``position_sizing:`` of ``risk_limits.yml``."""
 
-    max_single_trade_risk: PositiveFraction = Field(0.02, description="of NAV lost if the stop fills at its level")
+    max_single_trade_risk: PositiveFraction = Field(0.02, description="of NAV lost at the stop, after a gap through it (gap_stress)")
     max_sector_exposure: Exposure | None = Field(0.20, description="of NAV, gross, per sector; null: no sector limit")
     max_position: Exposure = Field(0.10, description="of NAV per name")
+    gap_stress: Annotated[float, Field(ge=0.9, le=1.0)] | None = Field(
+        0.99, description="share of the name's own overnight gaps that its stop must survive; null: a stop is taken to fill at its level"
+    )
+    gap_window: Annotated[int, Field(ge=20, le=5000)] = Field(252, description="sessions whose gaps count")
+    max_volume_share: PositiveFraction | None = Field(None, description="of the average daily volume: growth of a position; null: any")
+    max_exit_days: Positive | None = Field(None, description="days that leaving a position may take; null: any")
+    exit_participation: PositiveFraction = Field(0.1, description="share of the average daily volume that an exit takes a day")
+    volume_window: Annotated[int, Field(ge=2, le=500)] = Field(20, description="sessions of the average daily volume")
+
+
+class Shorts(StrEnum):
+    """Which names may be sold short."""
+
+    ANY = "any"
+    LISTED = "listed"
+    NEVER = "never"
 
 
 class PortfolioLimits(Model):
@@ -40,6 +57,33 @@ class PortfolioLimits(Model):
     max_net_exposure: Exposure = 1.0
     max_leverage: Exposure = Field(1.5, description="gross exposure over NAV the account may carry")
     max_drawdown: PositiveFraction = Field(0.10, description="from the trailing-12-month peak NAV; beyond it only reductions")
+    max_all_time_drawdown: PositiveFraction | None = Field(None, description="from the highest NAV ever; beyond it only reductions")
+    max_daily_loss: PositiveFraction | None = Field(None, description="of NAV in one session; beyond it only reductions that night")
+    max_turnover: Positive | None = Field(None, description="of NAV bought plus sold by one decision; reductions always pass; null: any")
+    max_top_five: Exposure | None = Field(None, description="of NAV in the five largest positions; null: any")
+    max_price_deviation: PositiveFraction | None = Field(None, description="of an order's own level from the last close; null: any")
+    shorts: Shorts = Field(Shorts.ANY, description="any, listed (those of shortable) or never")
+    shortable: tuple[str, ...] = Field((), description="symbols that may be sold short where shorts is listed")
+
+
+class RiskModelLimits(Model):
+    """``risk_model:`` of ``risk_limits.yml``: limits on what the wanted book would have done over the last sessions; null: any.
+
+    They count no relief: neither a hedge nor one name's gain makes room for another's loss, for orders fill one by one.
+    """
+
+    window: Annotated[int, Field(ge=20, le=2520)] = Field(252, description="sessions of returns behind every figure below")
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = Field(0.95, description="of value at risk and expected shortfall")
+    max_pair_correlation: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="names that move together by more count as one position under max_position"
+    )
+    max_average_correlation: Annotated[float, Field(gt=0.0, le=4.0)] | None = Field(
+        None, description="of two dollars of NAV in different names; cash moves with nothing"
+    )
+    max_volatility: Annotated[float, Field(gt=0.0, le=4.0)] | None = Field(None, description="annual, of NAV")
+    max_value_at_risk: PositiveFraction | None = Field(None, description="of NAV in one session")
+    max_expected_shortfall: PositiveFraction | None = Field(None, description="of NAV in one session")
+    max_beta: Exposure | None = Field(None, description="of NAV, on the equal-weighted market of the members, long or short")
 
 
 class MarginRules(Model):
@@ -58,6 +102,9 @@ class SendingLimits(Model):
 
     max_orders_per_session: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="beyond it orders that add risk are denied")
     max_notional_per_session: Positive | None = Field(None, description="USD; null: no ceiling")
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="beyond it orders that add risk wait for the next run; null: no ceiling"
+    )
 
 
 class RiskLimits(Model):
@@ -65,6 +112,7 @@ class RiskLimits(Model):
 
     position_sizing: PositionLimits = PositionLimits()
     portfolio: PortfolioLimits = PortfolioLimits()
+    risk_model: RiskModelLimits = RiskModelLimits()
     margin: MarginRules | None = MarginRules()
     sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
@@ -73,7 +121,7 @@ class RiskLimits(Model):
     def off(cls, stops: StopRules | None = None, margin: MarginRules | None = None) -> RiskLimits:
         """No limit binds (research on a callable strategy); reports say "no risk limits"."""
         return cls(
-            position_sizing=PositionLimits(max_single_trade_risk=1.0, max_sector_exposure=None, max_position=4.0),
+            position_sizing=PositionLimits(max_single_trade_risk=1.0, max_sector_exposure=None, max_position=4.0, gap_stress=None),
             portfolio=PortfolioLimits(max_gross_exposure=4.0, max_net_exposure=4.0, max_leverage=4.0, max_drawdown=1.0),
             margin=margin,
             stops=stops or StopRules.none(),

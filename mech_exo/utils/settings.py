@@ -15,7 +15,16 @@ from pydantic import Field, SecretStr, model_validator
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
 from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
-from mech_exo.utils.risk_settings import MarginRules, PortfolioLimits, PositionLimits, RiskLimits, SendingLimits, StopRules
+from mech_exo.utils.risk_settings import (
+    MarginRules,
+    PortfolioLimits,
+    PositionLimits,
+    RiskLimits,
+    RiskModelLimits,
+    SendingLimits,
+    Shorts,
+    StopRules,
+)
 from mech_exo.utils.scoring_settings import (
     Direction,
     FactorsConfig,
@@ -32,8 +41,9 @@ from mech_exo.utils.source_settings import SourcesConfig
 __all__ = [
     "ApiKeys", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight", "FactorsConfig", "Keys",
     "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits", "PositionLimits",
-    "QualityRules", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "Schedule", "ScoringRules", "Selection",
-    "SendingLimits", "Sentiment", "SizingMethod", "SizingRules", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys",
+    "QualityRules", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "RiskModelLimits", "Schedule", "ScoringRules",
+    "Selection",
+    "SendingLimits", "Sentiment", "Shorts", "SizingMethod", "SizingRules", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys",
     "UniverseRules",
 ]
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from tests.oracles.naive_risk_model import average_volume, clusters, figures, gap_tail, returns_of
+
 TOLERANCE = 1e-9  # relative
+
+
+@dataclass
+class Past:
+    """A name's bars, oldest first; the last close is the price."""
+
+    open: list[float]
+    close: list[float]
+    volume: list[float]
 
 
 @dataclass
@@ -19,18 +32,29 @@ class Name:
     stop: float = math.nan
     mark: float = math.nan
     verdict: int = 0  # 2: its data are blocked
+    past: Past | None = None
+    kind: str = "market_on_open"
+    level: float = math.nan
+    shortable: bool = False
 
 
 def known(value):
     return not math.isnan(value) and 0 < value < math.inf
 
 
-def at_risk(name):
-    """USD per share from the price to the stop; the whole price without one; 0 beyond it."""
+def at_risk(name, limits):
+    """USD per share from the price to where the stop fills after a gap; the whole price without a stop; an unknown gap counts as none."""
     if math.isnan(name.stop):
         return name.price
-    distance = name.price - name.stop if name.wanted > 0 else name.stop - name.price
-    return max(0.0, distance)
+    side = 1 if name.wanted > 0 else -1
+    gap = (tail_of(name, side, limits) or 0.0) if limits.gap_share else 0.0
+    reached = name.price if side * (name.price - name.stop) < 0 else name.stop
+    return max(0.0, side * (name.price - reached * (1 - side * gap)))
+
+
+def tail_of(name, side, limits):
+    """The gap its stop must survive; None = unknown."""
+    return None if name.past is None else gap_tail(name.past, side, limits.gap_share, limits.gap_window)
 
 
 def increases(target, held):
@@ -38,7 +62,12 @@ def increases(target, held):
     return abs(target) > abs(held) or target * held < 0 or (held == 0 and target != 0)
 
 
-def violations(names, targets, nav, state, limits):
+def growth(target, held):
+    """Shares added; going down to 0 adds none."""
+    return max(0.0, abs(target) - abs(held)) if target * held > 0 else abs(target)
+
+
+def violations(names, targets, nav, state, limits, market=None, scale=1.0):
     """Every rule that ``targets`` break, as words. ``limits`` has the fields of LimitParams; nav may be anything."""
     found = []
     for symbol, (name, target) in enumerate(zip(names, targets, strict=True)):
@@ -47,14 +76,52 @@ def violations(names, targets, nav, state, limits):
         if abs(target) > abs(name.wanted) or target * name.wanted < 0:
             found.append(f"{symbol}: {name.wanted} was asked and {target} given")
         unknown = not known(nav) or not known(name.price) or (name.sector < 0 and not math.isnan(limits.sector))
-        if (unknown or state != "active" or name.verdict == 2) and increases(target, name.held):
-            found.append(f"{symbol}: {name.held} -> {target} although {state}, unknown={unknown}")
-    return found + (over_limits(names, targets, nav, limits) if known(nav) else [])
+        unknown = unknown or what_is_unknown(name, target, limits, market)
+        denied = limits.rare is not None and (short_denied(name, target, limits.rare) or collared(name, limits.rare))
+        if (unknown or denied or state != "active" or name.verdict == 2 or math.isnan(scale)) and increases(target, name.held):
+            found.append(f"{symbol}: {name.held} -> {target} although {state}, unknown={unknown}, denied={denied}")
+    return found + (over_limits(names, targets, nav, limits, market, scale) if known(nav) else [])
 
 
-def over_limits(names, targets, nav, limits):
+def what_is_unknown(name, target, limits, market):
+    """Whether a figure of the name's past that a limit needs is unknown."""
+    if limits.gap_share and not math.isnan(name.stop) and target != 0 and tail_of(name, math.copysign(1, target), limits) is None:
+        return True
+    rare = limits.rare
+    if rare is None or target == 0:
+        return False
+    if min(rare.volume_share, rare.exit_days) < math.inf and (name.past is None or average_volume(name.past, rare.volume_window) is None):
+        return True
+    if not model_asked(rare):
+        return False
+    moves = None if name.past is None else returns_of(name.past, rare.window)
+    still = moves is not None and not np.var(moves) > 0
+    return moves is None or (still and pairs_asked(rare)) or (rare.beta < math.inf and market is None)
+
+
+def pairs_asked(rare):
+    return min(rare.pair_correlation, rare.average_correlation, rare.volatility, rare.value_at_risk, rare.shortfall) < math.inf
+
+
+def model_asked(rare):
+    return pairs_asked(rare) or rare.beta < math.inf
+
+
+def short_denied(name, target, rare):
+    return target < 0 and (rare.shorts == 2 or (rare.shorts == 1 and not name.shortable))
+
+
+def collared(name, rare):
+    """Whether the order's level is too far from the close."""
+    if name.kind not in ("limit", "stop") or rare.price_deviation == math.inf:
+        return False
+    away = abs(rare.order_offset) if math.isnan(name.level) else abs(name.level / name.price - 1)
+    return not away <= rare.price_deviation * (1 + TOLERANCE)
+
+
+def over_limits(names, targets, nav, limits, market, scale):
     """Limits that a book of ``targets`` exceeds."""
-    found, sectors, longs, shorts = [], {}, 0.0, 0.0
+    found, sectors, longs, shorts, sizes = [], {}, 0.0, 0.0, []
 
     def check(what, value, limit):
         if value > limit * nav * (1 + TOLERANCE):
@@ -63,7 +130,7 @@ def over_limits(names, targets, nav, limits):
     for symbol, (name, target) in enumerate(zip(names, targets, strict=True)):
         if known(name.price):
             check(f"{symbol} position", abs(target) * name.price, limits.position)
-            check(f"{symbol} risk", abs(target) * at_risk(name), limits.trade_risk)
+            check(f"{symbol} risk", abs(target) * at_risk(name, limits), limits.trade_risk)
         price = name.price if known(name.price) else name.mark
         if math.isnan(price):
             continue
@@ -71,11 +138,52 @@ def over_limits(names, targets, nav, limits):
             sectors[name.sector] = sectors.get(name.sector, 0.0) + abs(target) * price
         longs += max(0.0, target) * price
         shorts += max(0.0, -target) * price
+        sizes.append(abs(target) * price)
     for sector, value in sectors.items():
         check(f"sector {sector}", value, limits.sector)
-    check("gross", longs + shorts, limits.gross)
+    check("gross", longs + shorts, limits.gross * (1.0 if math.isnan(scale) else min(1.0, scale)))
     check("leverage", longs + shorts, limits.leverage)
     check("net", abs(longs - shorts), limits.net)
+    if limits.rare is not None:
+        check("top five", sum(sorted(sizes)[-5:]), limits.rare.top_five)
+        found += over_rare(names, targets, nav, limits, market, check)
+    return found
+
+
+def over_rare(names, targets, nav, limits, market, check):
+    """The same of turnover, liquidity and the risk model; a name whose figure is unknown counts in none."""
+    rare, found, grown, reduced = limits.rare, [], 0.0, 0.0
+    values, moves = [], []
+    for symbol, (name, target) in enumerate(zip(names, targets, strict=True)):
+        price = name.price if known(name.price) else name.mark
+        if math.isnan(price):
+            continue
+        grown += growth(target, name.held) * price
+        reduced += growth(name.held, target) * price
+        volume = None if name.past is None else average_volume(name.past, rare.volume_window)
+        if volume is not None:
+            if growth(target, name.held) > rare.volume_share * volume * (1 + TOLERANCE):
+                found.append(f"{symbol}: grows by {growth(target, name.held)} of {volume} a day")
+            if abs(target) > rare.exit_days * rare.exit_participation * volume * (1 + TOLERANCE):
+                found.append(f"{symbol}: {target} takes too long to leave at {volume} a day")
+        past = None if name.past is None else returns_of(name.past, rare.window)
+        if past is not None and target != 0:
+            values.append(target * price)
+            moves.append(past)
+    if grown > 0:
+        check("turnover", grown + reduced, rare.turnover)
+    if not values or not model_asked(rare):
+        return found
+    seen = figures(np.array(values), np.array(moves), market[-rare.window :], rare.confidence)
+    for what in ("volatility", "value_at_risk", "shortfall"):
+        check(what, seen[what], getattr(rare, what))
+    if rare.average_correlation < math.inf:
+        check("average correlation", seen["average_correlation"] / nav, rare.average_correlation)
+    if rare.beta < math.inf:
+        check("beta", abs(seen["betas"] @ np.array(values)), rare.beta)
+    if rare.pair_correlation < math.inf:
+        for members in clusters(seen["alike"], rare.pair_correlation):
+            check(f"cluster {members}", sum(abs(values[i]) for i in members), limits.position)
     return found
 
 

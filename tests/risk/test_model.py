@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.domain.panel import BarPanel
 from mech_exo.risk import Portfolio
-from mech_exo.risk.model import Market, average_volume, book_risk
+from mech_exo.risk.model import Market, Terms, book_risk
 from tests.risk.market import NOW, YEAR, market_of, portfolio_of, prices_of
 
 NAN = math.nan
@@ -110,8 +110,7 @@ def test_days_to_exit_by_hand():
     volume[20:30], volume[30:], ratio[30] = 1000.0, 4000.0, 2.0
     bars = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": volume, "split_ratio": ratio}
     panel = BarPanel.from_arrays(sessions, ["AAA"], bars)
-    assert average_volume(panel, 0) == 3000.0
-    risk = book_risk(portfolio_of({"AAA": 50.0}, {"AAA": -1500}), Market(panel), participation=0.25)
+    risk = book_risk(portfolio_of({"AAA": 50.0}, {"AAA": -1500}), Market(panel), Terms(participation=0.25))
     assert risk.days_to_exit == 2.0 and risk.position("AAA").days_to_exit == 2.0
     volume[20:] = NAN
     silent = Market(BarPanel.from_arrays(sessions, ["AAA"], bars))

@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.domain.panel import BarPanel
 from mech_exo.risk import Portfolio
-from mech_exo.risk.model import Market, book_risk
+from mech_exo.risk.model import Market, Terms, book_risk
 from mech_exo.risk.stress import SCENARIOS, stress
 from tests.risk.market import market_of, portfolio_of, prices_of
 
@@ -112,11 +112,11 @@ def two():
 def test_correlation_one_and_volatility_by_hand(two):
     """A loses 1,000 in its worst session, B 800; together they lost 992 at worst (A down, B up 8)."""
     portfolio, market = two
-    found = {line.scenario: line for line in stress(portfolio, market, window=20)}
+    found = {line.scenario: line for line in stress(portfolio, market, Terms(window=20))}
     assert found["correlation 1"].pnl == pytest.approx(-1800.0) and found["correlation 1"].worst == ("A", pytest.approx(-1000.0))
     tripled = found["volatility × 3"]
     assert tripled.pnl == pytest.approx(3 * -992.0) and tripled.worst == ("A", pytest.approx(-3000.0))
-    assert book_risk(portfolio, market, window=20).expected_shortfall == pytest.approx(992.0)
+    assert book_risk(portfolio, market, Terms(window=20)).expected_shortfall == pytest.approx(992.0)
 
 
 def test_an_empty_book_loses_nothing(two):
@@ -130,5 +130,5 @@ def test_a_stop_changes_nothing(two):
     portfolio, market = two
     stopped = portfolio_of({"A": 10.0, "B": 10.0}, {"A": 1000, "B": 400})
     object.__setattr__(stopped.positions["A"], "stop_level", 9.99)
-    assert [x.pnl for x in stress(stopped, market, window=20)] == [x.pnl for x in stress(portfolio, market, window=20)]
-    assert not math.isnan(sum(x.pnl or 0.0 for x in stress(portfolio, market, window=20)))
+    assert [x.pnl for x in stress(stopped, market, Terms(window=20))] == [x.pnl for x in stress(portfolio, market, Terms(window=20))]
+    assert not math.isnan(sum(x.pnl or 0.0 for x in stress(portfolio, market, Terms(window=20))))
