@@ -216,7 +216,7 @@ def test_an_impossible_price_is_refused(exo, workspace):
 def test_the_p3_script_walks_from_score_to_risk_from_anywhere(tmp_path, repository):
     ran = subprocess.run([sys.executable, str(repository / "scripts" / "test_p3_flow.py")], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    for step in ("synthetic sample", "1. Score", "2. Size", "3. Stops", "4. Risk", "No limit is broken"):
+    for step in ("synthetic sample", "1. Score", "2. Size", "3. Stops", "4. Risk", "5. Stress", "score_weighted", "risk_parity", "minimum_variance", "No limit is broken"):
         assert step in ran.stdout
     assert ran.stdout.count("max_position (10 % of NAV = 10,000 USD) allows") >= 6
     assert np.array_equal(list(tmp_path.iterdir()), [])
