@@ -182,8 +182,8 @@ def show(summary) -> None:
         forms = (("value", "{:.2%}"), ("usage", "{:.0%}"), ("headroom", "{:,.0f}"))
         figures = ("unknown" if u[name] is None else form.format(u[name]) for name, form in forms)
         line(u["label"], limit, *figures, u["status"], widths=widths)
-    off = [f"{u['label'].lower()} {u['value']:.2%}" for u in summary["limits"] if u["limit"] is None and u["value"] is not None]
-    print(f"  without a limit: {', '.join(off)}")
+    off = sum(u["limit"] is None for u in summary["limits"])
+    print(f"  and {off} figures without a limit: exo risk status")
 
 
 def stressed(bars, portfolio) -> None:
