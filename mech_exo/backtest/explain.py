@@ -12,8 +12,9 @@ import numpy as np
 
 from mech_exo.backtest.replay import Stood, stand
 from mech_exo.decision.explanation import HEAD, Body, about, score_table, story, verdict
+from mech_exo.decision.market import market_of
 from mech_exo.decision.night import config_json
-from mech_exo.decision.record import Decision, known, levels_of, market_of, share_count, verdict_of, with_headroom
+from mech_exo.decision.record import Decision, known, levels_of, share_count, verdict_of, with_headroom
 from mech_exo.decision.rows import exposure_scale, raw_sizes
 from mech_exo.decision.strategy import Strategy
 from mech_exo.decision.tickets import Shares, Ticket

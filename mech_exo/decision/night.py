@@ -10,7 +10,8 @@ from datetime import date, datetime
 
 import numpy as np
 
-from mech_exo.decision.record import Decision, levels_of, market_of, orders_of, verdict_of, with_headroom
+from mech_exo.decision.market import market_of
+from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of, with_headroom
 from mech_exo.decision.rows import decide_row
 from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings, withheld_warnings
 from mech_exo.domain.panel import BarPanel, Universe

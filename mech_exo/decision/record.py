@@ -19,14 +19,14 @@ from mech_exo.execution.booking import reason_of
 from mech_exo.kernels.records import BOOK
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import Tonight, with_rooms
-from mech_exo.risk.model import Market
 from mech_exo.risk.rules import Rule
 from mech_exo.risk.usage import breach_of
 
 if TYPE_CHECKING:
-    from mech_exo.decision.params import Features, Night
+    from mech_exo.decision.params import Night
     from mech_exo.decision.strategy import Strategy
     from mech_exo.domain.panel import BarPanel, Universe
+    from mech_exo.risk.model import Market
     from mech_exo.utils.settings import RiskLimits
 
 
@@ -133,11 +133,6 @@ def verdict_of(
         )
     said = tuple(breach_of(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
     return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
-
-
-def market_of(panel: BarPanel, features: Features) -> Market:
-    """The market as the limits saw it: ``panel`` ends at tonight's row; its returns are known where a limit reads them."""
-    return Market(panel, None if features.beside is None or not len(features.beside.market) else features.beside.market)
 
 
 def with_headroom(verdict: RiskDecision, night: Night, market: Market, universe: Universe, nav: float, limits: RiskLimits) -> RiskDecision:
