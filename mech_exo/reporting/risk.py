@@ -56,8 +56,9 @@ def _asked(limits: RiskLimits) -> dict[str, float]:
     from mech_exo.domain.verdict import BreachCode
     from mech_exo.risk.usage import limit_of
 
+    gross = [x for x in (limit_of(code, limits) for code in (BreachCode.GROSS, BreachCode.LEVERAGE)) if x is not None]
     found = {
-        "Gross": min((x for x in (limit_of(BreachCode.GROSS, limits), limit_of(BreachCode.LEVERAGE, limits)) if x is not None), default=None),
+        "Gross": min(gross, default=None),
         "Net": limit_of(BreachCode.NET, limits),
         "Drawdown": limit_of(BreachCode.DRAWDOWN, limits),
     }
@@ -72,23 +73,24 @@ def _closing(result: Result) -> Portfolio:
         return Portfolio(0.0)
     nav, held = float(result.days["nav"][-1]), result.holdings
     last, market = result.sessions[-1].astype(object), result.market
+    opened = datetime.combine(last, datetime.min.time(), UTC)
     positions = {}
     for row in held.filter(held["date"] == last).iter_rows(named=True):
         value, symbol = row["weight"] * nav, row["symbol"]
         price = 1.0 if market is None else float(market.panel.close[-1, market.panel.column_of(symbol)])
         price = price if price > 0.0 else 1.0
         if np.isfinite(value) and value != 0.0:
-            positions[symbol] = Position(symbol, value / price, price, price, datetime.combine(last, datetime.min.time(), UTC), row["sector"])
+            positions[symbol] = Position(symbol, value / price, price, price, opened, row["sector"])
     return Portfolio(nav - sum(p.market_value for p in positions.values()), positions)
 
 
 def _book_table(risk: BookRisk, book: Portfolio) -> Table:
-    head = ("Figure", "USD", "Of NAV", "Without offsets, USD")
+    head = ("Figure", "USD", "Of NAV", "As limits measure it, USD")
     rows: list[tuple[str, ...]] = []
 
     def money(label: str, value: float | None, bare: float | None = None) -> None:
         part = UNKNOWN if value is None else percent(value / book.nav)
-        rows.append((label, UNKNOWN if value is None else whole(value), part, "" if bare is None else whole(bare)))
+        rows.append((label, whole(value), part, "" if bare is None else whole(bare)))
 
     level = f"{risk.level:.0%}".replace("%", "\u00a0%")
     money("Volatility, a year", risk.volatility_ann, risk.volatility_without_offsets)
@@ -101,8 +103,8 @@ def _book_table(risk: BookRisk, book: Portfolio) -> Table:
     rows.append((f"Highest: {pair[0]} and {pair[1]}" if pair else "Highest correlation", "", ratio(pair[2] if pair else None), ""))
     rows.append(("Five largest positions", "", percent(risk.top_five), ""))
     unknown = f" Unknown because of {', '.join(sorted(risk.unknown))}." if risk.unknown else ""
-    note = f"By the last {risk.window} sessions of what was held at the last close. Without offsets: what the limits measure.{unknown}"
-    return Table("What the last book risks", head, tuple(rows) if book.positions else (), nothing=NOTHING_HELD, note=note, wide=False)
+    note = f"By the last {risk.window} sessions of what was held at the last close. Limits count no offsets: no hedge relieves another loss.{unknown}"
+    return Table("What the last book risks", head, tuple(rows) if book.positions else (), nothing=NOTHING_HELD, note=note)
 
 
 def _parts(risk: BookRisk) -> Table:
@@ -111,13 +113,13 @@ def _parts(risk: BookRisk) -> Table:
     lines = sorted(risk.positions, key=lambda line: -(line.component or 0.0))
     rows = tuple(
         (
-            line.symbol, UNKNOWN if line.component is None else whole(line.component), percent(line.share, 1), percent(line.volatility_ann, 1),
-            ratio(line.beta), UNKNOWN if line.days_to_exit is None else f"{line.days_to_exit:,.1f}",
+            line.symbol, whole(line.component), percent(line.share, 1), percent(line.volatility_ann, 1), ratio(line.beta),
+            UNKNOWN if line.days_to_exit is None else f"{line.days_to_exit:,.1f}",
         )
         for line in lines
     )  # fmt: skip
     note = "The components sum to the volatility of the book (Euler); one below 0 hedges."
-    return Table("Who carries the risk", head, rows, nothing=NOTHING_HELD, note=note, wide=False)
+    return Table("Who carries the risk", head, rows, nothing=NOTHING_HELD, note=note)
 
 
 def _stress_table(lines: tuple[StressLine, ...]) -> Table:

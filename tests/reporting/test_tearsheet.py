@@ -76,7 +76,7 @@ def test_the_contents_name_every_section_in_its_order(written):
     nav = written[written.index("<nav") : written.index("</nav>")]
     body = written[written.index("</nav>") :]
     anchors = re.findall(r'href="#([a-z-]+)"', nav)
-    assert anchors == re.findall(r'<section id="([a-z-]+)"', body) and len(anchors) == 11
+    assert anchors == re.findall(r'<section id="([a-z-]+)"', body) and len(anchors) == 12
     assert anchors[:3] == ["kpi", "out-of-sample", "overfitting"]
 
 
