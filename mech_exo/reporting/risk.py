@@ -89,7 +89,7 @@ def _book_table(risk: BookRisk, book: Portfolio) -> Table:
     rows: list[tuple[str, ...]] = []
 
     def money(label: str, value: float | None, bare: float | None = None) -> None:
-        part = UNKNOWN if value is None else percent(value / book.nav)
+        part = UNKNOWN if value is None or not book.nav > 0.0 else percent(value / book.nav)
         rows.append((label, whole(value), part, "" if bare is None else whole(bare)))
 
     level = f"{risk.level:.0%}".replace("%", "\u00a0%")
@@ -103,7 +103,7 @@ def _book_table(risk: BookRisk, book: Portfolio) -> Table:
     rows.append((f"Highest: {pair[0]} and {pair[1]}" if pair else "Highest correlation", "", ratio(pair[2] if pair else None), ""))
     rows.append(("Five largest positions", "", percent(risk.top_five), ""))
     unknown = f" Unknown because of {', '.join(sorted(risk.unknown))}." if risk.unknown else ""
-    note = f"By the last {risk.window} sessions of what was held at the last close. Limits count no offsets: no hedge relieves another loss.{unknown}"
+    note = f"By the last {risk.window} sessions of what was held at the last close. In a limit no hedge relieves another loss.{unknown}"
     return Table("What the last book risks", head, tuple(rows) if book.positions else (), nothing=NOTHING_HELD, note=note)
 
 

@@ -62,7 +62,7 @@ def test_nothing_is_fetched_and_the_policy_forbids_it(written):
 
 def test_plotly_is_inlined_once(written):
     assert written.count("plotly.js v") == page.plotly_source().count("plotly.js v") >= 1
-    assert written.count('class="plot"') == written.count('type="application/json"') == 12
+    assert written.count('class="plot"') == written.count('type="application/json"') == 13
 
 
 def test_warnings_stand_before_every_number_and_the_contract_before_the_charts(written):
@@ -76,7 +76,7 @@ def test_the_contents_name_every_section_in_its_order(written):
     nav = written[written.index("<nav") : written.index("</nav>")]
     body = written[written.index("</nav>") :]
     anchors = re.findall(r'href="#([a-z-]+)"', nav)
-    assert anchors == re.findall(r'<section id="([a-z-]+)"', body) and len(anchors) == 12
+    assert anchors == re.findall(r'<section id="([a-z-]+)"', body) and len(anchors) == 13
     assert anchors[:3] == ["kpi", "out-of-sample", "overfitting"]
 
 
