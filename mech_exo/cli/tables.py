@@ -46,7 +46,7 @@ def ideas_table(scores: Scores, count: int) -> Table:
 
 
 def orders_table(decision: Decision) -> Table:
-    """The order plan: what, why, how large, which limit bound, where the stop and the profit target will rest."""
+    """The order plan: what, why, how large, which limit is next or bound, where the stop and the profit target will rest."""
     from rich.table import Table
 
     table = Table(
@@ -57,7 +57,7 @@ def orders_table(decision: Decision) -> Table:
         "Weight",
         "Stop",
         "Target",
-        "Limit that bound",
+        "Limit",
         title=f"Orders for the open of {decision.session}",
         title_justify="left",
     )
@@ -76,7 +76,7 @@ def orders_table(decision: Decision) -> Table:
             "0.0%" if target is None else f"{target.weight:.1%}",
             "" if order.stop_level is None else number(order.stop_level),
             "" if order.target_level is None else number(order.target_level),
-            "" if target is None else target.binding.replace("max_", "").replace("_", " "),
+            "" if target is None or target.room is None else str(target.room),
         )
     return table
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
+from mech_exo.decision.record import Decision, levels_of, market_of, orders_of, verdict_of, with_headroom
 from mech_exo.decision.rows import decide_row
 from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings, withheld_warnings
 from mech_exo.domain.panel import BarPanel, Universe
@@ -68,6 +68,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
     method = strategy.settings.sizing.method.value
     verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method)
+    verdict = with_headroom(verdict, night, market_of(panel, features), known.universe, nav, strategy.limits)
     return Decision(
         as_of=known.as_of,
         session=next_session,

@@ -1,4 +1,5 @@
-"""Risk: ``rules`` (the limits, compiled), ``stops`` (where exits rest), ``usage`` and ``checker`` (how much of each limit a book uses).
+"""Risk: ``rules`` (the limits, compiled), ``stops`` (where exits rest), ``model`` (what a book risks), ``stress`` (what bad days would do),
+``usage`` and ``checker`` (how much of each limit it uses).
 
 ``Portfolio`` and ``Position`` are the domain's own. Names are imported when first used.
 """
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mech_exo.domain.portfolio import Portfolio, Position
-    from mech_exo.risk.checker import RiskChecker, RiskStatus
+    from mech_exo.risk.checker import RiskChecker
+    from mech_exo.risk.status import RiskStatus
     from mech_exo.risk.stops import StopEngine
     from mech_exo.risk.usage import LimitUsage
 
@@ -20,7 +22,7 @@ _HOMES = {
     "Portfolio": "mech_exo.domain.portfolio",
     "Position": "mech_exo.domain.portfolio",
     "RiskChecker": "mech_exo.risk.checker",
-    "RiskStatus": "mech_exo.risk.checker",
+    "RiskStatus": "mech_exo.risk.status",
     "StopEngine": "mech_exo.risk.stops",
 }
 
