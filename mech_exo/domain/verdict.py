@@ -72,19 +72,30 @@ class Breach:
     limit: float
     value: float
 
+    @property
+    def denies(self) -> bool:
+        """Whether an increase is denied outright; its figures are then shares: what is held, and what was wanted."""
+        return self.code in DENIALS and (self.symbol is not None or self.code is BreachCode.HALTED)
+
+    @property
+    def amounts(self) -> tuple[str, str]:
+        """What is allowed and what it would be, each in its unit."""
+        unit = " shares" if self.denies and self.symbol else "" if self.denies else UNITS[self.code][1]
+        return _amount(self.limit, unit), _amount(self.value, unit)
+
     def __str__(self) -> str:
         who = f"{self.symbol}: " if self.symbol else ""
-        if self.code in DENIALS and (self.symbol or self.code in WHOLE):
+        if self.denies:
             return f"{who}{DENIALS[self.code]}"
-        name, unit = UNITS[self.code]
-        return f"{who}{name} would be {_amount(self.value, unit)}, {_amount(self.limit, unit)} is allowed ({self.code})"
+        allowed, value = self.amounts
+        return f"{who}{UNITS[self.code][0]} would be {value}, {allowed} is allowed ({self.code})"
 
 
 def _amount(value: float, unit: str) -> str:
     if math.isnan(value):
-        return "unknown"
+        return "unknown" if unit else ""
     if unit.startswith("%"):
-        return f"{100.0 * value:,.4g} {unit}"
+        return f"{100.0 * value:,.4g}{unit}"
     return f"{value:,.4g}{unit}"
 
 
@@ -102,9 +113,7 @@ DENIALS = {
     BreachCode.DAILY_LOSS: "the session lost more than its limit, or what it lost is unknown: only reductions pass tonight",
     BreachCode.SHORT: "it may not be sold short (portfolio.shorts)",
 }
-"""Codes by which an increase is denied outright, in words. Their breach tells shares: what is held, and what was wanted."""
-WHOLE = (BreachCode.HALTED,)
-"""Those of them that have no figure for the portfolio either."""
+"""Codes by which an increase of a name is denied outright, in words."""
 NAV = "% of NAV"
 UNITS = {
     BreachCode.TRADE_RISK: ("the loss at its stop, gap included,", NAV),

@@ -331,8 +331,7 @@ class Ledger:
     @property
     def is_halted(self) -> bool:
         """True when the last word on halting was a halt."""
-        last = self._run("SELECT halted FROM halts ORDER BY seq DESC LIMIT 1")
-        return bool(last and last[0][0])
+        return self._run("SELECT halted FROM halts ORDER BY seq DESC LIMIT 1") == [(1,)]
 
     def post_alert(self, row: Alert) -> bool:
         """Put an alert in the outbox; False when one of that id is there already."""

@@ -161,7 +161,7 @@ def test_what_if_is_cut_with_its_code(exo, workspace):
     assert (code, data["approved_shares"], data["binding"], data["approved_in_full"]) == (2, 66, "max_position", False)
     assert {"max_position", "max_single_trade_risk"} == {b["code"] for b in data["breaches"]}
     shown = exo("risk", "what-if", "BUY", "100", "AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000, "--home", workspace)
-    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "max_position would be 15.00%, allowed 10.00%" in shown.out
+    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "the position would be 15% of NAV, 10% of NAV is allowed (max_position)" in shown.out
 
 
 def test_what_if_within_the_limits_is_approved_in_full(exo, workspace):

@@ -20,6 +20,7 @@ NO_LIMITS = LimitParams(trade_risk=1e6, position=1e6, sector=math.nan, gross=1e6
 """Nothing binds; the rare limits are there, each off: their rules are run."""
 UNKNOWN = (math.nan, math.inf, -math.inf, 0.0, -5.0)
 SESSIONS = 41
+NO_FALL = Falls(0.0, 0.0, 0.0)
 MARKET = np.random.default_rng(0).integers(-20, 21, SESSIONS) / 1024.0
 MARKET.flags.writeable = False
 
@@ -68,7 +69,7 @@ def bars_of(names):
     return Bars(**arrays, split_ratio=ones, dividend=0.0 * ones, delisted=np.full(len(names), SESSIONS), delisting_value=np.full(len(names), math.nan))
 
 
-def judged(names, nav, limits, state="active", falls=Falls(0.0, 0.0, 0.0), scale=1.0, market=MARKET):
+def judged(names, nav, limits, state="active", falls=NO_FALL, scale=1.0, market=MARKET):
     """Put ``names`` before the compiled rule."""
     n = len(names)
     plan, book, breaches = np.zeros(n, PLAN), new_book(n), np.zeros(8 * n + 64, BREACH)
