@@ -10,7 +10,7 @@ import typer
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.cli.risk_account import Quote, account_of, here
-from mech_exo.cli.risk_tables import amount, draw_status, moved_table
+from mech_exo.cli.risk_tables import draw_status, moved_table
 from mech_exo.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,13 +28,9 @@ PeakOption = Annotated[float | None, typer.Option("--peak", metavar="USD", help=
 NOT_APPROVED = 2
 DENIALS = {
     "unknown_price": "its price is unknown (give --price): it may be reduced, not increased",
-    "unknown_nav": "NAV is not above 0: only reductions pass",
     "unknown_sector": "its sector is unknown (give --sector): it may be reduced, not increased",
-    "unknown_risk": "its overnight gaps or its past returns are unknown (no bars, or too few): it may be reduced, not increased",
-    "stale_price": "it has no bar tonight: it may be reduced, not increased",
-    "data_quality": "its data are in doubt (exo data quality): it may be reduced, not increased",
-    "halted": "a HALT is in force: only reductions pass",
 }
+"""What the command itself can be told; all else a breach says of itself."""
 ORDER = re.compile(r"(?P<side>buy|sell)\s+(?P<shares>[0-9][0-9,_]*)\s+(?P<symbol>[A-Za-z0-9.\-^=/]+)", re.IGNORECASE)
 
 
@@ -160,13 +156,5 @@ def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition
 
 def _said(breach: Breach) -> str:
     """A breach in words."""
-    from mech_exo.risk.usage import UNITS
-
     who = f"{breach.symbol}: " if breach.symbol else ""
-    if breach.code in DENIALS:
-        return f"{who}{DENIALS[breach.code]}"
-    if breach.code == "max_drawdown":
-        fall = "unknown" if breach.value != breach.value else f"{breach.value:.2%} (allowed {breach.limit:.2%})"
-        return f"{who}only reductions pass" if breach.symbol else f"the drawdown is {fall}: only reductions pass"
-    unit = UNITS.get(breach.code, "nav")
-    return f"{who}{breach.code} would be {amount(breach.value, unit)}, allowed {amount(breach.limit, unit)}"
+    return f"{who}{DENIALS[breach.code]}" if breach.code in DENIALS else str(breach)

@@ -171,7 +171,7 @@ def test_what_if_is_cut_with_its_code(exo, at_level):
     assert (code, data["approved_shares"], data["binding"], data["approved_in_full"]) == (2, 66, "max_position", False)
     assert {"max_position", "max_single_trade_risk"} == {b["code"] for b in data["breaches"]}
     shown = exo("risk", "what-if", "BUY", "100", "AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000, "--home", at_level)
-    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "max_position would be 15.00%, allowed 10.00%" in shown.out
+    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "the position would be 15% of NAV, 10% of NAV is allowed (max_position)" in shown.out
 
 
 def test_what_if_denies_what_nobody_knows_the_gaps_of(exo, workspace):
@@ -179,7 +179,7 @@ def test_what_if_denies_what_nobody_knows_the_gaps_of(exo, workspace):
     code, data = what_if(exo, workspace, *arguments)
     assert (code, data["approved_shares"], data["binding"]) == (2, 0, "unknown_risk")
     shown = exo("risk", "what-if", *arguments, "--home", workspace).out
-    assert "its overnight gaps or its past returns are unknown" in " ".join(shown.split())
+    assert "its past is too short for a limit that is on (overnight gaps" in " ".join(shown.split())
 
 
 def test_what_if_within_the_limits_is_approved_in_full(exo, at_level):
