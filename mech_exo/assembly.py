@@ -190,12 +190,10 @@ class Workspace:
 
     def market(self, known: Known) -> Market:
         """``known`` as risk sees it: betas are to its members, equally weighted, as in the limit on them."""
-        from mech_exo.risk.model import Market
-        from mech_exo.scoring.inputs import FactorInputs
+        from mech_exo.decision.market import market_until
 
         name = self.config.strategy.universe.name
-        whose = "all names" if name is None else f"the members of {name}"
-        return Market(known.panel, FactorInputs(known.panel, known.universe).market_return, f"{whose}, equally weighted")
+        return market_until(known.panel, known.universe, known.row, "all names" if name is None else f"the members of {name}")
 
     def sectors(self, session: date) -> dict[str, str | None] | None:
         """Every name's sector as known at ``session``; None where the store does not hold that session, so that all are unknown."""

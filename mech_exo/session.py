@@ -115,7 +115,8 @@ def _router(night: Desks) -> OrderRouter:
     night.broker.connect()
     sending = night.strategy.limits.sending
     ceiling = math.inf if sending.max_notional_per_session is None else sending.max_notional_per_session
-    return OrderRouter(night.ledger, night.broker, night.book, night.switch, SendLimits(sending.max_orders_per_session, ceiling))
+    limits = SendLimits(sending.max_orders_per_session, ceiling, sending.max_orders_per_minute)
+    return OrderRouter(night.ledger, night.broker, night.book, night.switch, limits)
 
 
 def plan_night(night: Desks, session: date) -> Decision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from mech_exo.backtest.replay import Stood, stand
 from mech_exo.decision.explanation import HEAD, Body, about, score_table, story, verdict
 from mech_exo.decision.kelly import method_words
+from mech_exo.decision.market import market_of
 from mech_exo.decision.night import config_json
 from mech_exo.decision.record import Decision, known, levels_of, share_count, verdict_of, with_headroom
 from mech_exo.decision.rows import chosen
@@ -22,6 +23,7 @@ from mech_exo.decision.tickets import Shares, Ticket
 from mech_exo.domain.errors import InputError, UserError
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason, RiskState
+from mech_exo.risk.model import Market
 
 if TYPE_CHECKING:
     from mech_exo.backtest.result import BacktestResult
@@ -142,9 +144,11 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
     if not stood.decided:  # the buffers still hold an earlier night
         night, breaches = night._replace(plan=np.zeros_like(night.plan)), 0
     if result.configured:
-        scores = strategy.features(read.panel, read.universe, np.array([here], np.int64))[1].scores(0)
+        features, table = strategy.features(read.panel, read.universe, np.array([here], np.int64))
+        scores, market = table.scores(0), market_of(read.panel, features)
     else:
-        scores = _no_scores(as_of, result.symbols)
+        scores, market = _no_scores(as_of, result.symbols), Market(read.panel)
+    market = replace(market, panel=read.panel.upto(here))
     verdict = verdict_of(night, breaches, state, nav, read.panel.close[here], read.panel, read.universe, method)
     return Decision(
         as_of=as_of,
@@ -156,7 +160,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
         data_hash=result.data_hash,
         nav=nav,
         scores=scores,
-        verdict=with_headroom(verdict, read.panel, read.universe, here, nav, strategy.limits),
+        verdict=with_headroom(verdict, night, market, read.universe, nav, strategy.limits),
         orders=(),
         levels=levels_of(stage.book, read.panel),
         warnings=(),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mech_exo.performance.kpi import KpiReport
     from mech_exo.performance.large_losses import LargeLoss
     from mech_exo.performance.metrics import Summary
+    from mech_exo.risk.model import Market
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +120,13 @@ class BacktestResult:
     def universe(self) -> Universe:
         """Members and sectors in the sessions played ``(T, N)``."""
         return self.known.universe.rows(self.first, self.first + len(self.sessions))
+
+    @functools.cached_property
+    def market(self) -> Market | None:
+        """Bars and the market's returns up to the last session, the history before the first included; None without the bars."""
+        from mech_exo.decision.market import market_until
+
+        return None if self.read is None else market_until(self.read.panel, self.read.universe, self.first + len(self.sessions) - 1)
 
     @functools.cached_property
     def data_hash(self) -> str:

@@ -28,11 +28,9 @@ PeakOption = Annotated[float | None, typer.Option("--peak", metavar="USD", help=
 NOT_APPROVED = 2
 DENIALS = {
     "unknown_price": "its price is unknown (give --price): it may be reduced, not increased",
-    "unknown_nav": "NAV is not above 0: only reductions pass",
     "unknown_sector": "its sector is unknown (give --sector): it may be reduced, not increased",
-    "data_quality": "its data are in doubt (exo data quality): it may be reduced, not increased",
-    "halted": "a HALT is in force: only reductions pass",
 }
+"""What the command itself can be told; all else a breach says of itself."""
 ORDER = re.compile(r"(?P<side>buy|sell)\s+(?P<shares>[0-9][0-9,_]*)\s+(?P<symbol>[A-Za-z0-9.\-^=/]+)", re.IGNORECASE)
 
 
@@ -157,11 +155,6 @@ def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition
 
 
 def _said(breach: Breach) -> str:
-    """A breach in words; limits and values are fractions of NAV."""
+    """A breach in words."""
     who = f"{breach.symbol}: " if breach.symbol else ""
-    if breach.code in DENIALS:
-        return f"{who}{DENIALS[breach.code]}"
-    if breach.code == "max_drawdown":
-        fall = "unknown" if breach.value != breach.value else f"{breach.value:.2%} (allowed {breach.limit:.2%})"
-        return f"{who}only reductions pass" if breach.symbol else f"the drawdown is {fall}: only reductions pass"
-    return f"{who}{breach.code} would be {breach.value:.2%}, allowed {breach.limit:.2%}"
+    return f"{who}{DENIALS[breach.code]}" if breach.code in DENIALS else str(breach)

@@ -166,9 +166,12 @@ def positions_table(positions: list[Row]) -> Table:
     """What is held, what its stop and the next gap may cost, and its part in the book's volatility."""
     from rich.table import Table
 
-    caption = "at risk: USD to the stop; component: USD of the book's annual volatility; exit days at the participation above"
+    caption = (
+        "at risk: USD to the stop; in a gap: where the stop fills beyond its level by the tail of the name's own overnight gaps; "
+        "component: its USD of the book's annual volatility"
+    )
     table = Table(title="Positions", title_justify="left", caption=caption, caption_justify="left")
-    for name in ("symbol", "shares", "price", "value", "weight", "sector", "stop", "at risk", "component", "exit days", "P&L"):
+    for name in ("symbol", "shares", "price", "value", "weight", "sector", "stop", "at risk", "in a gap", "component", "exit days"):
         table.add_column(name, justify="left" if name in ("symbol", "sector") else "right", no_wrap=True)
     table.columns[5].max_width = 14
     for p in positions:
@@ -176,6 +179,6 @@ def positions_table(positions: list[Row]) -> Table:
         part = "unknown" if p["component"] is None else f"{p['component']:,.0f} ({p['share']:.0%})" if p["share"] is not None else "0"
         table.add_row(
             p["symbol"], f"{p['shares']:,}", f"{p['price']:,.2f}", f"{p['value']:,.0f}", percent(p["weight"]), p["sector"] or "unknown",
-            stop, dollars(p["at_risk"]), part, _days(p["days_to_exit"]), f"{p['unrealised_pnl']:+,.0f}",
+            stop, dollars(p["at_risk"]), dollars(p["at_risk_in_a_gap"]), part, _days(p["days_to_exit"]),
         )  # fmt: skip
     return table

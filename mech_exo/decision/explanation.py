@@ -11,6 +11,7 @@ from typing import Any
 
 from mech_exo.decision.strategy import missing_warnings
 from mech_exo.domain.targets import Room
+from mech_exo.domain.verdict import Breach, BreachCode
 
 Body = dict[str, Any]
 Sectors = Callable[[], Mapping[str, str | None] | None]
@@ -138,8 +139,8 @@ def story(found: Body) -> tuple[str, ...]:
         said.append(f"The drawdown governor leaves {found['scale']:.0%} of full exposure")
     said += [] if target is None else _sized(target)
     for line in found["breaches"]:
-        figures = f"{number(line['value'], 4)} wanted, {number(line['limit'], 4)} allowed"
-        said.append(f"  limit {line['code']} on {line['symbol'] or 'the portfolio'}: {figures}")
+        limit, value = (math.nan if line[name] is None else line[name] for name in ("limit", "value"))
+        said.append(f"  limit: {Breach(BreachCode(line['code']), line['symbol'], limit, value)}")
     if held is not None:
         said.append(
             f"Held {held['shares']:,} shares, sessions since entry: {held['sessions']}, entry {number(held['entry'])}, "

@@ -18,7 +18,7 @@ from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
 from mech_exo.kernels.records import BOOK
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.risk.headroom import with_rooms
+from mech_exo.risk.headroom import Tonight, with_rooms
 from mech_exo.risk.rules import Rule
 from mech_exo.risk.usage import breach_of
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mech_exo.decision.params import Night
     from mech_exo.decision.strategy import Strategy
     from mech_exo.domain.panel import BarPanel, Universe
+    from mech_exo.risk.model import Market
     from mech_exo.utils.settings import RiskLimits
 
 
@@ -142,12 +143,14 @@ def verdict_of(
     return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
 
 
-def with_headroom(verdict: RiskDecision, panel: BarPanel, universe: Universe, row: int, nav: float, limits: RiskLimits) -> RiskDecision:
-    """``verdict`` and how much more of each target the limits would allow at the close of ``row``."""
+def with_headroom(verdict: RiskDecision, night: Night, market: Market, universe: Universe, nav: float, limits: RiskLimits) -> RiskDecision:
+    """``verdict`` and how much more of each target the limits would allow at the close of the last row of ``market``."""
+    panel, row = market.panel, len(market.panel.sessions) - 1
     columns = {target.symbol: panel.column_of(target.symbol) for target in verdict.approved}
     prices = {symbol: float(panel.close[row, column]) for symbol, column in columns.items()}
     sectors = {symbol: universe.sector_name(row, column) for symbol, column in columns.items()}
-    return with_rooms(verdict, prices, sectors, nav, limits)
+    gaps = {symbol: float(night.plan["gap"][column]) for symbol, column in columns.items()}
+    return with_rooms(verdict, Tonight(prices, sectors, gaps, market), nav, limits)
 
 
 def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: str, session: date) -> tuple[Order, ...]:

@@ -15,6 +15,9 @@ LIMIT_NAMES = {
     "unknown_sector": "the unknown sector",
     "max_drawdown": "the drawdown",
     "halted": "the HALT",
+    "unknown_risk": "a risk that is unknown",
+    "stale_price": "the stale price",
+    "governor": "the drawdown governor",
 }
 
 

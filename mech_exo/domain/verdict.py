@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -71,9 +72,76 @@ class Breach:
     limit: float
     value: float
 
+    @property
+    def denies(self) -> bool:
+        """Whether an increase is denied outright; its figures are then shares: what is held, and what was wanted."""
+        return self.code in DENIALS and (self.symbol is not None or self.code is BreachCode.HALTED)
+
+    @property
+    def amounts(self) -> tuple[str, str]:
+        """What is allowed and what it would be, each in its unit."""
+        unit = " shares" if self.denies and self.symbol else "" if self.denies else UNITS[self.code][1]
+        return _amount(self.limit, unit), _amount(self.value, unit)
+
     def __str__(self) -> str:
         who = f"{self.symbol}: " if self.symbol else ""
-        return f"{who}{self.code} {self.value:.4g} > {self.limit:.4g}"
+        if self.denies:
+            return f"{who}{DENIALS[self.code]}"
+        allowed, value = self.amounts
+        return f"{who}{UNITS[self.code][0]} would be {value}, {allowed} is allowed ({self.code})"
+
+
+def _amount(value: float, unit: str) -> str:
+    if math.isnan(value):
+        return "unknown" if unit else ""
+    if unit.startswith("%"):
+        return f"{100.0 * value:,.4g}{unit}"
+    return f"{value:,.4g}{unit}"
+
+
+REDUCED = "it may be reduced, not increased"
+DENIALS = {
+    BreachCode.UNKNOWN_PRICE: f"its price is unknown: {REDUCED}",
+    BreachCode.STALE_PRICE: f"it has no close tonight, only an older one: {REDUCED}",
+    BreachCode.UNKNOWN_NAV: "NAV is not above 0: only reductions pass",
+    BreachCode.UNKNOWN_SECTOR: f"its sector is unknown: {REDUCED}",
+    BreachCode.UNKNOWN_RISK: f"its past is too short for a limit that is on (overnight gaps, volume or returns): {REDUCED}",
+    BreachCode.DATA_QUALITY: f"its data are in doubt (exo data quality): {REDUCED}",
+    BreachCode.HALTED: "a HALT is in force: only reductions pass",
+    BreachCode.DRAWDOWN: "the drawdown is beyond its limit or unknown: only reductions pass",
+    BreachCode.ALL_TIME_DRAWDOWN: "the drawdown from the highest NAV ever is beyond its limit or unknown: only reductions pass",
+    BreachCode.DAILY_LOSS: "the session lost more than its limit, or what it lost is unknown: only reductions pass tonight",
+    BreachCode.SHORT: "it may not be sold short (portfolio.shorts)",
+}
+"""Codes by which an increase of a name is denied outright, in words."""
+NAV = "% of NAV"
+UNITS = {
+    BreachCode.TRADE_RISK: ("the loss at its stop, gap included,", NAV),
+    BreachCode.POSITION: ("the position", NAV),
+    BreachCode.SECTOR: ("the sector", NAV),
+    BreachCode.GROSS: ("gross exposure", NAV),
+    BreachCode.LEVERAGE: ("leverage", NAV),
+    BreachCode.NET: ("net exposure", NAV),
+    BreachCode.GOVERNOR: ("gross exposure under the drawdown governor", NAV),
+    BreachCode.CONCENTRATION: ("the five largest positions together", NAV),
+    BreachCode.TURNOVER: ("turnover", NAV),
+    BreachCode.PAIR_CORRELATION: ("it and the names that move with it together", NAV),
+    BreachCode.VOLATILITY: ("annual volatility without offsets", NAV),
+    BreachCode.VALUE_AT_RISK: ("one session's value at risk without offsets", NAV),
+    BreachCode.EXPECTED_SHORTFALL: ("one session's expected shortfall without offsets", NAV),
+    BreachCode.BETA: ("beta", ""),
+    BreachCode.AVERAGE_CORRELATION: ("the average correlation of two dollars of NAV", ""),
+    BreachCode.VOLUME: ("the growth of the position", "% of the average daily volume"),
+    BreachCode.EXIT_DAYS: ("the way out", " days"),
+    BreachCode.PRICE_COLLAR: ("the order's level", "% from the last close"),
+    BreachCode.DRAWDOWN: ("the drawdown", "% of the peak"),
+    BreachCode.ALL_TIME_DRAWDOWN: ("the drawdown from the highest NAV ever", "% of the peak"),
+    BreachCode.DAILY_LOSS: ("the session's loss", NAV),
+    BreachCode.MINIMUM_VALUE: ("the position", " USD"),
+    BreachCode.COST: ("the cost of the change", " USD"),
+    BreachCode.BUFFER: ("the change", "% of the target"),
+}
+"""Of every limit with a figure: what is measured, and its unit."""
 
 
 @dataclass(frozen=True, slots=True)

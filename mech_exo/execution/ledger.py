@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -200,13 +200,9 @@ class Ledger:
         return found[0] if found else None
 
     def orders(
-        self,
-        book: BookId | None = None,
-        *,
-        session: date | None = None,
-        decided: date | None = None,
+        self, book: BookId | None = None, *, session: date | None = None, decided: date | None = None,
         states: Iterable[OrderState] | None = None,
-    ) -> tuple[OrderRow, ...]:
+    ) -> tuple[OrderRow, ...]:  # fmt: skip
         """Orders by the session they are to trade in, the session they were decided at, or state; oldest first."""
         wanted = tables.filters(book, session=session, decided=decided) + tables.in_states(states)
         return self._orders(*tables.where(wanted))
@@ -215,6 +211,12 @@ class Ledger:
         """How often an order for ``session`` went to SENDING, and for how much: survives every restart."""
         ((count, notional, unknown),) = self._run(tables.SENT, (*tables.book_columns(book), str(session)))
         return SentTotals(count or 0, math.nan if unknown else float(notional or 0.0))
+
+    def rests_until(self, book: BookId, per_minute: int) -> datetime | None:
+        """When the next order may go to SENDING, if at most ``per_minute`` do in any minute; None: at once. Survives every restart."""
+        found = self._run(tables.NTH_SEND, (tables.NAMES[StateChange], *tables.book_columns(book), per_minute - 1))
+        again = datetime.fromisoformat(found[0][0]) + timedelta(minutes=1) if found else None
+        return again if again is not None and self._clock() < again else None
 
     def record_fill(self, book: BookId, fill: Fill) -> bool:
         """Journal a fill; False when the identical one is known, LedgerError when its id is known with other figures.
@@ -329,8 +331,7 @@ class Ledger:
     @property
     def is_halted(self) -> bool:
         """True when the last word on halting was a halt."""
-        last = self._run("SELECT halted FROM halts ORDER BY seq DESC LIMIT 1")
-        return bool(last and last[0][0])
+        return self._run("SELECT halted FROM halts ORDER BY seq DESC LIMIT 1") == [(1,)]
 
     def post_alert(self, row: Alert) -> bool:
         """Put an alert in the outbox; False when one of that id is there already."""

@@ -243,6 +243,10 @@ SENT = (
     "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders "
     "WHERE account = ? AND strategy = ? AND session = ?"
 )
+NTH_SEND = (
+    "SELECT journal.at FROM journal JOIN orders ON orders.id = journal.key WHERE +journal.kind = ? AND account = ? AND strategy = ? "
+    """AND instr(journal.body, '"state":"sending"') ORDER BY journal.seq DESC LIMIT 1 OFFSET ?"""
+)
 LAST_SESSION = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
 TRIAL_FIGURES = (
     "SELECT run_id, trials.kind, config_hash, "

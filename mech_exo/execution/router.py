@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date
 from enum import StrEnum
 
 from mech_exo.domain.errors import BrokerError
@@ -24,10 +24,14 @@ from mech_exo.execution.safety import HaltSwitch, halt_reason
 
 @dataclass(frozen=True, slots=True)
 class SendLimits:
-    """Daily ceilings on what may leave, counted from the journal: ``max_orders`` sends and ``max_notional`` USD per session."""
+    """Ceilings on what may leave, counted from the journal: ``max_orders`` sends and ``max_notional`` USD per session, sends per minute.
+
+    ``per_minute`` None: as quickly as they go.
+    """
 
     max_orders: int = 500
     max_notional: float = math.inf
+    per_minute: int | None = None
 
 
 class SendOutcome(StrEnum):
@@ -149,7 +153,7 @@ class OrderRouter:
             return _result(row, SendOutcome.BLOCKED, note)
         reason = self._denial(row)
         if reason is None:
-            return None
+            return self._too_soon(row)
         self._ledger.set_state(row.order.id, OrderState.DENIED, reason)
         return _result(row, SendOutcome.DENIED, reason)
 
@@ -169,6 +173,15 @@ class OrderRouter:
             ceiling = f"at most {self._limits.max_notional:,.0f} USD per session"
             return f"{ceiling}; {sent.notional:,.0f} were sent and this is {row.notional:,.0f}"
         return None
+
+    def _too_soon(self, row: OrderRow) -> SendResult | None:
+        """NOT_SENT, and the order stays NEW, where as many orders as a minute allows left in the last one; else None."""
+        most = self._limits.per_minute
+        again = None if most is None else self._ledger.rests_until(self._book, most)
+        if again is None:
+            return None
+        note = f"at most {most} orders per minute (sending.max_orders_per_minute); run again after {again.astimezone(UTC):%H:%M:%S} UTC"
+        return _result(row, SendOutcome.NOT_SENT, note)
 
     def _place(self, row: OrderRow) -> SendResult:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.backtest.tables import sectors, words
+from mech_exo.decision.market import market_until
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import Universe
 from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason, RiskState
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mech_exo.domain.panel import BarPanel
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookedDay, BookId, EventLine
+    from mech_exo.risk.model import Market
     from mech_exo.utils.settings import Config
 
 ORDERS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET)
@@ -51,6 +53,7 @@ class AccountRecord:
     universe: Universe
     benchmark: NDArray[np.float64] | None
     warnings: tuple[str, ...]
+    market: Market | None = None
 
     @functools.cached_property
     def round_trips(self) -> NDArray[np.void]:
@@ -160,6 +163,7 @@ def account_record(
         universe=(universe or Universe.everyone(panel)).at(rows),
         benchmark=None if benchmark is None else benchmark[rows],
         warnings=once((*warnings, *_said(ledger, book, history))),
+        market=market_until(panel, universe or Universe.everyone(panel), int(rows[-1])),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mech_exo.performance.ratios import YEAR
-from mech_exo.reporting import deals, evidence, page, sections
+from mech_exo.reporting import deals, evidence, page, risk, sections
 from mech_exo.reporting.caveats import caveats
 from mech_exo.reporting.text import percent
 from mech_exo.reporting.view import Line, OutOfSample, Result, Section, Sheet
@@ -63,6 +63,7 @@ def sheet(
         sections.returns(result, terms),
         sections.falls(result),
         sections.holdings(result),
+        risk.risk(result),
         sections.costs(result),
         deals.trades(result),
         deals.attribution(result),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mech_exo.performance.kpi import KpiReport
     from mech_exo.performance.large_losses import LargeLoss
     from mech_exo.performance.metrics import Summary
+    from mech_exo.risk.model import Market
     from mech_exo.utils.settings import Config
 
 
@@ -83,6 +84,10 @@ class Result(Protocol):
     @property
     def benchmark(self) -> NDArray[np.float64] | None:
         """``(T,)`` returns, NaN unknown; None without one."""
+
+    @property
+    def market(self) -> Market | None:
+        """Bars and the market's returns up to the last session, what came before the first included; None where they are not at hand."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

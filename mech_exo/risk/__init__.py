@@ -1,6 +1,6 @@
 """Risk: ``rules`` (the limits, compiled), ``governor`` (exposure near the drawdown limit), ``stops`` (where exits rest) and
-``stop_engine`` (one position's), ``model`` (what a book risks), ``stress`` (what bad days would do), ``usage`` and ``checker`` (how much of each
-limit it uses).
+``stop_engine`` (one position's), ``model`` (what a book risks), ``stress`` (what bad days would do), ``usage`` and ``checker``
+(how much of each limit it uses).
 
 ``Portfolio`` and ``Position`` are the domain's own. Names are imported when first used.
 """

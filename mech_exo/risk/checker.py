@@ -16,7 +16,7 @@ from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision, RiskState
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
-from mech_exo.risk.headroom import with_rooms
+from mech_exo.risk.headroom import Tonight, with_rooms
 from mech_exo.risk.model import Market, Terms, book_risk
 from mech_exo.risk.rules import BREACH, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
 from mech_exo.risk.sight import past_known
@@ -185,8 +185,8 @@ class RiskChecker:
         )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
         decision = RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
-        at, where = dict(zip(symbols, close.tolist(), strict=True)), dict(zip(symbols, named, strict=True))
-        return with_rooms(decision, at, where, self.portfolio.nav, self.limits)
+        at, where, gaps = (dict(zip(symbols, values, strict=True)) for values in (close.tolist(), named, plan["gap"].tolist()))
+        return with_rooms(decision, Tonight(at, where, gaps, self.market), self.portfolio.nav, self.limits)
 
     def what_if(
         self,

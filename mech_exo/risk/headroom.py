@@ -4,43 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.targets import Room, TargetPosition
 from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
+from mech_exo.risk.model import Market, Terms, book_risk
 from mech_exo.risk.stops import StopParams
-from mech_exo.risk.usage import Standing, at_risk, instances, known_nav, limit_of
+from mech_exo.risk.usage import LimitStatus, Standing, at_risk, instances, known_nav, limit_of, stress_gap
 from mech_exo.utils.settings import RiskLimits
 
 DENIED = {RiskState.REDUCING: BreachCode.DRAWDOWN, RiskState.HALTED: BreachCode.HALTED}
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # a target has no entry yet, and no limit asks for its date
 
 
-def with_rooms(
-    verdict: RiskDecision, prices: Mapping[str, float], sectors: Mapping[str, str | None], nav: float, limits: RiskLimits
-) -> RiskDecision:
+MODEL = (
+    BreachCode.VOLATILITY, BreachCode.VALUE_AT_RISK, BreachCode.EXPECTED_SHORTFALL, BreachCode.BETA, BreachCode.PAIR_CORRELATION,
+    BreachCode.AVERAGE_CORRELATION, BreachCode.EXIT_DAYS,
+)  # fmt: skip
+HALVINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tonight:
+    """What rooms are measured on: by symbol closes (USD), sectors and gap tails (fractions), missing or NaN = unknown; the market."""
+
+    prices: Mapping[str, float]
+    sectors: Mapping[str, str | None]
+    gaps: Mapping[str, float]
+    market: Market | None = None
+
+
+def with_rooms(verdict: RiskDecision, tonight: Tonight, nav: float, limits: RiskLimits) -> RiskDecision:
     """``verdict`` with the :class:`~mech_exo.domain.targets.Room` of every approved target: which limit is next, and how many USD away.
 
-    Measured on the whole approved book at ``prices`` (USD). A target that a limit cut has no room in it; one whose price or NAV is
-    unknown, or that is not wanted at all, has no room that could be known.
+    Measured on the whole approved book. A target that a limit cut has no room in it; one whose price or NAV is unknown, or that is not
+    wanted at all, has no room that could be known. What limits ask of an order alone (volume, collar, turnover) is not looked at.
     """
     if not known_nav(nav):
         return verdict
     book = Portfolio(nav)
     for target in verdict.approved:
-        price = prices.get(target.symbol, math.nan)
+        price = tonight.prices.get(target.symbol, math.nan)
         if target.shares and 0.0 < price < math.inf:
-            position = Position(target.symbol, target.shares, price, price, UNDATED, sectors.get(target.symbol), target.stop_level)
+            position = Position(target.symbol, target.shares, price, price, UNDATED, tonight.sectors.get(target.symbol), target.stop_level)
             book.add_position(position)
-    return replace(verdict, approved=tuple(_with_room(target, verdict.state, book, sectors, limits) for target in verdict.approved))
+    return replace(verdict, approved=tuple(_with_room(target, verdict.state, book, tonight, limits) for target in verdict.approved))
 
 
-def _with_room(
-    target: TargetPosition, state: RiskState, book: Portfolio, sectors: Mapping[str, str | None], limits: RiskLimits
-) -> TargetPosition:
-    sector = sectors.get(target.symbol)
+def _with_room(target: TargetPosition, state: RiskState, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> TargetPosition:
+    sector = tonight.sectors.get(target.symbol)
     if target.binding:
         return replace(target, room=Room(target.binding, sector if target.binding == BreachCode.SECTOR else None, 0.0))
     if state in DENIED and target.shares:
@@ -48,19 +62,20 @@ def _with_room(
     position = book.positions.get(target.symbol)
     if position is None:
         return target
-    nearest = min(_rooms(position, book, limits), key=lambda room: room.usd, default=None)
-    return target if nearest is None else replace(target, room=nearest)
+    nearest = min(_rooms(position, book, tonight, limits), key=lambda room: room.usd, default=None)
+    return target if nearest is None else replace(target, room=_model_room(position, book, tonight, limits, nearest))
 
 
-def _rooms(position: Position, book: Portfolio, limits: RiskLimits) -> Iterator[Room]:
+def _rooms(position: Position, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> Iterator[Room]:
     """USD that ``position`` may grow by until each limit that is on binds, everything else as it is."""
-    nav, value = book.nav, abs(position.market_value)
+    nav, value, standing = book.nav, abs(position.market_value), Standing(math.nan, gaps=tonight.gaps)
+    gap = stress_gap(position.symbol, limits, standing)
     for code in (BreachCode.POSITION, BreachCode.TRADE_RISK, BreachCode.SECTOR, BreachCode.GROSS, BreachCode.LEVERAGE):
-        for line in instances(code, book, limits, Standing(math.nan)):
+        for line in instances(code, book, limits, standing):
             who = position.sector if code is BreachCode.SECTOR else position.symbol
             if line.headroom is None or line.who not in (who, None) or (line.who is None and _per_name(code)):
                 continue
-            risked = at_risk(position, StopParams.of(limits.stops)) if code is BreachCode.TRADE_RISK else value
+            risked = at_risk(position, StopParams.of(limits.stops), gap) if code is BreachCode.TRADE_RISK else value
             if risked > 0.0:  # a stop that is passed already risks nothing further
                 yield Room(code.value, line.who if code is BreachCode.SECTOR else None, max(0.0, line.headroom * value / risked))
     net = limit_of(BreachCode.NET, limits)
@@ -72,6 +87,8 @@ def _rooms(position: Position, book: Portfolio, limits: RiskLimits) -> Iterator[
         fifth = others[4] if len(others) > 4 else 0.0
         room = max(0.0, five * nav - sum(others[:4]) - max(value, fifth))
         yield Room(BreachCode.CONCENTRATION.value, None, room + max(0.0, fifth - value))  # below the fifth it grows freely
+    if math.isnan(at_risk(position, StopParams.of(limits.stops), gap)):
+        yield Room(BreachCode.UNKNOWN_RISK.value, None, 0.0)
     if position.sector is None and limit_of(BreachCode.SECTOR, limits) is not None:
         yield Room(BreachCode.UNKNOWN_SECTOR.value, None, 0.0)
 
@@ -79,3 +96,28 @@ def _rooms(position: Position, book: Portfolio, limits: RiskLimits) -> Iterator[
 def _per_name(code: BreachCode) -> bool:
     """Whether a limit's line for nobody in particular is only there to show an empty book's headroom."""
     return code in (BreachCode.POSITION, BreachCode.TRADE_RISK, BreachCode.SECTOR)
+
+
+def _model_room(position: Position, book: Portfolio, tonight: Tonight, limits: RiskLimits, nearest: Room) -> Room:
+    """``nearest``, or the limit on past returns or liquidity that binds before it, found by halving: each grows with every position."""
+    asked = [code for code in MODEL if limit_of(code, limits) is not None]
+    terms = Terms.of(limits)
+
+    def binds(more: float) -> BreachCode | None:
+        shares = position.shares + math.copysign(more / position.current_price, position.shares)
+        grown = Portfolio(book.nav, {**book.positions, position.symbol: replace(position, shares=shares)})
+        grown.cash = book.nav - grown.net_exposure
+        standing = Standing(math.nan, gaps=tonight.gaps).with_risk(book_risk(grown, tonight.market, terms))
+        beyond = (LimitStatus.BREACH, LimitStatus.UNKNOWN)
+        return next((code for code in asked if any(line.status in beyond for line in instances(code, grown, limits, standing))), None)
+
+    most = min(nearest.usd, book.nav * 4.0)
+    found = binds(most) if asked else None
+    if found is None:
+        return nearest
+    low, high = 0.0, most
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        code = binds(middle)
+        low, high, found = (middle, high, found) if code is None else (low, middle, code)
+    return Room(found.value, None, low if binds(low) is None else 0.0)

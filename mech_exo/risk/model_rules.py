@@ -55,8 +55,9 @@ def model_rules(
     """
     some, values, place, wanted = np.empty(held, np.int64), np.empty(held), np.empty(held, np.int64), 0
     for i in range(held):
-        value = plan[names[i]].wanted * worth[i]
-        if value != 0.0 and not math.isnan(value):
+        value, close = plan[names[i]].wanted * worth[i], past.bars.close[past.row, names[i]]
+        impossible = close <= 0.0 or close == math.inf  # no price, and so no return: denied as unknown already
+        if value != 0.0 and not math.isnan(value) and not impossible:
             some[wanted], values[wanted], place[wanted] = names[i], value, i
             wanted += 1
     every, sessions = window_returns(past.row, some[:wanted], past.bars, rare.window)

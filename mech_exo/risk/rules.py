@@ -113,6 +113,7 @@ def reductions_only(state: int, falls: Falls, scale: float, limits: LimitParams,
         return (GOVERNOR, breach(breaches, 0, GOVERNOR, -1, 1.0, scale)) if math.isnan(scale) else (0, 0)
     if limits.all_time < math.inf and not falls.ever <= limits.all_time:
         return ALL_TIME, breach(breaches, 0, ALL_TIME, -1, limits.all_time, falls.ever)
-    if limits.daily_loss < math.inf and not falls.session <= limits.daily_loss and falls.year <= limits.drawdown:
+    within = falls.year <= limits.drawdown or limits.drawdown == math.inf
+    if within and limits.daily_loss < math.inf and not falls.session <= limits.daily_loss:
         return DAILY_LOSS, breach(breaches, 0, DAILY_LOSS, -1, limits.daily_loss, falls.session)
     return DRAWDOWN, breach(breaches, 0, DRAWDOWN, -1, limits.drawdown, falls.year)

@@ -114,6 +114,8 @@ class Standing:
         Sessions since the last bar of each position; one that is not named has a bar of the last session.
     risk
         What the book risks; None = nobody measured it.
+    gaps
+        The tail of each name's overnight gaps against its holder, a fraction; one that is not named is unknown.
     """
 
     fall: float
@@ -121,10 +123,11 @@ class Standing:
     session_fall: float = math.nan
     missing: Mapping[str, int] = field(default_factory=dict)
     risk: BookRisk | None = None
+    gaps: Mapping[str, float] = field(default_factory=dict)
 
     def with_risk(self, risk: BookRisk) -> Standing:
         """The same, the book's risk measured."""
-        return replace(self, risk=risk)
+        return replace(self, risk=risk, gaps={line.symbol: line.gap for line in risk.positions if line.gap is not None})
 
 
 class Measured(NamedTuple):
@@ -235,18 +238,17 @@ def _positions(on: Measured) -> Instances:
 
 
 def _trade_risks(on: Measured) -> Instances:
-    stops = StopParams.of(on.limits.stops)
+    stops, limit = StopParams.of(on.limits.stops), limit_of(BreachCode.TRADE_RISK, on.limits)
     yield None, 0.0
     for p in on.book.positions.values():
-        yield p.symbol, at_risk(p, stops, stress_gap(p.symbol, on.limits, on.standing)) / on.book.nav
+        value, least = (at_risk(p, stops, gap) / on.book.nav for gap in (stress_gap(p.symbol, on.limits, on.standing), 0.0))
+        broken = limit is not None and share_allowed(limit, least) < 1.0  # whatever its gaps are
+        yield p.symbol, least if math.isnan(value) and broken else value
 
 
 def stress_gap(symbol: str, limits: RiskLimits, standing: Standing) -> float:
     """The gap beyond its stop that a position must survive; 0 where none is asked, NaN where it is unknown."""
-    if limits.position_sizing.gap_stress is None:
-        return 0.0
-    gap = None if standing.risk is None else standing.risk.position(symbol).gap
-    return math.nan if gap is None else gap
+    return 0.0 if limits.position_sizing.gap_stress is None else standing.gaps.get(symbol, math.nan)
 
 
 def _sectors(on: Measured) -> Instances:

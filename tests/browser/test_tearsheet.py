@@ -47,7 +47,7 @@ def test_it_opens_offline_without_a_word_and_every_chart_is_drawn_inside_the_pag
             "[...document.querySelectorAll('.plot')].map((plot) => [plot.id, plot.querySelectorAll('.main-svg path, .main-svg rect').length,"
             " plot.querySelector('.main-svg').getBoundingClientRect().right, plot.getBoundingClientRect().right])"
         )
-        assert len(drawn) == 16
+        assert len(drawn) == 17
         for name, marks, right, edge in drawn:
             assert marks > 3, name
             assert right <= edge + 1 <= width, name
@@ -64,7 +64,7 @@ def test_a_young_account_fits_too(opened, bare, width):
 def test_the_sections_stand_in_their_order_and_the_evidence_first(opened, path):
     with opened(path, 1440, charts=False) as (page, _):
         tops = page.evaluate("[...document.querySelectorAll('main > section[id]')].map((one) => [one.id, one.getBoundingClientRect().top])")
-        assert [name for name, _ in tops] == ["kpi", "out-of-sample", "overfitting", "returns", "drawdowns", "exposure", "costs", "trades",
+        assert [name for name, _ in tops] == ["kpi", "out-of-sample", "overfitting", "returns", "drawdowns", "exposure", "risk", "costs", "trades",
                                               "attribution", "figures", "run"]  # fmt: skip
         assert [top for _, top in tops] == sorted(top for _, top in tops)
         assert page.locator(".warnings").bounding_box()["y"] < page.locator("#kpi").bounding_box()["y"]
@@ -152,8 +152,8 @@ def test_the_pdf_is_a4_numbered_and_holds_the_verdict(printed, sample):
 
 
 def test_no_heading_stands_alone_at_the_foot_of_a_page(printed):
-    headings = {"Out of sample", "Luck and overfitting", "Returns", "Drawdowns and crises", "Exposure and sectors", "Turnover and costs", "Trades",
-                "Attribution", "All figures", "What was run"}  # fmt: skip
+    headings = {"Out of sample", "Luck and overfitting", "Returns", "Drawdowns and crises", "Exposure and sectors", "Risk and limits",
+                "Turnover and costs", "Trades", "Attribution", "All figures", "What was run"}  # fmt: skip
     for page in of_pdf("pdftotext", "-layout", printed, "-").rstrip("\f").split("\f"):
         lines = [line.strip() for line in page.splitlines() if line.strip()]
         assert not headings & set(lines[-3:-1]), lines[-3:]

@@ -56,6 +56,16 @@ def imported(home, prices, sectors):
         storage.publish()
 
 
+@pytest.fixture
+def at_level(workspace):
+    """A workspace whose stops are taken to fill at their level: three sessions of bars tell no overnight gaps."""
+    path = workspace / "config" / "risk_limits.yml"
+    text = path.read_text()
+    assert "gap_stress: 0.99" in text
+    path.write_text(text.replace("gap_stress: 0.99", "gap_stress: null"))
+    return workspace
+
+
 def test_the_users_own_command_works_without_any_workspace(tmp_path):
     words = [sys.executable, "-m", "mech_exo.cli", "risk", "status", "--nav", "100000"]
     root = str(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
@@ -142,12 +152,12 @@ def test_a_given_nav_replaces_the_books_own(exo, workspace):
     assert data["drawdown"] == pytest.approx(1 - 105_600 / 110_000)  # the book's own: nothing was lost by stating another NAV
 
 
-def test_a_halt_is_seen(exo, workspace):
-    booked(workspace, [], 105_600.0)
-    HaltSwitch(workspace).halt("fire drill")
-    data = json.loads(exo("risk", "status", "--home", workspace, "--json").out)
+def test_a_halt_is_seen(exo, at_level):
+    booked(at_level, [], 105_600.0)
+    HaltSwitch(at_level).halt("fire drill")
+    data = json.loads(exo("risk", "status", "--home", at_level, "--json").out)
     assert data["state"] == "halted" and "halted: fire drill" in data["notes"]
-    ran = exo("risk", "what-if", "BUY 10 AAA", "--price", 10, "--sector", "Tech", "--home", workspace, "--json")
+    ran = exo("risk", "what-if", "BUY 10 AAA", "--price", 10, "--sector", "Tech", "--home", at_level, "--json")
     assert ran.code == 2 and json.loads(ran.out)["binding"] == "halted"
 
 
@@ -156,50 +166,58 @@ def what_if(exo, home, *words):
     return ran.code, json.loads(ran.out)
 
 
-def test_what_if_is_cut_with_its_code(exo, workspace):
-    code, data = what_if(exo, workspace, "BUY 100 AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
+def test_what_if_is_cut_with_its_code(exo, at_level):
+    code, data = what_if(exo, at_level, "BUY 100 AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
     assert (code, data["approved_shares"], data["binding"], data["approved_in_full"]) == (2, 66, "max_position", False)
     assert {"max_position", "max_single_trade_risk"} == {b["code"] for b in data["breaches"]}
-    shown = exo("risk", "what-if", "BUY", "100", "AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000, "--home", workspace)
-    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "max_position would be 15.00%, allowed 10.00%" in shown.out
+    shown = exo("risk", "what-if", "BUY", "100", "AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000, "--home", at_level)
+    assert "BUY 100 AAPL: 66 of 100 approved (max_position)" in shown.out and "the position would be 15% of NAV, 10% of NAV is allowed (max_position)" in shown.out
 
 
-def test_what_if_within_the_limits_is_approved_in_full(exo, workspace):
-    code, data = what_if(exo, workspace, "buy 60 aapl", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
+def test_what_if_denies_what_nobody_knows_the_gaps_of(exo, workspace):
+    arguments = ("BUY 60 AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
+    code, data = what_if(exo, workspace, *arguments)
+    assert (code, data["approved_shares"], data["binding"]) == (2, 0, "unknown_risk")
+    shown = exo("risk", "what-if", *arguments, "--home", workspace).out
+    assert "its past is too short for a limit that is on (overnight gaps" in " ".join(shown.split())
+
+
+def test_what_if_within_the_limits_is_approved_in_full(exo, at_level):
+    code, data = what_if(exo, at_level, "buy 60 aapl", "--price", 150, "--sector", "Tech", "--nav", 100000, "--peak", 100000)
     assert (code, data["approved_shares"], data["binding"], data["order"]["symbol"]) == (0, 60, None, "AAPL")
 
 
-def test_what_if_denies_the_unknown(exo, workspace):
+def test_what_if_denies_the_unknown(exo, at_level):
     arguments = ("BUY 100 AAPL", "--nav", 100000)
-    assert what_if(exo, workspace, *arguments, "--sector", "Tech")[1]["binding"] == "unknown_price"
-    assert what_if(exo, workspace, *arguments, "--price", 150)[1]["binding"] == "unknown_sector"
-    _, data = what_if(exo, workspace, *arguments, "--price", 150, "--sector", "Tech", "--peak", 150000)
+    assert what_if(exo, at_level, *arguments, "--sector", "Tech")[1]["binding"] == "unknown_price"
+    assert what_if(exo, at_level, *arguments, "--price", 150)[1]["binding"] == "unknown_sector"
+    _, data = what_if(exo, at_level, *arguments, "--price", 150, "--sector", "Tech", "--peak", 150000)
     assert (data["approved_shares"], data["binding"], data["state"]) == (0, "max_drawdown", "reducing")
 
 
-def test_what_if_reads_price_and_sector_from_the_store_and_reductions_pass(exo, workspace):
-    booked(workspace, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
-    imported(workspace, {"AAA": 100.0, "CCC": 20.0}, {"AAA": "Tech", "CCC": "Tech"})
-    code, data = what_if(exo, workspace, "BUY 100 CCC")
+def test_what_if_reads_price_and_sector_from_the_store_and_reductions_pass(exo, at_level):
+    booked(at_level, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
+    imported(at_level, {"AAA": 100.0, "CCC": 20.0}, {"AAA": "Tech", "CCC": "Tech"})
+    code, data = what_if(exo, at_level, "BUY 100 CCC")
     assert (code, data["order"]["price"], data["order"]["sector"], data["approved_shares"]) == (0, 20.0, "Tech", 100)
-    assert what_if(exo, workspace, "SELL 90 AAA")[1]["approved_shares"] == -90
-    HaltSwitch(workspace).halt("drill")
-    assert what_if(exo, workspace, "SELL 50 AAA")[0] == 0
+    assert what_if(exo, at_level, "SELL 90 AAA")[1]["approved_shares"] == -90
+    HaltSwitch(at_level).halt("drill")
+    assert what_if(exo, at_level, "SELL 50 AAA")[0] == 0
 
 
-def test_what_if_denies_what_the_night_would_for_the_data(exo, workspace):
+def test_what_if_denies_what_the_night_would_for_the_data(exo, at_level):
     """Bars without volume: the gate blocks the name, which may still be sold."""
-    booked(workspace, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
+    booked(at_level, [line("AAA", 90.0, 100.0, 90.0)], 96_600.0)
     rows = [{"symbol": s, "date": d, **dict.fromkeys(("open", "high", "low", "close"), 20.0), "volume": 0.0} for s in ("AAA", "CCC") for d in SESSIONS]
-    path = workspace / "rows.csv"
+    path = at_level / "rows.csv"
     pl.DataFrame(rows).write_csv(path)
-    assert exo("data", "import", path, "--home", workspace).code in (0, 1)
-    code, data = what_if(exo, workspace, "BUY 100 CCC", "--sector", "Tech")
+    assert exo("data", "import", path, "--home", at_level).code in (0, 1)
+    code, data = what_if(exo, at_level, "BUY 100 CCC", "--sector", "Tech")
     assert (code, data["approved_shares"], data["binding"]) == (2, 0, "data_quality")
     assert any("the data of CCC are in doubt: zero_volume at" in note for note in data["notes"])
-    shown = exo("risk", "what-if", "BUY", "100", "CCC", "--sector", "Tech", "--home", workspace)
+    shown = exo("risk", "what-if", "BUY", "100", "CCC", "--sector", "Tech", "--home", at_level)
     assert "CCC: its data are in doubt (exo data quality)" in shown.out
-    assert what_if(exo, workspace, "SELL 90 AAA")[1]["approved_shares"] == -90
+    assert what_if(exo, at_level, "SELL 90 AAA")[1]["approved_shares"] == -90
 
 
 @pytest.mark.parametrize("words", ["", "BUY AAPL", "BUY 0 AAPL", "BUY -5 AAPL", "BUY 1.5 AAPL", "HOLD 5 AAPL", "BUY 5 AAPL now"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import OrderState
-from mech_exo.execution.ledger import Ledger
+from mech_exo.execution.ledger import Ledger, utc_now
 from mech_exo.execution.router import OrderRouter, SendLimits, SendOutcome
 from mech_exo.execution.rows import Intent
 from mech_exo.execution.safety import HaltSwitch
@@ -29,14 +30,16 @@ UNKNOWN, NOT_SENT, BLOCKED = SendOutcome.UNKNOWN, SendOutcome.NOT_SENT, SendOutc
 class Desk:
     """A ledger, a broker and a router over one workspace; ``restart`` forgets everything but the ledger and the broker."""
 
-    def __init__(self, home: Path, *, proof: bool = False, limits: SendLimits | None = None) -> None:
-        self.home, self.broker, self.limits = home, FakeBroker(proof=proof), limits
-        self.ledger = Ledger.open(home / "ledger.sqlite")
+    def __init__(
+        self, home: Path, *, proof: bool = False, limits: SendLimits | None = None, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.home, self.broker, self.limits, self.clock = home, FakeBroker(proof=proof), limits, clock
+        self.ledger = Ledger.open(home / "ledger.sqlite", clock=clock)
         self.restart()
 
     def restart(self) -> None:
         self.ledger.close()
-        self.ledger = Ledger.open(self.home / "ledger.sqlite")
+        self.ledger = Ledger.open(self.home / "ledger.sqlite", clock=self.clock)
         self.switch = HaltSwitch(self.home)
         self.router = OrderRouter(self.ledger, self.broker, BOOK, self.switch, self.limits)
 
@@ -217,6 +220,25 @@ def test_daily_limits_survive_a_restart(tmp_path: Path, limits: SendLimits, proo
     desk.router.plan([Intent(order("CCC", decided=DAY_ONE), 10.1)], DAY_ONE - timedelta(1))
     assert desk.send() == {"CCC": DENIED}
     assert "at most" in desk.ledger.order(order("CCC").id).note
+
+
+@pytest.mark.parametrize("proof", [False, True])
+def test_orders_of_a_minute_are_counted_from_the_journal_and_the_rest_waits(tmp_path: Path, proof: bool) -> None:
+    at = datetime(2024, 5, 6, 20, 0, 30, tzinfo=UTC)
+    desk = Desk(tmp_path, limits=SendLimits(per_minute=2), proof=proof, clock=lambda: at)
+    holding(desk, YYY=10, ZZZ=10)
+    desk.router.plan([Intent(order(name), 10.1) for name in ("AAA", "BBB", "CCC")], DAY_ONE)
+    assert desk.send() == {"AAA": LIVE, "BBB": LIVE, "CCC": NOT_SENT}
+    desk.restart()
+    at += timedelta(seconds=59.9)
+    desk.router.plan([Intent(order("YYY", -10, decided=DAY_ONE), 10.1)], DAY_ONE - timedelta(1))
+    assert desk.send() == {"YYY": LIVE, "CCC": NOT_SENT}, "a reduction passes, and counts"
+    assert desk.states()["CCC"] is OrderState.NEW
+    (result,) = desk.router.submit(TRADES)
+    assert result.note == "at most 2 orders per minute (sending.max_orders_per_minute); run again after 20:01:30 UTC"
+    at += timedelta(seconds=0.1)
+    assert desk.send() == {"CCC": LIVE}
+    assert desk.sent().count("CCC") == 1
 
 
 def test_a_break_locks_its_symbol(desk: Desk) -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mech_exo.domain.orders import OrderReason
 from mech_exo.domain.verdict import BreachCode, RiskState
 from mech_exo.kernels import records
-from mech_exo.risk.rules import LimitParams, Rule, drawdown, position_shares, risk_state, trade_risk_shares
+from mech_exo.risk.rules import Falls, Rule, drawdown, position_shares, risk_state, trade_risk_shares
 from mech_exo.sizing import methods
 from tests.oracles.naive_risk import Name, increases, violations
-from tests.risk.plans import NO_LIMITS, UNKNOWN, judged, limits, navs, plans, prices, states
+from tests.risk.plans import MARKET, NO_LIMITS, RARE_VALUES, UNKNOWN, judged, limits, navs, plans, prices, scales, states
 
 MANY = settings(max_examples=300)
 
@@ -30,20 +30,21 @@ UNCOVERED = [named(-50.0, 1.0, held=-50.0), named(50.0, 1.0)]  # in REDUCING the
 
 
 @MANY
-@given(plans(), navs, states, limits())
-@example(HEDGE_LOST, 100.0, "active", NO_LIMITS._replace(position=0.01, net=0.05))
-@example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1))
-def test_every_approved_book_satisfies_every_rule_at_once(plan, nav, state, limit):
-    assert violations(plan, judged(plan, nav, limit, state).targets, nav, state, limit) == []
+@given(plans(), navs, states, limits(), scales)
+@example(HEDGE_LOST, 100.0, "active", NO_LIMITS._replace(position=0.01, net=0.05), 1.0)
+@example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1), 1.0)
+def test_every_approved_book_satisfies_every_rule_at_once(plan, nav, state, limit, scale):
+    targets = judged(plan, nav, limit, state, scale=scale).targets
+    assert violations(plan, targets, nav, state, limit, MARKET, scale) == []
 
 
 @MANY
-@given(plans(), navs, states, limits())
-@example(HEDGE_LOST, 100.0, "active", NO_LIMITS._replace(position=0.01, net=0.05))
-@example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1))
-def test_approving_the_approved_changes_nothing(plan, nav, state, limit):
-    once = judged(plan, nav, limit, state).targets
-    again = judged([replace(n, wanted=t) for t, n in zip(once, plan, strict=True)], nav, limit, state)
+@given(plans(), navs, states, limits(), scales)
+@example(HEDGE_LOST, 100.0, "active", NO_LIMITS._replace(position=0.01, net=0.05), 1.0)
+@example(UNCOVERED, 100.0, "reducing", NO_LIMITS._replace(net=0.1), 1.0)
+def test_approving_the_approved_changes_nothing(plan, nav, state, limit, scale):
+    once = judged(plan, nav, limit, state, scale=scale).targets
+    again = judged([replace(n, wanted=t) for t, n in zip(once, plan, strict=True)], nav, limit, state, scale=scale)
     assert again.targets == once
     assert not any(again.bindings)
 
@@ -58,19 +59,37 @@ def test_the_order_of_symbols_does_not_matter(plan, nav, state, limit, random):
     assert [straight.bindings[i] for i in order] == mixed.bindings
 
 
+CORE = ("trade_risk", "position", "sector", "gross", "leverage", "net")
+
+
+@st.composite
+def tightened(draw, limit):
+    """A limit, and the same with one of its figures stricter."""
+    what = draw(st.sampled_from([*CORE, "gap_share", "shorts", "exit_participation", *RARE_VALUES]))
+    if what == "gap_share":
+        return limit._replace(gap_share=draw(st.floats(max(0.9, limit.gap_share), 1.0)))
+    if what == "shorts":
+        return limit._replace(rare=limit.rare._replace(shorts=draw(st.integers(limit.rare.shorts, 2))))
+    holder = limit if what in CORE else limit.rare
+    before, factor = getattr(holder, what), draw(st.floats(0.01, 1.0))
+    now = before * factor if math.isfinite(before) else draw(st.sampled_from(RARE_VALUES.get(what, [0.3])))
+    changed = holder._replace(**{what: now})
+    return changed if what in CORE else limit._replace(rare=changed)
+
+
 @MANY
-@given(plans(), navs, states, limits(), st.sampled_from(LimitParams._fields[:-1]), st.floats(0.01, 1.0))
-def test_tightening_any_limit_never_enlarges_any_position(plan, nav, state, limit, field, factor):
-    before = getattr(limit, field)
-    tighter = limit._replace(**{field: 0.3 if math.isnan(before) else before * factor})
-    loose, tight = judged(plan, nav, limit, state).targets, judged(plan, nav, tighter, state).targets
-    assert all(abs(b) <= abs(a) for a, b in zip(loose, tight, strict=True))
+@given(plans(), navs, states, limits(), scales, st.data())
+def test_tightening_any_limit_never_enlarges_any_position(plan, nav, state, limit, scale, data):
+    tighter = data.draw(tightened(limit))
+    stricter = scale if math.isnan(scale) else scale * data.draw(st.sampled_from([1.0, 0.5, 0.0]))
+    loose, tight = judged(plan, nav, limit, state, scale=scale), judged(plan, nav, tighter, state, scale=stricter)
+    assert all(abs(b) <= abs(a) for a, b in zip(loose.targets, tight.targets, strict=True))
 
 
-@given(plans(), navs, limits())
-def test_reducing_and_halted_never_increase_anything(plan, nav, limit):
+@given(plans(), navs, limits(), scales)
+def test_reducing_and_halted_never_increase_anything(plan, nav, limit, scale):
     for state in ("reducing", "halted"):
-        targets = judged(plan, nav, limit, state).targets
+        targets = judged(plan, nav, limit, state, scale=scale).targets
         assert not any(increases(target, name.held) for target, name in zip(targets, plan, strict=True))
 
 
@@ -192,8 +211,8 @@ def test_drawdown_is_from_the_peak_of_the_last_252_sessions(index, limit):
     assert fall == expected or (math.isnan(fall) and math.isnan(expected))
     params = NO_LIMITS._replace(drawdown=limit)
     state = "active" if expected <= limit else "reducing"  # NaN is not within any limit
-    assert records.RiskState(risk_state(fall, False, params)).name.lower() == state
-    assert records.RiskState(risk_state(fall, True, params)).name == "HALTED"
+    assert records.RiskState(risk_state(Falls(fall), False, params)).name.lower() == state
+    assert records.RiskState(risk_state(Falls(fall), True, params)).name == "HALTED"
 
 
 @pytest.mark.parametrize(("words", "codes"), [(BreachCode, Rule), (RiskState, records.RiskState), (OrderReason, records.Reason)])

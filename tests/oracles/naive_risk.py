@@ -12,9 +12,9 @@ from tests.oracles.naive_risk_model import average_volume, clusters, figures, ga
 TOLERANCE = 1e-9  # relative
 
 
-@dataclass
+@dataclass(repr=False)
 class Past:
-    """A name's bars, oldest first; the last close is the price."""
+    """A name's bars, oldest first."""
 
     open: list[float]
     close: list[float]
@@ -113,7 +113,7 @@ def short_denied(name, target, rare):
 
 def collared(name, rare):
     """Whether the order's level is too far from the close."""
-    if name.kind not in ("limit", "stop") or rare.price_deviation == math.inf:
+    if name.kind not in ("limit", "stop") or rare.price_deviation == math.inf or not known(name.price):
         return False
     away = abs(rare.order_offset) if math.isnan(name.level) else abs(name.level / name.price - 1)
     return not away <= rare.price_deviation * (1 + TOLERANCE)
@@ -167,7 +167,7 @@ def over_rare(names, targets, nav, limits, market, check):
             if abs(target) > rare.exit_days * rare.exit_participation * volume * (1 + TOLERANCE):
                 found.append(f"{symbol}: {target} takes too long to leave at {volume} a day")
         past = None if name.past is None else returns_of(name.past, rare.window)
-        if past is not None and target != 0:
+        if past is not None and target != 0 and (known(name.price) or math.isnan(name.price)):
             values.append(target * price)
             moves.append(past)
     if grown > 0:

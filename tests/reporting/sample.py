@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 
 from mech_exo.domain.errors import InputError
+from mech_exo.domain.panel import BarPanel
 from mech_exo.kernels.records import DAY, EVENT, Bars, EventKind, Outcome, Reason
 from mech_exo.performance.attribution import round_trips, trades_frame
 from mech_exo.performance.kpi import kpi_contract
 from mech_exo.performance.large_losses import large_losses
 from mech_exo.performance.metrics import summary
+from mech_exo.risk.model import Market
 from mech_exo.utils.settings import Config
 from tests.performance.naive import Account
 
@@ -56,6 +58,11 @@ class Sample:
         own = rng.standard_t(4, (self.length, self.names)) * 0.012 + 0.0002
         close = 50.0 * np.exp(np.cumsum(market[:, None] + own, axis=0))
         self.benchmark = np.expm1(market)
+        order = np.argsort(self.symbols)
+        prices = np.ascontiguousarray(close[:, order])
+        bars = dict.fromkeys(("open", "high", "low", "close"), prices) | {"volume": prices * 100}
+        panel = BarPanel.from_arrays(self.sessions, sorted(self.symbols), bars)
+        self.market = Market(panel, np.expm1(market), "the sample")
         self.account = Account(bars_of(close), 100_000.0, per_share=0.005, slip=0.0005)
         self.held = []
         for row in range(self.length):

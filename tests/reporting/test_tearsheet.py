@@ -10,6 +10,7 @@ import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -62,7 +63,7 @@ def test_nothing_is_fetched_and_the_policy_forbids_it(written):
 
 def test_plotly_is_inlined_once(written):
     assert written.count("plotly.js v") == page.plotly_source().count("plotly.js v") >= 1
-    assert written.count('class="plot"') == written.count('type="application/json"') == 12
+    assert written.count('class="plot"') == written.count('type="application/json"') == 13
 
 
 def test_warnings_stand_before_every_number_and_the_contract_before_the_charts(written):
@@ -76,7 +77,7 @@ def test_the_contents_name_every_section_in_its_order(written):
     nav = written[written.index("<nav") : written.index("</nav>")]
     body = written[written.index("</nav>") :]
     anchors = re.findall(r'href="#([a-z-]+)"', nav)
-    assert anchors == re.findall(r'<section id="([a-z-]+)"', body) and len(anchors) == 11
+    assert anchors == re.findall(r'<section id="([a-z-]+)"', body) and len(anchors) == 12
     assert anchors[:3] == ["kpi", "out-of-sample", "overfitting"]
 
 
@@ -194,3 +195,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_risk_of_the_last_book_is_what_the_model_measures():
+    """The section's figures against the model on the sample's own market; the components sum to the volatility."""
+    from mech_exo.reporting.risk import risk as section_of
+
+    one = Sample()
+    section = section_of(one)
+    book, parts, bad = (block for block in section.blocks if block.kind == "table")
+    held = one.holdings.filter(one.holdings["date"] == one.sessions[-1].astype(object))
+    values = dict(zip(held["symbol"].to_list(), (held["weight"] * one.days["nav"][-1]).to_list(), strict=True))
+    close = one.market.panel.close[-253:, [one.market.panel.column_of(symbol) for symbol in values]]
+    pnl = (close[1:] / close[:-1] - 1.0) @ np.array(list(values.values()))
+    volatility = float(np.std(pnl, ddof=1) * np.sqrt(252.0))
+    figures = {row[0]: row for row in book.rows}
+    assert figures["Volatility, a year"][1] == f"{volatility:,.0f}"
+    assert abs(sum(float(row[1].replace(",", "").replace("\u2212", "-")) for row in parts.rows) - volatility) <= len(parts.rows)
+    assert [row[0] for row in parts.rows] and {row[0] for row in parts.rows} == set(values)
+    assert len(bad.rows) == 7 and "No stop is counted" in bad.note

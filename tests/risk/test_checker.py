@@ -29,6 +29,10 @@ def book(*positions, cash=100_000.0):
     return portfolio
 
 
+AT_LEVEL = RiskLimits(position_sizing=PositionLimits(gap_stress=None))
+"""Without a market nobody knows a name's overnight gaps; these limits take a stop to fill at its level."""
+
+
 def test_the_users_own_example_to_the_letter():
     sizer = PositionSizer(nav=100000)
     shares = sizer.calculate_size("AAPL", 150.0, method=SizingMethod.ATR_BASED, atr=2.0)
@@ -60,7 +64,7 @@ BOOK = (
 
 
 def test_every_limit_by_hand():
-    checker = RiskChecker(book(*BOOK), peak_nav=105_000.0)
+    checker = RiskChecker(book(*BOOK), AT_LEVEL, peak_nav=105_000.0)
     status = checker.check()
     nav = 101_000.0
     assert checker.portfolio.nav == nav and status.state is RiskState.ACTIVE and not status.violations
@@ -161,7 +165,7 @@ def test_a_broken_sector_outranks_an_unknown_one():
 
 
 def test_no_sector_limit_needs_no_sector():
-    limits = RiskLimits(position_sizing=PositionLimits(max_sector_exposure=None))
+    limits = RiskLimits(position_sizing=PositionLimits(max_sector_exposure=None, gap_stress=None))
     checker = RiskChecker(book(("AAA", 50, 100.0, 100.0, None, None)), limits, peak_nav=100_000.0)
     line = checker.check().usage(BreachCode.SECTOR)
     assert (line.limit, line.usage, line.status) == (None, None, LimitStatus.OK)
@@ -202,7 +206,7 @@ def test_a_halt_lets_only_reductions_pass():
 
 
 def test_what_is_not_named_stays_and_counts():
-    checker = RiskChecker(book(*BOOK), peak_nav=101_000.0)
+    checker = RiskChecker(book(*BOOK), AT_LEVEL, peak_nav=101_000.0)
     verdict = checker.what_if({"DDD": 100}, prices={"DDD": 100.0}, sectors={"DDD": "Tech"})
     shares = {t.symbol: t.shares for t in verdict.approved}
     assert set(shares) == {"AAA", "BBB", "CCC", "DDD"} and shares["CCC"] == -50

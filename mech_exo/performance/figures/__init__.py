@@ -7,6 +7,7 @@ from mech_exo.performance.figures.book import (
     costs_figure,
     exposure_figure,
     gross_net_figure,
+    limits_figure,
     pnl_figure,
     sectors_figure,
     turnover_figure,
@@ -19,6 +20,6 @@ from mech_exo.performance.figures.trials import luck_figure, out_of_sample_figur
 
 __all__ = [
     "FEW_SESSIONS", "costs_figure", "equity_figure", "exits_figure", "exposure_figure", "gross_net_figure", "holding_figure",
-    "luck_figure", "monthly_figure", "out_of_sample_figure", "paths_figure", "pnl_figure", "rolling_figure", "sectors_figure",
-    "trades_figure", "turnover_figure", "underwater_figure", "windows_figure",
+    "limits_figure", "luck_figure", "monthly_figure", "out_of_sample_figure", "paths_figure", "pnl_figure", "rolling_figure",
+    "sectors_figure", "trades_figure", "turnover_figure", "underwater_figure", "windows_figure",
 ]

@@ -22,6 +22,7 @@ from mech_exo.performance.figures.style import (
     dates,
     days,
     light,
+    limit,
     signed,
 )
 from mech_exo.performance.ratios import Floats
@@ -45,6 +46,18 @@ def exposure_figure(sessions: Dates, records: Records) -> go.Figure:
         figure.add_scatter(x=days(sessions), y=light(values), name=name, line={"color": colour, "width": 1.4}, hovertemplate="%{y:.0%}")
     figure.update_layout(yaxis={"tickformat": PERCENT, "rangemode": "tozero"}, hovermode="x unified")
     dates(figure, sessions)
+    return figure
+
+
+def limits_figure(sessions: Dates, used: dict[str, Floats]) -> go.Figure:
+    """How much of each limit was in use ``(T,)`` at each close, 1 = the limit itself, by name."""
+    figure = blank(height=260, top=34)
+    for (name, values), colour in zip(used.items(), (BLUE, ORANGE, VERMILLION), strict=False):
+        line = {"color": colour, "width": 1.4}
+        figure.add_scatter(x=days(sessions), y=light(values), name=name, line=line, hovertemplate="%{y:.0%}")
+    figure.update_layout(yaxis={"tickformat": PERCENT, "rangemode": "tozero"}, hovermode="x unified")
+    dates(figure, sessions)
+    limit(figure, 1.0, "the limit")
     return figure
 
 
