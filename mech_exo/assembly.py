@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.paper import PaperBroker
     from mech_exo.execution.rows import BookId
+    from mech_exo.risk.model import Market
     from mech_exo.session import Desks, Replay
 
 LEDGER = Path("data") / "ledger.sqlite"
@@ -179,6 +180,22 @@ class Workspace:
         if as_of is not None:
             _complete(panel, universe, self.config.data.min_coverage)
         return known
+
+    def seen(self, as_of: date | None = None) -> Known:
+        """As :meth:`known`, but from the first bar on and however complete the session is: what a risk is measured on, not decided on."""
+        view = self.storage.view(as_of)
+        panel = view.panel()
+        universe = view.universe(panel, self.config.strategy.universe.name)
+        return Known(panel, universe, tuple(view.warnings()), self._stored_until, view.doubts(panel))
+
+    def market(self, known: Known) -> Market:
+        """``known`` as risk sees it: betas are to its members, equally weighted, as in the limit on them."""
+        from mech_exo.risk.model import Market
+        from mech_exo.scoring.inputs import FactorInputs
+
+        name = self.config.strategy.universe.name
+        whose = "all names" if name is None else f"the members of {name}"
+        return Market(known.panel, FactorInputs(known.panel, known.universe).market_return, f"{whose}, equally weighted")
 
     def sectors(self, session: date) -> dict[str, str | None] | None:
         """Every name's sector as known at ``session``; None where the store does not hold that session, so that all are unknown."""

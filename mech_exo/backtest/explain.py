@@ -14,7 +14,7 @@ from mech_exo.backtest.replay import Stood, stand
 from mech_exo.decision.explanation import HEAD, Body, about, score_table, story, verdict
 from mech_exo.decision.kelly import method_words
 from mech_exo.decision.night import config_json
-from mech_exo.decision.record import Decision, known, levels_of, share_count, verdict_of
+from mech_exo.decision.record import Decision, known, levels_of, share_count, verdict_of, with_headroom
 from mech_exo.decision.rows import chosen
 from mech_exo.decision.sizing_rows import exposure_scale, in_force, raw_sizes
 from mech_exo.decision.strategy import Strategy
@@ -145,6 +145,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
         scores = strategy.features(read.panel, read.universe, np.array([here], np.int64))[1].scores(0)
     else:
         scores = _no_scores(as_of, result.symbols)
+    verdict = verdict_of(night, breaches, state, nav, read.panel.close[here], read.panel, read.universe, method)
     return Decision(
         as_of=as_of,
         session=_next(result, row) or as_of,
@@ -155,7 +156,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
         data_hash=result.data_hash,
         nav=nav,
         scores=scores,
-        verdict=verdict_of(night, breaches, state, nav, read.panel.close[here], read.panel, read.universe, method),
+        verdict=with_headroom(verdict, read.panel, read.universe, here, nav, strategy.limits),
         orders=(),
         levels=levels_of(stage.book, read.panel),
         warnings=(),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,7 +35,9 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """A complete nightly cycle and a ten-year backtest on an invented market, with the embedded DuckDB, ledger and paper broker."""
-    from mech_exo.cli import backtest, risk, run
+    from mech_exo.cli import backtest, run
+    from mech_exo.cli.risk_account import account_of
+    from mech_exo.cli.risk_tables import draw_status
     from mech_exo.nightly import write_reports
     from mech_exo.session import run_night
 
@@ -50,8 +52,7 @@ def demo(
             with console().status(f"night of {session} …"):
                 results.append(run_night(desks, session))
         reports = write_reports(workspace, ledger, results[-1])
-        _, navs, _ = ledger.nav_history(workspace.book_id())
-    status = risk_status(workspace, results[-1], navs.tolist())
+    status = account_of(workspace).status()
     engine = backtest.backtester(workspace)
     result = backtest.play(engine, last.replace(year=last.year - YEARS), last, quiet=as_json)
     kept = backtest.keep(workspace, result)
@@ -72,7 +73,7 @@ def demo(
         to.rule("[bold]Mech-Exo demo · synthetic sample market, no real company, no real price")
         to.print(nights_table(results))
         run.render_night(to, results[-1], reports)
-        risk.draw_status(to, status)
+        draw_status(to, status)
         backtest.render(to, result, kept)
         best = results[-1].decision.scores.frame()["symbol"][0] if results[-1].decision is not None else engine.panel.symbols[0]
         to.print(f"\nWorkspace: {workspace.home}", soft_wrap=True)
@@ -80,16 +81,6 @@ def demo(
         to.print(f"     exo --home {workspace.home} replay {nights[-1]}", soft_wrap=True)
 
     emit(data, as_json, show)
-
-
-def risk_status(workspace: Workspace, night: NightResult, navs: list[float]) -> dict[str, Any]:
-    """The paper book against every limit after its last night."""
-    from mech_exo.risk.checker import RiskChecker
-
-    if night.portfolio is None:
-        raise InputError("a fresh demo decides every night; this one was repeated")
-    checker = RiskChecker(night.portfolio, workspace.config.risk, nav_history=navs)
-    return {"source": f"the paper book after {night.session}", "as_of": night.session, **checker.get_risk_status_summary()}
 
 
 def nights_table(results: Sequence[NightResult]) -> Table:

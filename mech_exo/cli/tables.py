@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from mech_exo.decision.record import Decision
     from mech_exo.domain.scores import Scores
+    from mech_exo.domain.targets import TargetPosition
     from mech_exo.domain.verdict import Breach
 
 
@@ -46,7 +47,7 @@ def ideas_table(scores: Scores, count: int) -> Table:
 
 
 def orders_table(decision: Decision) -> Table:
-    """The order plan: what, why, how large, which limit bound, where the stop and the profit target will rest."""
+    """The order plan: what, why, how large, which limit is next or bound, where the stop and the profit target will rest."""
     from rich.table import Table
 
     table = Table(
@@ -57,7 +58,7 @@ def orders_table(decision: Decision) -> Table:
         "Weight",
         "Stop",
         "Target",
-        "Limit that bound",
+        "Limit",
         title=f"Orders for the open of {decision.session}",
         title_justify="left",
     )
@@ -76,9 +77,16 @@ def orders_table(decision: Decision) -> Table:
             "0.0%" if target is None else f"{target.weight:.1%}",
             "" if order.stop_level is None else number(order.stop_level),
             "" if order.target_level is None else number(order.target_level),
-            "" if target is None else target.bound.replace("max_", "").replace("_", " "),
+            "" if target is None else _limit(target),
         )
     return table
+
+
+def _limit(target: TargetPosition) -> str:
+    """What kept a target from the size asked for, else how much more until a limit does."""
+    if target.bound:
+        return target.bound.replace("max_", "").replace("_", " ")
+    return "" if target.room is None else str(target.room)
 
 
 def breaches_table(breaches: tuple[Breach, ...], count: int = 15) -> Table:

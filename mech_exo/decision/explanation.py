@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mech_exo.decision.strategy import missing_warnings
+from mech_exo.domain.targets import Room
 
 Body = dict[str, Any]
 Sectors = Callable[[], Mapping[str, str | None] | None]
@@ -165,6 +166,8 @@ def _sized(target: Body) -> list[str]:
     said = [f"Size by {_spoken(target['method'])}: {sizes} ({weight} of NAV)"]
     if target.get("filtered"):
         said.append(f"  {_filtered(target)}")
+    if target.get("room"):  # a journal older than it has none
+        said.append(f"  {Room(**target['room'])}")
     return [*said, f"  stop {_level(target['stop'])}, profit target {_level(target['target'])}"]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mech_exo.decision import weighing
 from mech_exo.decision.kelly import kelly_warnings, method_words
-from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of
+from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of, with_headroom
 from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings, withheld_warnings
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.execution.paper import Desk
@@ -70,6 +70,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
     method = method_words(strategy.settings.sizing, desk.days, row)
     verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method)
+    verdict = with_headroom(verdict, panel, known.universe, row, nav, strategy.limits)
     return Decision(
         as_of=known.as_of,
         session=next_session,

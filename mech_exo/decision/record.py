@@ -18,6 +18,7 @@ from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
 from mech_exo.kernels.records import BOOK
 from mech_exo.kernels.records import RiskState as StateCode
+from mech_exo.risk.headroom import with_rooms
 from mech_exo.risk.rules import Rule
 from mech_exo.risk.usage import breach_of
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mech_exo.decision.params import Night
     from mech_exo.decision.strategy import Strategy
     from mech_exo.domain.panel import BarPanel, Universe
+    from mech_exo.utils.settings import RiskLimits
 
 
 SHARES, COST, MARK, STOP, TARGET = (list(BOOK.names or ()).index(name) for name in ("shares", "cost", "mark", "stop", "target"))
@@ -140,6 +142,14 @@ def verdict_of(
     return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
 
 
+def with_headroom(verdict: RiskDecision, panel: BarPanel, universe: Universe, row: int, nav: float, limits: RiskLimits) -> RiskDecision:
+    """``verdict`` and how much more of each target the limits would allow at the close of ``row``."""
+    columns = {target.symbol: panel.column_of(target.symbol) for target in verdict.approved}
+    prices = {symbol: float(panel.close[row, column]) for symbol, column in columns.items()}
+    sectors = {symbol: universe.sector_name(row, column) for symbol, column in columns.items()}
+    return with_rooms(verdict, prices, sectors, nav, limits)
+
+
 def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: str, session: date) -> tuple[Order, ...]:
     """The book's orders for ``session``, with deterministic ids."""
     orders = []
@@ -201,6 +211,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
                 "binding": t.binding,
                 "stop": t.stop_level,
                 "target": t.target_level,
+                **({} if t.room is None else {"room": {"code": t.room.code, "who": t.room.who, "usd": t.room.usd}}),
             }
             for t in decision.targets
         ],

@@ -147,9 +147,7 @@ def headroom(
     """Every limit that is on, with the use of its most used instance at this close; measured by ``risk.usage``. None = unknown."""
     from mech_exo.domain.portfolio import Portfolio
     from mech_exo.execution.booking import position_of
-    from mech_exo.risk.rules import LimitParams
-    from mech_exo.risk.stops import StopParams
-    from mech_exo.risk.usage import usages
+    from mech_exo.risk.usage import Standing, usages
 
     sector = {} if sectors is None else sectors
     held = [line for line in row.lines if line.shares]
@@ -158,7 +156,7 @@ def headroom(
     else:
         portfolio = Portfolio(row.day.cash, {line.symbol: position_of(line, row.session, sector.get(line.symbol)) for line in held})
     fall = math.nan if drawdown is None else drawdown
-    lines, _ = usages(portfolio, LimitParams.of(limits), StopParams.of(limits.stops), fall)
+    lines, _ = usages(portfolio, limits, Standing(fall))
     return tuple(Headroom(line.label, line.who, line.limit, line.value) for line in lines if line.limit is not None)
 
 

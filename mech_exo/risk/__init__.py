@@ -1,5 +1,6 @@
-"""Risk: ``rules`` (the limits, compiled), ``governor`` (exposure near the drawdown limit),
-``stops`` (where exits rest) and ``stop_engine`` (one position's), ``usage`` and ``checker`` (how much of each limit a book uses).
+"""Risk: ``rules`` (the limits, compiled), ``governor`` (exposure near the drawdown limit), ``stops`` (where exits rest) and ``stop_engine``
+(one position's), ``model`` (what a book risks), ``stress`` (what bad days would do), ``usage`` and ``checker`` (how much of each limit it
+uses).
 
 ``Portfolio`` and ``Position`` are the domain's own. Names are imported when first used.
 """
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mech_exo.domain.portfolio import Portfolio, Position
-    from mech_exo.risk.checker import RiskChecker, RiskStatus
+    from mech_exo.risk.checker import RiskChecker
+    from mech_exo.risk.status import RiskStatus
     from mech_exo.risk.stop_engine import StopEngine
     from mech_exo.risk.usage import LimitUsage
 
@@ -21,7 +23,7 @@ _HOMES = {
     "Portfolio": "mech_exo.domain.portfolio",
     "Position": "mech_exo.domain.portfolio",
     "RiskChecker": "mech_exo.risk.checker",
-    "RiskStatus": "mech_exo.risk.checker",
+    "RiskStatus": "mech_exo.risk.status",
     "StopEngine": "mech_exo.risk.stop_engine",
 }
 

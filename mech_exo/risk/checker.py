@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from mech_exo.domain.errors import InputError
-from mech_exo.domain.portfolio import Portfolio
+from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.targets import TargetPosition
-from mech_exo.domain.verdict import Breach, BreachCode, DataVerdict, RiskDecision, RiskState
+from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision, RiskState
 from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
+from mech_exo.risk.headroom import with_rooms
+from mech_exo.risk.model import Market, Terms, book_risk
 from mech_exo.risk.rules import BREACH, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
 from mech_exo.risk.sight import past_known
+from mech_exo.risk.status import RiskStatus, measured, summary
 from mech_exo.risk.stops import StopParams, stop_level, target_level
-from mech_exo.risk.usage import LimitStatus, LimitUsage, at_risk, breach_of, known_nav, resting_stop, usages
+from mech_exo.risk.usage import LABELS, LimitUsage, Standing, breach_of, instances, known_nav, resting_stop
 from mech_exo.utils.settings import RiskLimits
-
-
-@dataclass(frozen=True, slots=True)
-class RiskStatus:
-    """The state, the most used instance of every limit, every limit that is broken, and what is not known.
-
-    ``notes`` are sentences for a person: what is unknown, why the state is what it is, what to do.
-    """
-
-    state: RiskState
-    limits: tuple[LimitUsage, ...]
-    violations: tuple[Breach, ...]
-    notes: tuple[str, ...]
-
-    def usage(self, code: BreachCode) -> LimitUsage:
-        """The line of one limit."""
-        return next(line for line in self.limits if line.code is code)
 
 
 class RiskChecker:
@@ -55,6 +42,11 @@ class RiskChecker:
         Without a history or a peak the drawdown is unknown, and what is unknown only allows reductions.
     halted
         A HALT by command is in force.
+    market
+        Bars up to the close that positions are priced at: what a book risks is measured on them. Without them it is unknown, and so is
+        every limit that needs it.
+    missing
+        Sessions since the last bar of those positions that have none tonight, by symbol.
 
     Raises
     ------
@@ -70,13 +62,21 @@ class RiskChecker:
         peak_nav: float | None = None,
         nav_history: Sequence[float] | np.ndarray | None = None,
         halted: bool = False,
+        market: Market | None = None,
+        missing: Mapping[str, int] | None = None,
     ) -> None:
         self.portfolio = portfolio
         self.limits = limits or RiskLimits()
         self.halted = halted
+        self.market = market
         self._params = LimitParams.of(self.limits)
         self._stops = StopParams.of(self.limits.stops)
         self._past = _past(peak_nav, nav_history)
+        self._history = np.asarray([] if nav_history is None else nav_history, np.float64)
+        if peak_nav is not None:
+            self._history = np.append(self._history, float(peak_nav))
+        self._nav_before = math.nan if nav_history is None or not len(nav_history) else float(nav_history[-1])
+        self._missing = dict(missing or {})
 
     @property
     def drawdown(self) -> float:
@@ -95,43 +95,42 @@ class RiskChecker:
     @property
     def _falls(self) -> Falls:
         """What the limits on falls judge, NaN where it is not known."""
-        nav, past = self.portfolio.nav, self._past
-        known = known_nav(nav) and not np.isnan(past).any() and len(past) > 0
-        ever = max(0.0, 1.0 - nav / past.max()) if known else math.nan
-        return Falls(self.drawdown, ever, 1.0 - nav / past[-1] if known else math.nan)
+        nav = self.portfolio.nav
+        return Falls(self.drawdown, self.all_time_drawdown, 1.0 - nav / self._nav_before if known_nav(nav) else math.nan)
+
+    @property
+    def all_time_drawdown(self) -> float:
+        """Fall of NAV from the highest NAV given, a fraction; NaN = unknown."""
+        nav = self.portfolio.nav
+        if not len(self._history) or np.isnan(self._history).any() or not known_nav(nav):
+            return math.nan
+        return max(0.0, 1.0 - nav / float(self._history.max()))
+
+    @property
+    def _standing(self) -> Standing:
+        falls = self._falls
+        return Standing(falls.year, falls.ever, falls.session, self._missing)
 
     def check(self) -> RiskStatus:
-        """Measure every limit."""
-        lines, broken = usages(self.portfolio, self._params, self._stops, self.drawdown)
-        return RiskStatus(self.state, lines, broken, self._notes(lines))
+        """Measure every limit, what the book risks and what the stress scenarios would do to it."""
+        return measured(self.portfolio, self.limits, self.market, self._standing, self.state, halted=self.halted)
+
+    def lines(self) -> dict[tuple[BreachCode, str | None], LimitUsage]:
+        """Every instance of every limit by code and symbol or sector (None: the whole book), where :meth:`check` keeps the most used."""
+        standing = self._standing.with_risk(book_risk(self.portfolio, self.market, Terms.of(self.limits)))
+        return {(line.code, line.who): line for code in LABELS for line in instances(code, self.portfolio, self.limits, standing)}
 
     def get_risk_status_summary(self) -> dict[str, Any]:
         """The status as plain values, for printing or JSON. None = unknown.
 
         Keys: ``nav``, ``cash``, ``gross_exposure``, ``net_exposure`` (USD) · ``state`` (active, reducing, halted) · ``leverage``
-        (gross / NAV), ``drawdown`` (fractions) · ``positions`` (each: symbol, shares, entry_price, price, value, unrealised_pnl,
-        sector, stop_level, target_level, weight, resting_stop, at_risk in USD) · ``limits`` (each: the fields of
-        :class:`~mech_exo.risk.usage.LimitUsage`) · ``violations`` (each: code, who, limit, value) · ``notes`` (sentences).
+        (gross / NAV), ``drawdown``, ``all_time_drawdown``, ``session_return`` (fractions) · ``positions`` (each: symbol, shares,
+        entry_price, price, value, unrealised_pnl, sector, stop_level, target_level, weight, resting_stop, at_risk in USD, and the fields
+        of :class:`~mech_exo.risk.model.PositionRisk`) · ``limits`` (each: the fields of :class:`~mech_exo.risk.usage.LimitUsage`) ·
+        ``violations`` (each: code, who, limit, value) · ``risk`` (the fields of :class:`~mech_exo.risk.model.BookRisk`),
+        ``market`` (what betas are to) · ``stress`` (each: the fields of :class:`~mech_exo.risk.stress.StressLine`) · ``notes`` (sentences).
         """
-        book, status = self.portfolio, self.check()
-        nav = book.nav
-        return {
-            "nav": nav,
-            "cash": book.cash,
-            "state": status.state.value,
-            "gross_exposure": book.gross_exposure,
-            "net_exposure": book.net_exposure,
-            "leverage": book.gross_exposure / nav if known_nav(nav) else None,
-            "drawdown": _known(self.drawdown),
-            "positions": self._positions(),
-            "limits": [
-                {"code": u.code.value, "label": u.label, "limit": u.limit, "value": u.value, "usage": u.usage, "headroom": u.headroom,
-                 "status": u.status.value, "who": u.who}
-                for u in status.limits
-            ],
-            "violations": [{"code": b.code.value, "who": b.symbol, "limit": b.limit, "value": b.value} for b in status.violations],
-            "notes": list(status.notes),
-        }  # fmt: skip
+        return summary(self.portfolio, self.limits, self.market, self.check())
 
     def approve(
         self,
@@ -176,7 +175,8 @@ class RiskChecker:
         self._levels(plan, symbols, close)
         verdict = np.array([DataVerdict.BLOCK if s in doubtful else DataVerdict.OK for s in symbols], np.int8)
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
-        past = past_known(symbols, close, self.limits.portfolio.shortable)
+        panel, returns = (None, None) if self.market is None else (self.market.panel, self.market.returns)
+        past = past_known(symbols, close, self.limits.portfolio.shortable, panel, returns)
         read_gaps(past.row, plan, past.bars, self._params.gap_window, self._params.gap_share)
         sight = Sight(close, codes, verdict, None if self._params.rare is None else past)
         count = approve(
@@ -184,7 +184,9 @@ class RiskChecker:
             self._params, breaches,
         )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
-        return RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
+        decision = RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
+        at, where = dict(zip(symbols, close.tolist(), strict=True)), dict(zip(symbols, named, strict=True))
+        return with_rooms(decision, at, where, self.portfolio.nav, self.limits)
 
     def what_if(
         self,
@@ -197,6 +199,28 @@ class RiskChecker:
         """:meth:`approve` of what is held plus ``orders`` (signed whole shares by symbol)."""
         targets = {symbol: _whole(symbol, self.portfolio.shares(symbol)) + _whole(symbol, change) for symbol, change in orders.items()}
         return self.approve(targets, prices=prices, sectors=sectors, doubtful=doubtful)
+
+    def after(
+        self, verdict: RiskDecision, *, prices: Mapping[str, float] | None = None, sectors: Mapping[str, str | None] | None = None
+    ) -> RiskChecker:
+        """The same account holding the targets of ``verdict``, traded at ``prices`` (else the current ones), costs left out."""
+        held, prices, sectors = self.portfolio.positions, prices or {}, sectors or {}
+        positions, cash = dict(held), self.portfolio.cash
+        for target in verdict.approved:
+            before = held.get(target.symbol)
+            price = _price(prices.get(target.symbol, before.current_price if before is not None else math.nan))
+            change = target.shares - self.portfolio.shares(target.symbol)
+            if not change or math.isnan(price):
+                continue
+            cash -= change * price
+            positions.pop(target.symbol, None)
+            if target.shares:
+                sector = before.sector if before is not None and before.sector is not None else sectors.get(target.symbol)
+                entry = (price, datetime.now(UTC)) if before is None else (before.entry_price, before.entry_date)
+                positions[target.symbol] = Position(target.symbol, target.shares, entry[0], price, entry[1], sector, target.stop_level)
+        there = copy.copy(self)
+        there.portfolio = Portfolio(cash, positions)
+        return there
 
     def _levels(self, plan: np.ndarray, symbols: Sequence[str], close: np.ndarray) -> None:
         """Stops and targets: of a position that is kept, its own; of an entry, what the configured stops would attach."""
@@ -214,30 +238,6 @@ class RiskChecker:
         binding = BreachCode[Rule(int(line["binding"])).name].value if line["binding"] else ""
         levels = (_known(float(line["stop"])), _known(float(line["profit"])))
         return TargetPosition(symbol, shares, weight, "given", int(line["wanted"]), binding, *levels)
-
-    def _positions(self) -> list[dict[str, Any]]:
-        nav, rows = self.portfolio.nav, self.portfolio.as_dict()["positions"]
-        for row, p in zip(rows, self.portfolio.positions.values(), strict=True):
-            row["weight"] = p.market_value / nav if known_nav(nav) else None
-            row["resting_stop"] = _known(resting_stop(p, self._stops))
-            row["at_risk"] = at_risk(p, self._stops)
-        return rows  # type: ignore[no-any-return]
-
-    def _notes(self, lines: Sequence[LimitUsage]) -> tuple[str, ...]:
-        nav = self.portfolio.nav
-        if not known_nav(nav):
-            return (f"every limit is a fraction of NAV and NAV is {nav:,.2f} USD: nothing can be measured, only reductions pass",)
-        notes = []
-        if self.halted:
-            notes.append("a HALT is in force: only reductions pass")
-        for line in lines:
-            if line.status is LimitStatus.UNKNOWN and line.code is BreachCode.DRAWDOWN:
-                notes.append("the drawdown is unknown without a NAV history: until it is known only reductions pass")
-            elif line.status is LimitStatus.UNKNOWN:
-                notes.append(f"the sector of {line.who} is unknown: it may be reduced, not increased")
-            elif line.status is LimitStatus.BREACH and line.code is BreachCode.DRAWDOWN:
-                notes.append("the drawdown is beyond its limit: only reductions pass until NAV recovers")
-        return tuple(notes)
 
 
 def _past(peak: float | None, history: Sequence[float] | np.ndarray | None) -> np.ndarray:

@@ -106,22 +106,53 @@ def pair_rules(
     """Names that move together count as one position; the average of all pairs has a limit; returns the breach count."""
     if min(rare.pair_correlation, rare.average_correlation) == math.inf:
         return count
-    together = correlation(matrix)
-    for i in range(len(names)):
-        for j in range(len(names)):
-            alike = together[i, j] * values[i] * values[j] > 0.0  # a long and a short that move together hedge each other
-            together[i, j] = abs(together[i, j]) if alike and i != j else 0.0
+    together = alike(correlation(matrix), values)
     if rare.pair_correlation < math.inf:
         count = cluster_limit(plan, names, values, together > rare.pair_correlation, nav, limits, breaches, count)
     if rare.average_correlation < math.inf:
-        moving = volatility_without_offsets(together, np.abs(values)) / nav
-        value = moving * moving / SESSIONS_PER_YEAR  # Σ ρᵢⱼ wᵢ wⱼ over the pairs
+        value = moving_together(together, values, nav)
         share = share_allowed(rare.average_correlation, value)
         if share < 1.0:
             count = breach(breaches, count, AVERAGE_CORRELATION, -1, rare.average_correlation, value)
             for s in names:
                 cut(plan, s, math.sqrt(share), AVERAGE_CORRELATION, limits.lot)
     return count
+
+
+@njit
+def alike(correlations: Floats, values: Floats) -> Floats:
+    """``(C, C)`` |correlation| of the pairs whose positions gain and lose together, 0 for the others: a long and a short may hedge."""
+    together = correlations.copy()
+    for i in range(len(values)):
+        for j in range(len(values)):
+            same = together[i, j] * values[i] * values[j] > 0.0
+            together[i, j] = abs(together[i, j]) if same and i != j else 0.0
+    return together
+
+
+@njit
+def moving_together(together: Floats, values: Floats, nav: float) -> float:
+    """Σ ρᵢⱼ wᵢ wⱼ over the pairs of :func:`alike`: the average correlation of two dollars of NAV in different names."""
+    moving = volatility_without_offsets(together, np.abs(values)) / nav
+    return moving * moving / SESSIONS_PER_YEAR
+
+
+@njit
+def groups_of(linked: np.ndarray) -> Ints:
+    """``(C,)`` the first member of each name's group: of a group each is ``linked`` ``(C, C)`` to another."""
+    group, queue = np.full(len(linked), -1), np.empty(len(linked), np.int64)
+    for first in range(len(linked)):
+        if group[first] >= 0:
+            continue
+        queue[0], group[first] = first, first
+        done, size = 0, 1
+        while done < size:
+            for j in range(len(linked)):
+                if linked[queue[done], j] and group[j] < 0:
+                    queue[size], group[j] = j, first
+                    size += 1
+            done += 1
+    return group
 
 
 @njit
@@ -132,28 +163,22 @@ def cluster_limit(
 
     The breach names the group's largest position.
     """
-    group, queue = np.full(len(names), -1), np.empty(len(names), np.int64)
+    group = groups_of(linked)
     for first in range(len(names)):
-        if group[first] >= 0:
+        if group[first] != first:
             continue
-        queue[0], group[first] = first, first
-        done, size = 0, 1
-        while done < size:
-            for j in range(len(names)):
-                if linked[queue[done], j] and group[j] < 0:
-                    queue[size], group[j] = j, first
-                    size += 1
-            done += 1
-        total, largest = 0.0, first
+        total, largest, size = 0.0, first, 0
         for j in range(len(names)):  # in the order of the names, whatever order they were found in
             if group[j] == first:
                 total += abs(values[j])
+                size += 1
                 largest = j if abs(values[j]) > abs(values[largest]) else largest
         share = share_allowed(limits.position * nav, total)
         if size > 1 and share < 1.0:
             count = breach(breaches, count, PAIR_CORRELATION, names[largest], limits.position, total / nav)
-            for i in range(size):
-                cut(plan, names[queue[i]], share, PAIR_CORRELATION, limits.lot)
+            for i in range(len(names)):
+                if group[i] == first:
+                    cut(plan, names[i], share, PAIR_CORRELATION, limits.lot)
     return count
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.risk.model import LEVEL, WINDOW, Lookback, Market
+from mech_exo.risk.model import Lookback, Market, Terms
 
 if TYPE_CHECKING:
     from mech_exo.domain.portfolio import Portfolio
@@ -25,8 +25,8 @@ class StressLine:
 
     Parameters
     ----------
-    scenario, story
-        Its name, and what happens in it.
+    scenario, story, detail
+        Its name, what happens in it, and to whom where that depends on the book.
     pnl
         USD, a loss below 0; None where not one position could be measured.
     fraction
@@ -41,6 +41,7 @@ class StressLine:
 
     scenario: str
     story: str
+    detail: str
     pnl: float | None
     fraction: float | None
     basis: str
@@ -82,8 +83,7 @@ def market_fall(move: float, first: date | None = None, last: date | None = None
             own = np.isfinite(replayed)
             moves = np.where(own, replayed, moves)
         by_beta = int((np.isfinite(moves) & ~own).sum())
-        name = "the market" if past.market is None else past.market.name
-        said = [f"own returns of {own.sum()}"] * bool(own.any()) + [f"beta to {name} × {move:.1%} for {by_beta}"] * bool(by_beta)
+        said = [f"own returns then ({own.sum()})"] * bool(own.any()) + [f"beta × {move:.1%} ({by_beta})"] * bool(by_beta)
         return Stressed(past.values * moves, ", ".join(said))
 
     return shock
@@ -110,8 +110,8 @@ def correlation_one(past: Lookback) -> Stressed:
     """Every position has its bad sessions on the same day: the expected shortfalls add up (it is additive for what moves as one)."""
     from mech_exo.kernels.risk_model import tail_loss
 
-    losses = [-tail_loss(np.ascontiguousarray(r) * v, past.level)[1] for r, v in zip(past.returns.T, past.values, strict=True)]
-    return Stressed(np.array(losses, np.float64), f"mean of each position's own worst {1.0 - past.level:.0%} of sessions")
+    losses = [-tail_loss(np.ascontiguousarray(r) * v, past.terms.level)[1] for r, v in zip(past.returns.T, past.values, strict=True)]
+    return Stressed(np.array(losses, np.float64), f"own worst {1.0 - past.terms.level:.0%} of sessions, each")
 
 
 def volatility_times(factor: float) -> Shock:
@@ -124,12 +124,12 @@ def volatility_times(factor: float) -> Shock:
         pnl = np.full(len(past.held), np.nan)
         returns, values = np.ascontiguousarray(past.returns[:, seen]), past.values[seen]
         book = book_pnl(returns, values)
-        shortfall = tail_loss(book, past.level)[1]
-        worst = np.argsort(book, kind="stable")[: max(1, round(len(book) * (1.0 - past.level)))]
+        shortfall = tail_loss(book, past.terms.level)[1]
+        worst = np.argsort(book, kind="stable")[: max(1, round(len(book) * (1.0 - past.terms.level)))]
         parts = (returns[worst] * values).mean(axis=0) if len(book) else values
         total = parts.sum()
         pnl[seen] = parts * (-factor * shortfall / total) if total != 0.0 else 0.0
-        return Stressed(pnl, f"mean of the book's worst {1.0 - past.level:.0%} of sessions, × {factor:g}")
+        return Stressed(pnl, f"the book's worst {1.0 - past.terms.level:.0%} of sessions × {factor:g}")
 
     return shock
 
@@ -149,12 +149,12 @@ SCENARIOS = (
 """Closing levels of the index as published by S&P Dow Jones Indices; those after 1990 are tested against a stored index history."""
 
 
-def stress(portfolio: Portfolio, market: Market | None, *, window: int = WINDOW, level: float = LEVEL) -> tuple[StressLine, ...]:
+def stress(portfolio: Portfolio, market: Market | None, terms: Terms = Terms()) -> tuple[StressLine, ...]:  # noqa: B008 - frozen
     """Every scenario applied to ``portfolio``, in the order of :data:`SCENARIOS`; an empty book loses nothing in any.
 
     A position of which a scenario needs what is unknown (its beta, its sector, its history) is left out of that figure and named.
     """
-    past = Lookback.of(portfolio, market, window, level)
+    past = Lookback.of(portfolio, market, terms)
     return tuple(_line(scenario, past, portfolio.nav) for scenario in SCENARIOS)
 
 
@@ -162,12 +162,12 @@ def _line(scenario: Scenario, past: Lookback, nav: float) -> StressLine:
     hit = scenario.shock(past)
     measured = np.isfinite(hit.pnl)
     unmeasured = tuple(p.symbol for p, seen in zip(past.held, measured, strict=True) if not seen)
-    story = f"{scenario.story}: {hit.detail}" if hit.detail and past.held else scenario.story
+    said = (scenario.name, scenario.story, hit.detail if past.held else "")
     if past.held and not measured.any():
-        return StressLine(scenario.name, story, None, None, "not measured", None, unmeasured)
+        return StressLine(*said, None, None, "not measured", None, unmeasured)
     pnl = float(hit.pnl[measured].sum())
     worst = min(((p.symbol, float(x)) for p, x in zip(past.held, hit.pnl, strict=True) if x < 0.0), key=lambda pair: pair[1], default=None)
-    return StressLine(scenario.name, story, pnl, pnl / nav if nav > 0.0 else None, hit.basis if past.held else "", worst, unmeasured)
+    return StressLine(*said, pnl, pnl / nav if nav > 0.0 else None, hit.basis if past.held else "", worst, unmeasured)
 
 
 def _replayed(past: Lookback, market: Market, first: date, last: date) -> Floats:

@@ -45,7 +45,7 @@ def test_fractions_of_a_share_are_told_as_they_were_wanted(market):
     night = result.sessions[np.searchsorted(result.sessions, np.datetime64(fill["date"])) - 1].astype(object)
     target = result.explain(night, fill["symbol"]).found["target"]
     assert target["shares"] == fill["shares"] and target["wanted"] >= target["shares"]
-    assert not target["buffered"]
+    assert target["filtered"] is None
 
 
 def orders_after(result, night):
@@ -86,7 +86,7 @@ def test_sizes_lead_from_the_raw_one_to_the_order(result, decided):
         target = why.found["target"]
         if target is None:
             continue
-        assert target["buffered"] or target["wanted"] == int(target["scaled"])
+        assert target["filtered"] or target["wanted"] == int(target["scaled"])
         assert abs(target["shares"]) <= abs(target["wanted"])
         bound += target["shares"] != target["wanted"]
         assert bool(target["binding"]) == (target["shares"] != target["wanted"])

@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.domain.panel import BarPanel
 from mech_exo.risk import Portfolio
-from mech_exo.risk.model import Market, average_volume, book_risk
+from mech_exo.risk.model import Market, Terms, book_risk
 from tests.risk.market import NOW, YEAR, market_of, portfolio_of, prices_of
 
 NAN = math.nan
@@ -79,8 +79,8 @@ def test_a_short_history_makes_the_book_unknown_and_is_named(real):
     young = Market(BarPanel.from_arrays(panel.sessions, panel.symbols, bars), real.returns)
     risk = book_risk(portfolio_of(prices_of(real), HELD), young)
     assert set(risk.unknown) == {"PG"} and "99 returns in the last 252 sessions, 126 are needed" in risk.unknown["PG"]
-    whole = astuple(risk)[3:14]
-    assert whole == (None,) * 11, "not one figure of the book is made of what is left"
+    whole = astuple(risk)[3:15]
+    assert whole == (None,) * 12, "not one figure of the book is made of what is left"
     assert risk.position("PG").volatility_ann is None and risk.position("AAPL").volatility_ann > 0.0
     assert risk.position("AAPL").component is None and risk.top_five is not None
     assert book_risk(portfolio_of(prices_of(real), {"AAPL": 30}), young).volatility_ann is not None
@@ -110,8 +110,7 @@ def test_days_to_exit_by_hand():
     volume[20:30], volume[30:], ratio[30] = 1000.0, 4000.0, 2.0
     bars = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": volume, "split_ratio": ratio}
     panel = BarPanel.from_arrays(sessions, ["AAA"], bars)
-    assert average_volume(panel, 0) == 3000.0
-    risk = book_risk(portfolio_of({"AAA": 50.0}, {"AAA": -1500}), Market(panel), participation=0.25)
+    risk = book_risk(portfolio_of({"AAA": 50.0}, {"AAA": -1500}), Market(panel), Terms(participation=0.25))
     assert risk.days_to_exit == 2.0 and risk.position("AAA").days_to_exit == 2.0
     volume[20:] = NAN
     silent = Market(BarPanel.from_arrays(sessions, ["AAA"], bars))

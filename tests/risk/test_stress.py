@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.domain.panel import BarPanel
 from mech_exo.risk import Portfolio
-from mech_exo.risk.model import Market, book_risk
+from mech_exo.risk.model import Market, Terms, book_risk
 from mech_exo.risk.stress import SCENARIOS, stress
 from tests.risk.market import market_of, portfolio_of, prices_of
 
@@ -48,7 +48,7 @@ def test_history_that_is_stored_is_replayed(real, shared, name, first, last):
     assert line.pnl == pytest.approx(sum(by_hand.values()), rel=1e-9) and line.fraction == pytest.approx(line.pnl / 100_000.0)
     worst = min(by_hand, key=by_hand.get)
     assert line.worst == (worst, pytest.approx(by_hand[worst], rel=1e-9))
-    assert line.basis == "own returns of 5" and line.unmeasured == ()
+    assert line.basis == "own returns then (5)" and line.unmeasured == ()
 
 
 def test_the_documented_index_moves_are_the_indexs(shared):
@@ -71,14 +71,14 @@ def test_without_that_history_it_is_beta_times_the_market(real):
     dollars = sum(n * prices[s] * slopes[s] for s, n in HELD.items())
     found = lines_of(portfolio, late)
     assert found["2008, after Lehman"].pnl == pytest.approx(dollars * (752.44 / 1255.08 - 1.0), rel=1e-9)
-    assert found["2020-03"].basis == "beta to the S&P 500 × -33.9% for 5"
+    assert found["2020-03"].basis == "beta × -33.9% (5)"
     assert found["1987-like gap"].pnl == pytest.approx(dollars * -0.2, rel=1e-9)
 
 
 def test_an_unknown_beta_is_not_measured_and_named(real):
     prices = prices_of(real)
     line = lines_of(portfolio_of(prices | {"ZZZ": 10.0}, HELD | {"ZZZ": 50}), real)["1987-like gap"]
-    assert line.unmeasured == ("ZZZ",) and line.basis.endswith("for 5")
+    assert line.unmeasured == ("ZZZ",) and line.basis.endswith("(5)")
     assert line.pnl == pytest.approx(lines_of(portfolio_of(prices, HELD), real)["1987-like gap"].pnl)
     blind = lines_of(portfolio_of(prices, HELD), Market(real.panel, None))
     assert (blind["1987-like gap"].pnl, blind["1987-like gap"].fraction, blind["1987-like gap"].basis) == (None, None, "not measured")
@@ -92,10 +92,10 @@ def test_the_worst_sector_falls_by_30_percent():
     sectors = {"A": "Tech", "B": "Tech", "C": "Energy"}
     shares = {"A": 100, "B": -60, "C": 400, "D": 50}  # Tech 10,000 − 3,000; Energy 8,000; D nobody knows where
     line = lines_of(portfolio_of(prices, shares, sectors), None)["sector -30 %"]
-    assert line.pnl == pytest.approx(-0.3 * 8000.0) and line.story.endswith(": Energy") and line.worst == ("C", pytest.approx(-2400.0))
+    assert line.pnl == pytest.approx(-0.3 * 8000.0) and line.detail == "Energy" and line.worst == ("C", pytest.approx(-2400.0))
     assert line.unmeasured == ("D",)
     shorts = lines_of(portfolio_of(prices, {"A": -10}, sectors), None)["sector -30 %"]
-    assert (shorts.pnl, shorts.worst) == (0.0, None) and shorts.story.endswith("no sector loses")
+    assert (shorts.pnl, shorts.worst) == (0.0, None) and shorts.detail == "no sector loses"
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ def two():
 def test_correlation_one_and_volatility_by_hand(two):
     """A loses 1,000 in its worst session, B 800; together they lost 992 at worst (A down, B up 8)."""
     portfolio, market = two
-    found = {line.scenario: line for line in stress(portfolio, market, window=20)}
+    found = {line.scenario: line for line in stress(portfolio, market, Terms(window=20))}
     assert found["correlation 1"].pnl == pytest.approx(-1800.0) and found["correlation 1"].worst == ("A", pytest.approx(-1000.0))
     tripled = found["volatility × 3"]
     assert tripled.pnl == pytest.approx(3 * -992.0) and tripled.worst == ("A", pytest.approx(-3000.0))
-    assert book_risk(portfolio, market, window=20).expected_shortfall == pytest.approx(992.0)
+    assert book_risk(portfolio, market, Terms(window=20)).expected_shortfall == pytest.approx(992.0)
 
 
 def test_an_empty_book_loses_nothing(two):
@@ -130,5 +130,5 @@ def test_a_stop_changes_nothing(two):
     portfolio, market = two
     stopped = portfolio_of({"A": 10.0, "B": 10.0}, {"A": 1000, "B": 400})
     object.__setattr__(stopped.positions["A"], "stop_level", 9.99)
-    assert [x.pnl for x in stress(stopped, market, window=20)] == [x.pnl for x in stress(portfolio, market, window=20)]
-    assert not math.isnan(sum(x.pnl or 0.0 for x in stress(portfolio, market, window=20)))
+    assert [x.pnl for x in stress(stopped, market, Terms(window=20))] == [x.pnl for x in stress(portfolio, market, Terms(window=20))]
+    assert not math.isnan(sum(x.pnl or 0.0 for x in stress(portfolio, market, Terms(window=20))))

@@ -142,3 +142,29 @@ def test_a_night_that_was_not_run_orders_nothing_and_the_next_one_makes_the_gove
     reduced = [order for order in result.decision.orders if order.reason == "governor"]
     assert bool(reduced) == (days[row + 1] < days[row])
     assert reduced or whole.days["scale"][row + 1] > whole.days["scale"][row]
+
+
+def test_sample_sessions_sized_by_an_optimiser_and_by_measured_kelly(sample: Path) -> None:
+    """Kelly counts the trades that the ledger remembers, risk parity sizes until then, and what does not pay is not sent: as in history."""
+    strategy, limits = sample / "config" / "strategy.yml", sample / "config" / "risk_limits.yml"
+    set_line(strategy, "  every_sessions: 21", "  every_sessions: 3")
+    set_line(strategy, "  top: 30", "  top: 10")
+    set_line(strategy, "  bottom: 0", "  bottom: 4")
+    set_line(strategy, "  method: volatility_based", "  method: kelly")
+    set_line(strategy, "  until_measured: null", "  until_measured: risk_parity")
+    set_line(strategy, "  kelly_min_trades: 50", "  kelly_min_trades: 10")
+    set_line(strategy, "  covariance_window: 252", "  covariance_window: 60")
+    set_line(strategy, "    multiple: null", "    multiple: 0.2")
+    set_line(strategy, "  min_position_value: 0.0", "  min_position_value: 500.0")
+    set_line(limits, "  time_sessions: 60", "  time_sessions: 5")
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 8, 14))
+    days = result.days
+    assert days["wins"].sum() + days["losses"].sum() >= 10, "enough trades to measure"
+    assert any("risk_parity sized at" in warning for warning in result.warnings)
+    workspace = Workspace.open(sample)
+    with workspace.ledger(read_only=True) as ledger:
+        decisions = [workspace.replay(ledger, night.astype(object)) for night in result.sessions[:: 6]]
+        assert all(one.identical for one in decisions)
+        booked = [day.day for day in ledger.day_history(workspace.book_id())]
+        for name in ("wins", "losses", "gains", "forfeits"):
+            assert [getattr(day, name) for day in booked] == days[name].tolist()
