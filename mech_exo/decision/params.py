@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mech_exo.kernels import inlined, lean
-from mech_exo.kernels.records import Bars, Floats, OrderKind
+from mech_exo.kernels.records import Bars, Floats, Ints, OrderKind
 from mech_exo.risk.rules import LimitParams, Past
 from mech_exo.risk.stops import StopParams
 from mech_exo.sizing import methods
@@ -118,6 +118,8 @@ class Night(NamedTuple):
 
     plan: np.ndarray  # (N,) risk.rules.PLAN
     breaches: np.ndarray  # risk.rules.BREACH buffer
+    gaps: Floats  # (N, W) and (N,): the overnight gaps read so far, see kernels.liquidity.remembered_tails
+    read: Ints
 
 
 @lean

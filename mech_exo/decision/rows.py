@@ -227,7 +227,7 @@ def decide_book(
     clear_plan(night.plan)
     if not propose(t, k, account[0].nav, bars, features, book, live, account[0].live, night.plan, rules):
         return 0
-    read_gaps(t, night.plan, bars, rules.limits.gap_window, rules.limits.gap_share)
+    read_gaps(t, night.plan, bars, night.gaps, night.read, rules.limits.gap_share)
     sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside))
     return settle(t, sight, book, live, account, days, night, rules)
 

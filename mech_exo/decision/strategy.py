@@ -243,9 +243,10 @@ def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
     return tuple(said)
 
 
-def night_buffers(symbols: int) -> Night:
+def night_buffers(symbols: int, limits: LimitParams) -> Night:
     """Scratch for one decision over ``symbols`` names."""
-    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH))
+    gaps = np.empty((symbols, limits.gap_window if limits.gap_share > 0.0 else 1))
+    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH), gaps, np.full(symbols, -1))
 
 
 def cost_params(costs: CostModel) -> CostParams:

@@ -100,7 +100,7 @@ def played(panel: BarPanel, universe: Universe, config: Config, last: int, *, co
     decision_at = np.full(len(panel.sessions), -1, np.int64)
     decision_at[rows] = np.arange(len(rows))
     book, live, account = new_book(count), np.zeros(count, np.int64), new_account(config.strategy.initial_cash)
-    days, events, night = new_days(len(panel.sessions)), np.empty(16, EVENT), night_buffers(count)
+    days, events, night = new_days(len(panel.sessions)), np.empty(16, EVENT), night_buffers(count, strategy.rules.limits)
     bars, costs, terms = Bars.of(panel), cost_params(config.strategy.costs), strategy.terms
     flows = np.zeros(len(panel.sessions))
     if compiled:
