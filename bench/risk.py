@@ -51,7 +51,7 @@ def verdict_on(panel: BarPanel, returns: np.ndarray, limits: RiskLimits) -> Call
     sight = Sight(panel.close[row], _sectors(panel)[row], np.zeros(NAMES, np.int8), None if params.rare is None else past)
 
     def judge() -> int:
-        read_gaps(row, plan, bars, params.gap_window, params.gap_share)
+        read_gaps(row, plan, bars, np.empty((NAMES, params.gap_window)), np.full(NAMES, -1), params.gap_share)
         return approve(
             plan, names, TARGETS, book, sight, NAV, int(RiskState.ACTIVE), Falls(0.0, 0.0, 0.0), 1.0, params, breaches
         )

@@ -73,6 +73,6 @@ class CallableDriver:
         share = share_decided(t, drawdown(days["index"], t), days["scale"], self.rules.governor)
         want(columns, shares, share, tickets, close, book, night.plan, self.rules)
         verdict = NO_VERDICT if self.universe.verdict is None else self.universe.verdict[t]
-        read_gaps(t, night.plan, bars, self.rules.limits.gap_window, self.rules.limits.gap_share)
+        read_gaps(t, night.plan, bars, night.gaps, night.read, self.rules.limits.gap_share)
         sight = Sight(close, self.universe.sector[t], verdict, past_of(t, bars, self.beside))
         settle(t, share, sight, book, live, account, days, night, self.rules)

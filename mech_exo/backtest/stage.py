@@ -38,7 +38,7 @@ class Stage:
         sessions, symbols = panel.shape
         settings = strategy.settings
         book, live, account, days = new_book(symbols), np.zeros(symbols, np.int64), new_account(settings.initial_cash), new_days(sessions)
-        events, night = np.empty(1024, EVENT), night_buffers(symbols)
+        events, night = np.empty(1024, EVENT), night_buffers(symbols, strategy.rules.limits)
         return cls(strategy, Bars.of(panel), flows, cost_params(settings.costs), book, live, account, days, events, night)
 
     def decide(self, first: int, last: int, decision_at: Ints, features: Features) -> None:

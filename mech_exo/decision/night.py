@@ -64,7 +64,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     features, table = strategy.features(panel, known.universe, np.array([row], np.int64))
     began = int(np.flatnonzero(~np.isnan(desk.days["nav"]))[0])
     scheduled = row in strategy.decision_rows(panel, began, row, row + 1)
-    night = night_buffers(len(book))
+    night = night_buffers(len(book), strategy.rules.limits)
     breaches = weighing.decide(
         row, 0 if scheduled else -1, halted, Bars.of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules
     )

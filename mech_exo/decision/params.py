@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mech_exo.kernels import inlined, lean
-from mech_exo.kernels.records import Bars, CostParams, Floats, OrderKind
+from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, OrderKind
 from mech_exo.risk.governor import GovernorParams
 from mech_exo.risk.rules import LimitParams, Past
 from mech_exo.risk.stops import StopParams
@@ -167,6 +167,8 @@ class Night(NamedTuple):
     plan: np.ndarray  # (N,) risk.rules.PLAN
     breaches: np.ndarray  # risk.rules.BREACH buffer
     weights: Floats  # (N,) each selected name's share of the exposure, for the methods that share out weights; NaN = none
+    gaps: Floats  # (N, W) and (N,): the overnight gaps read so far, see kernels.liquidity.remembered_tails
+    read: Ints
 
 
 @lean

@@ -163,7 +163,7 @@ def decide_book(
     share = share_decided(t, drawdown(days["index"], t), days["scale"], rules.governor)
     if not propose(t, k, account[0].nav, share, bars, features, book, live, account[0].live, days, night, rules):
         return 0
-    read_gaps(t, night.plan, bars, rules.limits.gap_window, rules.limits.gap_share)
+    read_gaps(t, night.plan, bars, night.gaps, night.read, rules.limits.gap_share)
     sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside))
     return settle(t, share, sight, book, live, account, days, night, rules)
 

@@ -271,9 +271,11 @@ def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
     return tuple(said)
 
 
-def night_buffers(symbols: int) -> Night:
+def night_buffers(symbols: int, limits: LimitParams) -> Night:
     """Scratch for one decision over ``symbols`` names."""
-    return Night(np.zeros(symbols, PLAN), np.zeros(4 * symbols + 64, BREACH), np.full(symbols, np.nan))
+    gaps = np.empty((symbols, limits.gap_window if limits.gap_share > 0.0 else 1))
+    breaches, weights = np.zeros(4 * symbols + 64, BREACH), np.full(symbols, np.nan)
+    return Night(np.zeros(symbols, PLAN), breaches, weights, gaps, np.full(symbols, -1))
 
 
 def cost_params(costs: CostModel) -> CostParams:

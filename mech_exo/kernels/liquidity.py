@@ -35,29 +35,65 @@ def least_gaps(window: int) -> int:
 def gap_tails(
     t: int, names: Ints, sides: Floats, open_: Floats, close: Floats, split_ratio: Floats, dividend: Floats, window: int, share: float
 ) -> Floats:
-    """By how much the columns ``names`` opened against their holder in all but 1 - ``share`` of the ``window`` sessions up to row ``t``.
+    """:func:`remembered_tails` of who asks once, over the ``window`` sessions up to row ``t``."""
+    gaps, read = np.empty((close.shape[1], window)), np.full(close.shape[1], -1)
+    return remembered_tails(t, names, sides, open_, close, split_ratio, dividend, gaps, read, share)
 
-    ``sides`` ``(C,)`` is +1 for who is long and loses by a fall, -1 for who is short. Returns ``(C,)`` fractions ≥ 0 (0: not even the tail
-    was against the holder), NaN with fewer than :func:`least_gaps`. A quantile without interpolation: a gap that happened (Hyndman and Fan
-    1996, type 1). A gap is known where that session has an open and the one before a close. Only those rows are read, whatever is after.
+
+@njit
+def remembered_tails(
+    t: int, names: Ints, sides: Floats, open_: Floats, close: Floats, split_ratio: Floats, dividend: Floats, gaps: Floats, read: Ints,
+    share: float,
+) -> Floats:
+    """By how much the columns ``names`` opened against their holder in all but 1 - ``share`` of the window of sessions up to row ``t``.
+
+    Parameters
+    ----------
+    sides
+        ``(C,)`` +1 for who is long and loses by a fall, -1 for who is short.
+    gaps, read
+        ``(N, W)`` and ``(N,)``: what was read of each column before, so that no row is read twice, and its last row (-1: none). W is the
+        window. They belong to these bars alone.
+
+    Returns ``(C,)`` fractions ≥ 0 (0: not even the tail was against the holder), NaN with fewer than :func:`least_gaps`. A quantile without
+    interpolation: a gap that happened (Hyndman and Fan 1996, type 1). A gap is known where that session has an open and the one before a
+    close. Rows after ``t`` are not looked at.
     """
-    count, most = len(names), tail_place(window, share)
-    worst, known, out = np.full((count, most), -np.inf), np.zeros(count, np.int64), np.empty(count)
-    for u in range(max(1, t - window + 1), t + 1):  # row by row: neighbouring names lie on one page of memory
-        for i in range(count):
-            s = names[i]
-            loss = -sides[i] * overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
-            if abs(loss) < np.inf:
-                known[i] += 1
-                if loss > worst[i, most - 1]:
-                    p = most - 1  # into the list, which falls; its last entry leaves
-                    while p > 0 and worst[i, p - 1] < loss:
-                        worst[i, p] = worst[i, p - 1]
-                        p -= 1
-                    worst[i, p] = loss
-    for i in range(count):
-        out[i] = max(0.0, worst[i, tail_place(known[i], share) - 1]) if known[i] >= least_gaps(window) else math.nan
+    window, out = gaps.shape[1], np.empty(len(names))
+    worst = np.empty(tail_place(window, share))
+    for i in range(len(names)):
+        s = names[i]
+        first = max(1, t - window + 1)
+        if read[s] <= t:
+            first = max(first, read[s] + 1)
+        for u in range(first, t + 1):
+            gaps[s, u % window] = overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
+        read[s] = t
+        own = gaps[s] if t >= window else gaps[s, 1 : t + 1]
+        out[i] = tail_of(own, sides[i], share, window, worst)
     return out
+
+
+@lean
+def tail_of(gaps: Floats, side: float, share: float, window: int, worst: Floats) -> float:
+    """The tail of ``gaps`` against ``side``; ``worst`` is scratch for as many as a full window needs."""
+    last, known, loss = len(worst) - 1, 0, 0.0
+    for i in range(len(worst)):
+        worst[i] = -np.inf
+    for gap in gaps:
+        loss = -side * gap
+        if abs(loss) < np.inf:
+            known += 1
+            if loss > worst[last]:
+                i = last  # into the list, which falls; its last entry leaves
+                while i > 0 and worst[i - 1] < loss:
+                    worst[i] = worst[i - 1]
+                    i -= 1
+                worst[i] = loss
+    if known < least_gaps(window):
+        return math.nan
+    loss = worst[tail_place(known, share) - 1]
+    return loss if loss > 0.0 else 0.0
 
 
 @lean

@@ -177,7 +177,8 @@ class RiskChecker:
         breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
         panel, returns = (None, None) if self.market is None else (self.market.panel, self.market.returns)
         past = past_known(symbols, close, self.limits.portfolio.shortable, panel, returns)
-        read_gaps(past.row, plan, past.bars, self._params.gap_window, self._params.gap_share)
+        unread = np.empty((len(symbols), self._params.gap_window)), np.full(len(symbols), -1)
+        read_gaps(past.row, plan, past.bars, *unread, self._params.gap_share)
         sight = Sight(close, codes, verdict, None if self._params.rare is None else past)
         count = approve(
             plan, np.arange(len(symbols)), len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self._falls, 1.0,

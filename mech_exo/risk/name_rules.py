@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mech_exo.kernels import lean, njit
-from mech_exo.kernels.liquidity import average_volume, gap_tails
+from mech_exo.kernels.liquidity import average_volume, remembered_tails
 from mech_exo.kernels.records import Bars, Floats, Ints, OrderKind
 from mech_exo.risk.cuts import SLACK, at_most, breach, deny_increase, reduce_only, whole_lots
 from mech_exo.risk.limits import LISTED_SHORT, NO_SHORT, LimitParams, Past, RareParams, Rule
@@ -80,10 +80,11 @@ def single_name(
 
 
 @njit
-def read_gaps(t: int, plan: np.ndarray, bars: Bars, window: int, share: float) -> None:
+def read_gaps(t: int, plan: np.ndarray, bars: Bars, gaps: Floats, read: Ints, share: float) -> None:
     """Write the gap tails that the stops of what is wanted must survive, NaN = unknown; without a stop none is needed: all is at risk.
 
-    Of the rows up to ``t`` only. With ``share`` 0 nothing is asked.
+    Of the rows up to ``t`` only; ``gaps`` and ``read`` as :func:`~mech_exo.kernels.liquidity.remembered_tails` keeps them. With ``share`` 0
+    nothing is asked.
     """
     if share == 0.0:
         return
@@ -93,7 +94,7 @@ def read_gaps(t: int, plan: np.ndarray, bars: Bars, window: int, share: float) -
         if plan[s].wanted != 0.0 and not math.isnan(plan[s].stop):
             names[count], sides[count] = s, 1.0 if plan[s].wanted > 0.0 else -1.0
             count += 1
-    tails = gap_tails(t, names[:count], sides, bars.open, bars.close, bars.split_ratio, bars.dividend, window, share)
+    tails = remembered_tails(t, names[:count], sides, bars.open, bars.close, bars.split_ratio, bars.dividend, gaps, read, share)
     for i in range(count):
         plan[names[i]].gap = tails[i]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mech_exo.kernels.liquidity import average_volume, gap_tails, least_gaps, tail_place
+from mech_exo.kernels.liquidity import average_volume, gap_tails, least_gaps, remembered_tails, tail_place
 
 SHARES = (0.9, 0.95, 0.99, 1.0)
 
@@ -21,6 +21,11 @@ def market(seed, sessions=90, names=3):
     open_[chance.random(open_.shape) < 0.1], close[chance.random(close.shape) < 0.1] = math.nan, math.nan
     split = np.where(chance.random(open_.shape) < 0.03, 2.0, 1.0)
     return open_, close, split, np.where(chance.random(open_.shape) < 0.03, 0.05, 0.0)
+
+
+def unread(names, window):
+    """Nothing was read of anybody."""
+    return np.full((names, window), math.inf), np.full(names, -1)
 
 
 def by_numpy(t, s, side, arrays, window, share):
@@ -42,6 +47,16 @@ def test_the_tail_is_the_quantile_of_the_gaps_that_happened(seed, t, window, sha
     assert cut.tobytes() == got.tobytes(), "rows after t change a bit of it"
     alone = [gap_tails(t, np.array([s]), np.array([side]), *arrays, window, share)[0] for s in range(3)]
     assert np.array(alone).tobytes() == got.tobytes(), "the other names change a bit of it"
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 89), min_size=1, max_size=8), st.sampled_from([20, 40]), st.data())
+def test_what_was_read_before_changes_nothing(seed, rows, window, data):
+    arrays, memory = market(seed), unread(3, window)
+    for t in rows:  # in any order, of any names
+        names = np.array(data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True)))
+        sides = np.ones(len(names))
+        kept, fresh = (remembered_tails(t, names, sides, *arrays, *where, 0.95) for where in (memory, unread(3, window)))
+        assert kept.tobytes() == fresh.tobytes()
 
 
 def test_a_split_and_a_dividend_are_no_gaps():

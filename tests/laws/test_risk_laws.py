@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mech_exo.domain.orders import OrderReason
@@ -15,8 +15,8 @@ from mech_exo.domain.verdict import BreachCode, RiskState
 from mech_exo.kernels import records
 from mech_exo.risk.rules import Falls, Rule, drawdown, position_shares, risk_state, trade_risk_shares
 from mech_exo.sizing import methods
-from tests.oracles.naive_risk import Name, increases, violations
-from tests.risk.plans import MARKET, NO_LIMITS, RARE_VALUES, UNKNOWN, judged, limits, navs, plans, prices, scales, states
+from tests.oracles.naive_risk import Name, at_risk, increases, violations
+from tests.risk.plans import MARKET, NO_LIMITS, RARE_VALUES, UNKNOWN, judged, limits, navs, past_of, plans, prices, scales, states
 
 MANY = settings(max_examples=300)
 
@@ -176,6 +176,66 @@ def test_one_share_more_flips_the_trade_risk(limit, nav, price, percent):
     assert judged([named(float(allowed), float(price), stop=float(stop))], float(nav), params).targets == [allowed]
     beyond = judged([named(float(allowed + 1), float(price), stop=float(stop))], float(nav), params)
     assert beyond.targets[0] <= allowed and beyond.breaches == [("TRADE_RISK", 0)]
+
+
+RARE_RULES = {
+    "volume_share": "VOLUME", "exit_days": "EXIT_DAYS", "turnover": "TURNOVER", "top_five": "CONCENTRATION",
+    "pair_correlation": "PAIR_CORRELATION", "average_correlation": "AVERAGE_CORRELATION", "volatility": "VOLATILITY",
+    "value_at_risk": "VALUE_AT_RISK", "shortfall": "EXPECTED_SHORTFALL", "beta": "BETA",
+}  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(sorted(RARE_RULES)), st.integers(1, 40), st.integers(1, 40), prices, st.sampled_from([1.0, -1.0]), st.data())
+def test_one_share_more_flips_every_rare_limit(field, first, second, price, side, data):
+    nav, most = 102_400.0, 1 << 16
+    limit = NO_LIMITS._replace(rare=NO_LIMITS.rare._replace(**{field: data.draw(st.sampled_from(RARE_VALUES[field]))}))
+    if field == "pair_correlation":
+        limit = limit._replace(position=0.25)
+    beside = Name(side * 16.0, 0.0, 64.0, 0, past=past_of(second, 64.0)) if "correlation" in field else None
+
+    def plan(shares):
+        one = Name(side * shares, 0.0, price, 0, past=past_of(first, price))
+        return [one] if beside is None else [one, beside]
+
+    def within(shares):
+        names = plan(float(shares))
+        return violations(names, [n.wanted for n in names], nav, "active", limit, MARKET) == []
+
+    assume(within(1) and not within(most))  # a past that is long enough, a limit that binds
+    low, high = 1, most
+    while high - low > 1:
+        low, high = ((low + high) // 2, high) if within((low + high) // 2) else (low, (low + high) // 2)
+    at, beyond = judged(plan(float(low)), nav, limit), judged(plan(float(high)), nav, limit)
+    assert at.targets == [n.wanted for n in plan(float(low))] and at.breaches == []
+    bound = {RARE_RULES[field], "POSITION"} if field == "pair_correlation" else {RARE_RULES[field]}  # a pair that is no pair
+    assert abs(beyond.targets[0]) <= low and bound & {name for name, _ in beyond.breaches}
+    assert violations(plan(float(high)), beyond.targets, nav, "active", limit, MARKET) == []
+
+
+@given(st.integers(1, 40), prices, st.sampled_from([1.0, -1.0]), st.sampled_from([0.9, 0.95, 1.0]), st.sampled_from([0.02, 0.05]))
+def test_one_share_more_flips_the_trade_risk_after_a_gap(seed, price, side, share, risk):
+    nav, stop = 102_400.0, price * (1 - side * 0.125)
+    limit = NO_LIMITS._replace(trade_risk=risk, gap_share=share)
+    one = Name(side, 0.0, price, 0, stop=stop, past=past_of(seed, price))
+    assume(violations([one], [side], nav, "active", limit, MARKET) == [])
+    allowed = math.floor(risk * nav / at_risk(one, limit) + 1e-9)
+    assume(allowed >= 1)
+    for shares, expected in ((allowed, allowed), (allowed + 1, allowed)):
+        verdict = judged([replace(one, wanted=side * shares)], nav, limit)
+        assert verdict.targets == [side * expected] and (("TRADE_RISK", 0) in verdict.breaches) == (shares > expected)
+
+
+@given(st.integers(1, 40), prices, st.sampled_from(["gap", "volume", "returns", "market"]), st.sampled_from([0.0, 30.0, -30.0]))
+def test_an_unknown_past_denies_an_increase_and_lets_a_reduction_pass(seed, price, what, held):
+    rare = {"volume": {"exit_days": 1e6}, "returns": {"volatility": 1e6}, "market": {"beta": 1e6}}.get(what, {})
+    limit = NO_LIMITS._replace(gap_share=0.95 if what == "gap" else 0.0, rare=NO_LIMITS.rare._replace(**rare))
+    past = past_of(seed, price) if what == "market" else None
+    for wanted in (20.0, 40.0, -20.0, -40.0):
+        name = Name(wanted, held, price, 0, stop=0.9 * price, mark=price, past=past)
+        verdict = judged([name], 102_400.0, limit, market=None)
+        assert verdict.targets == [reduced(wanted, held)]
+        assert ("UNKNOWN_RISK", 0) in verdict.breaches or not increases(wanted, held)
 
 
 anything = st.floats(allow_nan=True, allow_infinity=True)

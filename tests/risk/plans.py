@@ -80,7 +80,7 @@ def judged(names, nav, limits, state="active", falls=NO_FALL, scale=1.0, market=
     book["shares"] = [x.held for x in names]
     book["mark"] = [x.mark for x in names]
     bars = bars_of(names)
-    read_gaps(SESSIONS - 1, plan, bars, limits.gap_window, limits.gap_share)
+    read_gaps(SESSIONS - 1, plan, bars, np.empty((n, limits.gap_window)), np.full(n, -1), limits.gap_share)
     sector = np.array([x.sector for x in names], np.int16)
     verdict = np.array([x.verdict for x in names if any(y.verdict for y in names)], np.int8)
     known = np.empty(0) if market is None else market.view()
