@@ -29,6 +29,7 @@ class NaiveAccount:
     carried: dict[int, Ticket] = field(default_factory=dict)  # what is ordered anew for the next session
     log: list[dict] = field(default_factory=list)
     book: list[dict] = field(default_factory=list)
+    stays: dict[int, list[tuple[float, float]]] = field(default_factory=dict)  # since flat: (cash it brought, USD spent to enlarge it)
 
     def __post_init__(self):
         self.cash = self.nav = self.terms.cash
@@ -82,6 +83,7 @@ class NaiveAccount:
                 amount = self.held[s].shares * paid
                 self.cash += amount
                 self.today["dividends"] += amount
+                self.stays[s].append((amount, 0.0))
                 self.note(day, s, "dividend", "corporate_action", self.held[s].shares, paid, cash=amount)
             if self.market.gone[s] is not None and day >= self.market.gone[s][0]:
                 value = self.market.gone[s][1]
@@ -108,8 +110,10 @@ class NaiveAccount:
         self.today["trading"] += in_lieu
         self.note(day, s, "split", "corporate_action", tidy(left - had), ratio, cash=in_lieu)
         position.shares = left
+        self.stays[s].append((in_lieu, 0.0))
         if left == 0:
             del self.held[s]
+            self.end_stay(s)
 
     def leave(self, day, s, kind, why, value=None):
         """Out without a market, at a value or the last close; what is ordered of the name ends."""
@@ -288,6 +292,7 @@ class NaiveAccount:
         position = self.held.get(s)
         before = position.shares if position else 0
         after = tidy(before + shares)
+        self.add_to_stay(s, before, after, shares, price, fee)
         if kind == "order":
             self.room -= (abs(after) - abs(before)) * reference
         if after == 0:
@@ -299,6 +304,23 @@ class NaiveAccount:
             late = phase != "open"
             best = reference if late else None
             self.held[s] = Held(after, price, mark, best, late, -1, silent, ticket.stop, ticket.stop_why, ticket.target)
+
+    def add_to_stay(self, s, before, after, shares, price, fee):
+        """An execution that ends or turns a position belongs to it only as far as it closes it; the rest opens the next one."""
+        ends = before != 0 and before * after <= 0
+        own = -before if ends and after != 0 else shares
+        enlarges = 0.0 if before * shares < 0 else abs(own) * price
+        self.stays.setdefault(s, []).append((-own * price - fee * own / shares, enlarges))
+        if ends:
+            self.end_stay(s)
+            if after != 0:
+                self.stays[s] = [(-after * price - fee * after / shares, abs(after) * price)]
+
+    def end_stay(self, s):
+        lines = self.stays.pop(s)
+        result = sum(cash for cash, _ in lines) / sum(spent for _, spent in lines)
+        self.today["wins" if result > 0 else "losses"] += 1
+        self.today["gains" if result > 0 else "forfeits"] += abs(result)
 
     def note(self, day, s, kind, why, shares, price, reference=None, commission=0.0, cash=0.0, outcome="filled"):
         self.log.append(
