@@ -36,10 +36,6 @@ def clear_plan(plan: np.ndarray) -> None:
         plan[s].keep = 0
         plan[s].asked = 0.0
         plan[s].filter = 0
-        plan[s].filter_limit = math.nan
-        plan[s].filter_value = math.nan
-        plan[s].gain = math.nan
-        plan[s].slip = math.nan
         plan[s].gap = 0.0
 
 

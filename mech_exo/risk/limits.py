@@ -27,7 +27,7 @@ PLAN = np.dtype(
         ("keep", np.int64),  # 1: ordered anew while it is not reached
         ("gap", np.float64),  # the tail of the name's overnight gaps against it that its stop must survive; 0: none asked, NaN unknown
         ("asked", np.float64),  # signed shares the sizing method asked for, before its filters
-        ("filter", np.int64),  # Rule of sizing that made ``wanted`` (or ``target``) of it, 0 = none
+        ("filter", np.int64),  # Rule of sizing that made ``wanted`` (or ``target``) of it, 0 = none; what follows is of tonight only then
         ("filter_limit", np.float64),  # what that rule compared, in its own unit; NaN unknown
         ("filter_value", np.float64),
         ("gain", np.float64),  # expected return of an enlargement over the cost filter's horizon, a fraction; NaN unknown or off

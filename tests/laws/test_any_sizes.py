@@ -58,7 +58,8 @@ def rules_of(method, lot, filters):
 @settings(max_examples=60, deadline=None)
 @given(grid(), grid(), grid(), grid(), grid(), grid(), number, st.sampled_from([1, 7]), st.lists(st.integers(-50, 50), min_size=NAMES, max_size=NAMES))
 def test_any_night_gives_whole_lots_or_nothing(method, filters, close, score, volatility, atr, standard, weights, nav, lot, held):
-    rules, night, account, days = rules_of(method, lot, filters), night_buffers(NAMES), new_account(1e5), new_days(ROWS)
+    rules = rules_of(method, lot, filters)
+    night, account, days = night_buffers(NAMES, rules.limits), new_account(1e5), new_days(ROWS)
     book, live = new_book(NAMES), np.zeros(NAMES, np.int64)
     book["shares"], book["mark"], book["entry"], book["cost"] = held, 100.0, 100.0, 100.0
     holding = np.flatnonzero(book["shares"])
@@ -101,7 +102,7 @@ def test_every_formula_gives_whole_shares_or_none(x):
         assert math.isfinite(size) and size >= 0.0 and size == math.floor(size)
 
 
-@given(grid(number), st.integers(0, NAMES))
+@given(grid(st.one_of(st.sampled_from([math.nan, 0.0, -0.0, 1e-9]), st.floats(-50.0, 50.0, allow_subnormal=False))), st.integers(0, NAMES))
 def test_score_weights_are_a_whole_or_unknown(standard, longs):
     weights = np.zeros(NAMES)
     methods.score_weights(standard, np.arange(NAMES), longs, weights)
