@@ -14,14 +14,14 @@ from mech_exo.kernels.records import Floats
 def risk_parity(returns: Floats) -> Floats:
     """``(C,)`` weights, above 0, that sum to 1 and contribute the same to the variance each: w_i (Σw)_i = w'Σw / C.
 
+    Maillard, Roncalli & Teiletche (2010), "The Properties of Equally Weighted Risk Contribution Portfolios", Journal of Portfolio
+    Management 36(4), eq. 3.
+
     Parameters
     ----------
     returns
         ``(W, C)`` finite session returns of the *positions*: a short's are those of its name with the sign turned. Σ is their covariance
         shrunk by Ledoit & Wolf (2004), "A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices", JMVA 88(2).
-
-    Maillard, Roncalli & Teiletche (2010), "The Properties of Equally Weighted Risk Contribution Portfolios", Journal of Portfolio
-    Management 36(4), eq. 3.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
@@ -18,7 +19,7 @@ from mech_exo.sizing import methods
 from tests.oracles.naive_risk import Name, at_risk, increases, violations
 from tests.risk.plans import MARKET, NO_LIMITS, RARE_VALUES, UNKNOWN, judged, limits, navs, past_of, plans, prices, scales, states
 
-MANY = settings(max_examples=300)
+MANY = settings(max_examples=int(os.environ.get("LAW_EXAMPLES", "300")))
 
 
 def named(wanted, price=100.0, held=0.0, sector=0, stop=math.nan, mark=math.nan):
@@ -111,8 +112,10 @@ def test_unknown_denies_an_increase_and_lets_every_reduction_pass(plan, nav, wha
         plan = [replace(n, verdict=2) for n in plan]
     verdict = judged(plan, value if what == "nav" else nav, limit, "reducing" if what == "state" else "active")
     assert verdict.targets == [reduced(n.wanted, n.held) for n in plan]
-    if any(increases(n.wanted, n.held) for n in plan):
-        rule = {"price": "UNKNOWN_PRICE", "nav": "UNKNOWN_NAV", "sector": "UNKNOWN_SECTOR", "data": "DATA_QUALITY", "state": "DRAWDOWN"}[what]
+    more = [n for n in plan if increases(n.wanted, n.held)]
+    if more:
+        unpriced = "STALE_PRICE" if any(n.mark > 0.0 for n in more) else "UNKNOWN_PRICE"
+        rule = {"price": unpriced, "nav": "UNKNOWN_NAV", "sector": "UNKNOWN_SECTOR", "data": "DATA_QUALITY", "state": "DRAWDOWN"}[what]
         assert rule in {name for name, _ in verdict.breaches}
 
 
