@@ -11,6 +11,8 @@ from mech_exo.kernels.records import Floats, Ints
 
 LEAST_GAPS = 20
 """Gaps without which no tail is known, whatever the window."""
+MANY = 100
+"""Names from which on whole rows are read."""
 
 
 @inlined
@@ -68,10 +70,16 @@ def remembered_tails(
         unread[i] = max(begin, last + 1) if last <= t else begin
         first = min(first, unread[i])
         read[names[i]] = t
-    for u in range(first, t + 1):  # row by row: neighbouring names lie on one page of memory
+    if len(names) >= MANY:  # row by row: neighbouring names lie on one page of memory
+        for u in range(first, t + 1):
+            for i in range(len(names)):
+                if u >= unread[i]:
+                    s = names[i]
+                    gaps[s, u % window] = overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
+    else:  # few names, most of them read before: only what is new of each
         for i in range(len(names)):
-            if u >= unread[i]:
-                s = names[i]
+            s = names[i]
+            for u in range(unread[i], t + 1):
                 gaps[s, u % window] = overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
     for i in range(len(names)):
         own = gaps[names[i]] if t >= window else gaps[names[i], 1 : t + 1]
