@@ -11,6 +11,8 @@ from mech_exo.kernels.records import Floats, Ints
 
 LEAST_GAPS = 20
 """Gaps without which no tail is known, whatever the window."""
+MANY = 100
+"""Names from which on whole rows are read."""
 
 
 @inlined
@@ -60,16 +62,27 @@ def remembered_tails(
     close. Rows after ``t`` are not looked at.
     """
     window, out = gaps.shape[1], np.empty(len(names))
-    worst = np.empty(tail_place(window, share))
+    begin, worst = max(1, t - window + 1), np.empty(tail_place(window, share))
+    unread = np.empty(len(names), np.int64)
+    first = t + 1
     for i in range(len(names)):
-        s = names[i]
-        first = max(1, t - window + 1)
-        if read[s] <= t:
-            first = max(first, read[s] + 1)
+        last = read[names[i]]
+        unread[i] = max(begin, last + 1) if last <= t else begin
+        first = min(first, unread[i])
+        read[names[i]] = t
+    if len(names) >= MANY:  # row by row: neighbouring names lie on one page of memory
         for u in range(first, t + 1):
-            gaps[s, u % window] = overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
-        read[s] = t
-        own = gaps[s] if t >= window else gaps[s, 1 : t + 1]
+            for i in range(len(names)):
+                if u >= unread[i]:
+                    s = names[i]
+                    gaps[s, u % window] = overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
+    else:  # few names, most of them read before: only what is new of each
+        for i in range(len(names)):
+            s = names[i]
+            for u in range(unread[i], t + 1):
+                gaps[s, u % window] = overnight_gap(open_[u, s], close[u - 1, s], split_ratio[u, s], dividend[u, s])
+    for i in range(len(names)):
+        own = gaps[names[i]] if t >= window else gaps[names[i], 1 : t + 1]
         out[i] = tail_of(own, sides[i], share, window, worst)
     return out
 

@@ -59,6 +59,12 @@ def test_what_was_read_before_changes_nothing(seed, rows, window, data):
         assert kept.tobytes() == fresh.tobytes()
 
 
+def test_many_names_are_read_by_row_to_the_same_bits():
+    arrays = [np.tile(values, (1, 40)) for values in market(3)]
+    many = gap_tails(89, np.arange(120), np.ones(120), *arrays, 40, 0.95)
+    assert many.tobytes() == np.tile(gap_tails(89, np.arange(3), np.ones(3), *arrays, 40, 0.95), 40).tobytes()
+
+
 def test_a_split_and_a_dividend_are_no_gaps():
     close = np.full((61, 1), 100.0)
     open_, split, dividend = close.copy(), np.ones((61, 1)), np.zeros((61, 1))
