@@ -10,7 +10,7 @@ SUITES = {
     "governor": ["tests/risk/test_governor.py"],
     "gaps": ["tests/kernels/test_liquidity.py"],
     "sizes": ["tests/sizing"],
-    "filters": ["tests/decision/test_sizing.py"],
+    "filters": ["tests/decision/test_filters.py"],
 }
 
 
@@ -73,8 +73,8 @@ MUTANTS = (
     Mutant("gains relieve the value at risk", "limits", MODEL, "worse(quantile / nav, rare.value_at_risk_z * session)", "min(quantile / nav, rare.value_at_risk_z * session)"),
     Mutant("volatility is measured and not limited", "limits", MODEL, "rare.volatility, sigma, VOLATILITY, lot", "10.0 * rare.volatility, sigma, VOLATILITY, lot"),
     # gaps
-    Mutant("a fall is what a short fears", "gaps", GAPS, "loss = -sides[i] * overnight_gap(", "loss = sides[i] * overnight_gap("),
-    Mutant("the tail is the best of the worst", "gaps", GAPS, "if loss > worst[i, most - 1]:", "if loss < worst[i, most - 1]:"),
+    Mutant("a fall is what a short fears", "gaps", GAPS, "loss = -side * gap", "loss = side * gap"),
+    Mutant("the tail is the best of the worst", "gaps", GAPS, "if loss > worst[last]:", "if loss < worst[last]:"),
     Mutant("a split is a gap", "gaps", GAPS, "(open_ + dividend) * ratio / before - 1.0", "(open_ + dividend) / before - 1.0"),
     # the governor
     Mutant("the governor waits for the hard limit", "governor", GOVERNOR, "    if fall <= governor.soft:\n        return 1.0", "    if fall < governor.hard:\n        return 1.0"),

@@ -25,12 +25,16 @@ def _plain(**options):
 
     def decorate(function):
         @functools.wraps(function)
-        def call(*arguments):
-            return function(*(np.float64(one) if type(one) is float else one for one in arguments))
+        def call(*arguments, **named):
+            return function(*map(_ieee, arguments), **{name: _ieee(one) for name, one in named.items()})
 
         return call
 
     return decorate
+
+
+def _ieee(value):
+    return np.float64(value) if type(value) is float else value
 
 
 def _with_records(make):

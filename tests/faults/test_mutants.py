@@ -20,8 +20,8 @@ CHOSEN = MUTANTS if "EXO_TEST_KILLS" in os.environ else MUTANTS[:: max(1, len(MU
 def verdict(suite: str, mutant: Mutant | None) -> subprocess.CompletedProcess[str]:
     """What the tests of ``suite`` say of the rules with (or without) a bug, in a process of their own."""
     seeded = "" if mutant is None else f"{mutant.module}|{mutant.old}|{mutant.new}"
-    environment = os.environ | {"MUTANT": seeded, "HYPOTHESIS_PROFILE": "mutants", "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "tests.faults.plain_rules", *SUITES[suite]]
+    environment = os.environ | {"MUTANT": seeded, "HYPOTHESIS_PROFILE": "mutants", "LAW_EXAMPLES": "60", "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::RuntimeWarning", "-p", "tests.faults.plain_rules", *SUITES[suite]]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
