@@ -110,7 +110,8 @@ def overnight_gaps(panel, ideas, config):
     limits, plan = LimitParams.of(config.risk), np.zeros(panel.shape[1], PLAN)
     columns = [panel.column_of(idea[0]) for idea in ideas]
     plan["wanted"][columns] = 1.0
-    read_gaps(panel.shape[0] - 1, plan, Bars.of(panel), limits.gap_window, limits.gap_share)
+    unread = np.empty((panel.shape[1], limits.gap_window)), np.full(panel.shape[1], -1)
+    read_gaps(panel.shape[0] - 1, plan, Bars.of(panel), *unread, limits.gap_share)
     return {idea[0]: None if np.isnan(gap) else float(gap) for idea, gap in zip(ideas, plan["gap"][columns], strict=True)}
 
 

@@ -31,6 +31,8 @@ DENIALS = {
     "unknown_sector": "its sector is unknown (give --sector): it may be reduced, not increased",
 }
 """What the command itself can be told; all else a breach says of itself."""
+MOST = 1_000_000_000
+"""Shares of one order; no company's float is so large that a person means more."""
 ORDER = re.compile(r"(?P<side>buy|sell)\s+(?P<shares>[0-9][0-9,_]*)\s+(?P<symbol>[A-Za-z0-9.\-^=/]+)", re.IGNORECASE)
 
 
@@ -98,6 +100,8 @@ def parsed(text: str) -> tuple[str, int]:
     shares = int(match["shares"].replace(",", "").replace("_", "")) if match else 0
     if match is None or shares == 0:
         raise InputError(f"an order reads BUY or SELL, whole shares, symbol; got {text!r}", remedy='exo risk what-if "BUY 100 AAPL"')
+    if shares > MOST:
+        raise InputError(f"an order is for at most {MOST:,} shares; got {shares:,}", remedy='exo risk what-if "BUY 100 AAPL"')
     return match["symbol"].upper(), shares if match["side"].lower() == "buy" else -shares
 
 
@@ -130,15 +134,18 @@ def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition
 
     order = data["order"]
     side, asked = ("BUY" if order["shares"] > 0 else "SELL"), abs(order["shares"])
-    outcome = "approved in full" if data["approved_in_full"] else f"{abs(data['approved_shares'])} of {asked} approved"
+    outcome = "approved in full" if data["approved_in_full"] else f"{abs(data['approved_shares']):,} of {asked:,} approved"
     style = "green" if data["approved_in_full"] else "red" if not data["approved_shares"] else "yellow"
     why = "" if data["approved_in_full"] else f" ({data['binding']})"
-    console.print(f"{side} {asked} {order['symbol']}: {outcome}{why}", style=style, highlight=False)
+    console.print(f"{side} {asked:,} {order['symbol']}: {outcome}{why}", style=style, highlight=False)
     if target.room is not None:
         console.print(str(target.room), highlight=False, markup=False)
-    moved = [line for line in data["limits"] if line["limit"] is not None]
+    on = [line for line in data["limits"] if line["limit"] is not None]
+    moved = [line for line in on if line["status"] != "ok" or line["who"] in (order["symbol"], order["sector"], None)]
     if moved:
         console.print(moved_table(moved))
+    if len(moved) < len(on):
+        console.print(f"and {len(on) - len(moved)} lines of other names and sectors, all ok (see --json)", style="dim", highlight=False)
     changed = [row for row in data["targets"] if row["symbol"] == order["symbol"] or row["approved"] != row["held"]]
     console.print(f"Targets on {data['source']}, state {data['state']}", highlight=False)
     table = Table()
@@ -148,6 +155,12 @@ def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition
         weight = "unknown" if row["weight"] != row["weight"] else f"{row['weight']:.2%}"
         table.add_row(row["symbol"], f"{row['held']:,}", f"{row['wanted']:,}", f"{row['approved']:,}", weight, row["binding"] or "")
     console.print(table)
+    if any(row["symbol"] != order["symbol"] for row in changed):
+        console.print(
+            "A limit of a sector or of the whole book cuts every name of a plan in proportion to what is wanted: other positions would pay "
+            "for this order. A smaller one leaves them alone.",
+            style="yellow", highlight=False, markup=False,
+        )  # fmt: skip
     for found in verdict.breaches:
         console.print(_said(found), style="yellow", highlight=False, markup=False)
     for note in data["notes"]:

@@ -113,9 +113,10 @@ def _render_governor(to: Console, result: BacktestResult, effect: GovernorEffect
 
     risk = result.config.risk
     soft, hard = risk.soft_drawdown or 0.0, risk.portfolio.max_drawdown
-    to.print(f"\n[bold]Drawdown governor[/] between {soft:.3g} and {hard:.3g} of NAV below its peak · run {result.run_id}")
+    between = f"between {100 * soft:.3g}% and {100 * hard:.3g}% below the trailing-12-month peak"
+    to.print(f"\n[bold]Drawdown governor[/] {between} · run {result.run_id}")
     to.print(
-        f"Below full exposure at {effect.held_back:,} of {effect.sessions:,} closes, at nothing at {effect.flat:,}; "
+        f"Below full exposure at {effect.held_back:,} of {effect.sessions:,} closes, wholly in cash at {effect.flat:,}; "
         f"{effect.average_share:.0%} of full exposure on average."
     )
     table = Table("Figure", "With", "Without")

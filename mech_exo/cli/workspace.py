@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 config = typer.Typer(help="Check and show the configuration.")
 
 OF_NAV = (
-    ("position_sizing.max_single_trade_risk", "lost if one stop fills at its level"),
+    ("position_sizing.max_single_trade_risk", "lost at one stop, after a gap through it (gap_stress)"),
     ("position_sizing.max_position", "in one name"),
     ("position_sizing.max_sector_exposure", "in one sector"),
     ("portfolio.max_gross_exposure", "longs plus shorts"),
+    ("portfolio.max_leverage", "longs plus shorts the account may carry"),
     ("portfolio.max_net_exposure", "longs minus shorts"),
-    ("portfolio.max_drawdown", "below the peak"),
+    ("portfolio.max_top_five", "in the five largest positions"),
+    ("portfolio.max_turnover", "bought plus sold by one decision"),
+    ("portfolio.max_daily_loss", "lost in one session"),
+    ("governor.soft_drawdown", "below the 12-month peak: from here on exposure falls"),
+    ("portfolio.max_drawdown", "below the 12-month peak: only reductions"),
+    ("portfolio.max_all_time_drawdown", "below the highest NAV ever: only reductions"),
+    ("risk_model.max_volatility", "one standard deviation of a year"),
+    ("risk_model.max_value_at_risk", "value at risk of one session"),
+    ("risk_model.max_expected_shortfall", "expected shortfall of one session"),
 )
 # What nobody exceeds on purpose without leverage; above it a percent was probably written where a fraction belongs.
 USUAL = (
@@ -104,7 +113,7 @@ def show(
         typer.echo(f"# Limits in dollars of the initial cash of {loaded.strategy.initial_cash:,.0f} USD:")
         for key, words in OF_NAV:
             amount = dollars[key]
-            typer.echo(f"#   {key:<40} " + ("no limit" if amount is None else f"{amount:>12,.0f} USD  {words}"))
+            typer.echo(f"#   {key:<40} " + (f"{'no limit':>16}" if amount is None else f"{amount:>12,.0f} USD  {words}"))
         typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120) if values else "# every value is its default")
 
     emit(data, as_json, render)
@@ -147,7 +156,7 @@ def check_factors(config: Config, path: Path) -> None:
 
 def limits_in_dollars(config: Config) -> dict[str, float | None]:
     """Each limit that is a fraction of NAV, in USD at the initial cash; None where it is switched off."""
-    limits = config.risk.model_dump()
+    limits = config.risk.model_dump() | {"governor": {"soft_drawdown": config.risk.soft_drawdown}}  # half of the hard one if none is given
     result: dict[str, float | None] = {}
     for key, _ in OF_NAV:
         section, name = key.split(".")

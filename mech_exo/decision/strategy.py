@@ -224,7 +224,7 @@ def governed_warnings(days: np.ndarray) -> tuple[str, ...]:
         return ()
     said = f"the drawdown governor was at work at {len(held):,} of {len(days):,} closes: {held.mean():.0%} of full exposure on average then"
     none = int((held == 0.0).sum())
-    return (f"{said}, nothing at {none:,}" if none else said,)
+    return (f"{said}, none at {none:,}" if none else said,)
 
 
 def unscored_warnings(table: ScoreTable) -> tuple[str, ...]:

@@ -114,12 +114,18 @@ def _parts(risk: BookRisk) -> Table:
     rows = tuple(
         (
             line.symbol, whole(line.component), percent(line.share, 1), percent(line.volatility_ann, 1), ratio(line.beta),
-            UNKNOWN if line.days_to_exit is None else f"{line.days_to_exit:,.1f}",
+            _days(line.days_to_exit),
         )
         for line in lines
     )  # fmt: skip
     note = "The components sum to the volatility of the book (Euler); one below 0 hedges."
     return Table("Who carries the risk", head, rows, nothing=NOTHING_HELD, note=note)
+
+
+def _days(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.1f}" if value >= 0.05 or value == 0.0 else "< 0.1"
 
 
 def _stress_table(lines: tuple[StressLine, ...]) -> Table:

@@ -63,7 +63,7 @@ def summary(portfolio: Portfolio, limits: RiskLimits, market: Market | None, sta
         "leverage": portfolio.gross_exposure / nav if known_nav(nav) else None,
         "drawdown": _known(status.standing.fall),
         "all_time_drawdown": _known(status.standing.all_time_fall),
-        "session_return": _known(-status.standing.session_fall),
+        "session_return": _known(0.0 - status.standing.session_fall),  # not "-": of a quiet session that would print -0.00 %
         "positions": _positions(portfolio, limits, status.standing),
         "limits": [
             {"code": u.code.value, "label": u.label, "limit": u.limit, "value": u.value, "usage": u.usage, "headroom": u.headroom,

@@ -99,7 +99,7 @@ def sector_fall(move: float) -> Shock:
         losses = {name: move * float(past.values[inside].sum()) for name, inside in members.items()}
         worst = min(losses, key=lambda name: losses[name], default="")
         if not losses.get(worst, 0.0) < 0.0:
-            return Stressed(pnl, "net value of each sector", "no sector loses")
+            return Stressed(pnl, "net value of each sector", "no sector loses" if losses else "")
         pnl[members[worst]] = move * past.values[members[worst]]
         return Stressed(pnl, "net value of each sector", worst)
 

@@ -274,8 +274,11 @@ def _exit_days(on: Measured) -> Instances:
 
 def _groups(on: Measured) -> Instances:
     """Each group of names that move together, as one position."""
+    if on.limits.risk_model.max_pair_correlation is None:  # nobody asked which names move together
+        yield None, math.nan
+        return
     yield None, 0.0
-    if on.limits.risk_model.max_pair_correlation is None or len(on.book.positions) < 2:
+    if len(on.book.positions) < 2:
         return
     groups = None if on.standing.risk is None else on.standing.risk.groups
     if groups is None:
@@ -323,7 +326,7 @@ MEASURES: dict[BreachCode, Measure] = {
     BreachCode.CONCENTRATION: _whole(lambda book, _: top_five(book) or 0.0),
     BreachCode.DRAWDOWN: _whole(lambda _, standing: standing.fall),
     BreachCode.ALL_TIME_DRAWDOWN: _whole(lambda _, standing: standing.all_time_fall),
-    BreachCode.DAILY_LOSS: _whole(lambda _, standing: max(0.0, standing.session_fall)),
+    BreachCode.DAILY_LOSS: _whole(lambda _, standing: max(standing.session_fall, 0.0)),  # in this order: a NaN stays one
     BreachCode.VOLATILITY: _of_risk("volatility_without_offsets"),
     BreachCode.VALUE_AT_RISK: _of_risk("value_at_risk_without_offsets"),
     BreachCode.EXPECTED_SHORTFALL: _of_risk("expected_shortfall_without_offsets"),

@@ -308,3 +308,15 @@ def test_what_if_shows_what_moves_and_the_room(exo, measured):
     assert ("max_position", "AAA") not in moved and ("max_drawdown", None) not in moved
     shown = exo("risk", "what-if", "BUY 20 CCC", "--home", home).out
     assert "more before" in shown and "Limits it moves" in shown
+
+
+def test_what_if_of_far_too_much_is_read_at_a_glance(exo, measured):
+    home, _ = measured
+    code, data = what_if(exo, home, "BUY 100000 CCC")
+    assert code == 2 and any(line["who"] == "BBB" for line in data["limits"])
+    shown = " ".join(exo("risk", "what-if", "BUY 100000 CCC", "--home", home).out.split())
+    assert "of 100,000 approved" in shown and "other positions would pay for this order" in shown
+    assert "lines of other names and sectors, all ok" in shown and "Single position │ BBB" not in shown
+    ran = exo("risk", "what-if", f"BUY {10**21} CCC", "--home", home)
+    assert ran.code == 2 and "at most 1,000,000,000 shares" in ran.err
+    assert "the unknown price binds" in exo("risk", "what-if", "BUY 5 NOSUCH", "--home", home).out

@@ -100,6 +100,8 @@ def test_show_effective_has_every_value_the_hash_and_dollars(exo: Exo, workspace
     assert "150,000 USD" in shown.out
     answer = json.loads(exo("config", "show", "--effective", "--json", "--home", workspace).out)
     assert answer["limits_usd"]["position_sizing.max_position"] == pytest.approx(10_000)
+    assert answer["limits_usd"]["governor.soft_drawdown"] == pytest.approx(5_000)  # half of the hard one
+    assert answer["limits_usd"]["portfolio.max_daily_loss"] is None
     assert answer["config"]["risk"]["portfolio"]["max_drawdown"] == 0.1
 
 

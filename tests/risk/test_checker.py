@@ -120,6 +120,23 @@ def test_without_a_history_the_drawdown_is_unknown_never_zero():
     assert checker.what_if({"X": 10}, prices={"X": 10.0}, sectors={"X": "Tech"}).approved[0].shares == 0
 
 
+def test_an_unknown_loss_of_the_session_is_unknown_never_zero():
+    limits = RiskLimits(portfolio=PortfolioLimits(max_daily_loss=0.03))
+    checker = RiskChecker(Portfolio(100_000), limits, peak_nav=100_000.0)
+    line = checker.check().usage(BreachCode.DAILY_LOSS)
+    assert (line.value, line.status) == (None, LimitStatus.UNKNOWN) and checker.state is RiskState.REDUCING
+    assert any("session's loss is unknown" in note for note in checker.check().notes)
+    quiet = RiskChecker(Portfolio(100_000), limits, nav_history=[100_000.0]).get_risk_status_summary()
+    assert f"{quiet['session_return']:+.2%}" == "+0.00%"
+
+
+def test_what_nobody_measured_claims_nothing():
+    status = RiskChecker(book(("AAA", 50, 100.0, 100.0, None, None)), peak_nav=100_000.0).check()
+    assert status.usage(BreachCode.PAIR_CORRELATION).value is None
+    (sector,) = (line for line in status.stress if line.scenario.startswith("sector"))
+    assert (sector.pnl, sector.detail) == (None, "")
+
+
 @pytest.mark.parametrize(
     ("peak", "history", "fall"),
     [
