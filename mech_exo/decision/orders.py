@@ -10,14 +10,15 @@ from mech_exo.decision.params import Night, Rules, order_level
 from mech_exo.decision.sizing_rows import filter_targets
 from mech_exo.kernels import inlined, lean
 from mech_exo.kernels.account import WHOLE, drop_order, lots_down, lots_up
-from mech_exo.kernels.records import Bars, Floats, Ints, OrderKind, Reason
+from mech_exo.kernels.records import Bars, Floats, Ints, OrderKind, Reason, RiskState
+from mech_exo.risk.cuts import reduce_only
 from mech_exo.risk.governor import share_to_sell, share_tonight
 from mech_exo.risk.rules import Sight, approve, falls_of, margin_call, risk_state
 from mech_exo.risk.stops import StopParams, protect, stop_level, target_level
 
 REBALANCE, TIME = int(Reason.REBALANCE), int(Reason.TIME_STOP)
 MARGIN_CALL, GOVERNOR = int(Reason.MARGIN_CALL), int(Reason.GOVERNOR)
-ON_OPEN = int(OrderKind.MARKET_ON_OPEN)
+ON_OPEN, ACTIVE = int(OrderKind.MARKET_ON_OPEN), int(RiskState.ACTIVE)
 
 
 @lean
@@ -111,8 +112,10 @@ def settle(
     count = relist(night.plan, book, live)
     account[0].live = count
     falls, state = falls_of(days["index"], t, rules.limits), days[t].state
-    written = approve(night.plan, live, count, book, sight, account[0].nav, state, falls, share, rules.limits, night.breaches)
-    filter_targets(live, count, sight.close, book, night.plan, rules.sizing.filter)
+    written, again = 0, True
+    while again:  # a hedge that a filter drops offsets nothing: what it allowed is looked at anew
+        written = approve(night.plan, live, count, book, sight, account[0].nav, state, falls, share, rules.limits, night.breaches)
+        again = filter_targets(live, count, sight.close, book, night.plan, rules.sizing.filter)
     leaving, _ = forced_share(t, account, days, rules)
     days[t].scale = share
     place_orders(night.plan, live, count, sight.close, book, leaving, rules)
@@ -129,6 +132,8 @@ def guard(
     protect(t, bars.calendar_day, book, live, held, rules.stops)
     falls = falls_of(days["index"], t, rules.limits)
     days[t].state = risk_state(falls, halted, rules.limits)
+    if days[t].state != ACTIVE:
+        only_reduce(book, live, held)
     if not math.isnan(rules.governor.soft):
         days[t].scale = share_tonight(t, falls.year, days["scale"], rules.governor)
         trim_entries(1.0 - share_to_sell(t, days["scale"]), book, live, held, rules.limits.lot)
@@ -143,6 +148,19 @@ def forced_share(t: int, account: np.ndarray, days: np.ndarray, rules: Rules) ->
     call = margin_call(account[0].nav, days[t].long_value, days[t].short_value, rules.limits)
     governed = 0.0 if math.isnan(rules.governor.soft) else share_to_sell(t, days["scale"])
     return (governed, GOVERNOR) if governed > call else (call, MARGIN_CALL)
+
+
+@lean
+def only_reduce(book: np.ndarray, live: Ints, held: int) -> None:
+    """Where only reductions pass, what is ordered anew may not enlarge or turn a holding either: such an order is cut, or given up."""
+    for i in range(held):
+        position = book[live[i]]
+        wanted = position.shares + position.order
+        allowed = reduce_only(wanted, position.shares)
+        if allowed == position.shares:
+            drop_order(position)
+        elif allowed != wanted:
+            position.order = allowed - position.shares
 
 
 @lean
@@ -176,13 +194,14 @@ def call_shares(share: float, held: float, lot: float) -> float:
 
 @lean
 def deleverage(share: float, reason: int, book: np.ndarray, live: Ints, held: int, lot: float) -> None:
-    """Order ``share`` of every position away at the next open; what leaves there by itself already, or by more, stays as it is."""
+    """Order ``share`` of every position away at the next open; what leaves there by itself already, or by more, stays, but turns none."""
     for i in range(held):
         position = book[live[i]]
         if position.shares == 0.0 or position.order_reason == TIME:
             continue
         away = call_shares(share, position.shares, lot)
         if position.order_kind == ON_OPEN and position.order * away > 0.0 and abs(position.order) >= abs(away):
+            position.order = math.copysign(min(abs(position.order), abs(position.shares)), position.order)  # it does not turn
             continue
         drop_order(position)
         position.order = away

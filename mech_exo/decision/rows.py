@@ -69,11 +69,11 @@ def propose(
     """Scores → ``plan.wanted``: select, size, scale (to the governor's ``share``, too), round, leave small changes alone, filter what
     does not pay.
 
-    False = nothing is wanted anew: the schedule waits for a signal, who is selected is who is held, and the share does not rise.
+    False = nothing is wanted anew: the schedule :func:`waits` for a signal.
     """
     sizing, plan = rules.sizing, night.plan
     names, longs = chosen(k, features, book, sizing)
-    if sizing.on_signal and share <= days[t].scale and already_held(names, longs, book, live, held):
+    if waits(t, share, names, longs, book, live, held, days, sizing):
         return False
     method, bet = in_force(t, days, sizing)
     if method == SCORE:
@@ -90,6 +90,14 @@ def propose(
     filter_wanted(t, k, names, longs, bars, features, book, plan, sizing.filter)
     keep_unseen(bars.close[t], book, plan)
     return True
+
+
+@lean
+def waits(
+    t: int, share: float, names: Ints, longs: int, book: np.ndarray, live: Ints, held: int, days: np.ndarray, sizing: SizingParams
+) -> bool:
+    """Whether the schedule waits for a signal and there is none: who is selected is who is held, and the governor's share does not rise."""
+    return sizing.on_signal and share <= days[t].scale and already_held(names, longs, book, live, held)
 
 
 @lean

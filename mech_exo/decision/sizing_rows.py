@@ -211,11 +211,19 @@ def filter_wanted(
 
 
 @lean
-def filter_targets(names: Ints, count: int, close: Floats, book: np.ndarray, plan: np.ndarray, terms: FilterParams | None) -> None:
-    """Filter again what risk has cut of the first ``count`` of ``names``: the rest may be too small, or no longer pay its costs."""
+def filter_targets(names: Ints, count: int, close: Floats, book: np.ndarray, plan: np.ndarray, terms: FilterParams | None) -> bool:
+    """Filter again what risk has cut of the first ``count`` of ``names``: the rest may be too small, or no longer pay its costs.
+
+    What is filtered is wanted no more than it is held. Returns whether there was any: the limits must then be asked again.
+    """
+    changed = False
     if terms is None:
-        return
+        return changed
     for i in range(count):
         s = names[i]
         if plan[s].target != plan[s].wanted:
-            plan[s].target = worth_it(plan[s].target, book[s].shares, close[s], plan[s], terms)
+            kept = worth_it(plan[s].target, book[s].shares, close[s], plan[s], terms)
+            if kept != plan[s].target:
+                plan[s].wanted = plan[s].target = kept
+                changed = True
+    return changed

@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from mech_exo.decision.params import Features, Night, Rules
-from mech_exo.decision.rows import already_held, any_score, chosen, decide_book, decide_row
+from mech_exo.decision.rows import any_score, chosen, decide_book, decide_row, waits
 from mech_exo.decision.sizing_rows import in_force
 from mech_exo.kernels.records import Bars, Ints
 from mech_exo.kernels.risk_model import window_returns
+from mech_exo.risk.governor import share_decided
+from mech_exo.risk.rules import drawdown
 from mech_exo.sizing import methods, optimised
 
 SEEN = 0.9
@@ -38,7 +40,8 @@ def decide_weighed(
     method, _ = in_force(t, days, rules.sizing)
     if method in OPTIMISERS and any_score(features.score[k]):
         names, longs = chosen(k, features, book, rules.sizing)
-        if not (rules.sizing.on_signal and already_held(names, longs, book, live, int(account["live"][0]))):
+        share = share_decided(t, drawdown(days["index"], t), days["scale"], rules.governor)
+        if not waits(t, share, names, longs, book, live, int(account["live"][0]), days, rules.sizing):
             _weigh(t, method, names, longs, bars, night, rules)
     return decide_book(t, k, bars, features, book, live, account, days, night, rules)
 

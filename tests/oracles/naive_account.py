@@ -367,7 +367,8 @@ class NaiveAccount:
         for s, ticket in call.items():
             rest = carried.get(s)
             more = rest and rest.kind == "open" and rest.shares * ticket.shares > 0 and abs(rest.shares) >= abs(ticket.shares)
-            leaves[s] = rest if more else ticket
+            have = self.held[s].shares  # and it turns none
+            leaves[s] = replace(rest, shares=max(rest.shares, -have) if have > 0 else min(rest.shares, -have)) if more else ticket
         forced = leaves | {s: Ticket(-self.held[s].shares, "time_stop") for s in due}
         self.carried = (carried if wishes is None else {}) | forced
         if wishes is not None:
