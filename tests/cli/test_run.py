@@ -25,7 +25,7 @@ RUN_KEYS = {
 }  # fmt: skip
 WHY_KEYS = {
     "symbol", "as_of", "scheduled", "state", "scored", "held", "score", "weights", "adjustments", "excluded", "target", "breaches", "orders", "fills",
-    "missing_factors", "verdict",
+    "missing_factors", "scale", "verdict",
 }  # fmt: skip
 
 
