@@ -138,7 +138,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
     read, here, stage = result.known, result.first + row, stood.stage
     strategy = Strategy(result.config)
     as_of: date = result.sessions[row].astype(object)
-    nav, state = float(stage.account["nav"][0]), int(stage.days["state"][here])
+    nav, state, share = float(stage.account["nav"][0]), int(stage.days["state"][here]), float(stage.days["scale"][here])
     method = method_words(strategy.settings.sizing, stage.days, here) if result.configured else "the strategy itself"
     night, breaches = stage.night, stage.breaches
     if not stood.decided:  # the buffers still hold an earlier night
@@ -160,11 +160,11 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
         data_hash=result.data_hash,
         nav=nav,
         scores=scores,
-        verdict=with_headroom(verdict, night, market, read.universe, nav, strategy.limits),
+        verdict=with_headroom(verdict, night, market, read.universe, nav, share, strategy.limits),
         orders=(),
         levels=levels_of(stage.book, read.panel),
         warnings=(),
-        scale=float(stage.days["scale"][here]),
+        scale=share,
     )
 
 

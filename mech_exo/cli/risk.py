@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from mech_exo.domain.portfolio import Portfolio
     from mech_exo.domain.targets import TargetPosition
-    from mech_exo.domain.verdict import Breach, RiskDecision
+    from mech_exo.domain.verdict import Breach
     from mech_exo.risk.checker import RiskChecker
+    from mech_exo.utils.settings import RiskLimits
 
 app = typer.Typer(help="Risk status against the limits.")
 
@@ -55,6 +56,9 @@ def what_if(
     order: Annotated[list[str], typer.Argument(metavar="ORDER", help='Like "BUY 100 AAPL" or "SELL 50 MSFT".')],
     price: Annotated[float | None, typer.Option("--price", metavar="USD", help="Else the last close in the store.")] = None,
     sector: Annotated[str | None, typer.Option("--sector", help="Else the store's.")] = None,
+    gap: Annotated[
+        float | None, typer.Option("--gap", metavar="FRACTION", help="Gap its stop must survive (0.08 is 8%); else from its bars.")
+    ] = None,
     nav: NavOption = None,
     peak: PeakOption = None,
     as_json: JsonOption = False,
@@ -63,7 +67,9 @@ def what_if(
     symbol, change = parsed(" ".join(order))
     if price is not None and not 0.0 < price < float("inf"):
         raise InputError(f"--price must be above 0 and finite; got {price}")
-    account = account_of(here(), nav, peak, beside=(symbol,))
+    if gap is not None and not 0.0 <= gap < float("inf"):
+        raise InputError(f"--gap must be a fraction of at least 0; got {gap}", remedy="for example --gap 0.08: 8%")
+    account = account_of(here(), nav, peak, beside=(symbol,), gaps=None if gap is None else {symbol: gap})
     checker, notes = account.checker, []
     found = account.stored.quotes.get(symbol, Quote(float("nan"), None))
     prices, sectors = {symbol: found.price if price is None else price}, {symbol: sector or found.sector}
@@ -89,7 +95,8 @@ def what_if(
         "source": account.source,
         "notes": [*account.notes, *notes],
     }
-    emit(data, as_json, lambda console: _draw_what_if(console, data, target, verdict))
+    denials = _denials(checker.limits, gap)
+    emit(data, as_json, lambda console: _draw_what_if(console, data, target, [_said(found, denials) for found in verdict.breaches]))
     if not full:
         raise typer.Exit(NOT_APPROVED)
 
@@ -129,7 +136,7 @@ def _moved(before: RiskChecker, after: RiskChecker) -> list[dict[str, Any]]:
     return lines
 
 
-def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition, verdict: RiskDecision) -> None:
+def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition, said: list[str]) -> None:
     from rich.table import Table
 
     order = data["order"]
@@ -161,13 +168,25 @@ def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition
             "for this order. A smaller one leaves them alone.",
             style="yellow", highlight=False, markup=False,
         )  # fmt: skip
-    for found in verdict.breaches:
-        console.print(_said(found), style="yellow", highlight=False, markup=False)
+    for sentence in said:
+        console.print(sentence, style="yellow", highlight=False, markup=False)
     for note in data["notes"]:
         console.print(note, style="yellow", highlight=False, markup=False)
 
 
-def _said(breach: Breach) -> str:
+def _denials(limits: RiskLimits, gap: float | None) -> dict[str, str]:
+    """What the command can be told of what is unknown. Of its past that is the gaps, unless a rare limit needs more."""
+    from mech_exo.risk.rules import LimitParams
+
+    single = limits.position_sizing
+    if gap is not None or single.gap_stress is None or LimitParams.of(limits).rare is not None:
+        return DENIALS
+    rule = f"its stop may lose {single.max_single_trade_risk:.3g} of NAV after an overnight gap (max_single_trade_risk, gap_stress)"
+    unknown = f"{rule} and its gaps are unknown (bring its bars: exo data import FILE, or give --gap 0.08 for 8%)"
+    return DENIALS | {"unknown_risk": f"{unknown}: it may be reduced, not increased"}
+
+
+def _said(breach: Breach, denials: dict[str, str]) -> str:
     """A breach in words."""
     who = f"{breach.symbol}: " if breach.symbol else ""
-    return f"{who}{DENIALS[breach.code]}" if breach.code in DENIALS else str(breach)
+    return f"{who}{denials[breach.code]}" if breach.code in denials else str(breach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,14 @@ def here() -> Workspace:
     return Workspace.open(place) if (place / "config").is_dir() else Workspace(place, Config())
 
 
-def account_of(workspace: Workspace, nav: float | None = None, peak: float | None = None, beside: tuple[str, ...] = ()) -> Account:
-    """The paper book of the workspace, or an all-cash account of ``nav``; ``beside`` names symbols to be quoted that are not held."""
+def account_of(
+    workspace: Workspace, nav: float | None = None, peak: float | None = None, beside: tuple[str, ...] = (),
+    gaps: Mapping[str, float] | None = None,
+) -> Account:  # fmt: skip
+    """The paper book of the workspace, or an all-cash account of ``nav``; ``beside`` names symbols to be quoted that are not held.
+
+    ``gaps`` are tails of overnight gaps that are known otherwise.
+    """
     from mech_exo.domain.portfolio import Portfolio
     from mech_exo.execution.booking import position_of
     from mech_exo.execution.safety import HaltSwitch
@@ -82,7 +89,7 @@ def account_of(workspace: Workspace, nav: float | None = None, peak: float | Non
             raise InputError(f"risk needs a NAV; {workspace.home} has no booked session", remedy=remedy)
         stored = store_at(workspace, None, beside) if beside else Stored({}, None, ())
         checker = RiskChecker(
-            Portfolio(nav), limits, peak_nav=peak, nav_history=[nav], halted=halted, market=stored.market
+            Portfolio(nav), limits, peak_nav=peak, nav_history=[nav], halted=halted, market=stored.market, gaps=gaps
         )  # it begins here: nothing has fallen
         source = f"an all-cash account of {nav:,.0f} USD (no session is booked here)"
         return Account(checker, stored, source, None, 1.0, (*notes, *stored.notes))
@@ -99,7 +106,7 @@ def account_of(workspace: Workspace, nav: float | None = None, peak: float | Non
         history = [before * nav / own for before in history] if own > 0.0 else []  # no gain, no loss: the book's own drawdown
     checker = RiskChecker(
         portfolio, limits, peak_nav=peak, nav_history=history, halted=halted, market=stored.market,
-        missing={line.symbol: line.missing for line in held if line.missing},
+        missing={line.symbol: line.missing for line in held if line.missing}, gaps=gaps, share=last.day.scale,
     )  # fmt: skip
     said = stored.notes if held or beside else ()
     return Account(checker, stored, f"book {last.book} at the close of {last.session}", last.session, last.day.scale, (*notes, *said))

@@ -24,9 +24,9 @@ def draw_status(console: Console, data: Row) -> None:
     console.print(f"{falls}; last session {percent(data['session_return'], sign=True)}", highlight=False)
     console.print(limits_table(data["limits"]))
     asked = [line for line in data["limits"] if line["unit"] == "order" and line["limit"] is not None]
-    if asked:
-        said = ", ".join(f"{line['label']} {percent(line['limit'])}" for line in asked)
-        console.print(f"asked of each order: {said}", highlight=False)
+    said = ", ".join(f"{line['label']} {percent(line['limit'])}" for line in asked) or "no limit"
+    console.print(f"asked of each order: {said}; short selling: {data['orders']['shorts']}", highlight=False)
+    console.print(sending(data["orders"]), highlight=False)
     off = [line["label"] for line in data["limits"] if line["limit"] is None]
     if off:
         console.print(f"off: {', '.join(off)}", style="dim", highlight=False)
@@ -41,6 +41,14 @@ def draw_status(console: Console, data: Row) -> None:
         console.print(text, style="red", highlight=False, markup=False)
     for note in data["notes"]:
         console.print(note, style="yellow", highlight=False, markup=False)
+
+
+def sending(most: Row) -> str:
+    """The ceilings on what may leave, in words."""
+    said = [f"{most['max_orders_per_session']:,} orders a session"]
+    said += [] if most["max_notional_per_session"] is None else [f"{most['max_notional_per_session']:,.0f} USD a session"]
+    said += [] if most["max_orders_per_minute"] is None else [f"{most['max_orders_per_minute']:,} orders a minute"]
+    return f"sent at most: {', '.join(said)}"
 
 
 def percent(value: float | None, *, sign: bool = False) -> str:

@@ -71,7 +71,8 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
     method = method_words(strategy.settings.sizing, desk.days, row)
     verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method)
-    verdict = with_headroom(verdict, night, market_of(panel, features), known.universe, nav, strategy.limits)
+    share = float(desk.days["scale"][row])
+    verdict = with_headroom(verdict, night, market_of(panel, features), known.universe, nav, share, strategy.limits)
     return Decision(
         as_of=known.as_of,
         session=next_session,
@@ -93,7 +94,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
             *(kelly_warnings(strategy.settings.sizing, desk.days, np.array([row], np.int64)) if scheduled else ()),
             *withheld_warnings(verdict, known.doubts),
         ),
-        scale=float(desk.days["scale"][row]),
+        scale=share,
     )
 
 

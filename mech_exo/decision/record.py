@@ -143,14 +143,19 @@ def verdict_of(
     return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
 
 
-def with_headroom(verdict: RiskDecision, night: Night, market: Market, universe: Universe, nav: float, limits: RiskLimits) -> RiskDecision:
-    """``verdict`` and how much more of each target the limits would allow at the close of the last row of ``market``."""
+def with_headroom(
+    verdict: RiskDecision, night: Night, market: Market, universe: Universe, nav: float, share: float, limits: RiskLimits
+) -> RiskDecision:
+    """``verdict`` and how much more of each target the limits would allow at the close of the last row of ``market``.
+
+    ``share`` is the governor's in force after it.
+    """
     panel, row = market.panel, len(market.panel.sessions) - 1
     columns = {target.symbol: panel.column_of(target.symbol) for target in verdict.approved}
     prices = {symbol: float(panel.close[row, column]) for symbol, column in columns.items()}
     sectors = {symbol: universe.sector_name(row, column) for symbol, column in columns.items()}
     gaps = {symbol: float(night.plan["gap"][column]) for symbol, column in columns.items()}
-    return with_rooms(verdict, Tonight(prices, sectors, gaps, market), nav, limits)
+    return with_rooms(verdict, Tonight(prices, sectors, gaps, market, share), nav, limits)
 
 
 def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: str, session: date) -> tuple[Order, ...]:

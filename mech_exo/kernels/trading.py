@@ -21,7 +21,7 @@ NO_BAR, ENDED, CARRIED = int(Outcome.NO_BAR), int(Outcome.ENDED), int(Outcome.CA
 EXPIRED, NO_MARGIN = int(Outcome.EXPIRED), int(Outcome.NO_MARGIN)
 ON_OPEN, ON_CLOSE = int(OrderKind.MARKET_ON_OPEN), int(OrderKind.MARKET_ON_CLOSE)
 LIMIT, STOP_ORDER = int(OrderKind.LIMIT), int(OrderKind.STOP)
-PROFIT_TARGET = int(Reason.PROFIT_TARGET)
+PROFIT_TARGET, GOVERNOR = int(Reason.PROFIT_TARGET), int(Reason.GOVERNOR)
 
 
 @inlined
@@ -128,7 +128,11 @@ def open_orders(
                     waiting = True
                     continue
             elif math.isnan(reference):
-                end_order(t, s, NO_BAR, book, account, events)
+                if position.order_reason == GOVERNOR:  # ordered once, when its share fell: it leaves as soon as it can
+                    say(t, s, ORDER, CARRIED, GOVERNOR, position.order, account, events)
+                    leave_rest(position, position.order)
+                else:
+                    end_order(t, s, NO_BAR, book, account, events)
                 continue
             room = fill_order(t, s, reference, room, bars, book, account, day, events, costs, terms, True)
     return waiting

@@ -156,7 +156,7 @@ def headroom(
     else:
         portfolio = Portfolio(row.day.cash, {line.symbol: position_of(line, row.session, sector.get(line.symbol)) for line in held})
     fall = math.nan if drawdown is None else drawdown
-    lines, _ = usages(portfolio, limits, Standing(fall))
+    lines, _ = usages(portfolio, limits, Standing(fall, share=row.day.scale))
     return tuple(Headroom(line.label, line.who, line.limit, line.value) for line in lines if line.limit is not None)
 
 

@@ -47,11 +47,15 @@ class RiskChecker:
         every limit that needs it.
     missing
         Sessions since the last bar of those positions that have none tonight, by symbol.
+    gaps
+        Tails of overnight gaps by symbol, fractions of the price, instead of what the market's bars say.
+    share
+        What the drawdown governor leaves of the gross limit, a fraction.
 
     Raises
     ------
     InputError
-        A peak or a history NAV that is not above 0 and finite (a history may hold NaN).
+        A gap that is below 0 or not finite; a peak or a history NAV that is not above 0 and finite (a history may hold NaN).
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class RiskChecker:
         halted: bool = False,
         market: Market | None = None,
         missing: Mapping[str, int] | None = None,
+        gaps: Mapping[str, float] | None = None,
+        share: float = 1.0,
     ) -> None:
         self.portfolio = portfolio
         self.limits = limits or RiskLimits()
@@ -76,7 +82,10 @@ class RiskChecker:
         if peak_nav is not None:
             self._history = np.append(self._history, float(peak_nav))
         self._nav_before = math.nan if nav_history is None or not len(nav_history) else float(nav_history[-1])
-        self._missing = dict(missing or {})
+        self._missing, self._gaps, self._share = dict(missing or {}), dict(gaps or {}), share
+        for symbol, gap in self._gaps.items():
+            if not 0.0 <= gap < math.inf:
+                raise InputError(f"an overnight gap must be a fraction of at least 0; {symbol} has {gap}", remedy="0.08 is 8%")
 
     @property
     def drawdown(self) -> float:
@@ -109,7 +118,7 @@ class RiskChecker:
     @property
     def _standing(self) -> Standing:
         falls = self._falls
-        return Standing(falls.year, falls.ever, falls.session, self._missing)
+        return Standing(falls.year, falls.ever, falls.session, self._missing, gaps=self._gaps, share=self._share)
 
     def check(self) -> RiskStatus:
         """Measure every limit, what the book risks and what the stress scenarios would do to it."""
@@ -127,6 +136,7 @@ class RiskChecker:
         (gross / NAV), ``drawdown``, ``all_time_drawdown``, ``session_return`` (fractions) · ``positions`` (each: symbol, shares,
         entry_price, price, value, unrealised_pnl, sector, stop_level, target_level, weight, resting_stop, at_risk in USD, and the fields
         of :class:`~mech_exo.risk.model.PositionRisk`) · ``limits`` (each: the fields of :class:`~mech_exo.risk.usage.LimitUsage`) ·
+        ``orders`` (what is asked of orders alone: ``shorts`` and the keys of ``sending``) ·
         ``violations`` (each: code, who, limit, value) · ``risk`` (the fields of :class:`~mech_exo.risk.model.BookRisk`),
         ``market`` (what betas are to) · ``stress`` (each: the fields of :class:`~mech_exo.risk.stress.StressLine`) · ``notes`` (sentences).
         """
@@ -179,15 +189,18 @@ class RiskChecker:
         past = past_known(symbols, close, self.limits.portfolio.shortable, panel, returns)
         unread = np.empty((len(symbols), self._params.gap_window)), np.full(len(symbols), -1)
         read_gaps(past.row, plan, past.bars, *unread, self._params.gap_share)
+        for i, symbol in enumerate(symbols):
+            if symbol in self._gaps and self._params.gap_share > 0.0:
+                plan["gap"][i] = self._gaps[symbol]
         sight = Sight(close, codes, verdict, None if self._params.rare is None else past)
         count = approve(
-            plan, np.arange(len(symbols)), len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self._falls, 1.0,
-            self._params, breaches,
+            plan, np.arange(len(symbols)), len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self._falls,
+            self._share, self._params, breaches,
         )  # fmt: skip
         approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
         decision = RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
         at, where, gaps = (dict(zip(symbols, values, strict=True)) for values in (close.tolist(), named, plan["gap"].tolist()))
-        return with_rooms(decision, Tonight(at, where, gaps, self.market), self.portfolio.nav, self.limits)
+        return with_rooms(decision, Tonight(at, where, gaps, self.market, self._share), self.portfolio.nav, self.limits)
 
     def what_if(
         self,

@@ -15,7 +15,8 @@ from mech_exo.risk.stops import StopParams
 from mech_exo.risk.usage import LimitStatus, Standing, at_risk, instances, known_nav, limit_of, stress_gap
 from mech_exo.utils.settings import RiskLimits
 
-DENIED = {RiskState.REDUCING: BreachCode.DRAWDOWN, RiskState.HALTED: BreachCode.HALTED}
+STOPPING = (BreachCode.HALTED, BreachCode.DRAWDOWN, BreachCode.ALL_TIME_DRAWDOWN, BreachCode.DAILY_LOSS)
+"""By one of them a verdict that is not ACTIVE says why."""
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # a target has no entry yet, and no limit asks for its date
 
 
@@ -28,12 +29,16 @@ HALVINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Tonight:
-    """What rooms are measured on: by symbol closes (USD), sectors and gap tails (fractions), missing or NaN = unknown; the market."""
+    """What rooms are measured on: by symbol closes (USD), sectors and gap tails (fractions), missing or NaN = unknown; the market.
+
+    ``share`` is what the drawdown governor leaves of the gross limit.
+    """
 
     prices: Mapping[str, float]
     sectors: Mapping[str, str | None]
     gaps: Mapping[str, float]
     market: Market | None = None
+    share: float = 1.0
 
 
 def with_rooms(verdict: RiskDecision, tonight: Tonight, nav: float, limits: RiskLimits) -> RiskDecision:
@@ -50,15 +55,17 @@ def with_rooms(verdict: RiskDecision, tonight: Tonight, nav: float, limits: Risk
         if target.shares and 0.0 < price < math.inf:
             position = Position(target.symbol, target.shares, price, price, UNDATED, tonight.sectors.get(target.symbol), target.stop_level)
             book.add_position(position)
-    return replace(verdict, approved=tuple(_with_room(target, verdict.state, book, tonight, limits) for target in verdict.approved))
+    why = next((found.code for found in verdict.breaches if found.symbol is None and found.code in STOPPING), None)
+    why = None if verdict.state is RiskState.ACTIVE else why or BreachCode.DRAWDOWN
+    return replace(verdict, approved=tuple(_with_room(target, why, book, tonight, limits) for target in verdict.approved))
 
 
-def _with_room(target: TargetPosition, state: RiskState, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> TargetPosition:
+def _with_room(target: TargetPosition, why: BreachCode | None, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> TargetPosition:
     sector = tonight.sectors.get(target.symbol)
     if target.binding:
         return replace(target, room=Room(target.binding, sector if target.binding == BreachCode.SECTOR else None, 0.0))
-    if state in DENIED and target.shares:
-        return replace(target, room=Room(DENIED[state].value, None, 0.0))
+    if why is not None and target.shares:
+        return replace(target, room=Room(why.value, None, 0.0))
     position = book.positions.get(target.symbol)
     if position is None:
         return target
@@ -68,7 +75,7 @@ def _with_room(target: TargetPosition, state: RiskState, book: Portfolio, tonigh
 
 def _rooms(position: Position, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> Iterator[Room]:
     """USD that ``position`` may grow by until each limit that is on binds, everything else as it is."""
-    nav, value, standing = book.nav, abs(position.market_value), Standing(math.nan, gaps=tonight.gaps)
+    nav, value, standing = book.nav, abs(position.market_value), Standing(math.nan, gaps=tonight.gaps, share=tonight.share)
     gap = stress_gap(position.symbol, limits, standing)
     for code in (BreachCode.POSITION, BreachCode.TRADE_RISK, BreachCode.SECTOR, BreachCode.GROSS, BreachCode.LEVERAGE):
         for line in instances(code, book, limits, standing):

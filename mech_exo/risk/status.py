@@ -70,6 +70,7 @@ def summary(portfolio: Portfolio, limits: RiskLimits, market: Market | None, sta
              "status": u.status.value, "who": u.who, "unit": u.unit.value}
             for u in status.limits
         ],
+        "orders": {"shorts": limits.portfolio.shorts.value, **limits.sending.model_dump()},
         "violations": [{"code": b.code.value, "who": b.symbol, "limit": b.limit, "value": b.value} for b in status.violations],
         "risk": {key: value for key, value in asdict(risk).items() if key != "positions"},
         "market": None if market is None else market.name,

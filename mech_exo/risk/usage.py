@@ -116,6 +116,8 @@ class Standing:
         What the book risks; None = nobody measured it.
     gaps
         The tail of each name's overnight gaps against its holder, a fraction; one that is not named is unknown.
+    share
+        What the drawdown governor leaves of the gross limit, a fraction.
     """
 
     fall: float
@@ -124,10 +126,12 @@ class Standing:
     missing: Mapping[str, int] = field(default_factory=dict)
     risk: BookRisk | None = None
     gaps: Mapping[str, float] = field(default_factory=dict)
+    share: float = 1.0
 
     def with_risk(self, risk: BookRisk) -> Standing:
-        """The same, the book's risk measured."""
-        return replace(self, risk=risk, gaps={line.symbol: line.gap for line in risk.positions if line.gap is not None})
+        """The same, the book's risk measured; gaps that are named already stay."""
+        measured = {line.symbol: line.gap for line in risk.positions if line.gap is not None}
+        return replace(self, risk=risk, gaps=measured | dict(self.gaps))
 
 
 class Measured(NamedTuple):
@@ -176,6 +180,8 @@ def limit_of(code: BreachCode, limits: RiskLimits) -> float | None:
 def instances(code: BreachCode, portfolio: Portfolio, limits: RiskLimits, standing: Standing) -> list[LimitUsage]:
     """Every instance of one limit; at least one line, so that an empty book shows its headroom."""
     limit, nav, unit = limit_of(code, limits), portfolio.nav, UNITS.get(code, Unit.NAV)
+    if code is BreachCode.GROSS and limit is not None and standing.share < 1.0:
+        limit *= standing.share
     if unit is Unit.ORDER or not known_nav(nav):
         status = LimitStatus.OK if known_nav(nav) else LimitStatus.UNKNOWN
         return [LimitUsage(code, LABELS[code], limit, None, None, None, status, None, unit)]

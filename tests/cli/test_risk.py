@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -35,13 +36,13 @@ def day(nav, index, cash, flow=0.0):
     return DayFigures(nav, index, cash, nav - cash, 0.0, flow, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, RiskState.ACTIVE)
 
 
-def booked(home, lines, cash, *, earlier=((100_000.0, 1.0), (110_000.0, 1.1)), index=1.056, flow=0.0):
+def booked(home, lines, cash, *, earlier=((100_000.0, 1.0), (110_000.0, 1.1)), index=1.056, flow=0.0, scale=1.0):
     """Two earlier closes, then one with ``lines``."""
     nav = cash + sum(x.shares * x.mark for x in lines)
     with Ledger.open(default_path(home)) as ledger:
         for session, (before, grown) in zip(SESSIONS, earlier, strict=False):
             ledger.book_session(SessionRow(BOOK, session, day(before, grown, before), ()))
-        ledger.book_session(SessionRow(BOOK, SESSIONS[-1], day(nav, index, cash, flow), tuple(lines)))
+        ledger.book_session(SessionRow(BOOK, SESSIONS[-1], replace(day(nav, index, cash, flow), scale=scale), tuple(lines)))
     return nav
 
 
@@ -179,7 +180,38 @@ def test_what_if_denies_what_nobody_knows_the_gaps_of(exo, workspace):
     code, data = what_if(exo, workspace, *arguments)
     assert (code, data["approved_shares"], data["binding"]) == (2, 0, "unknown_risk")
     shown = exo("risk", "what-if", *arguments, "--home", workspace).out
-    assert "its past is too short for a limit that is on (overnight gaps" in " ".join(shown.split())
+    rule = "its stop may lose 0.02 of NAV after an overnight gap (max_single_trade_risk, gap_stress) and its gaps are unknown"
+    assert rule in " ".join(shown.split()) and "give --gap 0.08 for 8%" in " ".join(shown.split())
+
+
+def test_status_shows_what_is_asked_of_orders_alone(exo, at_level):
+    path = at_level / "config" / "risk_limits.yml"
+    text = path.read_text()
+    assert "max_orders_per_minute: null" in text and "shorts: any" in text
+    path.write_text(text.replace("max_orders_per_minute: null", "max_orders_per_minute: 7").replace("shorts: any", "shorts: never"))
+    shown = " ".join(exo("risk", "status", "--nav", 100000, "--home", at_level).out.split())
+    assert "asked of each order: no limit; short selling: never" in shown and "sent at most: 500 orders a session, 7 orders a minute" in shown
+
+
+def test_what_if_is_told_the_gap(exo, workspace):
+    """Stop at 127.50: after a gap of 8 % it fills at 117.30, 32.70 a share; of 66 shares 2,158 USD, above 2 % of NAV: 61 pass."""
+    arguments = ("BUY 100 AAPL", "--price", 150, "--sector", "Tech", "--nav", 100000)
+    code, data = what_if(exo, workspace, *arguments, "--gap", 0.08)
+    assert (code, data["approved_shares"], data["binding"]) == (2, 61, "max_single_trade_risk")
+    risk = next(line for line in data["limits"] if line["code"] == "max_single_trade_risk" and line["who"] == "AAPL")
+    assert risk["after"] == pytest.approx(61 * 32.70 / 100_000)
+    assert what_if(exo, workspace, *arguments, "--gap", 0)[1]["approved_shares"] == 66
+    ran = exo("risk", "what-if", *arguments, "--gap", -0.1, "--home", workspace)
+    assert ran.code == 2 and "--gap must be a fraction of at least 0; got -0.1" in ran.err
+
+
+def test_the_governor_leaves_what_if_and_status_less_gross_exposure(exo, at_level):
+    """At a share of 0.05 of 150 %: 7.5 % of NAV, where a position alone might have 10 %."""
+    booked(at_level, [], 100_000.0, scale=0.05)
+    data = json.loads(exo("risk", "status", "--home", at_level, "--json").out)
+    assert next(line for line in data["limits"] if line["code"] == "max_gross_exposure")["limit"] == pytest.approx(0.075)
+    _, data = what_if(exo, at_level, "BUY 100 AAPL", "--price", 150, "--sector", "Tech")
+    assert (data["approved_shares"], data["binding"]) == (50, "governor")
 
 
 def test_what_if_within_the_limits_is_approved_in_full(exo, at_level):

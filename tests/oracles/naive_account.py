@@ -190,7 +190,7 @@ class NaiveAccount:
 
     def unreached(self, day, s, ticket):
         """The session is over for it: kept, expired, or without a bar to meet."""
-        if ticket.keep:
+        if ticket.keep or ticket.why == "governor":
             self.carry(day, s, ticket, "order")
             return
         nothing = self.market.bar(day, s)[:3] == (None, None, None)

@@ -9,6 +9,7 @@ import pytest
 from mech_exo.backtest import shares
 from tests.oracles.both_engines import asked, backtester_of, compare
 from tests.oracles.naive_account import NaiveAccount
+from tests.oracles.naive_governor import Governor
 from tests.oracles.naive_market import NaiveMarket, Terms
 from tests.oracles.naive_orders import Wish
 from tests.oracles.random_market import panel_of
@@ -85,6 +86,12 @@ def unfilled(day, outcome, count, kind="order"):
 def test_a_limit_and_a_stop_order_against_a_bar(kind, level, count, bar, price):
     events, _ = one([100, bar], {0: Wish(count, kind, level)})
     assert events == [unfilled(1, "expired", count) if price is None else filled(1, count, price)]
+
+
+def test_what_the_governor_could_not_sell_leaves_at_the_next_open_there_is():
+    """8 % down 41.3 % of full exposure are left: 30 of 50 shares must go. Ordered once, when the share fell, they are not forgotten."""
+    events, _ = one([100, 100, 84, None, 84, 84], {0: Wish(50)}, replace(FREE, governor=Governor(0.05, 0.1, 0.1, 0, False)))
+    assert events == [filled(1, 50, 100), unfilled(3, "carried", -30), filled(4, -30, 84)]
 
 
 def test_slippage_moves_every_fill_but_a_touched_limit():
