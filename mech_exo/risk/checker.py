@@ -152,6 +152,8 @@ class RiskChecker:
     ) -> RiskDecision:
         """How much of the wished holdings the limits allow, by the very rule of the nightly decision.
 
+        A target is never larger than asked; what is unknown denies an increase and lets a reduction pass.
+
         Parameters
         ----------
         targets
@@ -163,8 +165,6 @@ class RiskChecker:
             Sectors of names that are not held; missing or None = unknown.
         doubtful
             Symbols whose data are blocked (:meth:`StoreView.doubts`): they may be reduced, not increased.
-
-        A target is never larger than asked; what is unknown denies an increase and lets a reduction pass.
 
         Raises
         ------

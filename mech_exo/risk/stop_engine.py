@@ -81,8 +81,8 @@ class StopEngine:
         side = _side(position_type)
         best = entry_price if best_price is None else best_price
         for name, value in (("entry_price", entry_price), ("best_price", best), ("atr", atr)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{name} must be above 0 and finite; got {value}")
+            if value is not None and not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be above 0 and finite; got {value!r}")
         given = math.nan if atr is None else float(atr)
         params = StopParams.of(self.rules)
         level, reason = stop_level(side, float(entry_price), float(best), given, params)

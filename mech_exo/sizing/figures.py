@@ -52,13 +52,20 @@ def checked(
         raise InputError(f"a {side} position's stop must lie {where} its price; {symbol} has price {known_price} and stop_price {stop}")
     won, ratio = (sizing.win_rate if win_rate is None else win_rate), given("payoff", sizing.payoff if payoff is None else payoff)
     for name, value in (("win_rate", won), ("weight", weight)):
-        if value is not None and not 0.0 <= value <= 1.0:
-            raise InputError(f"{name} must be a fraction from 0 to 1; got {value}")
-    if gap is not None and not (0.0 <= gap < math.inf):
-        raise InputError(f"gap must be a fraction of at least 0, the tail of the name's own overnight moves; got {gap}")
+        if value is not None and not (isinstance(value, (int, float, np.number)) and 0.0 <= value <= 1.0):
+            raise InputError(f"{name} must be a fraction from 0 to 1; got {value!r}", remedy=_percent(value))
+    if gap is not None and not (isinstance(gap, (int, float, np.number)) and 0.0 <= gap < math.inf):
+        raise InputError(f"gap must be a fraction of at least 0, the tail of the name's own overnight moves; got {gap!r}")
+    if gap is not None and sign > 0.0 and gap > 1.0:
+        raise InputError(f"gap must be a fraction: a price cannot fall by more than 1, all of it; got {gap!r}", remedy=_percent(gap))
     counts = (count("trades", trades), count("names", names))
     figures = (given("atr", atr), given("volatility", volatility), stop, won, ratio, *counts, weight, gap)
     return Request(symbol, sign, known_price, *(math.nan if figure is None else float(figure) for figure in figures))
+
+
+def _percent(value: object) -> str | None:
+    """What to write where a percentage was probably meant."""
+    return f"fractions, not percent: {value / 100.0:g} is {value:g} %" if isinstance(value, (int, float)) and 1.0 < value <= 100.0 else None
 
 
 def method_of(method: SizingMethod | str) -> SizingMethod:

@@ -57,7 +57,7 @@ def test_a_bar_against_the_levels(bar, reason, price):
         assert (hit.reason, hit.price) == (reason, pytest.approx(price))
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0, "150"])
 @pytest.mark.parametrize("name", ["entry_price", "atr", "best_price"])
 def test_impossible_figures_are_refused_by_name(name, bad):
     with pytest.raises(InputError, match=f"{name} must be above 0 and finite"):

@@ -209,6 +209,10 @@ def test_what_a_method_needs_is_named(method, figures, missing):
         ({"trades": 0}, "trades must be a whole number"),
         ({"weight": 1.5}, "weight must be a fraction"),
         ({"weight": math.nan}, "weight must be a fraction"),
+        ({"win_rate": 55}, "0.55 is 55 %"),
+        ({"win_rate": "0.55"}, "win_rate must be a fraction"),
+        ({"gap": 8}, "0.08 is 8 %"),
+        ({"gap": "8 %"}, "gap must be a fraction"),
     ],
 )
 def test_impossible_arguments(figures, said):
