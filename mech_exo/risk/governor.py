@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mech_exo.kernels import lean
-from mech_exo.utils.risk_settings import ReRisk, RiskLimits
+from mech_exo.utils.settings import ReRisk, RiskLimits
 
 
 class GovernorParams(NamedTuple):
-    """:class:`mech_exo.utils.risk_settings.GovernorRules` as numbers; a NaN ``soft`` is "off"."""
+    """:class:`mech_exo.utils.settings.GovernorRules` as numbers; a NaN ``soft`` is "off"."""
 
     soft: float  # drawdown up to which the share is 1
     hard: float  # drawdown from which it is 0

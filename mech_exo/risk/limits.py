@@ -11,7 +11,7 @@ import numpy as np
 from mech_exo.kernels import lean
 from mech_exo.kernels.records import Bars, Floats, RiskState
 from mech_exo.kernels.risk_model import normal_multiples
-from mech_exo.utils.risk_settings import RiskLimits, Shorts
+from mech_exo.utils.settings import RiskLimits, Shorts
 
 PLAN = np.dtype(
     [

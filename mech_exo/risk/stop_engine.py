@@ -13,7 +13,7 @@ import numpy as np
 from mech_exo.domain.errors import InputError
 from mech_exo.kernels.records import Reason
 from mech_exo.risk.stops import StopParams, stop_level, target_level
-from mech_exo.utils.risk_settings import StopRules
+from mech_exo.utils.settings import StopRules
 
 Bar = Mapping[str, float] | Sequence[float]
 """``open``, ``high``, ``low`` (and ``close``, which touches nothing) in USD, by name or in this order; NaN = no bar."""

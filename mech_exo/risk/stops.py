@@ -10,13 +10,13 @@ import numpy as np
 from mech_exo.kernels import lean
 from mech_exo.kernels.account import drop_order
 from mech_exo.kernels.records import Ints, Reason
-from mech_exo.utils.risk_settings import StopRules
+from mech_exo.utils.settings import StopRules
 
 HARD, TRAILING, VOLATILITY, TIME = int(Reason.HARD_STOP), int(Reason.TRAILING_STOP), int(Reason.VOLATILITY_STOP), int(Reason.TIME_STOP)
 
 
 class StopParams(NamedTuple):
-    """:class:`mech_exo.utils.risk_settings.StopRules` as numbers: NaN (or -1 sessions or days) is "off"."""
+    """:class:`mech_exo.utils.settings.StopRules` as numbers: NaN (or -1 sessions or days) is "off"."""
 
     hard: float
     trailing: float
