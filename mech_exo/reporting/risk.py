@@ -34,7 +34,8 @@ def risk(result: Result) -> Section:
     book, terms = _closing(result), Terms.of(result.config.risk)
     market = result.market if book.positions else None
     measured = book_risk(book, market, terms)
-    tables = (_book_table(measured, book), _parts(measured), _stress_table(stress(book, market, terms) if book.positions else ()))
+    stressed = stress(book, market, terms) if book.positions else ()
+    tables = (_book_table(measured, book, result.market is not None), _parts(measured), _stress_table(stressed))
     return Section("risk", "Risk and limits", (_use(result), *tables))
 
 
@@ -84,7 +85,8 @@ def _closing(result: Result) -> Portfolio:
     return Portfolio(nav - sum(p.market_value for p in positions.values()), positions)
 
 
-def _book_table(risk: BookRisk, book: Portfolio) -> Table:
+def _book_table(risk: BookRisk, book: Portfolio, bars: bool) -> Table:
+    """``bars`` says whether the prices of what is held are at hand."""
     head = ("Figure", "USD", "Of NAV", "As limits measure it, USD")
     rows: list[tuple[str, ...]] = []
 
@@ -103,6 +105,8 @@ def _book_table(risk: BookRisk, book: Portfolio) -> Table:
     rows.append((f"Highest: {pair[0]} and {pair[1]}" if pair else "Highest correlation", "", ratio(pair[2] if pair else None), ""))
     rows.append(("Five largest positions", "", percent(risk.top_five), ""))
     unknown = f" Unknown because of {', '.join(sorted(risk.unknown))}." if risk.unknown else ""
+    if not bars:
+        unknown = " Unknown here: the prices of what is held are not at hand; a run that was loaded without its data has none."
     note = f"By the last {risk.window} sessions of what was held at the last close. In a limit no hedge relieves another loss.{unknown}"
     return Table("What the last book risks", head, tuple(rows) if book.positions else (), nothing=NOTHING_HELD, note=note)
 

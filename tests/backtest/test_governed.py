@@ -12,7 +12,7 @@ from mech_exo.backtest.engine import EventBacktester
 from mech_exo.backtest.governed import governor_effect, ungoverned
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import Universe
-from mech_exo.kernels.records import Reason
+from mech_exo.kernels.records import Outcome, Reason
 from mech_exo.performance.drawdowns import trailing_drawdown
 from mech_exo.performance.ratios import growth
 from mech_exo.performance.trading import account_returns
@@ -67,7 +67,10 @@ def test_every_close_obeys_the_rule(result):
     assert (scale < cushion + rules.min_change + 1e-12).all()
     rises = np.flatnonzero(np.diff(scale) > 0) + 1
     assert len(rises) and not (rises % result.config.strategy.schedule.every_sessions).any()
-    sold = np.unique(result.events["row"][result.events["reason"] == Reason.GOVERNOR]) - 1
+    events = result.events[result.events["reason"] == Reason.GOVERNOR]
+    waited = {(row + 1, s) for row, s in zip(*(events[name][events["outcome"] == Outcome.CARRIED].tolist() for name in ("row", "symbol")), strict=True)}
+    fresh = [(row, s) not in waited for row, s in zip(events["row"].tolist(), events["symbol"].tolist(), strict=True)]
+    sold = np.unique(events["row"][fresh]) - 1
     assert len(sold) and (np.diff(np.concatenate([[1.0], scale]))[sold] < 0.0).all()
 
 

@@ -56,6 +56,7 @@ def test_json_has_what_a_machine_needs(ran: tuple[dict[str, Any], Path]) -> None
         "report",
         "saved",
         "pdf",
+        "large_losses",
     }
     assert (data["start"], data["end"], data["name"]) == ("2021-01-04", "2023-12-29", "default")
     for key in ("run_id", "config_hash", "code_version", "data_hash"):

@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant("the profit target is a loss", "stops", STOPS, "level = entry * (1 + side * stops.target)", "level = entry * (1 - side * stops.target)"),
     Mutant("the time stop comes a session late", "stops", STOPS, "age >= stops.time_sessions", "age > stops.time_sessions"),
     # sizes
-    Mutant("a size that is not finite is rounded", "sizes", METHODS, "if shares > 0.0 and shares < math.inf else 0.0", "if shares > 0.0 else 0.0"),
+    Mutant("a size that is not finite is rounded", "limits", METHODS, "if shares > 0.0 and shares < math.inf else 0.0", "if shares > 0.0 else 0.0"),
     Mutant("sizes are rounded up", "sizes", METHODS, "np.floor(shares / lot) * lot", "np.ceil(shares / lot) * lot"),
     Mutant("the ATR multiple is forgotten", "sizes", METHODS, "nav * risk / (multiple * atr)", "nav * risk / atr"),
     Mutant("Kelly bets without an edge", "sizes", METHODS, "fraction * max(0.0, win_rate - (1.0 - win_rate) / payoff)", "fraction * abs(win_rate - (1.0 - win_rate) / payoff)"),
