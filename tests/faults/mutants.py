@@ -34,7 +34,7 @@ MUTANTS = (
     Mutant("a floating-point 28.99 no longer allows 29", "limits", CUTS, "SLACK = 1e-12", "SLACK = 0.0"),
     Mutant("only reductions pass, but a position may turn", "limits", CUTS, "if wanted * held <= 0.0:", "if wanted * held == 0.0:"),
     Mutant("only reductions pass, but a position may grow", "limits", CUTS, "abs(wanted) <= abs(held) else held", "abs(wanted) >= abs(held) else held"),
-    Mutant("the last limit binds, not the strictest", "limits", CUTS, "if allowed < abs(entry.target):\n        entry.target = allowed if entry.wanted > 0.0 else -allowed\n        entry.binding = rule\n        return True", "if True:\n        entry.target = allowed if entry.wanted > 0.0 else -allowed\n        entry.binding = rule\n        return True"),
+    Mutant("the limit that binds is not named", "limits", CUTS, "        entry.binding = rule\n        return True", "        return True"),
     Mutant("a cut rounds up to the next share", "limits", CUTS, "np.floor(share * abs(entry.wanted) / lot)", "np.ceil(share * abs(entry.wanted) / lot)"),
     Mutant("what has no close counts for nothing", "limits", CUTS, "else mark", "else 0.0"),
     # the state
