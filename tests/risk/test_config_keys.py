@@ -95,12 +95,20 @@ def test_the_drawdown_limit_decides_the_state(workspace, limit, state, shares):
         ("target", 0.50, "profit_target", 150.0), ("target", None, "profit_target", None),
         ("volatility_atr", 2.5, "volatility_stop", 95.0), ("volatility_atr", None, "volatility_stop", None),
         ("time_sessions", 5, "time_stop", date(2024, 5, 13)), ("time_sessions", None, "time_stop", None),
+        ("time_days", 4, "time_stop", date(2024, 5, 10)), ("time_days", 5, "time_stop", date(2024, 5, 13)),
     ],
 )  # fmt: skip
 def test_each_stop_rests_where_the_file_says(workspace, key, value, field, expected):
     engine = StopEngine(configured(workspace, **{f"stops__{key}": value}).stops)
     levels = engine.generate_stops(100.0, "long", 2.0, best_price=120.0, entry_date=date(2024, 5, 6))
     assert levels[field] == (pytest.approx(expected) if isinstance(expected, float) else expected)
+
+
+def test_a_dividend_lowers_the_levels_where_the_file_says(workspace):
+    for adjusted, hard in ((False, 85.0), (True, 83.3)):
+        engine = StopEngine(configured(workspace, stops__adjust_for_dividends=adjusted).stops)
+        levels = engine.generate_stops(100.0, "long")
+        assert engine.adjust(levels, dividend=2.0).hard_stop == pytest.approx(hard)
 
 
 def test_the_stops_decide_what_is_at_risk(workspace):
