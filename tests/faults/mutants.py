@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 SUITES = {
-    "limits": ["tests/laws/test_risk_laws.py", "tests/risk/test_checker.py"],
+    "limits": [
+        "tests/risk/test_by_hand.py", "tests/risk/test_config_keys.py", "tests/risk/test_usage_agrees.py", "tests/laws/test_risk_laws.py",
+        "tests/risk/test_checker.py",
+    ],
     "stops": ["tests/laws/test_stop_laws.py", "tests/risk/test_stop_engine.py"],
     "governor": ["tests/risk/test_governor.py"],
     "gaps": ["tests/kernels/test_liquidity.py"],
