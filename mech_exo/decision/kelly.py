@@ -30,7 +30,7 @@ class Measurement:
     def at(cls, sizing: SizingRules, days: np.ndarray, row: int) -> Measurement:
         """As of the close of ``row`` of ``days`` ``(T,)`` DAY, by the very functions that size."""
         wins, losses, gains, forfeits = closed_trades(row, days)
-        bet = measured_kelly(wins, losses, gains, forfeits, sizing.kelly_fraction) if wins + losses >= sizing.kelly_min_trades else math.nan
+        bet = measured_kelly(wins, losses, gains, forfeits, sizing.kelly_fraction, float(sizing.kelly_min_trades))
         return cls(wins, losses, gains, forfeits, bet)
 
 

@@ -35,8 +35,8 @@ def in_force(t: int, days: np.ndarray, sizing: SizingParams) -> tuple[int, float
     if not math.isnan(sizing.kelly):
         return KELLY, sizing.kelly
     wins, losses, gains, forfeits = closed_trades(t, days)
-    bet = methods.measured_kelly(wins, losses, gains, forfeits, sizing.kelly_fraction)
-    if wins + losses < sizing.kelly_min or math.isnan(bet):
+    bet = methods.measured_kelly(wins, losses, gains, forfeits, sizing.kelly_fraction, sizing.kelly_min)
+    if math.isnan(bet):
         return sizing.until, math.nan
     return KELLY, bet
 

@@ -75,14 +75,14 @@ def kelly_shrinkage(win_rate: float, payoff: float, trades: float) -> float:
 
 
 @lean
-def measured_kelly(wins: float, losses: float, gains: float, forfeits: float, fraction: float) -> float:
+def measured_kelly(wins: float, losses: float, gains: float, forfeits: float, fraction: float, least: float = 0.0) -> float:
     """The bet, a fraction of NAV, by ``fraction`` of Kelly from closed trades: :func:`kelly_fraction` × :func:`kelly_shrinkage`.
 
-    ``wins`` and ``losses`` count them; ``gains`` and ``forfeits`` (≥ 0) are the sums of their returns. NaN where no payoff was measured:
-    nobody won or nobody lost anything. 0 = measured, and no edge.
+    ``wins`` and ``losses`` count them; ``gains`` and ``forfeits`` (≥ 0) are the sums of their returns. NaN with fewer trades than
+    ``least``, and where no payoff was measured: nobody won or nobody lost anything. 0 = measured, and no edge.
     """
     trades = wins + losses
-    if not (wins > 0.0 and losses > 0.0 and gains > 0.0 and forfeits > 0.0):
+    if trades < least or not (wins > 0.0 and losses > 0.0 and gains > 0.0 and forfeits > 0.0):
         return math.nan
     win_rate, payoff = wins / trades, gains / wins / (forfeits / losses)
     bet = kelly_fraction(win_rate, payoff, fraction)
