@@ -208,12 +208,16 @@ def thin_warnings(table: ScoreTable) -> tuple[str, ...]:
 
 
 def reducing_warnings(days: np.ndarray, limits: RiskLimits) -> tuple[str, ...]:
-    """One line when the drawdown limit allowed reductions only at some closes of ``days`` ``(T,)`` DAY."""
+    """One line when a limit on falls of NAV allowed reductions only at some closes of ``days`` ``(T,)`` DAY."""
     reducing = int((days["state"] == int(RiskState.REDUCING)).sum())
     if not reducing:
         return ()
-    limit = f"{limits.portfolio.max_drawdown:.0%} below the trailing-12-month peak"
-    return (f"only reductions were allowed at {reducing:,} of {len(days):,} closes: the drawdown limit ({limit}) was passed",)
+    book, passed = limits.portfolio, [f"the drawdown limit ({limits.portfolio.max_drawdown:.0%} below the trailing-12-month peak)"]
+    if book.max_all_time_drawdown is not None:
+        passed.append(f"that from the peak of all time ({book.max_all_time_drawdown:.0%})")
+    if book.max_daily_loss is not None:
+        passed.append(f"that on a session's loss ({book.max_daily_loss:.1%})")
+    return (f"only reductions were allowed at {reducing:,} of {len(days):,} closes: {' or '.join(passed)} was passed",)
 
 
 def governed_warnings(days: np.ndarray) -> tuple[str, ...]:
