@@ -70,11 +70,12 @@ def book_rules(
 
 
 @lean
-def side_total(plan: np.ndarray, names: Ints, held: int, unit: Floats, side: float) -> float:
-    """What the targets on one side (+1, -1) of 0 amount to at ``unit`` a share; ≥ 0. NaN counts as nothing."""
+def side_total(plan: np.ndarray, names: Ints, held: int, unit: Floats, side: float, wanted: bool) -> float:
+    """What the targets, or what is ``wanted``, on one side (+1, -1) of 0 amount to at ``unit`` a share; ≥ 0. NaN counts as nothing."""
     total = 0.0
     for i in range(held):
-        value = side * plan[names[i]].target * unit[i]
+        entry = plan[names[i]]
+        value = side * (entry.wanted if wanted else entry.target) * unit[i]
         if value > 0.0:
             total += value
     return total
@@ -95,7 +96,7 @@ def side_limit(
     while changed:
         changed = False
         for side in (1.0, -1.0):
-            other = side_total(plan, names, held, unit, -side)
+            other = side_total(plan, names, held, unit, -side, False)
             wanted = above if side > 0.0 else below
             share = share_allowed(limit * nav + other, wanted)
             if share < 1.0:
@@ -185,17 +186,6 @@ def turnover_limit(
     return count
 
 
-@lean
-def side_wanted(plan: np.ndarray, names: Ints, held: int, unit: Floats, side: float) -> float:
-    """What is wanted on one side (+1, -1) of 0 at ``unit`` a share; ≥ 0. NaN counts as nothing."""
-    total = 0.0
-    for i in range(held):
-        value = side * plan[names[i]].wanted * unit[i]
-        if value > 0.0:
-            total += value
-    return total
-
-
 @njit
 def mutual_limits(
     plan: np.ndarray, names: Ints, held: int, book: np.ndarray, worth: Floats, slopes: Floats, nav: float, limits: LimitParams,
@@ -208,8 +198,8 @@ def mutual_limits(
     unit = np.empty(held)
     for i in range(held):
         unit[i] = worth[i] * slopes[i] if rare.beta < math.inf else math.nan
-    longs, shorts = side_wanted(plan, names, held, worth, 1.0), side_wanted(plan, names, held, worth, -1.0)
-    up, down = side_wanted(plan, names, held, unit, 1.0), side_wanted(plan, names, held, unit, -1.0)
+    longs, shorts = side_total(plan, names, held, worth, 1.0, True), side_total(plan, names, held, worth, -1.0, True)
+    up, down = side_total(plan, names, held, unit, 1.0, True), side_total(plan, names, held, unit, -1.0, True)
     left, said = math.inf, breaches
     while True:
         count = side_limit(plan, names, held, worth, nav, limits.net, NET, longs, shorts, limits.lot, said, count)
