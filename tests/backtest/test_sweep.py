@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.backtest import EventBacktester
 from mech_exo.backtest.sampling import sample
-from mech_exo.backtest.scaling import FEATURE_CELL, plan
+from mech_exo.backtest.scaling import FEATURE_CELL, SHORT, Coefficients, plan
 from mech_exo.backtest.search import changed
 from mech_exo.backtest.sweep import Course, SweepResult, objectives, sweep
 from mech_exo.decision.strategy import Strategy
@@ -206,12 +206,20 @@ def test_a_plan_foretells_a_small_sweep_within_a_factor_of_three() -> None:
 def test_a_plan_grows_as_it_should() -> None:
     small, large = (plan(symbols=60, years=years, trials=trials, workers=4) for years, trials in ((5, 100), (10, 1000)))
     assert large.panel_bytes == 2 * small.panel_bytes and large.trials == 10 * small.trials
-    assert 10 < large.cpu_hours / small.cpu_hours < 45
+    for made in (small, large):  # every trial of its own features: what one takes may be noise on a busy machine, how they add up is not
+        assert 3600 * made.cpu_hours == pytest.approx(made.trials * (made.feature_seconds + made.trial_seconds))
+        assert made.feature_seconds > 0.0 and made.trial_seconds > 0.0
     assert small.machine_bytes == small.shared_bytes + 4 * small.worker_bytes
     with pytest.raises(InputError, match="at least 1"):
         plan(symbols=0, years=1, trials=1, workers=1)
     with pytest.raises(InputError, match="distinct"):
         plan(symbols=5, years=1, trials=1, workers=1, distinct=2)
+
+
+def test_time_grows_with_the_sessions_beyond_those_measured_and_shrinks_with_fewer() -> None:
+    told = Coefficients(60, 3.0, 0.01, 1.0, 0.002, 0.05, 1e-9, 1)
+    assert told.features(SHORT) == 3.0 and told.features(SHORT // 2) == 1.5
+    assert told.features(SHORT + 1000) == pytest.approx(13.0) and told.trial(SHORT + 1000) == pytest.approx(3.0)
 
 
 def test_a_plan_knows_how_often_the_schedule_decides() -> None:
