@@ -21,8 +21,9 @@ from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.booking import book_of, days_on, history_of
+from mech_exo.execution.books import Desk, PlayedSession
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.paper import Desk, PaperBroker, PlayedSession
+from mech_exo.execution.paper import PaperBroker
 from mech_exo.execution.reconcile import Break, BreakKind, GateReport
 from mech_exo.execution.router import OrderRouter, SendLimits, SendResult
 from mech_exo.execution.rows import BookId, DayFigures, DecisionRow, Intent, SessionRow

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mech_exo.utils.settings import Config
 
 PARTS = ("strategy", "risk", "factors")
-"""What a promotion brings; ``data.yml`` and ``research.yml`` are the workspace's own."""
+"""What a promotion brings; ``data.yml``, ``research.yml`` and ``broker.yml`` are the workspace's own."""
 WALK_FORWARD, SWEEP = "walk_forward", "sweep"
 OF_SWEEP = ("pbo", "reality_check", "spa")
 """Figures that a sweep has and a single run has not."""

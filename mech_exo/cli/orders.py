@@ -33,6 +33,7 @@ STYLES = {
     OrderState.DENIED: "red",
     OrderState.CANCELLED: "dim",
     OrderState.EXPIRED: "dim",
+    OrderState.ABANDONED: "red",
 }
 
 

@@ -109,7 +109,7 @@ def show(
     data = {"home": place, "config_hash": config_hash(loaded), "effective": effective, "config": values, "limits_usd": dollars}
 
     def render(_: Console) -> None:
-        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers what decides: not research and keys)")
+        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers what decides: not research, broker and keys)")
         typer.echo(f"# Limits in dollars of the initial cash of {loaded.strategy.initial_cash:,.0f} USD:")
         for key, words in OF_NAV:
             amount = dollars[key]

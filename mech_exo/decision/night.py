@@ -16,7 +16,7 @@ from mech_exo.decision.market import market_of
 from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of, with_headroom
 from mech_exo.decision.strategy import Strategy, missing_warnings, night_buffers, sector_warnings, unscored_warnings, withheld_warnings
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.execution.paper import Desk
+from mech_exo.execution.books import Desk
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Bars
 from mech_exo.risk.governor import share_before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -16,8 +17,15 @@ class OrderType(StrEnum):
     """How an order may fill."""
 
     MARKET_ON_OPEN = "market_on_open"
+    LIMIT_ON_OPEN = "limit_on_open"
+    MARKET_ON_CLOSE = "market_on_close"
+    MARKET = "market"
     STOP = "stop"
     LIMIT = "limit"
+
+
+PRICED = frozenset({OrderType.LIMIT_ON_OPEN, OrderType.STOP, OrderType.LIMIT})
+"""Types with a price of their own."""
 
 
 class OrderReason(StrEnum):
@@ -38,7 +46,7 @@ class OrderReason(StrEnum):
 
 
 class OrderState(StrEnum):
-    """Life of an order in the ledger. UNKNOWN is never resent (research note on at-most-once placement)."""
+    """Life of an order in the ledger. UNKNOWN is never resent; ABANDONED was never seen anywhere and given up, not resent either."""
 
     NEW = "new"
     SENDING = "sending"
@@ -49,6 +57,7 @@ class OrderState(StrEnum):
     EXPIRED = "expired"
     DENIED = "denied"
     UNKNOWN = "unknown"
+    ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class OrderKey:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order for the open of ``session``.
+    """An order for ``session``.
 
     Parameters
     ----------
@@ -83,6 +92,16 @@ class Order:
         Session in which it is to trade.
     stop_level, target_level
         USD levels attached to an entry, None where there is none.
+    level
+        USD: the limit or stop price of a type that has one, else None.
+    rests
+        Good till cancelled: it may trade in any session from ``session`` on.
+    group
+        Orders of one group cancel each other: the first to fill ends the rest.
+    parent
+        Id of the entry this order protects: it goes out with it and works once it fills.
+    after
+        Instant before which it does not work (UTC); None: at once.
     """
 
     id: str
@@ -93,10 +112,19 @@ class Order:
     type: OrderType = OrderType.MARKET_ON_OPEN
     stop_level: float | None = None
     target_level: float | None = None
+    level: float | None = None
+    rests: bool = False
+    group: str | None = None
+    parent: str | None = None
+    after: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.shares == 0:
             raise InputError(f"an order must trade at least one share; {self.symbol} has 0")
+        priced = self.type in PRICED
+        if priced != (self.level is not None) or (self.level is not None and not 0.0 < self.level < math.inf):
+            wanted = "a level above 0" if priced else "no level"
+            raise InputError(f"a {self.type} order has {wanted}; {self.symbol} has {self.level}")
 
     @property
     def side(self) -> str:
@@ -108,7 +136,8 @@ class Order:
 class Fill:
     """An execution: ``shares`` of ``symbol`` at ``price`` USD, with its commission, at a UTC instant.
 
-    ``reference`` is the price slippage is measured from (the open, or the level of a stop).
+    ``reference`` is the price slippage is measured from (the open, or the level of a stop). ``commission`` is NaN until the broker
+    has reported it, ``reference`` until it is known. A higher ``revision`` of the same id is the broker's correction of it.
     """
 
     id: str
@@ -121,6 +150,7 @@ class Fill:
     time: datetime
     reason: OrderReason
     reference: float
+    revision: int = 0
 
     @property
     def slippage(self) -> float:

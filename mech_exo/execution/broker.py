@@ -10,6 +10,7 @@ What a caller may rely on:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +18,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from mech_exo.domain.errors import BrokerError
-from mech_exo.domain.orders import Fill, Order
+from mech_exo.domain.orders import Fill, Order, OrderType
 
 
 class NotSentError(BrokerError):
@@ -37,11 +38,18 @@ class Capabilities:
     absence_is_proof
         True when an order that :meth:`BrokerInterface.open_orders` does not show was certainly never accepted, as with
         a broker that lives inside this process; False for anything behind a wire.
+    keeps_levels
+        True when stops and targets of held positions are this broker's own bookkeeping, set by the decision; False when they are orders
+        that must be placed, watched and cancelled.
+    types
+        Order types it takes.
     """
 
     name: str
     live: bool
     absence_is_proof: bool
+    keeps_levels: bool = False
+    types: frozenset[OrderType] = frozenset(OrderType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,15 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPosition:
-    """``shares`` (signed, whole) of ``symbol`` held at the broker."""
+    """``shares`` (signed, whole) of ``symbol`` held at the broker, at ``average_cost`` USD a share (NaN = not reported).
+
+    ``instrument`` is the broker's own lasting key of it ("" = it has none): a symbol may come to mean another company.
+    """
 
     symbol: str
     shares: int
+    average_cost: float = math.nan
+    instrument: str = ""
 
 
 class BrokerOrderState(StrEnum):
@@ -73,7 +86,10 @@ class BrokerOrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
-    """An order at the broker. ``order_id`` is our reference ("" for a foreign order), ``broker_id`` the broker's own."""
+    """An order at the broker. ``order_id`` is our reference ("" for a foreign order), ``broker_id`` the broker's own lasting one.
+
+    ``shares`` signed, as ordered; ``filled`` signed, so far; ``level`` its limit or stop price as it rests now.
+    """
 
     order_id: str
     broker_id: str
@@ -81,6 +97,8 @@ class BrokerOrder:
     shares: int
     state: BrokerOrderState
     note: str = ""
+    filled: int = 0
+    level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +109,6 @@ class Acknowledgement:
     accepted: bool
     broker_id: str | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Protection:
-    """Levels resting for a held position: ``stop`` and ``target`` in USD, None = none. One cancels the other."""
-
-    symbol: str
-    stop: float | None
-    target: float | None
 
 
 @runtime_checkable
@@ -143,14 +152,13 @@ class BrokerInterface(Protocol):
         """Fills of sessions from ``since`` on, oldest first. The same fill always has the same id."""
         ...
 
-    def place(self, order: Order) -> Acknowledgement:
-        """Send ``order``. Returns the broker's word; raises NotSentError or BrokerError as the module says."""
+    def place(self, order: Order, legs: Sequence[Order] = ()) -> Acknowledgement:
+        """Send ``order`` and the ``legs`` attached to it (their ``parent`` is the order's id), all or nothing.
+
+        Returns the broker's word on the order; raises NotSentError or BrokerError as the module says.
+        """
         ...
 
     def cancel(self, order_id: str) -> None:
         """Ask for a cancel. A wish: only :meth:`open_orders` tells whether it was granted. Unknown ids are no error."""
-        ...
-
-    def protect(self, levels: Sequence[Protection]) -> None:
-        """Replace the resting levels of the held positions named."""
         ...

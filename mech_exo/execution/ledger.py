@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -221,15 +222,18 @@ class Ledger:
     def record_fill(self, book: BookId, fill: Fill) -> bool:
         """Journal a fill; False when the identical one is known, LedgerError when its id is known with other figures.
 
+        What the broker adds or corrects later takes its place: a commission or reference where it was unknown, a higher revision.
         A fill that completes a planned order makes it FILLED in the same commit, where that may follow its state: a fill
         is the broker's fact and is recorded even for an order that was never sent, which the reconcile gate then finds.
         """
         row = FillRow(book, fill)
         known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
         if known:
-            if known[0][0] != codec.encode(row):
+            before = codec.decode(FillRow, known[0][0]).fill
+            if codec.encode(FillRow(book, before)) == codec.encode(row) or fill.revision < before.revision:
+                return False
+            if fill.revision == before.revision and not _completes(before, fill):
                 raise LedgerError(f"a fill never changes; {fill.id} ({fill.symbol}, {fill.session}) is in the ledger with other figures")
-            return False
         with self.transaction():
             self.append(row, fill.id)
             for order in self._orders("WHERE id = ?", (fill.order_id,)):
@@ -398,3 +402,9 @@ class Ledger:
         except tables.DAMAGE as error:
             remedy = "free disk space, then run the command again" if "full" in str(error) else tables.RESTORE
             raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}", remedy=remedy) from error
+
+
+def _completes(before: Fill, now: Fill) -> bool:
+    """Whether ``now`` says no more than ``before`` but what was unknown then."""
+    said = {name: getattr(now, name) for name in ("commission", "reference") if math.isnan(getattr(before, name))}
+    return bool(said) and replace(before, **said) == now

@@ -27,7 +27,8 @@ CREATE TABLE orders (
     id TEXT PRIMARY KEY, account TEXT NOT NULL, strategy TEXT NOT NULL, decided TEXT NOT NULL, session TEXT NOT NULL,
     symbol TEXT NOT NULL, shares INTEGER NOT NULL, price REAL, reason TEXT NOT NULL, type TEXT NOT NULL,
     stop_level REAL, target_level REAL, state TEXT NOT NULL, note TEXT NOT NULL, broker_id TEXT,
-    sends INTEGER NOT NULL DEFAULT 0, filled INTEGER NOT NULL DEFAULT 0
+    sends INTEGER NOT NULL DEFAULT 0, filled INTEGER NOT NULL DEFAULT 0,
+    level REAL, rests INTEGER NOT NULL DEFAULT 0, oca TEXT, parent TEXT, after TEXT
 ) STRICT;
 CREATE INDEX orders_by_session ON orders (account, strategy, session);
 CREATE INDEX orders_by_state ON orders (state) WHERE state IN ('new', 'sending', 'live', 'unknown');
@@ -35,7 +36,7 @@ CREATE INDEX orders_by_state ON orders (state) WHERE state IN ('new', 'sending',
 CREATE TABLE fills (
     id TEXT PRIMARY KEY, account TEXT NOT NULL, strategy TEXT NOT NULL, order_id TEXT NOT NULL, symbol TEXT NOT NULL,
     shares INTEGER NOT NULL, price REAL NOT NULL, commission REAL, session TEXT NOT NULL, time TEXT NOT NULL,
-    reason TEXT NOT NULL, reference REAL, seq INTEGER NOT NULL
+    reason TEXT NOT NULL, reference REAL, seq INTEGER NOT NULL, revision INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX fills_by_session ON fills (account, strategy, session);
 

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     NavArrays = tuple[NDArray[np.datetime64], NDArray[np.float64], NDArray[np.float64]]
 
 SCHEMA = Path(__file__).with_name("ledger_schema.sql")
-VERSION = 2
+VERSION = 3
 MIGRATIONS = {
     1: """
 ALTER TABLE sessions ADD COLUMN scale REAL DEFAULT 1.0;
@@ -54,6 +54,14 @@ ALTER TABLE sessions ADD COLUMN wins REAL DEFAULT 0.0;
 ALTER TABLE sessions ADD COLUMN losses REAL DEFAULT 0.0;
 ALTER TABLE sessions ADD COLUMN gains REAL DEFAULT 0.0;
 ALTER TABLE sessions ADD COLUMN forfeits REAL DEFAULT 0.0;
+""",
+    2: """
+ALTER TABLE orders ADD COLUMN level REAL;
+ALTER TABLE orders ADD COLUMN rests INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE orders ADD COLUMN oca TEXT;
+ALTER TABLE orders ADD COLUMN parent TEXT;
+ALTER TABLE orders ADD COLUMN after TEXT;
+ALTER TABLE fills ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 """,
 }
 """From a version to the next."""
@@ -170,9 +178,10 @@ def project(connection: sqlite3.Connection, seq: int, row: object) -> None:
         case FillRow():
             f = row.fill
             values = (f.id, *book_columns(row.book), f.order_id, f.symbol, f.shares, f.price, f.commission, str(f.session),
-                      f.time.isoformat(), f.reason, f.reference, seq)  # fmt: skip
-            run("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-            run("UPDATE orders SET filled = filled + ? WHERE id = ?", (f.shares, f.order_id))
+                      f.time.isoformat(), f.reason, f.reference, seq, f.revision)  # fmt: skip
+            before = run("SELECT shares FROM fills WHERE id = ?", (f.id,)).fetchone()
+            run("INSERT OR REPLACE INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            run("UPDATE orders SET filled = filled + ? WHERE id = ?", (f.shares - (before[0] if before else 0), f.order_id))
         case SessionRow():
             figures = astuple(row.day)
             run(f"INSERT INTO sessions VALUES (?, ?, ?, ?{', ?' * len(figures)})",
@@ -202,7 +211,7 @@ def _project_rest(connection: sqlite3.Connection, seq: int, row: object) -> None
 
 _INSERT_ORDER = (
     "INSERT INTO orders (id, account, strategy, decided, session, symbol, shares, price, reason, type, stop_level, target_level, "
-    "state, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '')"
+    "level, rests, oca, parent, after, state, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '')"
 )
 
 
@@ -211,23 +220,27 @@ def _order_values(plan: Plan) -> list[tuple[object, ...]]:
     for intent in plan.intents:
         o = intent.order
         who = (o.id, *book_columns(plan.book), str(plan.session), str(o.session))
-        rows.append((*who, o.symbol, o.shares, intent.price, o.reason, o.type, o.stop_level, o.target_level))
+        after = None if o.after is None else o.after.isoformat()
+        terms = (o.level, int(o.rests), o.group, o.parent, after)
+        rows.append((*who, o.symbol, o.shares, intent.price, o.reason, o.type, o.stop_level, o.target_level, *terms))
     return rows
 
 
 DAY_NAMES = tuple(field.name for field in fields(DayFigures))
 DAY_COLUMNS = ", ".join(f'"{name}"' for name in DAY_NAMES)
 ORDER_COLUMNS = (
-    "id, symbol, shares, session, reason, type, stop_level, target_level, account, strategy, decided, price, state, note, "
-    "broker_id, sends, filled"
+    "id, symbol, shares, session, reason, type, stop_level, target_level, level, rests, oca, parent, after, account, strategy, decided, "
+    "price, state, note, broker_id, sends, filled"
 )
 
 
 def order_row(values: Sequence[Any]) -> OrderRow:
     """An order row from its :data:`ORDER_COLUMNS`."""
-    id_, symbol, shares, session, reason, type_, stop, target = values[:8]
-    account, strategy, decided, price, state, note, broker_id, sends, filled = values[8:]
-    order = Order(id_, symbol, shares, date.fromisoformat(session), OrderReason(reason), OrderType(type_), stop, target)
+    id_, symbol, shares, session, reason, type_, stop, target, level, rests, group, parent, after = values[:13]
+    account, strategy, decided, price, state, note, broker_id, sends, filled = values[13:]
+    when = None if after is None else datetime.fromisoformat(after)
+    terms = (stop, target, level, bool(rests), group, parent, when)
+    order = Order(id_, symbol, shares, date.fromisoformat(session), OrderReason(reason), OrderType(type_), *terms)
     known = math.nan if price is None else price
     return OrderRow(BookId(account, strategy), date.fromisoformat(decided), order, known, OrderState(state), note, broker_id, sends, filled)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -18,6 +17,7 @@ from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution.booking import book_of, code_of, days_on, events_of, figures_of, fills_of, history_of, lines_of
+from mech_exo.execution.books import Desk, PlayedSession
 from mech_exo.execution.broker import (
     AccountState,
     Acknowledgement,
@@ -25,7 +25,6 @@ from mech_exo.execution.broker import (
     BrokerOrderState,
     BrokerPosition,
     Capabilities,
-    Protection,
 )
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import BookId, EventLine, SessionRow, StateChange
@@ -41,26 +40,6 @@ ENDINGS = {
 """Outcomes of an order, or of a part of it, that was not filled."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Desk:
-    """Copies of the account for a decision, laid on a panel: BOOK ``(N,)``, live ``(N,)``, ACCOUNT ``(1,)``, DAY ``(T,)``."""
-
-    book: np.ndarray
-    live: np.ndarray
-    account: np.ndarray
-    days: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlayedSession:
-    """What a session did: its fills, its events, and how each order that was open ended."""
-
-    session: date
-    fills: tuple[Fill, ...]
-    events: tuple[EventLine, ...]
-    ended: tuple[StateChange, ...]
-
-
 class PaperBroker:
     """A broker that lives in this process and fills like the backtest. Satisfies :class:`BrokerInterface`.
 
@@ -74,7 +53,7 @@ class PaperBroker:
         What the account may do.
     """
 
-    capabilities = Capabilities(name="paper", live=False, absence_is_proof=True)
+    capabilities = Capabilities(name="paper", live=False, absence_is_proof=True, keeps_levels=True)
 
     def __init__(self, ledger: Ledger, book: BookId, *, costs: CostParams, initial_cash: float, terms: Terms) -> None:
         self._ledger, self._id, self._costs, self._terms = ledger, book, costs, terms
@@ -124,6 +103,11 @@ class PaperBroker:
         self.probe()
         return AccountState(self._id.account, float(self._account["cash"][0]), float(self._account["nav"][0]))
 
+    @property
+    def nav(self) -> float:
+        """Net asset value in USD at the last booked close."""
+        return self.account().nav
+
     def positions(self) -> tuple[BrokerPosition, ...]:
         """Everything held."""
         self.probe()
@@ -146,7 +130,7 @@ class PaperBroker:
         ids = {fill.id for fill in known}
         return (*known, *(fill for fill in self._fills if fill.session >= since and fill.id not in ids))
 
-    def place(self, order: Order) -> Acknowledgement:
+    def place(self, order: Order, legs: Sequence[Order] = ()) -> Acknowledgement:
         """Put ``order`` on the book for the next open; refused if it is not an order for an open still to come."""
         self.probe()
         if self._orders.get(order.symbol) == order:
@@ -184,17 +168,6 @@ class PaperBroker:
                 self._book["order"][self._symbols.index(symbol)] = 0.0
                 del self._orders[symbol]
                 self._ended += (_as_broker_order(order, BrokerOrderState.CANCELLED),)
-
-    def protect(self, levels: Sequence[Protection]) -> None:
-        """Replace the resting levels of the held positions named. BrokerError for one that is not held."""
-        self.probe()
-        held = {position.symbol for position in self.positions()}
-        for level in levels:
-            if level.symbol not in held:
-                raise BrokerError(f"only a held position can be protected; {level.symbol} is not held")
-            position = self._book[self._symbols.index(level.symbol)]
-            position["stop"] = math.nan if level.stop is None else level.stop
-            position["target"] = math.nan if level.target is None else level.target
 
     def desk(self, panel: BarPanel) -> Desk:
         """The account as a decision takes it, copied: whatever is written there reaches the broker only by the router."""

@@ -328,11 +328,13 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     _S.NEW: frozenset({_S.SENDING, _S.DENIED, _S.CANCELLED, _S.EXPIRED}),
     _S.SENDING: frozenset({_S.NEW, _S.LIVE, _S.UNKNOWN, _S.REJECTED, _S.FILLED}),
     _S.LIVE: frozenset({_S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED, _S.UNKNOWN}),
-    _S.UNKNOWN: frozenset({_S.LIVE, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}),
+    _S.UNKNOWN: frozenset({_S.LIVE, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED, _S.ABANDONED}),
+    _S.ABANDONED: frozenset({_S.LIVE, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}),
     _S.CANCELLED: frozenset({_S.FILLED}),
     _S.EXPIRED: frozenset({_S.FILLED}),
     _S.FILLED: frozenset(),
     _S.REJECTED: frozenset(),
     _S.DENIED: frozenset(),
 }
-"""What may follow. An order that ended never becomes live again; a fill may still arrive for one cancelled or expired."""
+"""What may follow. An order that ended never becomes live again, but for one given up that appears after all;
+a fill may still arrive for one cancelled or expired."""

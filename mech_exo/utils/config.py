@@ -1,7 +1,7 @@
 """The configuration of one workspace: YAML files in, one frozen :class:`~mech_exo.utils.settings.Config` out.
 
-``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml``, ``research.yml`` and ``api_keys.yml``,
-the last overridden key by key by ``api_keys_local.yml``, which only its owner may read.
+``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml``, ``research.yml``, ``broker.yml``
+and ``api_keys.yml``, the last overridden key by key by ``api_keys_local.yml``, which only its owner may read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from mech_exo.domain.errors import ConfigError
 from mech_exo.utils import config_swap, log
+from mech_exo.utils.broker_settings import BrokerConfig
 from mech_exo.utils.config_errors import explain
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
@@ -34,10 +35,11 @@ FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "factors": ("factors.yml", FactorsConfig),
     "data": ("data.yml", DataConfig),
     "research": ("research.yml", ResearchConfig),
+    "broker": ("broker.yml", BrokerConfig),
 }
-NEWER = {"research"}
+NEWER = {"research", "broker"}
 """Files a workspace made before them lacks: absent means every default."""
-NOT_DECIDING = {"keys", "research"}
+NOT_DECIDING = {"keys", "research", "broker"}
 """Parts that change no decision: not hashed, not recorded with one."""
 KEYS_FILE = "api_keys.yml"
 LOCAL_KEYS_FILE = "api_keys_local.yml"

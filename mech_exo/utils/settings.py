@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from mech_exo.utils.broker_settings import BrokerConfig
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
 from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
@@ -41,8 +42,8 @@ from mech_exo.utils.scoring_settings import (
 from mech_exo.utils.source_settings import SourcesConfig
 
 __all__ = [
-    "ApiKeys", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight", "FactorsConfig",
-    "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits",
+    "ApiKeys", "BrokerConfig", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight",
+    "FactorsConfig", "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits",
     "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "RiskModelLimits",
     "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts", "SizingMethod", "SizingRules", "SourcesConfig",
     "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
@@ -289,7 +290,7 @@ class ApiKeys(Model):
 
 
 class Config(Model):
-    """The whole effective configuration. ``hash`` (in ``utils.config``) covers what decides: all but research and keys."""
+    """The whole effective configuration. ``hash`` (in ``utils.config``) covers what decides: all but research, broker and keys."""
 
     strategy: StrategyConfig = StrategyConfig()
     risk: RiskLimits = RiskLimits()
@@ -298,4 +299,5 @@ class Config(Model):
     )
     data: DataConfig = DataConfig()
     research: ResearchConfig = ResearchConfig()
+    broker: BrokerConfig = BrokerConfig()
     keys: ApiKeys = ApiKeys()

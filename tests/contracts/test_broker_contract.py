@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Order, OrderKey, OrderReason
-from mech_exo.execution.broker import BrokerInterface, BrokerOrderState, Capabilities, Protection
+from mech_exo.execution.broker import BrokerInterface, BrokerOrderState, Capabilities
 from mech_exo.execution.ledger import Ledger
 from tests.execution.paper_market import BOOK, paper_broker
 
@@ -93,12 +93,6 @@ def test_a_cancelled_order_is_no_longer_open(broker: BrokerInterface) -> None:
     broker.cancel("mx1-nobody")
     assert [found.order_id for found in broker.open_orders()] == [order("BBB").id]
     assert (order().id, BrokerOrderState.CANCELLED) in {(found.order_id, found.state) for found in broker.completed_orders()}
-
-
-def test_only_what_is_held_is_protected(broker: BrokerInterface) -> None:
-    broker.connect()
-    with pytest.raises(BrokerError, match="AAA"):
-        broker.protect([Protection("AAA", 9.0, None)])
 
 
 def test_it_closes_and_connects_again(broker: BrokerInterface) -> None:

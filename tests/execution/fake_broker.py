@@ -15,7 +15,6 @@ from mech_exo.execution.broker import (
     BrokerPosition,
     Capabilities,
     NotSentError,
-    Protection,
 )
 from tests.execution.ledger_rows import BOOK
 
@@ -59,7 +58,7 @@ class FakeBroker:
     def executions(self, since: date) -> tuple[Fill, ...]:
         return tuple(fill for fill in self.fills if fill.session >= since)
 
-    def place(self, order: Order) -> Acknowledgement:
+    def place(self, order: Order, legs: Sequence[Order] = ()) -> Acknowledgement:
         fault = self.faults.get(order.symbol, "")
         if fault == "not_sent":
             raise NotSentError("the socket was closed")
@@ -75,5 +74,3 @@ class FakeBroker:
 
     def cancel(self, order_id: str) -> None:
         self.cancels.append(order_id)
-
-    def protect(self, levels: Sequence[Protection]) -> None: ...

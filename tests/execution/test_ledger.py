@@ -111,6 +111,7 @@ def _way_to(state: OrderState) -> list[OrderState]:
     ways = {
         OrderState.NEW: [], OrderState.DENIED: [OrderState.DENIED], OrderState.SENDING: [OrderState.SENDING],
         OrderState.CANCELLED: [OrderState.CANCELLED], OrderState.EXPIRED: [OrderState.EXPIRED],
+        OrderState.ABANDONED: [OrderState.SENDING, OrderState.UNKNOWN, OrderState.ABANDONED],
     }  # fmt: skip
     return ways.get(state, [OrderState.SENDING, state])
 

@@ -16,7 +16,6 @@ from mech_exo.domain.errors import BrokerError, DataError
 from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution import booking
-from mech_exo.execution.broker import Protection
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker, PlayedSession
 from mech_exo.execution.rows import BookLine, DayFigures, Intent
@@ -235,7 +234,9 @@ def test_attached_and_later_levels_protect(broker: PaperBroker) -> None:
     assert exit_.order_id != order.id and exit_.time.isoformat() == f"{DAYS[1]}T21:00:00+00:00"
     buy(broker, 2)
     broker.trade_session(QUIET, 2)
-    broker.protect([Protection("AAA", float(QUIET.high[3, 0]), None)])
+    desk = broker.desk(QUIET)
+    desk.book["stop"][0], desk.book["target"][0] = QUIET.high[3, 0], np.nan
+    broker.take_levels(desk.book)
     (stopped,) = broker.trade_session(QUIET, 3).fills
     assert stopped.shares == -100 and stopped.reference == QUIET.open[3, 0]
 
