@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -68,11 +70,14 @@ class FakeGateway:
         Id and USD of the account.
     port
         0: any that is free.
+    keep
+        File that holds the state, written before anything is told of it; read when it is there.
     """
 
     def __init__(
-        self, version: int = 178, account: str = "DU1234567", cash: float = 100_000.0, port: int = 0, symbols: tuple[str, ...] = SYMBOLS
-    ) -> None:
+        self, version: int = 178, account: str = "DU1234567", cash: float = 100_000.0, port: int = 0,
+        symbols: tuple[str, ...] = SYMBOLS, keep: Path | None = None,
+    ) -> None:  # fmt: skip
         self.version, self.port = version, port
         self.exchange = Exchange(account, cash, symbols)
         self.exchange.watcher = self
@@ -87,6 +92,9 @@ class FakeGateway:
         self.sent: Counter[str] = Counter()
         self.used: dict[int, set[int]] = {}
         self.late: list[tuple[Session, say.Message]] = []
+        self._keep = keep
+        if keep is not None and keep.exists():
+            self._restore(json.loads(keep.read_text()))
         self._heard = threading.Condition(self.exchange.lock)
         self._listener: socket.socket | None = None
         self._answers: dict[int, Callable[[Session, Fields], None]] = {
@@ -494,6 +502,7 @@ class FakeGateway:
 
     def order_changed(self, ticket: Ticket) -> None:
         """Its owner hears of an order; of a cancel as an error too."""
+        self.save()
         for session in self._owners(ticket.client_id):
             if ticket.order_id in session.silenced and ticket.client_id == session.client_id:
                 continue
@@ -504,6 +513,7 @@ class FakeGateway:
 
     def executed(self, done: Execution) -> None:
         """Its owner hears of a fill; whoever follows the account sees the new position."""
+        self.save()
         for session in self._owners(done.client_id):
             self._say_execution(session, -1, done)
         for session in [] if self.away else list(self.sessions):
@@ -514,15 +524,18 @@ class FakeGateway:
 
     # A process of its own keeps this in a file
 
-    def state(self) -> dict[str, Any]:
-        """Everything, as JSON."""
+    def save(self) -> None:
+        """Write the state, whole or not at all; nothing without a file to keep it in."""
+        if self._keep is None:
+            return
         with self.exchange.lock:
             used = {str(key): sorted(one) for key, one in self.used.items()}
-            return {"exchange": self.exchange.state(), "sent": dict(self.sent), "used": used}
+            words = json.dumps({"exchange": self.exchange.state(), "sent": dict(self.sent), "used": used})
+        fresh = self._keep.with_suffix(".new")
+        fresh.write_text(words)
+        fresh.replace(self._keep)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """As it was when :meth:`state` was asked."""
-        with self.exchange.lock:
-            self.exchange.restore(state["exchange"])
-            self.sent = Counter(state["sent"])
-            self.used = {int(key): set(one) for key, one in state["used"].items()}
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.exchange.restore(state["exchange"])
+        self.sent = Counter(state["sent"])
+        self.used = {int(key): set(one) for key, one in state["used"].items()}
