@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import wraps
@@ -205,7 +205,7 @@ class Exchange:
         """The closing auction; DAY orders end."""
         for symbol in sorted(prices):
             con_id = self._mark(symbol, prices[symbol])
-            for one in self._working(con_id):
+            for one in self._working(con_id) if prices[symbol] > 0.0 else ():
                 if one.type == "MOC" and one.works(self.clock()):
                     self._execute(one, self.takes(one), prices[symbol])
         self.is_open = False
@@ -228,8 +228,9 @@ class Exchange:
             self.marks[con_id] = price
         return con_id
 
-    def _working(self, con_id: int | None = None) -> list[Ticket]:
-        return [one for one in self.tickets.values() if one.live and con_id in (None, one.con_id)]
+    def _working(self, con_id: int | None = None) -> Iterator[Ticket]:
+        """Looked at one by one: an order may end while another fills."""
+        return (one for one in list(self.tickets.values()) if one.live and con_id in (None, one.con_id))
 
     @alone
     def fill(self, ref: str, price: float, shares: int | None = None) -> Execution:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import struct
 import threading
@@ -220,8 +221,7 @@ class FakeGateway:
                         if greeted:
                             self._handle(session, fields_of(body))
                         else:
-                            self._greet(session, body)
-                            greeted = True
+                            greeted = self._greet(session, body)
                         self._heard.notify_all()
         with self._heard:
             session.closed = True
@@ -230,10 +230,15 @@ class FakeGateway:
             self._heard.notify_all()
         session.link.close()
 
-    def _greet(self, session: Session, body: bytes) -> None:
-        highest = int(body.decode().split(" ")[0].rpartition("..")[2])
-        session.version = min(self.version, highest)
+    def _greet(self, session: Session, body: bytes) -> bool:
+        """Agree on a version; a stranger is shown the door."""
+        offered = re.match(rb"v\d+\.\.(\d+)", body)
+        if offered is None:
+            session.close()
+            return False
+        session.version = min(self.version, int(offered[1]))
         session.write(frame([session.version, f"{self.exchange.clock():%Y%m%d %H:%M:%S} UTC"]))
+        return True
 
     def _handle(self, session: Session, fields: Fields) -> None:
         number = int(fields[0])
