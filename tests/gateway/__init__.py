@@ -10,7 +10,7 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
 ``gateway``
     ``sends(ref)`` how often an order of that reference *arrived*, ``accepted(ref)`` how often one was taken; ``wait(condition)``;
     ``received`` messages by number, ``placed`` the orders as they came, ``peak`` the most messages in any second.
-    ``restart()`` (connections end, order ids begin anew), ``drop()`` (reset every connection), ``down()``/``up()``,
+    ``restart()`` (connections end, order ids begin anew), ``drop()`` (reset every connection), ``down()``/``up()``, ``freeze()``,
     ``mute(message_id)``, ``lose_server()``/``regain_server(kept=)`` (1100; 1101/1102), ``announce(code)``, ``roll_back_ids()``,
     ``release()`` (say what was late), ``read_only``, ``bars`` (history by symbol).
 ``gateway.exchange``
@@ -29,7 +29,6 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     half_open              from this order on the connection stands and nobody is behind it
     error (code)           a refusal (103 110 135 200 201 321 460 504), or words about an order that lives (104 161 162 354 399
                            10147 10148), or its end (202)
-    malformed_open_order   it is taken; the acknowledgement cannot be read
     huge_frame             it is taken; a length of 2³¹-1 is said first, so the client hears nothing any more
     throttle               error 100 and the end of the connection, nothing taken
     lost_cancel            a cancel arrives and nothing comes of it
@@ -37,6 +36,7 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     mute, cut              that message is not said; the connection is reset instead of it
     duplicate, reorder     it is said twice; after the next one
     late                   it is said at ``release()``
+    garble                 its second half is missing (5 = malformed openOrder)
     =====================  ==========================================================================================================
 """
 

@@ -16,7 +16,6 @@ POINTS = {
     "lost_ack": PLACE,
     "half_open": PLACE,
     "huge_frame": PLACE,
-    "malformed_open_order": PLACE,
     "throttle": PLACE,
     "error": PLACE,
     "lost_cancel": CANCEL,
@@ -25,6 +24,7 @@ POINTS = {
     "duplicate": SAY,
     "reorder": SAY,
     "late": SAY,
+    "garble": SAY,
     "cut": SAY,
 }
 """Where each kind strikes: as an order or a cancel arrives, or as a message is about to be said."""
@@ -80,7 +80,7 @@ class Fault:
     code
         Of ``error`` and ``cancel_error``.
     message
-        Number of the message that ``mute``, ``duplicate``, ``late`` and ``cut`` mean.
+        Number of the message that the kinds that strike as one is said mean; None: any.
     """
 
     kind: str

@@ -39,6 +39,18 @@ class Session:
         self.back: list[say.Message] = []
         """Messages held back, to be said after the next."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether its end of the connection still stands, even if the thread that reads it has not noticed."""
+        if self.closed:
+            return False
+        try:
+            return self.link.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def write(self, data: bytes) -> None:
         """Bytes to the client; one that does not take them is gone."""
         if self.closed or self.deaf:
@@ -54,8 +66,7 @@ class Session:
         with contextlib.suppress(OSError):
             if reset:
                 self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            else:
-                self.link.shutdown(socket.SHUT_RDWR)
+            self.link.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)  # wakes the thread that reads
         if reset:
             self.link.close()
 
@@ -135,6 +146,12 @@ class FakeGateway:
                 one.close(reset=reset)
             self.sessions.clear()
             self._heard.notify_all()
+
+    def freeze(self) -> None:
+        """Every connection stands, and nobody is behind it."""
+        with self.exchange.lock:
+            for one in self.sessions:
+                one.deaf = True
 
     def restart(self) -> None:
         """The nightly restart: connections end, order ids begin anew, what was never transmitted is gone."""
@@ -272,7 +289,7 @@ class FakeGateway:
                 session.back.append(message)
             elif kind != "mute":
                 for _ in range(2 if kind == "duplicate" else 1):
-                    session.write(frame(message))
+                    session.write(frame(message[: len(message) // 2] if kind == "garble" else message))
                 held, session.back = session.back, []
                 for one in held:
                     session.write(frame(one))
@@ -281,7 +298,7 @@ class FakeGateway:
 
     def _start(self, session: Session, fields: Fields) -> None:
         wanted = int(fields[2])
-        if any(one.client_id == wanted for one in self.sessions):
+        if any(one.client_id == wanted and one.alive for one in self.sessions):
             session.write(frame(say.error(session.version, -1, 326, "Unable to connect as the client id is already in use.")))
             session.close()
             return
@@ -427,8 +444,6 @@ class FakeGateway:
             session.silenced.add(order_id)
         if kind == "huge_frame":
             session.write(HUGE)
-        if kind == "malformed_open_order":
-            session.silenced.add(order_id)
         try:
             ticket = self._ordered(session, fields)
         except Refused as no:
@@ -436,9 +451,6 @@ class FakeGateway:
             return
         if kind == "cut_after_accept":
             session.close(reset=True)
-        elif kind == "malformed_open_order":
-            broken = say.open_order(session.version, self.exchange.instruments[ticket.con_id], ticket)
-            session.write(frame([*broken[:13], "?", "many", *broken[15:40]]))
         elif fault and kind == "error":
             words = REMARKS[fault.code].format(id=order_id, perm=ticket.perm_id)
             if fault.code == 202:
@@ -450,8 +462,8 @@ class FakeGateway:
         order_id, later = int(fields[1]), session.version < 177
         if self.read_only:
             raise Refused(321, REFUSALS[321])
-        quantity = float(fields[17])
-        if not (quantity > 0 and quantity == int(quantity)):
+        quantity = float(fields[17].replace("Infinite", "inf"))
+        if not (quantity > 0 and quantity.is_integer()):
             raise Refused(321, f"Error validating request.-'bN' : cause - Invalid order size {fields[17]}")
         prices = {"LMT": ("limit",), "STP": ("aux",), "STP LMT": ("limit", "aux")}.get(fields[18], ())
         limit = float(fields[19]) if "limit" in prices else None
