@@ -30,7 +30,7 @@ from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL
 GIVEN_UP = frozenset({OrderState.CANCELLED, OrderState.REJECTED, OrderState.ABANDONED, OrderState.UNKNOWN})
 """Ends after which what is left of an order is not ordered anew."""
 AT_OPEN = frozenset({OrderType.MARKET_ON_OPEN, OrderType.LIMIT_ON_OPEN, OrderType.MARKET})
-Line = tuple[int, int, int, int, float, float, float, float]
+Line = tuple[int, int, int, int, float, float, float, float, bool]
 Stamped = tuple[datetime, int, Line]
 
 
@@ -80,7 +80,7 @@ class BrokerBooks(AccountBook):
         fills = self._fills(session)
         sent = self._sent(session)
         self._lay_out(panel, sent, fills)
-        fills = tuple(_with_reference(fill, self._order(fill), panel, row) for fill in fills)
+        fills = self._with_references(fills, panel, row)
         happened = np.array([line for _, _, line in sorted(self._happened(session, panel, row, fills, sent))], HAPPENED)
         live, count = self._live([panel.column_of(fill.symbol) for fill in fills])
         self._account["live"], self._account["events"] = count, 0
@@ -91,6 +91,10 @@ class BrokerBooks(AccountBook):
         self._last = session
         lines = events_of(self._symbols, events[: int(self._account["events"][0])])
         return PlayedSession(session, fills, lines, ())
+
+    def take_levels(self, decided: np.ndarray) -> None:
+        """Take over what a decision wrote to its copy of the book; which of its orders were sent, the ledger says."""
+        self._book = decided.copy()
 
     def _fills(self, session: date) -> tuple[Fill, ...]:
         """The session's fills: those of the ledger, and what the broker has added since, in the order of their times."""
@@ -110,6 +114,21 @@ class BrokerBooks(AccountBook):
 
     def _order(self, fill: Fill) -> Order:
         return self._ledger.order(fill.order_id).order
+
+    def _with_references(self, fills: Sequence[Fill], panel: BarPanel, row: int) -> tuple[Fill, ...]:
+        """``fills`` with the price their slippage is measured from where the broker could not say: the open or close met, or the level.
+
+        A name without that price in the bars has no measurable slippage: its own price then.
+        """
+        late = {fill.symbol for fill in fills if _later(fill, self._order(fill))}
+        found = []
+        for fill in fills:
+            order = self._order(fill)
+            price = fill.reference
+            if math.isnan(price):
+                price = _reference(order, panel, row, inside=_protects(order) and fill.symbol in late)
+            found.append(replace(fill, reference=fill.price if math.isnan(price) else price))
+        return tuple(found)
 
     def _sent(self, session: date) -> dict[str, list[OrderRow]]:
         """The session's orders by symbol that left for the broker; what rests (stops and targets) is not among them."""
@@ -140,7 +159,7 @@ class BrokerBooks(AccountBook):
             order = self._order(fill)
             column, kind = panel.column_of(fill.symbol), _kind(order)
             reason = order.reason if fill.reason is OrderReason.NONE else fill.reason  # a broker does not know why
-            figures = (float(fill.shares), fill.price, fill.reference, fill.commission)
+            figures = (float(fill.shares), fill.price, fill.reference, fill.commission, _later(fill, order))
             stamped = (fill.time, 2 * number, (column, kind, int(Outcome.FILLED), code_of(reason), *figures))
             last[fill.symbol, EventKind(kind).name] = stamped
             yield stamped
@@ -168,7 +187,7 @@ class BrokerBooks(AccountBook):
             if not math.isnan(price) or (order.reason is OrderReason.GOVERNOR and order.type in AT_OPEN):
                 return Outcome.CARRIED
             return Outcome.NO_BAR
-        if position["order_keep"] and order.type not in AT_OPEN:
+        if position["order_keep"]:
             return Outcome.CARRIED
         traded = not np.isnan([panel.open[t, column], panel.high[t, column], panel.low[t, column]]).all()
         return Outcome.EXPIRED if traded else Outcome.NO_BAR
@@ -186,7 +205,7 @@ def _kind(order: Order) -> int:
 
 
 def _ending(column: int, kind: int, outcome: Outcome, reason: int, shares: float) -> Line:
-    return (column, kind, int(outcome), reason, shares, math.nan, math.nan, 0.0)
+    return (column, kind, int(outcome), reason, shares, math.nan, math.nan, 0.0, False)
 
 
 def _end_of(rows: Sequence[OrderRow], session: date) -> datetime:
@@ -195,17 +214,19 @@ def _end_of(rows: Sequence[OrderRow], session: date) -> datetime:
     return datetime.combine(session, last, EXCHANGE)
 
 
-def _with_reference(fill: Fill, order: Order, panel: BarPanel, row: int) -> Fill:
-    """``fill`` with the price its slippage is measured from, where the broker could not say: the open or close it met, or its level.
+def _later(fill: Fill, order: Order) -> bool:
+    """Whether ``fill`` came after the open."""
+    return order.type not in AT_OPEN and fill.time > datetime.combine(fill.session, OPEN, EXCHANGE)
 
-    A name without that price in the bars has no measurable slippage: its own price then.
-    """
-    if not math.isnan(fill.reference):
-        return fill
-    column = panel.column_of(fill.symbol)
-    open_, close = float(panel.open[row, column]), float(panel.close[row, column])
-    price = close if order.type is OrderType.MARKET_ON_CLOSE else open_
-    if order.level is not None and order.type is not OrderType.LIMIT_ON_OPEN:
-        beyond = (open_ - order.level) * fill.shares * (1 if order.type is OrderType.STOP else -1)
-        price = open_ if beyond >= 0.0 else order.level
-    return replace(fill, reference=fill.price if math.isnan(price) else price)
+
+def _reference(order: Order, panel: BarPanel, row: int, *, inside: bool) -> float:
+    """USD: the price that an order of this type meets in the session; ``inside``: it began to work after the open. NaN: not in the bars."""
+    column = panel.column_of(order.symbol)
+    open_ = float(panel.open[row, column])
+    if order.type is OrderType.MARKET_ON_CLOSE:
+        return float(panel.close[row, column])
+    if order.level is None or order.type is OrderType.LIMIT_ON_OPEN:
+        return open_
+    level = order.level / float(panel.split_ratio[row, column])
+    beyond = (open_ - level) * order.shares * (1 if order.type is OrderType.STOP else -1)
+    return open_ if beyond >= 0.0 and not inside else level

@@ -29,6 +29,7 @@ HAPPENED = np.dtype(
         ("price", np.float64),
         ("reference", np.float64),  # price that slippage is measured from
         ("commission", np.float64),
+        ("later", np.bool_),  # after the open, so that the bar's extremes may have come before it
     ]
 )
 """An execution, or the end of what was not executed, in the order they happened. USD."""
@@ -41,9 +42,12 @@ def execute(t: int, line: np.ndarray, book: np.ndarray, account: np.ndarray, day
     """Book an execution. A resting stop or target takes the place of what is left of the name's order."""
     s = line.symbol
     position = book[s]
-    if line.kind != ORDER and position.order != 0.0:
+    if line.kind != ORDER:
         end_order(t, s, ENDED, book, account, events)
+    before = position.shares
     fill(t, s, line.shares, line.reference, line.price, line.commission, line.kind, line.reason, book, account, day, events)
+    if line.later and before * position.shares <= 0.0 and position.shares != 0.0:
+        position.best = line.reference  # what the bar showed before the entry is no peak of the position
     if line.kind == ORDER and position.order != 0.0:
         left = position.order - line.shares
         if left * position.order < 0.0 or abs(left) < WHOLE:
