@@ -340,6 +340,8 @@ def test_a_ledger_of_the_version_before_is_brought_up_and_stays_sound(path: Path
         for table, names in (("orders", ("level", "rests", "oca", "parent", "after")), ("fills", ("revision",))):
             for name in names:
                 old.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        for name in ("unseen", "adjustments", "instruments"):
+            old.execute(f"DROP TABLE {name}")
         old.execute("PRAGMA user_version = 1")
         old.commit()
     with pytest.raises(LedgerError, match="exo run"):
