@@ -53,6 +53,12 @@ class SendingTimes(Model):
     open_cutoff_minutes: Minutes = Field(5, description="before the open: the last orders for it")
     close_cutoff_minutes: Minutes = Field(15, description="before the close: the last orders for it")
 
+    @model_validator(mode="after")
+    def _of_new_york(self) -> SendingTimes:
+        if self.restart.tzinfo is not None:
+            raise ValueError(f"restart is a time of day in New York without a zone of its own; got {self.restart.isoformat()}")
+        return self
+
 
 class DoubtRules(Model):
     """``doubt:`` of ``broker.yml``: when an order that nobody has seen is given up. It is never sent again."""
