@@ -28,6 +28,10 @@ class Program(StrEnum):
     TWS = "tws"
 
 
+PORTS = {(Program.GATEWAY, False): 4002, (Program.GATEWAY, True): 4001, (Program.TWS, False): 7497, (Program.TWS, True): 7496}
+"""Where each program listens for paper (False) and live (True), unless it was told otherwise."""
+
+
 class GatewayRules(Model):
     """``gateway:`` of ``broker.yml``: how Interactive Brokers' program is reached.
 
@@ -43,6 +47,10 @@ class GatewayRules(Model):
     probe_seconds: Seconds = Field(1.0, description="of the round trip before each order")
     acknowledge_seconds: Seconds = Field(5.0, description="until an order without an acknowledgement is in doubt")
     messages_per_second: Annotated[int, Field(ge=1, le=45)] = Field(40, description="Interactive Brokers drops who exceeds 50")
+
+    def port_of(self, *, live: bool) -> int:
+        """The port given, else the program's own for the mode."""
+        return PORTS[self.program, live] if self.port is None else self.port
 
 
 class SendingTimes(Model):
