@@ -20,10 +20,10 @@ class Client:
 
     def __init__(self, gateway: FakeGateway, client_id: int = 17, **terms: Any) -> None:
         self.gateway, self.ib = gateway, IB()
-        self.ib.RequestTimeout = 2.0
+        self.ib.RequestTimeout = 20.0
         self.errors: list[tuple[int, int]] = []
         self.ib.errorEvent += lambda request, code, words, contract: self.errors.append((request, code))
-        settings = {"timeout": 5.0, "raiseSyncErrors": True} | terms
+        settings = {"timeout": 20.0, "raiseSyncErrors": True} | terms
         self.ib.connect("127.0.0.1", gateway.port, clientId=client_id, **settings)
 
     def __enter__(self) -> Client:
@@ -47,7 +47,7 @@ class Client:
         order = Order(action="BUY" if shares > 0 else "SELL", totalQuantity=abs(shares), orderRef=ref, **settings)
         return self.ib.placeOrder(self.stock(symbol), order)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], Any], seconds: float = 20.0) -> None:
         """Let the loop run until the condition holds. AssertionError when it never does."""
         for _ in range(int(seconds * 500)):
             if condition():

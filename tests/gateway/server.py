@@ -205,7 +205,7 @@ class FakeGateway:
         """How often one was taken."""
         return self.exchange.accepted[ref]
 
-    def wait(self, condition: Callable[[FakeGateway], bool], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[FakeGateway], bool], seconds: float = 20.0) -> None:
         """Until the condition holds; it is looked at after each request. TimeoutError if it never does."""
         with self._heard:
             if not self._heard.wait_for(lambda: condition(self), seconds):
