@@ -76,7 +76,7 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
     """
     rows = {row.order.id: row for row in ledger.orders(book, states=OPEN_STATES)}
     known = rows | ledger.find_orders(seen.ids - rows.keys())
-    breaks = [*_strays(seen, known, ledger.accepted_orders(book))]
+    breaks = _strays(seen, known, ledger.accepted_orders(book), proof)
     mine = {id_: row for id_, row in known.items() if row.book == book}
     adopted = [row for id_, row in mine.items() if row.state is _S.NEW and id_ in seen.ids]
     revived = [row for id_, row in mine.items() if row.state is _S.ABANDONED and id_ in seen.ids]
@@ -149,15 +149,15 @@ def _moving(open_orders: tuple[BrokerOrder, ...], ended: tuple[BrokerOrder, ...]
     return orders, sorted((fill.id, fill.revision, fill.shares, fill.price) for fill in fills)
 
 
-def _strays(seen: Snapshot, known: Mapping[str, OrderRow], accepted: frozenset[str]) -> list[Break]:
-    """Orders and fills with our reference that no journal of this workspace has."""
+def _strays(seen: Snapshot, known: Mapping[str, OrderRow], accepted: frozenset[str], proof: bool) -> list[Break]:
+    """Orders and fills with our reference that no journal of this workspace has. A broker inside fills its own levels without orders."""
     alive = {order.order_id: order for order in seen.open_orders}
     said = {order.order_id: (order.symbol, order.shares) for order in (*seen.ended, *seen.open_orders)}
-    said |= {fill.order_id: (fill.symbol, fill.shares) for fill in seen.fills if fill.order_id not in said}
+    if not proof:
+        said |= {fill.order_id: (fill.symbol, fill.shares) for fill in seen.fills if fill.order_id not in said}
     found = []
-    for id_ in sorted(seen.ids - known.keys()):
-        if id_ in alive or id_ not in accepted:
-            symbol, shares = said[id_]
+    for id_, (symbol, shares) in sorted(said.items()):
+        if id_ in seen.ids and id_ not in known and (id_ in alive or id_ not in accepted):
             note = f"the broker has {id_}, which is ours and not in the ledger"
             found.append(Break(BreakKind.LOST_JOURNAL, symbol, float("nan"), shares, note, orders=(id_,), open=id_ in alive))
     return found

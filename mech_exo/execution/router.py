@@ -108,6 +108,7 @@ class OrderRouter:
         self._limits, self._rules = limits or SendLimits(), rules or SendRules()
         self._gate: GateReport | None = None
         self._left: set[str] = set()
+        self._booked: dict[date, dict[str, float]] = {}
 
     def open_gate(self, more: Sequence[Break] = ()) -> GateReport:
         """Recover and reconcile; a break that halts is a HALT, journaled. Must precede :meth:`submit` in each process.
@@ -251,13 +252,21 @@ class OrderRouter:
             return _result(row, SendOutcome.BLOCKED, refused)
         if self._reduces(row):
             return None
-        if row.order.rests:
-            return self._deny(family, f"protection only reduces what is held; {row.order.shares:+d} {row.order.symbol} would not")
+        if row.order.rests or self._was_reduction(row):
+            return self._deny(family, f"it was to reduce what is held; {row.order.shares:+d} {row.order.symbol} would not any more")
         blocked = self._doubt() or self._other_identity(row)
         if blocked is not None:
             return _result(row, SendOutcome.BLOCKED, blocked)
         reason = self._denial(row)
         return self._too_soon(row) if reason is None else self._deny(family, reason)
+
+    def _was_reduction(self, row: OrderRow) -> bool:
+        """Whether the order reduced the position it was decided on: what was to be sold may have gone by a stop since."""
+        if row.decided not in self._booked:
+            booked = self._ledger.session(self._book, row.decided)
+            self._booked[row.decided] = {} if booked is None else {line.symbol: line.shares for line in booked.lines}
+        held = self._booked[row.decided].get(row.order.symbol, 0.0)
+        return held * row.order.shares < 0 and abs(row.order.shares) <= abs(held)
 
     def _deny(self, family: _Family, reason: str) -> SendResult:
         self._mark(family, OrderState.DENIED, reason)
