@@ -37,14 +37,14 @@ from mech_exo.execution.broker import (
 )
 from mech_exo.execution.ib_instruments import CURRENCY, Instrument, Instruments, question
 from mech_exo.execution.ib_listener import TIME, Ask, Listener, Sent, Traded, UnreadMessages
-from mech_exo.utils.broker_settings import GatewayRules, Program
+from mech_exo.utils.broker_settings import PORTS, GatewayRules
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
 
-PORTS = {(Program.GATEWAY, False): 4002, (Program.GATEWAY, True): 4001, (Program.TWS, False): 7497, (Program.TWS, True): 7496}
 LIVE_PORTS = {port for (_, live), port in PORTS.items() if live}
-ACCOUNT = re.compile(r"(D?)[A-Z]\d{4,12}")
+ACCOUNT = re.compile(r"(D?)[A-Z]{1,2}\d{1,12}")
 WINDOW_SECONDS = 1.02  # a little over the second in which the broker counts
 COMMISSION_SECONDS = 1.0  # until a fill whose commission is not told counts as one of unknown commission
 TRIES = 5
@@ -53,15 +53,16 @@ GATE = frozenset({*VIEW, "positions"})
 LOGIN = "start Gateway or TWS, log in, and allow socket clients (Global Configuration > API > Settings)"
 
 
-class _Masked(logging.Filter):
-    """The library writes account numbers into its log."""
+class _Quiet(logging.Filter):
+    """The library's log names accounts, and shouts what this module says in plainer words: masked, and for debugging only."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = words.masked(record.getMessage()), ()
+        record.msg, record.args = mask_accounts(record.getMessage()), ()
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
         return True
 
 
-_MASK = _Masked()
+_QUIET = _Quiet()
 
 
 class _Link:
@@ -71,7 +72,7 @@ class _Link:
         from ib_async.client import Client
 
         for name in ("ib_async.client", "eventkit.event"):
-            logging.getLogger(name).addFilter(_MASK)
+            logging.getLogger(name).addFilter(_QUIET)
         self._listener, self._rules = listener, rules
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ib", daemon=True)
@@ -244,7 +245,7 @@ class IBBroker:
     ) -> None:  # fmt: skip
         self.capabilities = Capabilities(name="ib", live=live, absence_is_proof=False, keeps_levels=False)
         self._account, self._rules, self._clock = account, rules, clock
-        self._port = port or rules.port or PORTS[(rules.program, live)]
+        self._port = port or rules.port_of(live=live)
         self._instruments = Instruments(instruments)
         self._turn = threading.RLock()
         self._link: _Link | None = None
@@ -279,18 +280,18 @@ class IBBroker:
             raise BrokerError("an account is a letter or two and digits, as U1234567; the configured one is not", remedy=remedy)
         if bool(form[1]) is live:
             what = "paper" if form[1] else "live"
-            raise BrokerError(f"a {kind} session needs a {kind} account; {words.masked(self._account)} is a {what} account",
+            raise BrokerError(f"a {kind} session needs a {kind} account; {mask_accounts(self._account)} is a {what} account",
                               remedy="correct ib_account in config/api_keys_local.yml, or choose the other --mode")  # fmt: skip
         if self._port in PORTS.values() and (self._port in LIVE_PORTS) is not live:
-            other = PORTS[(self._rules.program, live)]
+            other = PORTS[self._rules.program, live]
             raise BrokerError(f"a {kind} session needs a {kind} port; {self._port} is for the other kind",
                               remedy=f"{self._rules.program} listens at {other} for {kind}: gateway.port in broker.yml")  # fmt: skip
 
     def _check_account(self, accounts: Sequence[str]) -> None:
         if self._account not in accounts:
-            found = ", ".join(words.masked(one) for one in accounts)
+            found = ", ".join(mask_accounts(one) for one in accounts)
             raise BrokerError(
-                f"the connected account must be the configured one, {words.masked(self._account)}; this login has {found}",
+                f"the connected account must be the configured one, {mask_accounts(self._account)}; this login has {found}",
                 remedy="log in with the other user, or correct ib_account in config/api_keys_local.yml",
             )
 
@@ -313,7 +314,7 @@ class IBBroker:
             here = (before + self._clock().timestamp()) / 2.0
             link = self._connected()
             return Connected(
-                words.masked(self._account), self.capabilities.live, self._rules.host, link.port, self._rules.client_id,
+                mask_accounts(self._account), self.capabilities.live, self._rules.host, link.port, self._rules.client_id,
                 link.client.serverVersion(), float(ask.items[-1]) + 0.5 - here,
             )  # fmt: skip
 

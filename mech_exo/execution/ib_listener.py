@@ -15,7 +15,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from mech_exo.domain.errors import BrokerError
-from mech_exo.execution.ib_messages import CONNECTION, ENDED, Meaning, known, masked, meaning, read_only, said, split_execution_id
+from mech_exo.execution.ib_messages import CONNECTION, ENDED, Meaning, known, meaning, read_only, said, split_execution_id
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
@@ -346,7 +347,7 @@ class Listener:
                     one.ref, one.contract = order.orderRef, contract
                     one.shares = math.copysign(order.totalQuantity or one.filled, 1.0 if order.action == "BUY" else -1.0)
                 if not one.ended:
-                    one.status, one.refused, one.note = state.status, state.status == "Inactive", masked(state.completedStatus)
+                    one.status, one.refused, one.note = state.status, state.status == "Inactive", mask_accounts(state.completedStatus)
                 if one.ref:
                     self.by_ref.setdefault(one.ref, one)
 
@@ -464,4 +465,4 @@ class UnreadMessages:
 
     def exception(self, text: str) -> None:
         """A message could not be read. Its content names the account: it is not logged."""
-        self._listener.lose_sight(f"{UNREADABLE}: {masked(text)[:60]}")
+        self._listener.lose_sight(f"{UNREADABLE}: {mask_accounts(text)[:60]}")

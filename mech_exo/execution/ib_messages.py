@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Order, OrderType
 from mech_exo.execution.broker import BrokerOrderState
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
@@ -27,7 +28,6 @@ SYMBOL = re.compile(r"[A-Z0-9.\- ]{1,12}")
 REFERENCE = re.compile(r"[\x21-\x7e]{1,40}")
 CANCEL_WITH_BLOCK = 1
 UNSET = 1e300  # what the program sends for "not known" is the largest double
-_ACCOUNT = re.compile(r"\b(D?[A-Z])\d{2,}(\d{3})\b")
 _ZONES = {"EST": "America/New_York", "EDT": "America/New_York", "CST": "America/Chicago", "CDT": "America/Chicago", "MST": "America/Denver",
           "MDT": "America/Denver", "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles", "GMT": "UTC", "BST": "Europe/London",
           "CET": "Europe/Berlin", "CEST": "Europe/Berlin", "JST": "Asia/Tokyo", "HKT": "Asia/Hong_Kong"}  # fmt: skip
@@ -138,7 +138,7 @@ def meaning(code: int) -> Meaning:
 def said(code: int, text: str) -> str:
     """A code and its text as one line in plain words, without an account's number."""
     words = f" ({CODES[code].words})" if code in CODES else ""
-    return f"{code}{words}: {masked(text.strip())}" if text.strip() else f"{code}{words}"
+    return f"{code}{words}: {mask_accounts(text.strip())}" if text.strip() else f"{code}{words}"
 
 
 def remedy(code: int) -> str | None:
@@ -149,11 +149,6 @@ def remedy(code: int) -> str | None:
 def read_only(code: int, text: str) -> bool:
     """Whether the program says that its interface only reads."""
     return code == 321 and "read-only" in text.lower()
-
-
-def masked(text: str) -> str:
-    """``text`` with account numbers as ``DU…567``."""
-    return _ACCOUNT.sub(r"\1…\2", text)
 
 
 def known(value: float) -> float:
