@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import ib_async
 
 TIME = "the time"
+NOBODY = (-1, 2**31 - 1)
+"""Numbers of errors that belong to no order and no numbered question."""
 UNREADABLE = "a message of the gateway could not be read"
 
 
@@ -222,7 +224,7 @@ class Listener:
         """A code: about an order of ours, a question, or the connection."""
         with self.heard:
             what = meaning(code)
-            if number == -1 or what in (Meaning.SEVERED, Meaning.RESTORED):
+            if number in NOBODY or what in (Meaning.SEVERED, Meaning.RESTORED):
                 self._of_connection(code, text, what)
             elif number in self.sent:
                 self._of_sent(self.sent[number], code, text, what)
