@@ -90,7 +90,7 @@ class _Link:
         self.port = port
         self._thread.start()
         rules, listener = self._rules, self._listener
-        login = self.client.connectAsync(rules.host, port, rules.client_id, rules.connect_seconds)
+        login = self.client.connectAsync(rules.host, port, rules.client_id, 2.0 * rules.connect_seconds)  # the limit is kept below
         attempt = asyncio.run_coroutine_threadsafe(login, self._loop)
         attempt.add_done_callback(lambda _: listener.wake())
         listener.wait(attempt.done, rules.connect_seconds)

@@ -8,6 +8,7 @@ where the library's wrapper would, and is called with each decoded message. It k
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -466,5 +467,6 @@ class UnreadMessages:
         self._listener = listener
 
     def exception(self, text: str) -> None:
-        """A message could not be read. Its content names the account: it is not logged."""
-        self._listener.lose_sight(f"{UNREADABLE}: {mask_accounts(text)[:60]}")
+        """A message could not be read. Of its content, which names the account, only the kind is told."""
+        kind = re.search(r"\['(\d+)'|Error for (\w+)", text)
+        self._listener.lose_sight(f"{UNREADABLE}: {(kind[1] or kind[2]) if kind else 'of no kind'}")
