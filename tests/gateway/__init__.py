@@ -17,7 +17,7 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     ``enlist(symbol)``, ``open_session(prices)``, ``trade(symbol, price)``, ``close_session(prices)``, ``new_day()``,
     ``fill(ref, price, shares)``, ``correct(execution_id, price, shares)``, ``manual_trade``, ``foreign_order``, ``split``,
     ``dividend``; ``orders(ref, live=)``, ``executions``, ``positions`` by symbol, ``holdings`` by conId, ``cash``, ``nav``,
-    ``clock`` (its time), ``takes`` (shares of a ticket a print fills), ``fee(shares, price)``.
+    ``clock`` or ``set_time(iso)``, ``takes`` or ``take_at_most(shares)`` (of a ticket a print fills), ``fee(shares, price)``.
 ``gateway.faults``
     ``add(kind, times=, skip=, ref=, code=, message=)``, ``clear()``, ``fired`` (what struck, counted); ``random_plan(seed, count)``.
 
@@ -31,6 +31,8 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
                            10147 10148), or its end (202)
     huge_frame             it is taken; a length of 2³¹-1 is said first, so the client hears nothing any more
     throttle               error 100 and the end of the connection, nothing taken
+    server_lost            as it arrives, 1100: what is behind the gateway is gone until ``regain_server()``
+    restart                as it arrives, the gateway restarts
     lost_cancel            a cancel arrives and nothing comes of it
     cancel_error (code)    so too, with words (135 161 10147 10148)
     mute, cut              that message is not said; the connection is reset instead of it

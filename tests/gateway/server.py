@@ -430,6 +430,10 @@ class FakeGateway:
         elif kind == "throttle":
             session.write(frame(say.error(session.version, -1, 100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")))
             session.close()
+        elif kind == "server_lost":
+            self.lose_server()
+        elif kind == "restart":
+            self.restart()
         elif fault and kind == "error" and fault.code in REFUSALS:
             self._say(session, say.error(session.version, order_id, fault.code, REFUSALS[fault.code].format(id=order_id)))
         elif kind != "lost_order" and not self.away:
