@@ -1,8 +1,9 @@
 """The ledger: SQLite in WAL mode, every commit synced, every row chained to the one before by its hash.
 
 The table ``journal`` is the truth; the other tables are derived from it in the same transaction, so that questions are
-cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this
-file, its ``ledger_tables.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes (a lock names it), any number read.
+cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this file, its
+``ledger_tables.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes (a lock names it),
+any number read.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from mech_exo.domain.orders import Fill, OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
+from mech_exo.execution.ledger_repairs import LedgerRepairs
 from mech_exo.execution.rows import (
     TRANSITIONS,
+    Adjustment,
     Alert,
     BookedDay,
     BookId,
@@ -56,7 +59,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger:
+class Ledger(LedgerRepairs):
     """The money journal. Open it with :meth:`open`, as a context manager.
 
     Raises
@@ -87,6 +90,10 @@ class Ledger:
     def open(cls, path: Path | str, *, read_only: bool = False, wait: float = 0.0, clock: Callable[[], datetime] = utc_now) -> Ledger:
         """Open the ledger at ``path``; a writer creates it, and waits up to ``wait`` seconds for another writer to end."""
         return cls(Path(path), read_only=read_only, wait=wait, clock=clock)
+
+    def now(self) -> datetime:
+        """The clock that stamps the journal, UTC."""
+        return self._clock()
 
     def close(self) -> None:
         """Let go of the file and the lock."""
@@ -202,10 +209,10 @@ class Ledger:
 
     def orders(
         self, book: BookId | None = None, *, session: date | None = None, decided: date | None = None,
-        states: Iterable[OrderState] | None = None,
+        states: Iterable[OrderState] | None = None, symbol: str | None = None,
     ) -> tuple[OrderRow, ...]:  # fmt: skip
-        """Orders by the session they are to trade in, the session they were decided at, or state; oldest first."""
-        wanted = tables.filters(book, session=session, decided=decided) + tables.in_states(states)
+        """Orders by the session they are to trade in, the session they were decided at, state, or symbol; oldest first."""
+        wanted = tables.filters(book, session=session, decided=decided, symbol=symbol) + tables.in_states(states)
         return self._orders(*tables.where(wanted))
 
     def sent(self, book: BookId, session: date) -> SentTotals:
@@ -225,12 +232,14 @@ class Ledger:
         What the broker adds or corrects later takes its place: a commission or reference where it was unknown, a higher revision.
         A fill that completes a planned order makes it FILLED in the same commit, where that may follow its state: a fill
         is the broker's fact and is recorded even for an order that was never sent, which the reconcile gate then finds.
+        An order that a correction leaves short of its shares stays FILLED, as it ended; its note says how much it is now.
         """
         row = FillRow(book, fill)
         known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
         if known:
             before = codec.decode(FillRow, known[0][0]).fill
-            if codec.encode(FillRow(book, before)) == codec.encode(row) or fill.revision < before.revision:
+            told_less = fill.revision == before.revision and _completes(fill, before)
+            if told_less or fill.revision < before.revision or codec.encode(FillRow(book, before)) == codec.encode(row):
                 return False
             if fill.revision == before.revision and not _completes(before, fill):
                 raise LedgerError(f"a fill never changes; {fill.id} ({fill.symbol}, {fill.session}) is in the ledger with other figures")
@@ -239,6 +248,9 @@ class Ledger:
             for order in self._orders("WHERE id = ?", (fill.order_id,)):
                 if order.filled == order.order.shares and OrderState.FILLED in TRANSITIONS[order.state]:
                     self.set_state(fill.order_id, OrderState.FILLED, "filled")
+                elif known and order.state is OrderState.FILLED and order.filled != order.order.shares:
+                    said = f"corrected: {order.filled} of {order.order.shares} shares filled"
+                    self.append(StateChange(fill.order_id, OrderState.FILLED, said), fill.order_id)
         return True
 
     def fills(
@@ -378,7 +390,7 @@ class Ledger:
                 raise LedgerError(f"the ledger refused a {kind} row ({key}): {error}") from error
             self._head = Mark(seq, digest)
 
-    def once(self, row: Flow | Alert | Sweep | Promotion) -> bool:
+    def once(self, row: Flow | Alert | Sweep | Promotion | Adjustment) -> bool:
         """Journal a row by its id; False when it is known, LedgerError when its id is known with other contents."""
         known = self._run("SELECT body FROM journal WHERE kind = ? AND key = ?", (tables.NAMES[type(row)], row.id))
         if known and known[0][0] != codec.encode(row):

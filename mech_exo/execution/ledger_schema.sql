@@ -69,3 +69,18 @@ CREATE TABLE deliveries (
     id TEXT, channel TEXT, seq INTEGER NOT NULL,
     PRIMARY KEY (id, channel)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unseen (
+    seq INTEGER PRIMARY KEY, order_id TEXT NOT NULL, at TEXT NOT NULL, held INTEGER NOT NULL
+) STRICT;
+CREATE INDEX unseen_by_order ON unseen (order_id);
+
+CREATE TABLE adjustments (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, strategy TEXT NOT NULL, symbol TEXT,
+    shares INTEGER NOT NULL, price REAL, cash REAL NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, seq INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE instruments (
+    account TEXT, strategy TEXT, symbol TEXT, key TEXT NOT NULL,
+    PRIMARY KEY (account, strategy, symbol)
+) STRICT, WITHOUT ROWID;

@@ -18,6 +18,7 @@ from mech_exo.execution import codec
 from mech_exo.execution.guard import Mark, writer_lock
 from mech_exo.execution.rows import (
     OPEN_STATES,
+    Adjustment,
     Alert,
     BookedDay,
     BookId,
@@ -27,15 +28,19 @@ from mech_exo.execution.rows import (
     FillRow,
     Flow,
     HaltRow,
+    Instrument,
+    Intent,
     Metric,
     OrderRow,
     Plan,
     Promotion,
+    Protection,
     SessionRow,
     StateChange,
     Sweep,
     Trial,
     TrialFigure,
+    Unseen,
 )
 from mech_exo.utils.lock import ProcessLock
 
@@ -62,6 +67,18 @@ ALTER TABLE orders ADD COLUMN oca TEXT;
 ALTER TABLE orders ADD COLUMN parent TEXT;
 ALTER TABLE orders ADD COLUMN after TEXT;
 ALTER TABLE fills ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE unseen (
+    seq INTEGER PRIMARY KEY, order_id TEXT NOT NULL, at TEXT NOT NULL, held INTEGER NOT NULL
+) STRICT;
+CREATE INDEX unseen_by_order ON unseen (order_id);
+CREATE TABLE adjustments (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, strategy TEXT NOT NULL, symbol TEXT,
+    shares INTEGER NOT NULL, price REAL, cash REAL NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, seq INTEGER NOT NULL
+) STRICT;
+CREATE TABLE instruments (
+    account TEXT, strategy TEXT, symbol TEXT, key TEXT NOT NULL,
+    PRIMARY KEY (account, strategy, symbol)
+) STRICT, WITHOUT ROWID;
 """,
 }
 """From a version to the next."""
@@ -69,7 +86,8 @@ RESTORE = "restore the last backup with `exo ledger restore BACKUP`, then reconc
 KINDS: dict[str, type[Any]] = {
     "decision": DecisionRow, "plan": Plan, "state": StateChange, "fill": FillRow, "session": SessionRow, "flow": Flow,
     "trial": Trial, "halt": HaltRow, "alert": Alert, "delivered": Delivered,
-    "promotion": Promotion, "sweep": Sweep,
+    "promotion": Promotion, "sweep": Sweep, "protection": Protection, "unseen": Unseen, "adjustment": Adjustment,
+    "instrument": Instrument,
 }  # fmt: skip
 NAMES = {kind: name for name, kind in KINDS.items()}
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
@@ -170,7 +188,9 @@ def project(connection: sqlite3.Connection, seq: int, row: object) -> None:
             run("INSERT INTO decisions VALUES (?, ?, ?, ?)", (*book_columns(row.book), str(row.session), seq))
         case Plan():
             run("INSERT INTO plans VALUES (?, ?, ?, ?)", (*book_columns(row.book), str(row.session), seq))
-            connection.executemany(_INSERT_ORDER, _order_values(row))
+            connection.executemany(_INSERT_ORDER, _order_values(row.book, row.session, row.intents))
+        case Protection():
+            connection.executemany(_INSERT_ORDER, _order_values(row.book, row.session, row.intents))
         case StateChange():
             sends = int(row.state is OrderState.SENDING)
             run("UPDATE orders SET state = ?, note = ?, broker_id = coalesce(?, broker_id), sends = sends + ? WHERE id = ?",
@@ -203,6 +223,13 @@ def _project_rest(connection: sqlite3.Connection, seq: int, row: object) -> None
             run("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)", (row.id, row.severity, row.title, row.text, seq))
         case Delivered():
             run("INSERT INTO deliveries VALUES (?, ?, ?)", (row.id, row.channel, seq))
+        case Unseen():
+            run("INSERT INTO unseen VALUES (?, ?, ?, ?)", (seq, row.order_id, row.at.isoformat(), row.held))
+        case Adjustment():
+            values = (row.symbol, row.shares, row.price, row.cash, row.reason, row.at.isoformat(), seq)
+            run("INSERT INTO adjustments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (row.id, *book_columns(row.book), *values))
+        case Instrument():
+            run("INSERT OR REPLACE INTO instruments VALUES (?, ?, ?, ?)", (*book_columns(row.book), row.symbol, row.key))
         case Promotion() | Sweep():
             pass  # few: read from the journal itself
         case _:
@@ -215,11 +242,11 @@ _INSERT_ORDER = (
 )
 
 
-def _order_values(plan: Plan) -> list[tuple[object, ...]]:
+def _order_values(book: BookId, decided: date, intents: Sequence[Intent]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for intent in plan.intents:
+    for intent in intents:
         o = intent.order
-        who = (o.id, *book_columns(plan.book), str(plan.session), str(o.session))
+        who = (o.id, *book_columns(book), str(decided), str(o.session))
         after = None if o.after is None else o.after.isoformat()
         terms = (o.level, int(o.rests), o.group, o.parent, after)
         rows.append((*who, o.symbol, o.shares, intent.price, o.reason, o.type, o.stop_level, o.target_level, *terms))
@@ -254,11 +281,12 @@ def booked_day(session: str, *figures: Any) -> BookedDay:
 
 SENT = (
     "SELECT sum(sends), sum(sends * abs(shares) * price), sum(sends > 0 AND price IS NULL) FROM orders "
-    "WHERE account = ? AND strategy = ? AND session = ?"
+    "WHERE account = ? AND strategy = ? AND session = ? AND rests = 0"
 )
+"""Resting orders protect what the others make: they are no risk of their own."""
 NTH_SEND = (
     "SELECT journal.at FROM journal JOIN orders ON orders.id = journal.key WHERE +journal.kind = ? AND account = ? AND strategy = ? "
-    """AND instr(journal.body, '"state":"sending"') ORDER BY journal.seq DESC LIMIT 1 OFFSET ?"""
+    """AND rests = 0 AND instr(journal.body, '"state":"sending"') ORDER BY journal.seq DESC LIMIT 1 OFFSET ?"""
 )
 LAST_SESSION = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
 TRIAL_FIGURES = (

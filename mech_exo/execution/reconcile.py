@@ -1,190 +1,149 @@
 """The gate before anything is sent: what the ledger believes against what the broker says.
 
-:func:`recover` settles the orders left in doubt by the last process, :func:`reconcile` compares the two sides, and
-:func:`gate` does both. A difference is a value, :class:`Break`. What cannot be explained locks its symbol: reductions
-pass, new risk does not. A lost journal halts everything.
+:func:`gate` looks while nothing moves, recovers the orders the last process left in doubt, compares both sides and gives up what was in
+doubt for long enough. A difference is a value, :class:`Break`. What cannot be explained locks its symbol: reductions pass, new risk does
+not. A lost journal halts everything. Nothing repairs a difference but :func:`accept`, on the operator's command, by a journal row.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from mech_exo.domain.orders import ID_PREFIX, OrderState
-from mech_exo.execution.broker import AccountState, BrokerInterface, BrokerOrder, BrokerOrderState, BrokerPosition
+from mech_exo.domain.errors import UserError
+from mech_exo.domain.orders import OrderState
+from mech_exo.execution import causes
+from mech_exo.execution.breaks import ACCEPTED, HALTING, Break, BreakKind, Cause, GateReport
+from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import OPEN_STATES, BookId, OrderRow
+from mech_exo.execution.recovery import Snapshot, end_passed, look, note_instruments, recover, resolve_doubts, with_breaks
+from mech_exo.execution.rows import OPEN_STATES, Adjustment, BookId, Instrument
+from mech_exo.utils.broker_settings import DoubtRules
 
-CASH_TOLERANCE = 0.01  # USD: a broker reports cents
+__all__ = ["HALTING", "Break", "BreakKind", "Cause", "Expected", "GateReport", "accept", "expected", "gate", "reconcile"]
 
-
-class BreakKind(StrEnum):
-    """A way in which ledger and broker differ."""
-
-    POSITION = "position"
-    CASH = "cash"
-    ACCOUNT = "account"
-    FOREIGN_ORDER = "foreign_order"
-    MISSING_ORDER = "missing_order"
-    OVERFILL = "overfill"
-    LOST_JOURNAL = "lost_journal"
-    REVIVED_ORDER = "revived_order"
-    LATE_ACTION = "late_action"
-
-
-HALTING = frozenset({BreakKind.ACCOUNT, BreakKind.LOST_JOURNAL, BreakKind.REVIVED_ORDER, BreakKind.OVERFILL})
-"""Breaks that stop every order that adds risk, not only those of one symbol."""
+LEAST_COMMISSION = 1.0
+MOST_COMMISSION = 0.01
+"""What a commission not reported yet may come to: at most 1 % of the trade's value, at least 1 USD (Interactive Brokers, fixed pricing)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
-    """``ledger`` and ``broker`` are the two figures (shares or USD; NaN = that side has none)."""
-
-    kind: BreakKind
-    symbol: str | None
-    ledger: float
-    broker: float
-    note: str
-
-    def __str__(self) -> str:
-        who = f"{self.symbol}: " if self.symbol else ""
-        return f"{who}{self.kind} ({self.note})"
-
-
-@dataclass(frozen=True, slots=True)
-class GateReport:
-    """One completed comparison: what the broker holds, and every break."""
-
-    book: BookId
-    account: AccountState
-    positions: tuple[BrokerPosition, ...]
-    breaks: tuple[Break, ...]
-
-    @property
-    def clean(self) -> bool:
-        """True when both sides agree."""
-        return not self.breaks
-
-    @property
-    def locked(self) -> frozenset[str]:
-        """Symbols in which only reductions may be sent."""
-        return frozenset(found.symbol for found in self.breaks if found.symbol is not None)
-
-    @property
-    def halting(self) -> tuple[Break, ...]:
-        """Breaks that stop all new risk."""
-        return tuple(found for found in self.breaks if found.kind in HALTING)
-
-    def blocks(self, symbol: str) -> Break | None:
-        """The break that forbids new risk in ``symbol``, None when none does."""
-        for found in self.breaks:
-            if found.symbol in (None, symbol) or found.kind in HALTING:
-                return found
-        return None
-
-    def held(self, symbol: str) -> int:
-        """Signed shares the broker holds of ``symbol``."""
-        return next((position.shares for position in self.positions if position.symbol == symbol), 0)
-
-
-def gate(ledger: Ledger, broker: BrokerInterface, book: BookId) -> GateReport:
-    """Recover, then compare. Nothing may be sent without the report of this process's own gate."""
-    adopted = recover(ledger, broker, book)
-    report = reconcile(ledger, broker, book)
-    return replace(report, breaks=(*adopted, *report.breaks))
-
-
-def recover(ledger: Ledger, broker: BrokerInterface, book: BookId) -> tuple[Break, ...]:
-    """Take over what the broker knows: fills first, then the end or life of each order that was sent.
-
-    An order left SENDING that the broker does not know becomes NEW again if absence is proof, else UNKNOWN: it is
-    never sent again. UNKNOWN is left only by the broker's word (or the operator's). An order the broker has though this
-    ledger never sent it (a ledger restored from an old backup) is adopted, and returned as a break that halts.
+class Expected:
+    """What the ledger accounts for: signed ``shares`` by symbol, ``cash`` in USD (NaN for a book without a session: nothing says what it
+    began with), and ``unreported``, the most that commissions not reported yet may take from it.
     """
-    rows = ledger.orders(book, states=OPEN_STATES)
-    if not rows:
-        return ()
-    open_orders, ended = broker.open_orders(), broker.completed_orders()
-    executions = [fill for fill in broker.executions(min(row.decided for row in rows)) if fill.order_id.startswith(ID_PREFIX)]
-    seen = {order.order_id for order in (*open_orders, *ended)} | {fill.order_id for fill in executions}
-    adopted = [row for row in rows if row.state is OrderState.NEW and row.order.id in seen]
-    with ledger.transaction():
-        for row in adopted:
-            ledger.set_state(row.order.id, OrderState.SENDING, "the broker has it, though this ledger never sent it")
-        for fill in executions:
-            ledger.record_fill(book, fill)
-        for row in rows:
-            _settle(ledger, row, open_orders, ended, broker.capabilities.absence_is_proof)
-    note = "the broker has an order that this ledger never sent"
-    return tuple(Break(BreakKind.LOST_JOURNAL, row.order.symbol, math.nan, row.order.shares, f"{note}: {row.order.id}") for row in adopted)
+
+    shares: Mapping[str, int]
+    cash: float
+    unreported: float
 
 
-def _settle(ledger: Ledger, before: OrderRow, open_orders: tuple[BrokerOrder, ...], ended: tuple[BrokerOrder, ...], proof: bool) -> None:
-    row = ledger.order(before.order.id)
-    alive = next((order for order in open_orders if order.order_id == row.order.id), None)
-    over = next((order for order in ended if order.order_id == row.order.id), None)
-    if row.state in (OrderState.NEW, OrderState.FILLED):
-        return
-    if alive is not None:
-        ledger.set_state(row.order.id, OrderState.LIVE, "found open at the broker", alive.broker_id)
-    elif over is not None and over.state is not BrokerOrderState.OPEN:
-        _end(ledger, row, over)
-    elif row.state is OrderState.SENDING:
-        _doubt(ledger, row, proof)
-    elif row.state is OrderState.UNKNOWN and proof:
-        ledger.set_state(row.order.id, OrderState.CANCELLED, "the broker proves that it never arrived")
+def gate(ledger: Ledger, broker: BrokerInterface, book: BookId, doubt: DoubtRules | None = None) -> GateReport:
+    """Look, recover, compare. Nothing may be sent without the report of this process's own gate.
 
-
-def _end(ledger: Ledger, row: OrderRow, over: BrokerOrder) -> None:
-    if row.state is OrderState.SENDING:
-        ledger.set_state(row.order.id, OrderState.UNKNOWN, "left in doubt by the last process")
-    ledger.set_state(row.order.id, OrderState(over.state.value), over.note or "ended at the broker", over.broker_id)
-
-
-def _doubt(ledger: Ledger, row: OrderRow, proof: bool) -> None:
+    Raises BrokerError for an incomplete answer.
+    """
+    proof = broker.capabilities.absence_is_proof
+    seen = look(ledger, broker, book)
+    adopted = recover(ledger, seen, book, proof=proof)
+    report = with_breaks(compare(ledger, seen, book, proof=proof), adopted)
     if proof:
-        ledger.set_state(row.order.id, OrderState.NEW, "the broker proves that it never arrived")
-    else:
-        ledger.set_state(row.order.id, OrderState.UNKNOWN, "the last process ended while sending; the broker does not show it")
+        return report
+    if end_passed(ledger, report):
+        report = with_breaks(compare(ledger, seen, book, proof=proof), adopted)
+    note_instruments(ledger, seen, book)
+    given_up = resolve_doubts(ledger, seen, report, doubt or DoubtRules())
+    return replace(report, abandoned=given_up)
 
 
 def reconcile(ledger: Ledger, broker: BrokerInterface, book: BookId) -> GateReport:
     """Compare account, orders, positions and cash. Reads only."""
-    account, positions, open_orders = broker.account(), broker.positions(), broker.open_orders()
-    shares, cash = expected(ledger, book)
+    return compare(ledger, look(ledger, broker, book), book, proof=broker.capabilities.absence_is_proof)
+
+
+def compare(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> GateReport:
+    """Every difference between the ledger and ``seen``, with its cause."""
+    wanted = expected(ledger, book)
     breaks: list[Break] = []
-    if account.account != book.account:
-        note = f"the broker's account is {account.account}, the book's {book.account}"
+    if seen.account.account != book.account:
+        note = f"the broker's account is {seen.account.account}, the book's {book.account}"
         breaks.append(Break(BreakKind.ACCOUNT, None, math.nan, math.nan, note))
-    breaks += _position_breaks(shares, {position.symbol: position.shares for position in positions})
-    breaks += _order_breaks(ledger, book, open_orders)
-    if not math.isnan(cash) and not abs(cash - account.cash) <= CASH_TOLERANCE:
-        breaks.append(Break(BreakKind.CASH, None, cash, account.cash, f"ledger {cash:,.2f} USD, broker {account.cash:,.2f} USD"))
-    return GateReport(book, account, positions, tuple(breaks))
+    evidence = causes.gather(ledger, seen, book)
+    breaks += [causes.of_position(found, evidence) for found in _position_breaks(wanted.shares, seen)]
+    breaks += _instrument_breaks(ledger.instruments(book), seen)
+    breaks += _order_breaks(ledger, book, seen)
+    if not proof:
+        breaks += _overfills(ledger, book)
+    cash = _cash_break(wanted, seen, proof)
+    if cash is not None:
+        breaks.append(cash if proof else causes.of_cash(cash, evidence, alone=not breaks))
+    return GateReport(book, seen.account, seen.positions, tuple(breaks), seen.open_orders)
 
 
-def expected(ledger: Ledger, book: BookId) -> tuple[Mapping[str, int], float]:
-    """Shares by symbol and cash in USD that the ledger accounts for: the last booked session and every fill since.
-
-    Cash is NaN for a book without a session: nothing says yet what it began with.
-    """
+def expected(ledger: Ledger, book: BookId) -> Expected:
+    """What the ledger accounts for: the last booked session, every fill since, and what the operator accepted since."""
     last = ledger.last_session(book)
     shares: Counter[str] = Counter()
-    cash = math.nan
+    cash, unreported = math.nan, 0.0
     if last is not None:
         shares.update({line.symbol: int(line.shares) for line in last.lines})
         cash = last.day.cash
     for row in ledger.fills(book, since=None if last is None else last.session):
-        if last is None or row.fill.session > last.session:
-            shares[row.fill.symbol] += row.fill.shares
-            cash -= row.fill.shares * row.fill.price + row.fill.commission
-    return {symbol: count for symbol, count in shares.items() if count}, cash
+        fill = row.fill
+        if last is None or fill.session > last.session:
+            shares[fill.symbol] += fill.shares
+            cash -= fill.shares * fill.price
+            if math.isnan(fill.commission):
+                unreported += max(LEAST_COMMISSION, MOST_COMMISSION * abs(fill.shares) * fill.price)
+            else:
+                cash -= fill.commission
+    for adjusted in ledger.adjustments(book):
+        if adjusted.symbol is not None:
+            shares[adjusted.symbol] += adjusted.shares
+        cash += adjusted.cash
+    return Expected({symbol: count for symbol, count in shares.items() if count}, cash, unreported)
 
 
-def _position_breaks(ledger: Mapping[str, int], broker: Mapping[str, int]) -> list[Break]:
+def accept(ledger: Ledger, report: GateReport, what: str, reason: str) -> tuple[Adjustment, ...]:
+    """Journal that the broker is right about ``what``, a symbol or ``"cash"``: one row a break. Nothing to accept gives nothing.
+
+    Raises UserError when what differs is not settled by accepting it, e.g. an order that is still open at the broker.
+    """
+    symbol = None if what == "cash" else what
+    found = [one for one in report.breaks if one.symbol == symbol and one.kind is not BreakKind.ACCOUNT]
+    for one in found:
+        if one.kind not in ACCEPTED or one.open:
+            raise UserError(f"accepting settles shares, cash and orders that ended; {one} is neither", remedy=one.repair)
+        if one.kind in (BreakKind.POSITION, BreakKind.CASH) and not math.isfinite(one.broker):
+            raise UserError(f"only a figure the broker reports can be accepted; {one}", remedy="exo reconcile, once it reports it")
+    with ledger.transaction():
+        rows = tuple(_adjustment(ledger, report.book, one, number, reason) for number, one in enumerate(found))
+        for row, one in zip(rows, found, strict=True):
+            ledger.once(row)
+            if one.kind is BreakKind.INSTRUMENT and one.symbol is not None:
+                ledger.record_instrument(Instrument(report.book, one.symbol, one.key))
+    return rows
+
+
+def _adjustment(ledger: Ledger, book: BookId, found: Break, number: int, reason: str) -> Adjustment:
+    last, pending = ledger.last_session(book), len(ledger.adjustments(book))
+    since = "" if last is None else str(last.session)
+    what = (str(book), since, pending, number, found.kind, found.symbol, found.ledger, found.broker, found.orders)
+    id_ = "adj-" + hashlib.sha256(repr(what).encode()).hexdigest()[:24]
+    shares, cash = 0, 0.0
+    if found.kind is BreakKind.POSITION:
+        shares = int(found.broker) - int(found.ledger)
+        cash = 0.0 if math.isnan(found.cash) else found.cash
+    elif found.kind is BreakKind.CASH:
+        cash = found.broker - found.ledger
+    return Adjustment(id_, book, found.symbol, shares, found.price, cash, reason, ledger.now(), found.orders)
+
+
+def _position_breaks(ledger: Mapping[str, int], seen: Snapshot) -> list[Break]:
+    broker = {position.symbol: position.shares for position in seen.positions}
     breaks = []
     for symbol in sorted(ledger.keys() | broker.keys()):
         ours, theirs = ledger.get(symbol, 0), broker.get(symbol, 0)
@@ -193,24 +152,52 @@ def _position_breaks(ledger: Mapping[str, int], broker: Mapping[str, int]) -> li
     return breaks
 
 
-def _order_breaks(ledger: Ledger, book: BookId, open_orders: tuple[BrokerOrder, ...]) -> list[Break]:
+def _instrument_breaks(known: Mapping[str, str], seen: Snapshot) -> list[Break]:
     breaks = []
-    for order in open_orders:
-        row = ledger.find_order(order.order_id)
-        if row is None:
-            ours = order.order_id.startswith(ID_PREFIX)
-            kind = BreakKind.LOST_JOURNAL if ours else BreakKind.FOREIGN_ORDER
-            note = f"{order.order_id} is open at the broker and not in the ledger" if ours else f"order {order.broker_id} is not from here"
-            breaks.append(Break(kind, order.symbol, math.nan, order.shares, note))
+    for position in seen.positions:
+        before = known.get(position.symbol)
+        if before is not None and position.instrument and position.instrument != before:
+            note = f"the symbol meant {before} and means {position.instrument} at the broker now"
+            terms = (BreakKind.INSTRUMENT, position.symbol, math.nan, math.nan, note, Cause.RENAMED)
+            breaks.append(Break(*terms, evidence="the broker's own key of the instrument", key=position.instrument))
+    return breaks
+
+
+def _order_breaks(ledger: Ledger, book: BookId, seen: Snapshot) -> list[Break]:
+    breaks = []
+    rows = ledger.find_orders(order.order_id for order in seen.open_orders)
+    for order in seen.open_orders:
+        row, id_ = rows.get(order.order_id), order.order_id
+        if row is None and id_ not in seen.ids:
+            note = f"order {order.broker_id} is not from here"
+            breaks.append(Break(BreakKind.FOREIGN_ORDER, order.symbol, math.nan, order.shares, note, open=True))
+        elif row is None:
+            note = f"{id_} is open at the broker and not in the ledger"
+            breaks.append(Break(BreakKind.LOST_JOURNAL, order.symbol, math.nan, order.shares, note, orders=(id_,), open=True))
         elif row.state not in OPEN_STATES:
-            note = f"{order.order_id} is {row.state} in the ledger and open at the broker"
-            breaks.append(Break(BreakKind.REVIVED_ORDER, order.symbol, math.nan, order.shares, note))
-    open_ids = {order.order_id for order in open_orders}
+            note = f"{id_} is {row.state} in the ledger and open at the broker"
+            breaks.append(Break(BreakKind.REVIVED_ORDER, order.symbol, math.nan, order.shares, note, orders=(id_,), open=True))
+    open_ids = {order.order_id for order in seen.open_orders}
     for row in ledger.orders(book, states={OrderState.LIVE}):
         if row.order.id not in open_ids:
             note = f"{row.order.id} is live in the ledger; the broker shows neither it nor its end"
-            breaks.append(Break(BreakKind.MISSING_ORDER, row.order.symbol, row.order.shares, math.nan, note))
-        if abs(row.filled) > abs(row.order.shares):
-            note = f"{row.order.id} filled {row.filled} of {row.order.shares} shares"
-            breaks.append(Break(BreakKind.OVERFILL, row.order.symbol, row.order.shares, row.filled, note))
+            breaks.append(Break(BreakKind.MISSING_ORDER, row.order.symbol, row.order.shares, math.nan, note, orders=(row.order.id,)))
     return breaks
+
+
+def _overfills(ledger: Ledger, book: BookId) -> list[Break]:
+    accepted = ledger.accepted_orders(book)
+    breaks = []
+    for row in ledger.overfilled(book):
+        if row.order.id not in accepted:
+            note = f"{row.order.id} filled {row.filled} of {row.order.shares} shares"
+            breaks.append(Break(BreakKind.OVERFILL, row.order.symbol, row.order.shares, row.filled, note, orders=(row.order.id,)))
+    return breaks
+
+
+def _cash_break(wanted: Expected, seen: Snapshot, proof: bool) -> Break | None:
+    ours, theirs = wanted.cash, seen.account.cash
+    allowed = causes.cash_tolerance(seen.account.nav, proof)
+    if math.isnan(ours) or -wanted.unreported - allowed <= theirs - ours <= allowed:
+        return None
+    return Break(BreakKind.CASH, None, ours, theirs, f"ledger {ours:,.2f} USD, broker {theirs:,.2f} USD")

@@ -1,25 +1,43 @@
 """The router: every order is journaled before it is sent, is sent at most once, and doubt is never resolved by sending again.
 
-Plan all intents in one commit, then for each: risk check here, SENDING committed, probe, place, LIVE on acknowledgement,
-else UNKNOWN. Cancels and reductions always pass. Source of the protocol: "reconcile, journal, send" as practised by
-crash-only trading systems; the states and steps are those of ``rows.TRANSITIONS``.
+Plan all intents in one commit, then for each: risk check here, SENDING committed, probe, place with its legs, LIVE on acknowledgement,
+else UNKNOWN. Legs share every commit with their entry. Cancels and reductions always pass, but for the valve's times. Source of the
+protocol: "reconcile, journal, send" as practised by crash-only trading systems; the states and steps are those of ``rows.TRANSITIONS``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Protocol
 
-from mech_exo.domain.errors import BrokerError
-from mech_exo.domain.orders import OrderState
-from mech_exo.execution.broker import BrokerInterface, NotSentError
+from mech_exo.domain.errors import BrokerError, LedgerError
+from mech_exo.domain.orders import Order, OrderState
+from mech_exo.execution.breaks import Break, GateReport
+from mech_exo.execution.broker import Acknowledgement, BrokerInterface, NotSentError
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.reconcile import Break, GateReport, gate
-from mech_exo.execution.rows import OPEN_STATES, BookId, Intent, OrderRow
+from mech_exo.execution.protection import Guarded, ProtectionPlan, resting_exits, unprotected
+from mech_exo.execution.reconcile import gate
+from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Intent, OrderRow, Protection
 from mech_exo.execution.safety import HaltSwitch, halt_reason
+from mech_exo.utils.broker_settings import DoubtRules
+from mech_exo.utils.calendar import previous_session
+
+DOUBTFUL = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
+MOST_POLLS = 20
+POLL_SECONDS = 0.25
+
+
+class Valve(Protocol):
+    """Says why an order may not leave now: times, days, caps of a first live session."""
+
+    def refusal(self, session: date, now: datetime, order: Order) -> str | None:
+        """The reason, None when it may."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,20 @@ class SendLimits:
     max_orders: int = 500
     max_notional: float = math.inf
     per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendRules:
+    """What is asked besides the limits: the valve, when doubt is given up, and who sends.
+
+    ``identity``: hashes of configuration and code (None: not compared with those that planned).
+    ``pause`` waits that many seconds between two looks for a cancel.
+    """
+
+    valve: Valve | None = None
+    doubt: DoubtRules = field(default_factory=DoubtRules)
+    identity: tuple[str, str] | None = None
+    pause: Callable[[float], None] = time.sleep
 
 
 class SendOutcome(StrEnum):
@@ -65,19 +97,27 @@ class OrderRouter:
         The HALT file, looked at before every order.
     limits
         Daily ceilings; a restart cannot reset them.
+    rules
+        The valve, doubt and identity. Times are the ledger's clock.
     """
 
-    def __init__(self, ledger: Ledger, broker: BrokerInterface, book: BookId, switch: HaltSwitch, limits: SendLimits | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, broker: BrokerInterface, book: BookId, switch: HaltSwitch,
+        limits: SendLimits | None = None, rules: SendRules | None = None,
+    ) -> None:  # fmt: skip
         self._ledger, self._broker, self._book, self._switch = ledger, broker, book, switch
-        self._limits = limits or SendLimits()
+        self._limits, self._rules = limits or SendLimits(), rules or SendRules()
         self._gate: GateReport | None = None
+        self._left: set[str] = set()
+        self._booked: dict[date, dict[str, float]] = {}
 
     def open_gate(self, more: Sequence[Break] = ()) -> GateReport:
         """Recover and reconcile; a break that halts is a HALT, journaled. Must precede :meth:`submit` in each process.
 
         ``more`` are breaks the caller found in what neither ledger nor broker knows, e.g. the market's own records.
         """
-        report = gate(self._ledger, self._broker, self._book)
+        self._gate = None
+        report = gate(self._ledger, self._broker, self._book, self._rules.doubt)
         report = replace(report, breaks=(*report.breaks, *more))
         for found in report.halting:
             self._switch.halt(str(found))
@@ -100,14 +140,22 @@ class OrderRouter:
         return tuple(row.order.id for row in stale)
 
     def submit(self, session: date) -> tuple[SendResult, ...]:
-        """Send every NEW order for ``session``, reductions first. Running it again sends nothing twice."""
-        if self._gate is None:
-            raise BrokerError("nothing is sent before ledger and broker were compared", remedy="call open_gate() first")
+        """Send every NEW order for ``session`` with its legs, reductions first; protection waits for :meth:`protect`.
+
+        Running it again sends nothing twice.
+        """
+        self._passed()
         rows = self._ledger.orders(self._book, session=session, states={OrderState.NEW})
-        ordered = sorted(rows, key=lambda row: (not self._reduces(row), row.order.symbol))
+        entries = [row for row in rows if row.order.parent is None and not row.order.rests]
+        ordered = sorted(entries, key=lambda row: (not self._reduces(row), row.order.symbol))
+        legs: dict[str, list[Order]] = {}
+        for row in rows:
+            if row.order.parent is not None:
+                legs.setdefault(row.order.parent, []).append(row.order)
+        families = [_Family(row, tuple(legs.get(row.order.id, ()))) for row in ordered]
         if self._broker.capabilities.absence_is_proof:
-            return self._send_together(ordered)
-        return self._send_singly(ordered)
+            return self._send_together(families)
+        return self._send_singly(families)
 
     def cancel(self, order_id: str) -> None:
         """Ask the broker to cancel. Always allowed, halted or not; a NEW order is simply not sent."""
@@ -116,46 +164,129 @@ class OrderRouter:
             return
         self._broker.cancel(order_id)
 
-    def _send_singly(self, rows: Sequence[OrderRow]) -> tuple[SendResult, ...]:
+    def withdraw(self, plan: ProtectionPlan) -> tuple[str, ...]:
+        """Journal ``plan`` and cancel what it replaces, before tonight's orders leave; returns the ids that are not gone.
+
+        Waits a bounded time for the broker to show that they ended, then passes the gate again: one of them may have filled meanwhile.
+        """
+        self._passed()
+        if self._ledger.protect(Protection(plan.book, previous_session(plan.session), plan.places, plan.cancels)):
+            for id_ in plan.cancels:
+                self.cancel(id_)
+            self._await_gone(plan.cancels)
+            self.open_gate()
+        rows = self._ledger.find_orders(plan.cancels)
+        return tuple(id_ for id_ in plan.cancels if rows[id_].state in OPEN_STATES)
+
+    def protect(self, session: date, levels: Sequence[Guarded]) -> tuple[SendResult, ...]:
+        """Send the NEW protection of ``session`` where what it replaces is gone, then alert for every position left without its stop."""
+        self._passed()
+        rows = self._ledger.orders(self._book, session=session, states={OrderState.NEW})
+        waiting = [row for row in rows if row.order.rests and row.order.parent is None]
+        resting = {row.order.symbol: row for row in self._standing()}
+        free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]
+        results = [_result(row, SendOutcome.BLOCKED, f"{resting[row.order.symbol].order.id} is not gone yet")
+                   for row in waiting if row.order.symbol in resting]  # fmt: skip
+        results += self._send_singly(free)
+        self._alarm(session, levels)
+        return tuple(results)
+
+    def _standing(self) -> list[OrderRow]:
+        """Protection that may still trade, sent earlier."""
+        rows = self._ledger.orders(self._book, states=OPEN_STATES - {OrderState.NEW})
+        entries = {row.order.id for row in rows if not row.order.rests}
+        return [row for row in rows if row.order.rests and row.order.parent not in entries]
+
+    def _alarm(self, session: date, levels: Sequence[Guarded]) -> None:
+        """One critical alert a session and symbol: a position that no stop covers."""
+        report = self._passed() if self._broker.capabilities.absence_is_proof else self.open_gate()
+        rows = self._ledger.orders(self._book, states=OPEN_STATES)
+        held = {position.symbol: position.shares for position in report.positions}
+        live = [row.order for row in rows if row.state is OrderState.LIVE]
+        for symbol in unprotected(levels, held, live, resting_exits(rows, report.orders)):
+            text = f"{symbol} is held, and the stops at the broker cover less than is held. Place one there by hand, or `exo flatten`."
+            self._ledger.post_alert(Alert(f"unprotected-{session}-{symbol}", "critical", f"{symbol} is held without its stop", text))
+
+    def _await_gone(self, ids: Sequence[str]) -> None:
+        for _ in range(MOST_POLLS):
+            if not {order.order_id for order in self._broker.open_orders()} & set(ids):
+                return
+            self._rules.pause(POLL_SECONDS)
+
+    def _passed(self) -> GateReport:
+        if self._gate is None:
+            raise BrokerError("nothing is sent before ledger and broker were compared", remedy="call open_gate() first")
+        return self._gate
+
+    def _send_singly(self, families: Sequence[_Family]) -> tuple[SendResult, ...]:
         results = []
-        for number, row in enumerate(rows):
-            result = self._check(row)
+        for number, family in enumerate(families):
+            result = self._check(family)
             if result is None:
-                self._ledger.set_state(row.order.id, OrderState.SENDING, "about to be sent")
-                result = self._place(row)
+                self._mark(family, OrderState.SENDING, "about to be sent")
+                result = self._place(family)
             results.append(result)
             if result.outcome is SendOutcome.NOT_SENT:
-                results += [_result(left, SendOutcome.NOT_SENT, "not tried: " + result.note) for left in rows[number + 1 :]]
+                results += [_result(left.row, SendOutcome.NOT_SENT, "not tried: " + result.note) for left in families[number + 1 :]]
                 break
         return tuple(results)
 
-    def _send_together(self, rows: Sequence[OrderRow]) -> tuple[SendResult, ...]:
+    def _send_together(self, families: Sequence[_Family]) -> tuple[SendResult, ...]:
         """As :meth:`_send_singly` in two commits instead of two per order: such a broker leaves no doubt behind."""
         with self._ledger.transaction():
             denied = {}
-            for row in rows:
-                result = self._check(row)
+            for family in families:
+                result = self._check(family)
                 if result is None:
-                    self._ledger.set_state(row.order.id, OrderState.SENDING, "about to be sent")
+                    self._mark(family, OrderState.SENDING, "about to be sent")
                 else:
-                    denied[row.order.id] = result
+                    denied[family.row.order.id] = result
         with self._ledger.transaction():
-            return tuple(denied.get(row.order.id) or self._place(row) for row in rows)
+            return tuple(denied.get(family.row.order.id) or self._place(family) for family in families)
 
-    def _check(self, row: OrderRow) -> SendResult | None:
+    def _check(self, family: _Family) -> SendResult | None:
         """None when the order may go; else why not, with DENIED in the ledger (BLOCKED leaves it NEW)."""
+        row = family.row
+        refused = None if self._rules.valve is None else self._rules.valve.refusal(row.order.session, self._ledger.now(), row.order)
+        if refused is not None:
+            return _result(row, SendOutcome.BLOCKED, refused)
         if self._reduces(row):
             return None
-        doubtful = self._ledger.orders(self._book, states={OrderState.UNKNOWN})
-        if doubtful:
-            first = doubtful[0].order
-            note = f"{first.symbol} {first.id} is in doubt: no new risk until the broker shows it or `exo ledger settle {first.id}`"
-            return _result(row, SendOutcome.BLOCKED, note)
+        if row.order.rests or self._was_reduction(row):
+            return self._deny(family, f"it was to reduce what is held; {row.order.shares:+d} {row.order.symbol} would not any more")
+        blocked = self._doubt() or self._other_identity(row)
+        if blocked is not None:
+            return _result(row, SendOutcome.BLOCKED, blocked)
         reason = self._denial(row)
-        if reason is None:
-            return self._too_soon(row)
-        self._ledger.set_state(row.order.id, OrderState.DENIED, reason)
-        return _result(row, SendOutcome.DENIED, reason)
+        return self._too_soon(row) if reason is None else self._deny(family, reason)
+
+    def _was_reduction(self, row: OrderRow) -> bool:
+        """Whether the order reduced the position it was decided on: what was to be sold may have gone by a stop since."""
+        if row.decided not in self._booked:
+            booked = self._ledger.session(self._book, row.decided)
+            self._booked[row.decided] = {} if booked is None else {line.symbol: line.shares for line in booked.lines}
+        held = self._booked[row.decided].get(row.order.symbol, 0.0)
+        return held * row.order.shares < 0 and abs(row.order.shares) <= abs(held)
+
+    def _deny(self, family: _Family, reason: str) -> SendResult:
+        self._mark(family, OrderState.DENIED, reason)
+        return _result(family.row, SendOutcome.DENIED, reason)
+
+    def _doubt(self) -> str | None:
+        """Why no order may add risk while one is in doubt, None when none is."""
+        doubtful = self._ledger.orders(self._book, states={OrderState.UNKNOWN})
+        if not doubtful:
+            return None
+        first = doubtful[0].order
+        return f"{first.symbol} {first.id} is in doubt: no new risk until the broker shows it or `exo ledger settle {first.id}`"
+
+    def _other_identity(self, row: OrderRow) -> str | None:
+        """Why an order planned by another configuration or code is not sent by this one, None when they agree or nobody asks."""
+        decided = None if self._rules.identity is None else self._ledger.decision(self._book, row.decided)
+        if decided is None or (decided.config_hash, decided.code_version) == self._rules.identity:
+            return None
+        planned = f"{decided.config_hash[:12]} and {decided.code_version[:12]}"
+        return f"planned with other configuration or code than what sends it ({planned}): send with those, or decide the next night anew"
 
     def _denial(self, row: OrderRow) -> str | None:
         halted = halt_reason(self._ledger, self._switch)
@@ -183,21 +314,29 @@ class OrderRouter:
         note = f"at most {most} orders per minute (sending.max_orders_per_minute); run again after {again.astimezone(UTC):%H:%M:%S} UTC"
         return _result(row, SendOutcome.NOT_SENT, note)
 
-    def _place(self, row: OrderRow) -> SendResult:
+    def _mark(self, family: _Family, state: OrderState, note: str, broker_id: str | None = None) -> None:
+        """Move an order and its legs together, in one commit."""
+        with self._ledger.transaction():
+            self._ledger.set_state(family.row.order.id, state, note, broker_id)
+            for leg in family.legs:
+                self._ledger.set_state(leg.id, state, note)
+
+    def _place(self, family: _Family) -> SendResult:
+        row = family.row
         try:
             self._probe()
-            answer = self._broker.place(row.order)
+            answer = self._send(family)
         except NotSentError as error:
-            self._ledger.set_state(row.order.id, OrderState.NEW, f"not sent: {error.message}")
+            self._mark(family, OrderState.NEW, f"not sent: {error.message}")
             return _result(row, SendOutcome.NOT_SENT, error.message)
         except BrokerError as error:
             note = f"in doubt: {error.message}"
-            self._ledger.set_state(row.order.id, OrderState.UNKNOWN, note)
+            self._mark(family, OrderState.UNKNOWN, note)
             return _result(row, SendOutcome.UNKNOWN, note)
         if not answer.accepted:
-            self._ledger.set_state(row.order.id, OrderState.REJECTED, answer.reason, answer.broker_id)
+            self._mark(family, OrderState.REJECTED, answer.reason, answer.broker_id)
             return _result(row, SendOutcome.REJECTED, answer.reason)
-        self._ledger.set_state(row.order.id, OrderState.LIVE, "acknowledged", answer.broker_id)
+        self._mark(family, OrderState.LIVE, "acknowledged", answer.broker_id)
         return _result(row, SendOutcome.LIVE, "acknowledged")
 
     def _probe(self) -> None:
@@ -207,13 +346,51 @@ class OrderRouter:
         except BrokerError as error:
             raise NotSentError(error.message) from error
 
+    def _send(self, family: _Family) -> Acknowledgement:
+        """The one line that sends. What leaves is what was planned, as SENDING in the journal, and leaves this process once."""
+        for order in (family.row.order, *family.legs):
+            known = self._ledger.find_order(order.id)
+            if known is None or known.order != order or known.state is not OrderState.SENDING or order.id in self._left:
+                raise LedgerError(
+                    f"only a planned order leaves, and once; {order.symbol} {order.id} was not planned so, or left before",
+                    remedy="exo halt, then compare `exo orders` with the broker: this is a fault of the program",
+                )
+        ids = {order.id for order in (family.row.order, *family.legs)}
+        self._left |= ids
+        try:
+            return self._broker.place(family.row.order, family.legs)
+        except NotSentError:
+            self._left -= ids
+            raise
+
     def _reduces(self, row: OrderRow) -> bool:
-        """Whether the order only brings a holding nearer to 0, together with what is open for the symbol already."""
-        held = self._gate.held(row.order.symbol) if self._gate is not None else 0
-        open_now = self._ledger.orders(self._book, session=row.order.session, states=OPEN_STATES - {OrderState.NEW})
-        pending = sum(one.order.shares - one.filled for one in open_now if one.order.symbol == row.order.symbol)
-        left = held + pending
-        return held * row.order.shares < 0 and left * row.order.shares < 0 and abs(row.order.shares) <= abs(left)
+        """Whether the order only brings a holding nearer to 0, together with what else is open to do so.
+
+        Orders of one group count once, the largest: the first to fill ends the others. Legs of an entry that has not filled do not count,
+        nor does protection, which may never trade, against an order that is none.
+        """
+        order = row.order
+        held = self._gate.held(order.symbol) if self._gate is not None else 0
+        if held * order.shares >= 0:
+            return False
+        rows = self._ledger.orders(self._book, symbol=order.symbol, states=OPEN_STATES - {OrderState.NEW})
+        waiting = {one.order.id for one in rows if not one.filled}
+        pending: dict[str, int] = {}
+        for one in rows:
+            counts = one.order.parent not in waiting and (order.rests or not one.order.rests)
+            if counts and one.order.shares * order.shares > 0:
+                key = one.order.group or one.order.id
+                pending[key] = max(pending.get(key, 0), abs(one.order.shares - one.filled))
+        others = sum(shares for key, shares in pending.items() if key != order.group)
+        return abs(order.shares) <= abs(held) - others
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """An order and the legs that go out with it."""
+
+    row: OrderRow
+    legs: tuple[Order, ...]
 
 
 def _result(row: OrderRow, outcome: SendOutcome, note: str) -> SendResult:

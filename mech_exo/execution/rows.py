@@ -60,6 +60,16 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """Protection planned at the close of ``session``: new resting orders, and the ids of those they replace. Several may follow each other."""
+
+    book: BookId
+    session: date
+    intents: tuple[Intent, ...]
+    cancels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StateChange:
     """An order's new state, why, and the broker's own id once it has one."""
 
@@ -269,6 +279,51 @@ class Promotion:
     figures: tuple[Metric, ...] = ()
     accepted: tuple[str, ...] = ()
     undoes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A clean comparison at ``at`` (UTC) did not show an order in doubt; ``held`` is what the broker held of its symbol then (shares)."""
+
+    order_id: str
+    at: datetime
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """The operator accepted the broker's word: the ledger's expectation changes by ``shares`` of ``symbol`` and by ``cash`` USD.
+
+    ``symbol`` None: cash alone. ``price`` in USD a share (NaN = not known). ``orders``: ids whose break is accepted with it. It counts from
+    the last booked session on, until the next one is booked with it.
+    """
+
+    id: str
+    book: BookId
+    symbol: str | None
+    shares: int
+    price: float
+    cash: float
+    reason: str
+    at: datetime
+    orders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """The broker's lasting key of what ``symbol`` means in this book."""
+
+    book: BookId
+    symbol: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LateFill:
+    """A fill that was recorded or corrected after its session had been booked: as it was then (None: not at all) and as it is now."""
+
+    before: Fill | None
+    now: Fill
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,10 @@ from mech_exo.utils.source_settings import SourcesConfig
 
 __all__ = [
     "ApiKeys", "BrokerConfig", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight",
-    "FactorsConfig", "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType", "PortfolioLimits",
-    "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits", "RiskModelLimits",
-    "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts", "SizingMethod", "SizingRules", "SourcesConfig",
-    "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
+    "FactorsConfig", "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType",
+    "PortfolioLimits", "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits",
+    "RiskModelLimits", "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts", "SizingMethod", "SizingRules",
+    "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
 ]
 
 

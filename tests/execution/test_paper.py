@@ -214,7 +214,7 @@ def test_a_session_is_played_once_and_orders_wait_for_theirs(broker: PaperBroker
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"type": OrderType.LIMIT}, "fills at the open"),
+        ({"type": OrderType.MARKET}, "fills at the open"),
         ({"session": DAYS[1]}, "still to come"),
         ({"id": "mx1-other"}, "one order per open"),
     ],

@@ -102,7 +102,7 @@ def _account(ledger: Ledger, broker: FakeBroker) -> None:
 
 
 def _cash(ledger: Ledger, broker: FakeBroker) -> None:
-    broker.cash += 0.02
+    broker.cash += 200.0
 
 
 def _cash_unknown(ledger: Ledger, broker: FakeBroker) -> None:
@@ -132,10 +132,12 @@ def test_a_break_is_named_and_locks(
     assert ledger.is_halted == HaltSwitch(tmp_path).state().halted == (kind in HALTING)
 
 
-def test_a_cent_is_rounding(ledger: Ledger, broker: FakeBroker) -> None:
+@pytest.mark.parametrize(("proof", "least"), [(True, 0.01), (False, 10.0)])
+def test_rounding_is_no_break(ledger: Ledger, proof: bool, least: float) -> None:
+    """A cent inside this process; a hundredth of a percent of the account behind a wire."""
     booked(ledger)
-    broker.cash += 0.009
-    assert reconcile(ledger, broker, BOOK).clean
+    assert reconcile(ledger, FakeBroker(proof=proof, cash=100_000.0 + 0.9 * least), BOOK).clean
+    assert [one.kind for one in reconcile(ledger, FakeBroker(proof=proof, cash=100_000.0 + 1.1 * least), BOOK).breaks] == [BreakKind.CASH]
 
 
 @pytest.mark.parametrize("state", [BrokerOrderState.CANCELLED, BrokerOrderState.REJECTED, BrokerOrderState.EXPIRED])

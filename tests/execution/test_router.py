@@ -175,7 +175,7 @@ def test_a_halt_in_the_ledger_is_a_halt(desk: Desk) -> None:
 def test_a_halt_between_two_orders_stops_the_second(wire: Desk) -> None:
     place = wire.broker.place
 
-    def halting(one: object) -> object:
+    def halting(one: object, legs: object) -> object:
         wire.switch.halt("now")
         return place(one)  # type: ignore[arg-type]
 
@@ -300,7 +300,7 @@ class AtMostOnce(RuleBasedStateMachine):
         except Dies:
             self.desk.restart()
 
-    def _place(self, one: object) -> object:
+    def _place(self, one: object, legs: object) -> object:
         fault = self.desk.broker.faults.get(one.symbol, "")  # type: ignore[attr-defined]
         if fault == "dies_before":
             self.desk.broker.faults[one.symbol] = ""  # type: ignore[attr-defined]
