@@ -20,7 +20,7 @@ from mech_exo.domain.errors import MissingDataError, UserError
 from mech_exo.domain.survivors import survivorship_warnings
 from mech_exo.domain.verdict import DataVerdict
 from mech_exo.utils import config as configuration
-from mech_exo.utils.settings import Config, OrderType, StrategyConfig
+from mech_exo.utils.settings import Config, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage
@@ -67,15 +67,10 @@ def _complete(panel: BarPanel, universe: Universe, least: float) -> None:
 
 
 def _tradeable(settings: StrategyConfig) -> None:
-    """Refuse what only a backtest can do so far. Raises UserError."""
-    if settings.orders.type is not OrderType.MARKET_ON_OPEN:
-        raise UserError(
-            f"the paper book trades at the open; orders.type is {settings.orders.type}",
-            remedy="write orders: {type: market_on_open} in strategy.yml; other types are for backtests",
-        )
+    """Refuse what only a backtest can do. Raises UserError."""
     if settings.sizing.fractional_shares:
         raise UserError(
-            "the paper book trades whole shares; sizing.fractional_shares is true",
+            "a book at a broker trades whole shares; sizing.fractional_shares is true",
             remedy="write fractional_shares: false in strategy.yml; fractions are for backtests",
         )
 

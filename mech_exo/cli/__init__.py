@@ -45,6 +45,7 @@ COMMANDS = (
     Lazy("fills", "orders:fills", "Fills in the ledger.", NIGHT),
     Lazy("cash", "cash:app", "Deposit and withdraw.", NIGHT),
     Lazy("positions", "orders:positions", "What is held.", NIGHT),
+    Lazy("broker", "broker:app", "Whether Interactive Brokers can be reached, and what it says.", NIGHT),
     Lazy("halt", "halt:halt", "Stop everything that adds risk, at once.", NIGHT),
     Lazy("resume", "halt:resume", "End a halt.", NIGHT),
     Lazy("score", "score:score", "Rank the universe.", RESEARCH),

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mech_exo.domain.orders import Order, OrderKey, OrderReason
+from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderType
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.scores import Scores
 from mech_exo.domain.targets import Filtered, TargetPosition
 from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
-from mech_exo.kernels.records import BOOK
+from mech_exo.kernels.records import BOOK, OrderKind
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import Tonight, with_rooms
 from mech_exo.risk.rules import Rule
@@ -165,9 +165,9 @@ def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: st
         line, symbol = book[s], panel.symbols[s]
         shares, reason = int(line["order"]), reason_of(line["order_reason"])
         key = OrderKey(account, strategy.name, session, symbol, "buy" if shares > 0 else "sell", reason.value)
-        orders.append(
-            Order(key.id(), symbol, shares, session, reason, stop_level=known(line["order_stop"]), target_level=known(line["order_target"]))
-        )
+        type_ = OrderType[OrderKind(int(line["order_kind"])).name]
+        levels = (known(line[name]) for name in ("order_stop", "order_target", "order_level"))
+        orders.append(Order(key.id(), symbol, shares, session, reason, type_, *levels))
     return tuple(orders)
 
 
@@ -227,7 +227,15 @@ def _plain(decision: Decision) -> dict[str, Any]:
             {"code": b.code.value, "symbol": b.symbol, "limit": known(b.limit), "value": known(b.value)} for b in decision.verdict.breaches
         ],
         "orders": [
-            {"id": o.id, "symbol": o.symbol, "shares": o.shares, "reason": o.reason.value, "stop": o.stop_level, "target": o.target_level}
+            {
+                "id": o.id,
+                "symbol": o.symbol,
+                "shares": o.shares,
+                "reason": o.reason.value,
+                "stop": o.stop_level,
+                "target": o.target_level,
+                **({} if o.type is OrderType.MARKET_ON_OPEN else {"type": o.type.value, "level": o.level}),  # older journals lack both
+            }
             for o in decision.orders
         ],
         "levels": [

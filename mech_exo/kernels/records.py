@@ -128,6 +128,7 @@ class OrderKind(IntEnum):
     MARKET_ON_CLOSE = 1
     LIMIT = 2
     STOP = 3
+    LIMIT_ON_OPEN = 4  # a limit for the open alone
 
 
 class Reason(IntEnum):
@@ -145,6 +146,7 @@ class Reason(IntEnum):
     CORPORATE_ACTION = 9
     MARGIN_CALL = 10
     GOVERNOR = 11
+    FLATTEN = 12
 
 
 class RiskState(IntEnum):

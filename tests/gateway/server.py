@@ -367,6 +367,8 @@ class FakeGateway:
         self._say(session, say.account_summary_end(request))
 
     def _open_orders(self, session: Session, fields: Fields) -> None:
+        if self._only_reads(session):
+            return
         own = fields[0] == "5"
         for ticket in self.exchange.orders(live=True):
             if not own or ticket.client_id == session.client_id:
@@ -377,7 +379,15 @@ class FakeGateway:
         one = self.exchange.instruments[ticket.con_id]
         self._say(session, say.open_order(session.version, one, ticket), say.order_status(ticket))
 
+    def _only_reads(self, session: Session) -> bool:
+        """Whether the interface is read-only: orders are not even listed then, and their lists never end."""
+        if self.read_only:
+            self._say(session, say.error(session.version, -1, 321, REFUSALS[321]))
+        return self.read_only
+
     def _completed(self, session: Session, fields: Fields) -> None:
+        if self._only_reads(session):
+            return
         for ticket in self.exchange.orders():
             if not ticket.live:
                 self._say(session, say.completed_order(session.version, self.exchange.instruments[ticket.con_id], ticket))
