@@ -23,7 +23,7 @@ from ib_async.client import Client
 
 from mech_exo.domain.errors import BrokerError, MechExoError
 from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
-from mech_exo.execution import guard, router, rows
+from mech_exo.execution import guard, ib, router, rows
 from mech_exo.execution.ib import IBBroker
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import dress, plan_protection, resting_exits
@@ -32,7 +32,9 @@ from mech_exo.execution.safety import HaltSwitch
 from mech_exo.utils.broker_settings import GatewayRules
 
 BOOK = BookId("DU1234567", "default")
-RULES = GatewayRules(connect_seconds=3.0, answer_seconds=1.0, probe_seconds=0.5, acknowledge_seconds=0.4, messages_per_second=45)
+RULES = GatewayRules(connect_seconds=3.0, answer_seconds=0.7, probe_seconds=0.4, acknowledge_seconds=0.3)
+RULES = RULES.model_copy(update={"messages_per_second": 10_000})  # the pace is not what is tested here, and would be most of the time
+ib.COMMISSION_SECONDS = 0.2
 NOT_NOW = 3
 IN_DOUBT = {OrderState.SENDING, OrderState.UNKNOWN}
 

@@ -12,7 +12,7 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     ``received`` messages by number, ``placed`` the orders as they came, ``peak`` the most messages in any second.
     ``restart()`` (connections end, order ids begin anew), ``drop()`` (reset every connection), ``down()``/``up()``, ``freeze()``,
     ``mute(message_id)``, ``lose_server()``/``regain_server(kept=)`` (1100; 1101/1102), ``announce(code)``, ``roll_back_ids()``,
-    ``release()`` (say what was late), ``read_only``, ``bars`` (history by symbol).
+    ``release()`` (say what was late), ``pace(rate)``, ``read_only``, ``bars`` (history by symbol).
 ``gateway.exchange``
     ``enlist(symbol)``, ``open_session(prices)``, ``trade(symbol, price)``, ``close_session(prices)``, ``new_day()``,
     ``fill(ref, price, shares)``, ``correct(execution_id, price, shares)``, ``manual_trade``, ``foreign_order``, ``split``,
