@@ -242,7 +242,8 @@ class Ledger(LedgerRepairs):
         known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
         if known:
             before = codec.decode(FillRow, known[0][0]).fill
-            if codec.encode(FillRow(book, before)) == codec.encode(row) or fill.revision < before.revision:
+            told_less = fill.revision == before.revision and _completes(fill, before)
+            if told_less or fill.revision < before.revision or codec.encode(FillRow(book, before)) == codec.encode(row):
                 return False
             if fill.revision == before.revision and not _completes(before, fill):
                 raise LedgerError(f"a fill never changes; {fill.id} ({fill.symbol}, {fill.session}) is in the ledger with other figures")
