@@ -35,16 +35,12 @@ class Snapshot:
     open_orders: tuple[BrokerOrder, ...]
     ended: tuple[BrokerOrder, ...]
     fills: tuple[Fill, ...]
+    ids: frozenset[str]
+    """Our references that the broker has anything to say of."""
 
     def held(self, symbol: str) -> int:
         """Signed shares of ``symbol``."""
         return next((position.shares for position in self.positions if position.symbol == symbol), 0)
-
-    @property
-    def ids(self) -> set[str]:
-        """Our references the broker has anything to say of."""
-        said = {order.order_id for order in (*self.open_orders, *self.ended)} | {fill.order_id for fill in self.fills}
-        return {id_ for id_ in said if id_.startswith(ID_PREFIX)}
 
 
 def look(ledger: Ledger, broker: BrokerInterface, book: BookId) -> Snapshot:
@@ -132,15 +128,17 @@ def note_instruments(ledger: Ledger, seen: Snapshot, book: BookId) -> None:
 
 def _since(ledger: Ledger, book: BookId) -> date:
     """From when fills are asked for: the oldest order that may have filled, or the last booked session, for what is reported late."""
-    last = ledger.last_session(book)
+    last = ledger.last_booked(book)
     days = [row.decided for row in ledger.orders(book, states=OPEN_STATES) if not row.order.rests]
-    days += [last.session] if last is not None else []
+    days += [last] if last is not None else []
     return min(days, default=(ledger.now() - BEFORE_ANY_BOOK).date())
 
 
 def _read(broker: BrokerInterface, since: date) -> Snapshot:
     open_orders, ended, fills = broker.open_orders(), broker.completed_orders(), broker.executions(since)
-    return Snapshot(broker.account(), broker.positions(), open_orders, ended, fills)
+    said = {order.order_id for order in (*open_orders, *ended)} | {fill.order_id for fill in fills}
+    ours = frozenset(id_ for id_ in said if id_.startswith(ID_PREFIX))
+    return Snapshot(broker.account(), broker.positions(), open_orders, ended, fills, ours)
 
 
 def _moving(open_orders: tuple[BrokerOrder, ...], ended: tuple[BrokerOrder, ...], fills: tuple[Fill, ...]) -> object:

@@ -79,6 +79,7 @@ class ModelBroker:
     answered: set[str] = field(default_factory=set)
     looks: list[datetime] = field(default_factory=list)
     deaf_cancels: int = 0
+    repeats: int = 0
     odds: tuple[float, ...] = QUIET
     number: int = 0
 
@@ -144,8 +145,8 @@ class ModelBroker:
 
     def _repeated(self, rows: list[T]) -> tuple[T, ...]:
         """Told twice and in another order, if that is armed."""
-        if rows and "repeats" in self.armed:
-            del self.armed["repeats"]
+        if rows and self.repeats:
+            self.repeats -= 1
             self.happens("told twice, out of order")
             rows = rows + self.chance.choices(rows, k=2)
             self.chance.shuffle(rows)
