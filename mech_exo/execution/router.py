@@ -183,7 +183,8 @@ class OrderRouter:
         self._passed()
         rows = self._ledger.orders(self._book, session=session, states={OrderState.NEW})
         waiting = [row for row in rows if row.order.rests and row.order.parent is None]
-        resting = {row.order.symbol: row for row in self._standing()}
+        pairs = {row.order.group for row in waiting}  # the other half of one may have left before the last process ended
+        resting = {row.order.symbol: row for row in self._standing() if row.order.group not in pairs}
         free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]
         results = [_result(row, SendOutcome.BLOCKED, f"{resting[row.order.symbol].order.id} is not gone yet")
                    for row in waiting if row.order.symbol in resting]  # fmt: skip
