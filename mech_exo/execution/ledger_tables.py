@@ -262,7 +262,9 @@ ORDER_COLUMNS = (
 )
 
 
-_STATES, _REASONS, _TYPES = ({one.value: one for one in kind} for kind in (OrderState, OrderReason, OrderType))
+_STATES = {one.value: one for one in OrderState}
+_REASONS = {one.value: one for one in OrderReason}
+_TYPES = {one.value: one for one in OrderType}
 _date = functools.lru_cache(maxsize=4096)(date.fromisoformat)
 _book = functools.lru_cache(maxsize=64)(BookId)
 """Ten thousand open orders are read at every gate: what repeats in them is made once."""

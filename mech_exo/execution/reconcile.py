@@ -165,7 +165,8 @@ def _instrument_breaks(known: Mapping[str, str], seen: Snapshot) -> list[Break]:
 
 def _order_breaks(ledger: Ledger, book: BookId, seen: Snapshot) -> list[Break]:
     breaks = []
-    rows = ledger.find_orders(order.order_id for order in seen.open_orders)
+    live = {row.order.id: row for row in ledger.orders(book, states={OrderState.LIVE})}
+    rows = live | ledger.find_orders(order.order_id for order in seen.open_orders if order.order_id not in live)
     for order in seen.open_orders:
         row, id_ = rows.get(order.order_id), order.order_id
         if row is None and id_ not in seen.ids:
@@ -178,7 +179,7 @@ def _order_breaks(ledger: Ledger, book: BookId, seen: Snapshot) -> list[Break]:
             note = f"{id_} is {row.state} in the ledger and open at the broker"
             breaks.append(Break(BreakKind.REVIVED_ORDER, order.symbol, math.nan, order.shares, note, orders=(id_,), open=True))
     open_ids = {order.order_id for order in seen.open_orders}
-    for row in ledger.orders(book, states={OrderState.LIVE}):
+    for row in live.values():
         if row.order.id not in open_ids:
             note = f"{row.order.id} is live in the ledger; the broker shows neither it nor its end"
             breaks.append(Break(BreakKind.MISSING_ORDER, row.order.symbol, row.order.shares, math.nan, note, orders=(row.order.id,)))

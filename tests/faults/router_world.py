@@ -351,6 +351,11 @@ class World:
         """A pass in which nothing goes wrong leaves every position with exactly its stop, or an alarm."""
         self._pass()
         self.check()
+        open_rows = [row for row in self.ledger.orders(BOOK, states=OPEN_STATES) if row.order.rests]
+        for row in open_rows:
+            if row.state is S.NEW and row.order.parent is None:
+                others = [one for one in open_rows if one.order.symbol == row.order.symbol and one.state is not S.NEW]
+                self.demand(any(one.order.group != row.order.group for one in others), f"{row.order.id} waits for nothing")
         alarms = {alert.id for alert in self.ledger.alerts()}
         levels = {guard.symbol for guard in self.levels}
         for symbol, held in self.model.held.items():
