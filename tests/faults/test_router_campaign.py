@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.faults.router_world import NAMED, World
 
-WANTED = int(os.environ.get("ROUTER_FAULTS", 200_000 if "EXO_TEST_KILLS" in os.environ else 1_500))
-FIRST_SEED = int(os.environ.get("ROUTER_SEED", 1))
+WANTED = int(os.environ.get("ROUTER_FAULTS", "200000" if "EXO_TEST_KILLS" in os.environ else "1500"))
+FIRST_SEED = int(os.environ.get("ROUTER_SEED", "1"))
 SHM = Path("/dev/shm")
 MANY = 200
 
