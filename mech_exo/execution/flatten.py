@@ -116,9 +116,8 @@ def _closing(
         elif rest * shares < 0:
             order = _order(book, wish, symbol, rest, used)
             intents.append(Intent(order, marks.get(symbol, math.nan)))
-    later = [row for row in open_rows if not _at_work(row) and row.order.shares * held.get(row.order.symbol, 0) >= 0]
-    for order in (row.order for row in later):
-        left.append(f"{order.symbol}: {order.id} ({order.shares:+d} shares) may still fill, it is not gone: run it again")
+    later = (row.order for row in open_rows if not _at_work(row) and row.order.shares * held.get(row.order.symbol, 0) >= 0)
+    left += [f"{order.symbol}: {order.id} ({order.shares:+d} shares) may still fill, it is not gone: run it again" for order in later]
     return tuple(intents), left
 
 
