@@ -208,7 +208,7 @@ def _reweighted(design: Floats, y: Floats, weights: Weights, start: Floats | Non
 
 
 def _least_squares(design: Floats, y: Floats) -> Floats:
-    solution: Floats = np.linalg.lstsq(design, y, rcond=None)[0]
+    solution: Floats = np.linalg.lstsq(design, y, rcond=None)[0].astype(np.float64)
     return solution
 
 
