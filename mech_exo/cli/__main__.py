@@ -24,9 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done · 1 failed · 2 correct the command or a file · 3 fetch or repair data · 4 ledger · 5 broker · 70 a bug · 130 interrupted.
     Messages go to stderr; a user's mistake never shows a traceback, a bug only with ``--debug`` or ``EXO_DEBUG=1``.
     """
+    from mech_exo.utils.log import masked_output
+
+    with masked_output():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: list[str]) -> int:
     from mech_exo.cli import app
 
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         result = get_command(app).main(args=words, prog_name="exo", standalone_mode=False)
     except MechExoError as error:
@@ -51,9 +57,7 @@ def _plainly(message: str) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    from mech_exo.utils.log import mask
-
-    print(mask(f"exo: {message}"), file=sys.stderr)
+    print(f"exo: {message}", file=sys.stderr)
     return code
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mech_exo.domain.orders import Order, OrderKey, OrderReason
+from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderType
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.scores import Scores
 from mech_exo.domain.targets import Filtered, TargetPosition
 from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
-from mech_exo.kernels.records import BOOK
+from mech_exo.kernels.records import BOOK, OrderKind
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import Tonight, with_rooms
 from mech_exo.risk.rules import Rule
@@ -165,9 +166,9 @@ def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: st
         line, symbol = book[s], panel.symbols[s]
         shares, reason = int(line["order"]), reason_of(line["order_reason"])
         key = OrderKey(account, strategy.name, session, symbol, "buy" if shares > 0 else "sell", reason.value)
-        orders.append(
-            Order(key.id(), symbol, shares, session, reason, stop_level=known(line["order_stop"]), target_level=known(line["order_target"]))
-        )
+        type_ = OrderType[OrderKind(int(line["order_kind"])).name]
+        stop, target, level = (known(line[name]) for name in ("order_stop", "order_target", "order_level"))
+        orders.append(Order(key.id(), symbol, shares, session, reason, type_, stop, target, level))
     return tuple(orders)
 
 
@@ -178,6 +179,11 @@ def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
         Level(symbol, share_count(line["shares"]), known(line["stop"]), known(line["target"]), reason_of(line["stop_reason"]))
         for symbol, line in lines
     )
+
+
+def levels_in(body: Mapping[str, Any]) -> tuple[Level, ...]:
+    """The resting levels of a journaled decision, from its decoded :meth:`Decision.body`."""
+    return tuple(Level(x["symbol"], x["shares"], x["stop"], x["target"], OrderReason(x["reason"])) for x in body["levels"])
 
 
 def share_count(shares: float) -> int | float:
@@ -227,7 +233,15 @@ def _plain(decision: Decision) -> dict[str, Any]:
             {"code": b.code.value, "symbol": b.symbol, "limit": known(b.limit), "value": known(b.value)} for b in decision.verdict.breaches
         ],
         "orders": [
-            {"id": o.id, "symbol": o.symbol, "shares": o.shares, "reason": o.reason.value, "stop": o.stop_level, "target": o.target_level}
+            {
+                "id": o.id,
+                "symbol": o.symbol,
+                "shares": o.shares,
+                "reason": o.reason.value,
+                "stop": o.stop_level,
+                "target": o.target_level,
+                **({} if o.type is OrderType.MARKET_ON_OPEN else {"type": o.type.value, "level": o.level}),  # older journals lack both
+            }
             for o in decision.orders
         ],
         "levels": [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from mech_exo.domain.errors import DataError
-from mech_exo.domain.orders import Fill, OrderKey, OrderReason
+from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderType
 from mech_exo.domain.portfolio import Position
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.rows import BookedDay, BookId, BookLine, DayFigures, EventLine
@@ -130,23 +131,36 @@ def _event(symbols: Sequence[str], event: np.void) -> EventLine:
     )
 
 
-def fills_of(book: BookId, session: date, lines: Sequence[EventLine], order_ids: Mapping[str, str]) -> tuple[Fill, ...]:
-    """The executions among a session's events. ``order_ids`` names the order of a symbol; other exits carry a key of their own.
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What was at the broker when a session began: the session's order of each symbol, and resting orders by (symbol, "stop" or "target").
 
-    Daily bars do not tell the time inside a session: fills of orders are stamped with the open (09:30 in New York),
-    exits inside the bar with the regular close (16:00).
+    ``opens`` are the session's opens in USD by symbol of an order: they tell which orders met the open.
+    """
+
+    orders: Mapping[str, Order]
+    resting: Mapping[tuple[str, str], str]
+    opens: Mapping[str, float]
+
+
+def fills_of(book: BookId, session: date, lines: Sequence[EventLine], waiting: Waiting) -> tuple[Fill, ...]:
+    """The executions among a session's events, in their order. Exits that no order is ``waiting`` for carry a key of their own.
+
+    Daily bars do not tell the time inside a session: fills at the open are stamped with it (09:30 in New York), everything after it with
+    the regular close (16:00).
     """
     filled = Outcome.FILLED.name.lower()
-    return tuple(_fill(book, session, line, order_ids) for line in lines if line.kind in FILL_KINDS and line.outcome == filled)
+    return tuple(_fill(book, session, line, waiting) for line in lines if line.kind in FILL_KINDS and line.outcome == filled)
 
 
-def _fill(book: BookId, session: date, line: EventLine, order_ids: Mapping[str, str]) -> Fill:
-    is_order = line.kind == EventKind.ORDER.name.lower()
+def _fill(book: BookId, session: date, line: EventLine, waiting: Waiting) -> Fill:
+    order = waiting.orders.get(line.symbol) if line.kind == EventKind.ORDER.name.lower() else None
     side = "buy" if line.shares > 0 else "sell"
     own = OrderKey(book.account, book.strategy, session, line.symbol, side, line.kind).id()
-    order_id = order_ids.get(line.symbol, own) if is_order else own
+    order_id = order.id if order is not None else waiting.resting.get((line.symbol, line.kind), own)
     digest = hashlib.sha256(f"{order_id}/{session}/{line.kind}".encode()).hexdigest()
-    stamp = datetime.combine(session, OPEN if is_order else CLOSE, EXCHANGE).astimezone(ZoneInfo("UTC"))
+    at_open = order is not None and order.type is not OrderType.MARKET_ON_CLOSE and line.reference == waiting.opens[line.symbol]
+    stamp = datetime.combine(session, OPEN if at_open else CLOSE, EXCHANGE).astimezone(ZoneInfo("UTC"))
     return Fill(
         id=f"fx1-{digest[:24]}", order_id=order_id, symbol=line.symbol, shares=int(line.shares), price=line.price,
         commission=line.commission, session=session, time=stamp, reason=line.reason, reference=line.reference,

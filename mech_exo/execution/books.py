@@ -39,6 +39,10 @@ class PlayedSession:
 class Books(Protocol):
     """An account from its last booked session on."""
 
+    def begin(self) -> None:
+        """Restore the account from the ledger, the broker being connected."""
+        ...
+
     @property
     def nav(self) -> float:
         """Net asset value in USD at the last booked close."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -45,6 +45,7 @@ from mech_exo.execution.rows import (
     TrialFigure,
     VerifyReport,
 )
+from mech_exo.utils.log import redact_account
 
 Row = TypeVar("Row")
 
@@ -83,6 +84,9 @@ class Ledger(LedgerRepairs):
             self._head = ledger_care.check_mark(self._connection, path, marked)
             if not read_only:
                 self._mark.write(self._head)
+            with suppress(LedgerError):  # what is damaged is for others to say
+                for book in self.books():
+                    redact_account(book.account)
         except BaseException:
             self.close()
             raise
@@ -351,6 +355,11 @@ class Ledger(LedgerRepairs):
     def resume(self, reason: str) -> None:
         """Journal the end of a halt."""
         self.append(HaltRow(False, reason, self._clock()), "halt")
+
+    def latest_instant(self) -> datetime | None:
+        """When the latest row was written, None in an empty ledger: no clock may be before it."""
+        ((at,),) = self._run("SELECT max(at) FROM journal")
+        return None if at is None else datetime.fromisoformat(at)
 
     def halts(self) -> tuple[HaltRow, ...]:
         """Halts and resumes, oldest first."""

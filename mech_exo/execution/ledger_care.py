@@ -10,7 +10,7 @@ from pathlib import Path
 from mech_exo.domain.errors import LedgerError
 from mech_exo.execution import codec
 from mech_exo.execution.guard import Mark, MarkFile
-from mech_exo.execution.ledger_tables import DAMAGE, KINDS, RESTORE, lock, project, schema
+from mech_exo.execution.ledger_tables import DAMAGE, KINDS, RESTORE, keep_private, lock, project, schema
 from mech_exo.execution.rows import VerifyReport
 
 COLUMNS = "seq, at, kind, key, body, prev_hash, hash"
@@ -164,6 +164,7 @@ def _set_aside(path: Path, at: datetime) -> None:
 
 
 def _copy(connection: sqlite3.Connection, dest: Path) -> VerifyReport:
+    keep_private(dest)
     copy = sqlite3.connect(dest)
     try:
         connection.backup(copy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -91,6 +92,7 @@ KINDS: dict[str, type[Any]] = {
     "instrument": Instrument,
 }  # fmt: skip
 NAMES = {kind: name for name, kind in KINDS.items()}
+PRIVATE, OTHERS_BITS = 0o600, 0o077
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises when a file is damaged: its own errors, or text that is no text any more."""
 Clause = tuple[str, tuple[object, ...]]
@@ -119,6 +121,7 @@ def connect(path: Path, marked: Mark | None, read_only: bool) -> sqlite3.Connect
         uri = f"{path.resolve().as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     else:
+        keep_private(path)
         connection = sqlite3.connect(path, isolation_level=None)
     try:
         prepare(connection, path, read_only)
@@ -129,6 +132,15 @@ def connect(path: Path, marked: Mark | None, read_only: bool) -> sqlite3.Connect
         connection.close()
         raise
     return connection
+
+
+def keep_private(path: Path) -> None:
+    """Only the owner may read ``path`` and what SQLite lays beside it: it holds account numbers. Makes the file where there is none."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+    for name in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + name)
+        if file.exists() and file.stat().st_mode & OTHERS_BITS:
+            file.chmod(PRIVATE)
 
 
 def prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:

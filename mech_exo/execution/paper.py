@@ -2,7 +2,7 @@
 
 A night with it: :meth:`PaperBroker.trade_session` plays the session that has just closed; the decision is made on a
 copy (:meth:`PaperBroker.desk`); :meth:`PaperBroker.take_levels` takes over its resting levels; ``place`` puts each order
-on the book for the next open. All of it comes back from the ledger: the last booked session and the LIVE orders.
+on the book for the next session. All of it comes back from the ledger: the last booked session and the LIVE orders.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
-from mech_exo.execution.booking import book_of, code_of, days_on, events_of, figures_of, fills_of, history_of, lines_of
-from mech_exo.execution.books import Desk, PlayedSession
+from mech_exo.execution.account_book import AccountBook
+from mech_exo.execution.booking import Waiting, code_of, events_of, fills_of
+from mech_exo.execution.books import PlayedSession
 from mech_exo.execution.broker import (
     AccountState,
     Acknowledgement,
@@ -27,21 +28,31 @@ from mech_exo.execution.broker import (
     Capabilities,
 )
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import BookId, EventLine, SessionRow, StateChange
-from mech_exo.kernels.account import new_account, new_book, new_days
-from mech_exo.kernels.records import BOOK, EVENT, Bars, CostParams, Terms
+from mech_exo.execution.resting import Resting
+from mech_exo.execution.rows import BookId, EventLine, StateChange
+from mech_exo.kernels.account import new_days
+from mech_exo.kernels.records import EVENT, Bars, CostParams, OrderKind, Terms
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
 
 ENDINGS = {
     "no_bar": "no bar in the session: nothing to fill at",
     "carried": "the session's volume allowed no more: the rest is ordered anew",
+    "expired": "its price was not reached",
     "no_margin": "more than the account may carry",
 }
 """Outcomes of an order, or of a part of it, that was not filled."""
+KINDS = {
+    OrderType.MARKET_ON_OPEN: OrderKind.MARKET_ON_OPEN,
+    OrderType.MARKET: OrderKind.MARKET_ON_OPEN,  # it is there before the open
+    OrderType.LIMIT_ON_OPEN: OrderKind.LIMIT_ON_OPEN,
+    OrderType.MARKET_ON_CLOSE: OrderKind.MARKET_ON_CLOSE,
+    OrderType.LIMIT: OrderKind.LIMIT,
+    OrderType.STOP: OrderKind.STOP,
+}
 
 
-class PaperBroker:
-    """A broker that lives in this process and fills like the backtest. Satisfies :class:`BrokerInterface`.
+class PaperBroker(AccountBook):
+    """A broker that lives in this process and fills like the backtest. Satisfies :class:`BrokerInterface` and :class:`Books`.
 
     Parameters
     ----------
@@ -56,38 +67,31 @@ class PaperBroker:
     capabilities = Capabilities(name="paper", live=False, absence_is_proof=True, keeps_levels=True)
 
     def __init__(self, ledger: Ledger, book: BookId, *, costs: CostParams, initial_cash: float, terms: Terms) -> None:
-        self._ledger, self._id, self._costs, self._terms = ledger, book, costs, terms
+        super().__init__(ledger, book)
+        self._costs, self._terms = costs, terms
         self._initial_cash = initial_cash
         self._connected = False
-        self._symbols: tuple[str, ...] = ()
-        self._book = book_of((), ())
-        self._account = new_account(initial_cash)
         self._orders: dict[str, Order] = {}
+        self._resting = Resting()
         self._ended: tuple[BrokerOrder, ...] = ()
         self._fills: tuple[Fill, ...] = ()
-        self._booked, self._days = history_of(())
-        self._last: date | None = None
 
     def connect(self) -> None:
         """Restore the account from the last booked session and the orders that are LIVE in the ledger."""
-        row = self._ledger.last_session(self._id)
-        self._booked, self._days = history_of(self._ledger.day_history(self._id))
-        self._account = new_account(self._initial_cash)
-        self._last = row.session if row is not None else None
-        if row is not None:
-            day = row.day
-            for name, value in (("cash", day.cash), ("nav", day.nav), ("index", day.index), ("value", day.long_value + day.short_value)):
-                self._account[name] = value
-        lines = row.lines if row is not None else ()
         live = [known.order for known in self._ledger.orders(self._id, states={OrderState.LIVE})]
-        waiting = [order for order in live if self._last is None or order.session > self._last]
-        self._symbols = tuple(sorted({line.symbol for line in lines} | {order.symbol for order in waiting}))
-        self._book = book_of(self._symbols, lines)
+        self._restore(self._initial_cash, (order.symbol for order in live))
         self._book["order"] = 0.0
-        self._orders, self._ended, self._fills = {}, (), ()
-        for order in waiting:
-            self._put(order)
+        self._orders, self._resting, self._ended, self._fills = {}, Resting(), (), ()
+        for order in live:
+            if order.rests:
+                self._resting.put(order, self._column(order.symbol), anew=False)
+            elif self._last is None or order.session > self._last:
+                self._put(order)
         self._connected = True
+
+    def begin(self) -> None:
+        """Nothing: :meth:`connect` has restored the account."""
+        self.probe()
 
     def close(self) -> None:
         """Nothing to let go of: the ledger belongs to the caller."""
@@ -101,12 +105,7 @@ class PaperBroker:
     def account(self) -> AccountState:
         """Cash and net asset value at the last booked close."""
         self.probe()
-        return AccountState(self._id.account, float(self._account["cash"][0]), float(self._account["nav"][0]))
-
-    @property
-    def nav(self) -> float:
-        """Net asset value in USD at the last booked close."""
-        return self.account().nav
+        return AccountState(self._id.account, float(self._account["cash"][0]), self.nav)
 
     def positions(self) -> tuple[BrokerPosition, ...]:
         """Everything held."""
@@ -114,9 +113,12 @@ class PaperBroker:
         return tuple(BrokerPosition(self._symbols[s], int(self._book["shares"][s])) for s in np.flatnonzero(self._book["shares"]))
 
     def open_orders(self) -> tuple[BrokerOrder, ...]:
-        """The orders for the next open."""
+        """The orders for the next session and those that rest, by symbol."""
         self.probe()
-        return tuple(_as_broker_order(order, BrokerOrderState.OPEN) for _, order in sorted(self._orders.items()))
+        rest = [(order, self._resting.level(order, self._column(order.symbol))) for order in self._resting.orders()]
+        found = [(order, order.level) for order in self._orders.values()] + rest
+        found.sort(key=lambda pair: (pair[0].symbol, pair[0].rests, pair[0].id))
+        return tuple(_as_broker_order(order, BrokerOrderState.OPEN, level) for order, level in found)
 
     def completed_orders(self) -> tuple[BrokerOrder, ...]:
         """Orders that ended in the last session played, and cancels."""
@@ -131,52 +133,61 @@ class PaperBroker:
         return (*known, *(fill for fill in self._fills if fill.session >= since and fill.id not in ids))
 
     def place(self, order: Order, legs: Sequence[Order] = ()) -> Acknowledgement:
-        """Put ``order`` on the book for the next open; refused if it is not an order for an open still to come."""
+        """Put ``order`` on the book for its session, with the stop and target ``legs`` of its entry; or a stop or target of what is held.
+
+        Refused are orders for a session that is over, a second order of a symbol for one session, what needs a clock inside the session,
+        and stops or targets for another number of shares than is held.
+        """
         self.probe()
-        if self._orders.get(order.symbol) == order:
+        if order in (self._orders.get(order.symbol), self._resting.order(order.id)):
             return Acknowledgement(order.id, True, order.id)
-        refusal = self._refusal(order)
+        refusal = self._refusal(order) or next((said for leg in legs if (said := _leg_refusal(leg, order))), "")
         if refusal:
             return Acknowledgement(order.id, False, None, refusal)
-        self._put(order)
+        if order.rests:
+            self._resting.put(order, self._column(order.symbol), anew=True)
+        else:
+            self._put(order)
+        for leg in legs:
+            self._resting.put(leg, self._column(leg.symbol), anew=True)
         return Acknowledgement(order.id, True, order.id)
 
     def _refusal(self, order: Order) -> str:
-        if order.type is not OrderType.MARKET_ON_OPEN:
-            return f"the paper broker fills at the open; {order.type} is not such an order"
+        if any(order.id == known.order_id for known in self._ended):
+            return f"an id is used once; {order.id} has ended"
         if self._last is not None and order.session <= self._last:
             return f"the session must be still to come; {order.session} was played, the last is {self._last}"
+        if order.after is not None:
+            return f"the paper broker knows no time inside a session; {order.symbol} was to work from {order.after:%H:%M} UTC"
+        if order.rests:
+            held = int(self._column(order.symbol)["shares"])
+            return self._resting.refusal(order, held)
         if order.symbol in self._orders:
-            return f"a symbol has one order per open; {order.symbol} has {self._orders[order.symbol].id}"
+            return f"a symbol has one order per session; {order.symbol} has {self._orders[order.symbol].id}"
         return ""
 
     def _put(self, order: Order) -> None:
-        if order.symbol not in self._symbols:
-            self._relay(tuple(sorted((*self._symbols, order.symbol))))
-        position = self._book[self._symbols.index(order.symbol)]
+        position = self._column(order.symbol)
         position["order"] = order.shares
         position["order_reason"] = code_of(order.reason)
+        position["order_kind"] = int(KINDS[order.type])
+        position["order_level"] = math.nan if order.level is None else order.level
         position["order_stop"] = math.nan if order.stop_level is None else order.stop_level
         position["order_target"] = math.nan if order.target_level is None else order.target_level
         self._orders[order.symbol] = order
 
     def cancel(self, order_id: str) -> None:
-        """Take an order off the book at once."""
+        """Take an order off the book at once, an entry with its legs."""
         self.probe()
-        for symbol, order in list(self._orders.items()):
-            if order.id == order_id:
-                self._book["order"][self._symbols.index(symbol)] = 0.0
-                del self._orders[symbol]
-                self._ended += (_as_broker_order(order, BrokerOrderState.CANCELLED),)
-
-    def desk(self, panel: BarPanel) -> Desk:
-        """The account as a decision takes it, copied: whatever is written there reaches the broker only by the router."""
-        self.probe()
-        self._lay(panel)
-        live, count = self._live()
-        account = self._account.copy()
-        account["live"] = count
-        return Desk(self._book.copy(), live, account, days_on(panel.sessions, self._booked, self._days))
+        gone = [order for order in self._orders.values() if order.id == order_id]
+        for order in gone:
+            self._column(order.symbol)["order"] = 0.0
+            del self._orders[order.symbol]
+        for order in self._resting.orders():
+            if order_id in (order.id, order.parent) and (order.id == order_id or gone):
+                self._resting.lift(order, self._column(order.symbol))
+                gone.append(order)
+        self._ended += tuple(_as_broker_order(order, BrokerOrderState.CANCELLED, order.level) for order in gone)
 
     def trade_session(self, panel: BarPanel, row: int, flow: float = 0.0) -> PlayedSession:
         """Play session ``row`` of ``panel``: its orders, resting levels, actions and marks, with ``flow`` USD in at the open.
@@ -193,20 +204,26 @@ class PaperBroker:
         self._account["live"], self._account["events"] = count, 0
         events = np.zeros(EVENTS_PER_SYMBOL * count, EVENT)
         days = new_days(len(panel.sessions))
-        bars = Bars.of(panel)
-        step(row, flow, bars, self._book, live, self._account, days, events, self._costs, self._terms)
+        step(row, flow, Bars.of(panel), self._book, live, self._account, days, events, self._costs, self._terms)
         happened = events_of(self._symbols, events[: int(self._account["events"][0])])
         self._remember(session, days[row])
-        return self._finish(session, happened)
+        opens = {symbol: float(panel.open[row, panel.column_of(symbol)]) for symbol in self._orders}
+        return self._finish(session, happened, Waiting(self._orders, self._resting.by_kind(), opens))
 
-    def _finish(self, session: date, happened: tuple[EventLine, ...]) -> PlayedSession:
-        fills = fills_of(self._id, session, happened, {symbol: order.id for symbol, order in self._orders.items()})
+    def _finish(self, session: date, happened: tuple[EventLine, ...], waiting: Waiting) -> PlayedSession:
+        fills = fills_of(self._id, session, happened, waiting)
         filled = {fill.order_id: fill for fill in fills}
-        ended = tuple(_ending(order, filled.get(order.id), happened) for _, order in sorted(self._orders.items()))
-        states = {change.order_id: BrokerOrderState(change.state.value) for change in ended}
-        self._ended = tuple(_as_broker_order(order, states[order.id]) for _, order in sorted(self._orders.items()))
+        over = {order.id: order for order in self._orders.values()}
+        ended = [_ending(order, filled.get(order.id), happened) for _, order in sorted(self._orders.items())]
+        for order in self._resting.orders():
+            change = self._resting.ending(order, filled.get(order.id), bool(self._column(order.symbol)["shares"]))
+            if change is not None:
+                over[order.id] = order
+                ended.append(change)
+        gone = ((over[change.order_id], BrokerOrderState(change.state.value)) for change in ended)
+        self._ended = tuple(_as_broker_order(order, state, order.level) for order, state in gone)
         self._fills, self._orders, self._last = fills, {}, session
-        return PlayedSession(session, fills, happened, ended)
+        return PlayedSession(session, fills, happened, tuple(ended))
 
     def take_levels(self, decided: np.ndarray) -> None:
         """Take over what a decision wrote to its copy of the book, except the orders themselves: those come by ``place``."""
@@ -215,14 +232,8 @@ class PaperBroker:
         self._book = decided.copy()
         self._book["order"], self._book["order_reason"] = orders
 
-    def row(self, decided: np.ndarray, day: np.void, played: PlayedSession) -> SessionRow:
-        """The session as it is to be booked: its figures (with the risk state after deciding) and the decided book."""
-        self._remember(played.session, day)
-        return SessionRow(self._id, played.session, figures_of(day), lines_of(self._symbols, decided), played.events)
-
     def _check_turn(self, session: date) -> None:
-        if self._last is not None and session <= self._last:
-            raise BrokerError(f"a session is played once, in order; {session} is not after {self._last}")
+        self._check_order(session)
         waiting = [order for order in self._orders.values() if order.session != session]
         if waiting:
             raise BrokerError(
@@ -230,37 +241,17 @@ class PaperBroker:
                 remedy="book the missed sessions in order",
             )
 
-    def _remember(self, session: date, day: np.void) -> None:
-        stamp = np.datetime64(session, "D")
-        if not len(self._booked) or self._booked[-1] < stamp:
-            self._booked = np.append(self._booked, stamp)
-            self._days = np.append(self._days, new_days(1))
-        self._days[-1] = day
 
-    def _forget_unplaced(self) -> None:
-        """Levels decided for an order that was never placed (denied, cancelled) go with it."""
-        idle = self._book["order"] == 0.0
-        blank = new_book(1)
-        for name in (field for field in BOOK.names or () if field.startswith("order_")):
-            self._book[name][idle] = blank[name][0]
-
-    def _live(self) -> tuple[np.ndarray, int]:
-        found = np.flatnonzero((self._book["shares"] != 0.0) | (self._book["order"] != 0.0) | (self._book["rest"] != 0.0))
-        live = np.zeros(len(self._book), np.int64)
-        live[: len(found)] = found
-        return live, len(found)
-
-    def _lay(self, panel: BarPanel) -> None:
-        if panel.symbols != self._symbols:
-            self._relay(panel.symbols)
-
-    def _relay(self, symbols: tuple[str, ...]) -> None:
-        self._book = book_of(symbols, lines_of(self._symbols, self._book))
-        self._symbols = symbols
+def _leg_refusal(leg: Order, entry: Order) -> str:
+    if leg.parent != entry.id or leg.symbol != entry.symbol or leg.type not in (OrderType.STOP, OrderType.LIMIT):
+        return f"a leg is a stop or limit order of its entry's symbol with the entry as parent; {leg.id} is not one of {entry.id}"
+    if leg.shares != -entry.shares:
+        return f"the paper broker protects the whole entry of {entry.symbol}: {-entry.shares} shares; the leg has {leg.shares}"
+    return ""
 
 
-def _as_broker_order(order: Order, state: BrokerOrderState) -> BrokerOrder:
-    return BrokerOrder(order.id, order.id, order.symbol, order.shares, state)
+def _as_broker_order(order: Order, state: BrokerOrderState, level: float | None) -> BrokerOrder:
+    return BrokerOrder(order.id, order.id, order.symbol, order.shares, state, level=level)
 
 
 def _ending(order: Order, fill: Fill | None, happened: Sequence[EventLine]) -> StateChange:
@@ -271,5 +262,7 @@ def _ending(order: Order, fill: Fill | None, happened: Sequence[EventLine]) -> S
     why = next((words for outcome, words in ENDINGS.items() if outcome in said), "ended by a corporate action before the open")
     if {"carried", "ended"} <= said:
         why = "the rest ended with a stop or target of the same session"
+    elif fill is None and "carried" in said and order.level is not None:
+        why = "its price was not reached, or the session's volume allowed nothing: ordered anew"
     note = why if fill is None else f"{fill.shares} of {order.shares} shares filled; {why}"
     return StateChange(order.id, OrderState.EXPIRED, note, order.id)

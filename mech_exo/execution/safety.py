@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mech_exo.domain.errors import LedgerError
 from mech_exo.execution.ledger import Ledger, default_path, utc_now
+from mech_exo.utils.log import mask, mask_accounts
 
 SIZE = 1024
 
@@ -89,9 +90,10 @@ class HaltSwitch:
 
 
 def _message(reason: str, now: datetime) -> bytes:
-    """Exactly ``SIZE`` bytes: JSON padded with spaces, the reason cut to fit."""
-    for length in range(len(reason), -1, -1):
-        text = json.dumps({"reason": reason[:length], "since": now.isoformat()}).encode()
+    """Exactly ``SIZE`` bytes: JSON padded with spaces, the reason cut to fit. Others may read the file: no account number is in it."""
+    said = mask(mask_accounts(reason))
+    for length in range(len(said), -1, -1):
+        text = json.dumps({"reason": said[:length], "since": now.isoformat()}).encode()
         if len(text) <= SIZE:
             return text.ljust(SIZE)
     raise ValueError("a halt message without a reason fits always")

@@ -128,6 +128,7 @@ class OrderKind(IntEnum):
     MARKET_ON_CLOSE = 1
     LIMIT = 2
     STOP = 3
+    LIMIT_ON_OPEN = 4  # a limit for the open alone
 
 
 class Reason(IntEnum):

@@ -20,7 +20,7 @@ STOP, TARGET = int(EventKind.STOP), int(EventKind.TARGET)
 NO_BAR, ENDED, CARRIED = int(Outcome.NO_BAR), int(Outcome.ENDED), int(Outcome.CARRIED)
 EXPIRED, NO_MARGIN = int(Outcome.EXPIRED), int(Outcome.NO_MARGIN)
 ON_OPEN, ON_CLOSE = int(OrderKind.MARKET_ON_OPEN), int(OrderKind.MARKET_ON_CLOSE)
-LIMIT, STOP_ORDER = int(OrderKind.LIMIT), int(OrderKind.STOP)
+LIMIT, STOP_ORDER, LIMIT_ON_OPEN = int(OrderKind.LIMIT), int(OrderKind.STOP), int(OrderKind.LIMIT_ON_OPEN)
 PROFIT_TARGET, GOVERNOR = int(Reason.PROFIT_TARGET), int(Reason.GOVERNOR)
 
 
@@ -87,7 +87,7 @@ def fill_order(
         price = reference
         if slips:
             price = reference * (1.0 + side * slippage(t, s, filled, reference, bars, costs))
-            if kind == LIMIT and price * side > level * side:
+            if (kind == LIMIT or kind == LIMIT_ON_OPEN) and price * side > level * side:
                 price = level
         before = abs(position.shares)
         fee = commission(filled, price, costs)
@@ -124,8 +124,12 @@ def open_orders(
             kind = position.order_kind
             if kind != ON_OPEN:
                 better = (position.order_level - reference) * side  # NaN without an open: it waits
-                if not ((kind == LIMIT and better >= 0.0) or (kind == STOP_ORDER and better <= 0.0)):
-                    waiting = True
+                is_limit = kind == LIMIT or kind == LIMIT_ON_OPEN
+                if not ((is_limit and better >= 0.0) or (kind == STOP_ORDER and better <= 0.0)):
+                    if kind == LIMIT_ON_OPEN:
+                        unreached(t, s, bars, book, account, events)
+                    else:
+                        waiting = True
                     continue
             elif math.isnan(reference):
                 if position.order_reason == GOVERNOR:  # ordered once, when its share fell: it leaves as soon as it can

@@ -28,6 +28,10 @@ class Program(StrEnum):
     TWS = "tws"
 
 
+PORTS = {(Program.GATEWAY, False): 4002, (Program.GATEWAY, True): 4001, (Program.TWS, False): 7497, (Program.TWS, True): 7496}
+"""Where each program listens for paper (False) and live (True), unless it was told otherwise."""
+
+
 class GatewayRules(Model):
     """``gateway:`` of ``broker.yml``: how Interactive Brokers' program is reached.
 
@@ -44,6 +48,10 @@ class GatewayRules(Model):
     acknowledge_seconds: Seconds = Field(5.0, description="until an order without an acknowledgement is in doubt")
     messages_per_second: Annotated[int, Field(ge=1, le=45)] = Field(40, description="Interactive Brokers drops who exceeds 50")
 
+    def port_of(self, *, live: bool) -> int:
+        """The port given, else the program's own for the mode."""
+        return PORTS[self.program, live] if self.port is None else self.port
+
 
 class SendingTimes(Model):
     """``times:`` of ``broker.yml``: when nothing is sent. Times of day in New York."""
@@ -52,6 +60,12 @@ class SendingTimes(Model):
     quiet_minutes: Minutes = Field(5, description="before and after it")
     open_cutoff_minutes: Minutes = Field(5, description="before the open: the last orders for it")
     close_cutoff_minutes: Minutes = Field(15, description="before the close: the last orders for it")
+
+    @model_validator(mode="after")
+    def _of_new_york(self) -> SendingTimes:
+        if self.restart.tzinfo is not None:
+            raise ValueError(f"restart is a time of day in New York without a zone of its own; got {self.restart.isoformat()}")
+        return self
 
 
 class DoubtRules(Model):

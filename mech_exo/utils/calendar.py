@@ -28,9 +28,10 @@ LAST_DAY = date(2049, 12, 31)
 
 
 class _Table(NamedTuple):
-    """``days`` ``(S,)`` datetime64[D], strictly increasing; ``closes`` ``(S,)`` datetime64[s], UTC."""
+    """``days`` ``(S,)`` datetime64[D], strictly increasing; ``opens`` and ``closes`` ``(S,)`` datetime64[s], UTC."""
 
     days: NDArray[np.datetime64]
+    opens: NDArray[np.datetime64]
     closes: NDArray[np.datetime64]
 
 
@@ -40,13 +41,13 @@ def _table() -> _Table:
     place = _cached()
     try:
         with place.open("rb") as file, np.load(file) as stored:
-            table = _Table(stored["days"], stored["closes"])
+            table = _Table(*(stored[name] for name in _Table._fields))
     except (OSError, ValueError, KeyError, BadZipFile):
         table = _made()
         with contextlib.suppress(OSError):  # a cache that cannot be written costs a second the next time
             place.parent.mkdir(parents=True, exist_ok=True)
             beside = place.with_name(f".{os.getpid()}.npz")
-            np.savez(beside, days=table.days, closes=table.closes)
+            np.savez(beside, **table._asdict())
             beside.replace(place)
     for array in table:
         array.flags.writeable = False
@@ -63,7 +64,10 @@ def _made() -> _Table:
 
     calendar = get_calendar("XNYS", start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
     days = calendar.sessions.to_numpy().astype("datetime64[D]")
-    return _Table(days, calendar.closes.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[s]"))
+    opens, closes = (
+        bells.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[s]") for bells in (calendar.opens, calendar.closes)
+    )
+    return _Table(days, opens, closes)
 
 
 def _day(d: date) -> np.datetime64:
@@ -126,6 +130,12 @@ def ordinal(d: date) -> int:
         before = previous_session(d)
         raise InputError(f"{d} must be a session of the New York Stock Exchange; it is none", remedy=f"the session before it is {before}")
     return _position(d, "left")
+
+
+def session_open(d: date) -> datetime:
+    """The opening bell of session ``d`` as a tz-aware UTC instant. Raises InputError for no session."""
+    seconds: datetime = _table().opens[ordinal(d)].item()
+    return seconds.replace(tzinfo=UTC)
 
 
 def session_close(d: date) -> datetime:

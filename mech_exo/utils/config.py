@@ -164,6 +164,7 @@ def _keys(folder: Path) -> ApiKeys:
     keys = ApiKeys.model_validate(merged)
     for secret in _secrets(keys):
         log.redact(secret)
+    log.redact_account(keys.ib_account.get_secret_value())
     return keys
 
 

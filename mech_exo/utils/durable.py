@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from mech_exo.utils import log
+
 CHUNK = 1 << 22
 
 
@@ -68,12 +70,15 @@ def _chunks(source: int) -> Iterator[bytes]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Replace the file ``path`` by ``text`` (UTF-8), folders made as needed: a reader sees the old or the new, never a part."""
+    """Replace the file ``path`` by ``text`` (UTF-8), folders made as needed: a reader sees the old or the new, never a part.
+
+    No secret and no account number gets into it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(log.mask(text))
             flush_file(file)
         partial.replace(path)
         flush_folder(path.parent)

@@ -1,40 +1,91 @@
-"""One logger for the whole program, on stderr, that never prints a secret.
+"""One logger for the whole program, on stderr, that never prints a secret. Libraries log through it too.
 
-Secrets read from the configuration are registered with :func:`redact`; every record is searched for them before it is
-written, so that not even a library's message can carry one out.
+Secrets read from the configuration are registered with :func:`redact`, brokerage accounts with :func:`redact_account`. Every record,
+everything a command prints (:func:`masked_output`) and every report is searched for them before it is written, so that not even a
+library's message can carry one out.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = "mech_exo"
 MASK = "********"
 SHORTEST_SECRET = 4
+SHORT = "%(levelname)s %(name)s: %(message)s"
+OTHERS = ("ib_async",)
+"""Libraries whose talk is shown with ``debug``: it tells what went over the wire."""
+ACCOUNT = re.compile(r"\b(D?[UFI][A-Z]?)\d{2,5}(\d{3})\b")
+"""What Interactive Brokers' account ids look like: U1234567, paper DU1234567, advisers' F and I. Logs tell of accounts nobody configured."""
 
-_secrets: set[str] = set()
+_secrets: dict[str, str] = {}
+"""What stands in the place of each registered text."""
 
 
 class _Redacting(logging.Formatter):
     """Formats a record, traceback included, and masks every registered secret in it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        return mask(mask_accounts(super().format(record)))
 
 
 def redact(secret: str) -> None:
     """From now on ``secret`` is written as ``********``. Texts under four characters would mask half the language: ignored."""
     if len(secret) >= SHORTEST_SECRET:
-        _secrets.add(secret)
+        _secrets[secret] = MASK
+
+
+def redact_account(account: str) -> None:
+    """From now on ``account`` is written like ``U…567``. What is no brokerage account ("paper") is ignored."""
+    if ACCOUNT.fullmatch(account):
+        _secrets[account] = mask_accounts(account)
+
+
+def mask_accounts(text: str) -> str:
+    """``text`` with everything that looks like an account of Interactive Brokers as ``U…567``, registered or not."""
+    return ACCOUNT.sub(r"\1…\2", text)
 
 
 def mask(text: str) -> str:
     """``text`` with every registered secret replaced; longer secrets first, so that none is left half visible."""
     for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
+        text = text.replace(secret, _secrets[secret])
     return text
+
+
+class _Masked:
+    """A text stream that masks what is written to it and is the stream itself in everything else."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(mask(mask_accounts(text)))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def masked_output() -> Iterator[None]:
+    """Whatever the block prints on stdout and stderr is masked."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Masked(out), _Masked(err)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
 
 
 def get(name: str) -> logging.Logger:
@@ -45,21 +96,43 @@ def get(name: str) -> logging.Logger:
 def setup(*, debug: bool = False, file: Path | None = None) -> None:
     """Send warnings (``debug``: everything) to stderr and, when ``file`` is given, everything from INFO to it as well.
 
-    Calling it again replaces the handlers, so that a program that runs two commands does not print twice.
+    Calling it again replaces the handlers, so that a program that runs two commands does not print twice. Of libraries (:data:`OTHERS`
+    and whatever else logs) warnings are shown, with ``debug`` everything of :data:`OTHERS`.
     """
-    root = logging.getLogger(ROOT)
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
-    root.propagate = False
-    _add(root, logging.StreamHandler(sys.stderr), logging.DEBUG if debug else logging.WARNING, "%(levelname)s %(name)s: %(message)s")
+    handlers = [_handler(_Stderr(), logging.DEBUG if debug else logging.WARNING, SHORT)]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _add(root, logging.FileHandler(file, encoding="utf-8"), logging.INFO, "%(asctime)s %(levelname)s %(name)s: %(message)s")
+        handlers.append(_handler(logging.FileHandler(file, encoding="utf-8"), logging.INFO, f"%(asctime)s {SHORT}"))
+    own = logging.getLogger(ROOT)
+    own.setLevel(logging.DEBUG if debug else logging.INFO)
+    own.propagate = False
+    for name in OTHERS:
+        logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.WARNING)
+    for logger in (own, logging.getLogger()):
+        _replace(logger, handlers)
 
 
-def _add(root: logging.Logger, handler: logging.Handler, level: int, layout: str) -> None:
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what is ``sys.stderr`` at that moment: a command's is not the one it was set up with."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+
+def _replace(logger: logging.Logger, handlers: list[logging.Handler]) -> None:
+    for handler in logger.handlers[:]:
+        if isinstance(handler.formatter, _Redacting):
+            logger.removeHandler(handler)
+            handler.close()
+    for handler in handlers:
+        logger.addHandler(handler)
+
+
+def _handler(handler: logging.Handler, level: int, layout: str) -> logging.Handler:
     handler.setLevel(level)
     handler.setFormatter(_Redacting(layout))
-    root.addHandler(handler)
+    return handler

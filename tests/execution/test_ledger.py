@@ -23,6 +23,7 @@ from mech_exo.domain.orders import OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, DecisionRow, Flow, Promotion, Trial
+from mech_exo.utils import log
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order, promotion, session, write_everything
 
 
@@ -350,3 +351,37 @@ def test_a_ledger_of_the_version_before_is_brought_up_and_stays_sound(path: Path
         booked = ledger.day_history(BOOK)
         assert [getattr(booked[0].day, name) for name in later] == [1.0, 0.0, 0.0, 0.0, 0.0]
         assert ledger.verify().faults == ()
+
+
+def test_only_its_owner_reads_the_ledger_and_its_backups(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "ledger.sqlite"
+    path.parent.mkdir()
+    path.touch(0o644)
+    path.chmod(0o644)
+    before = os.umask(0o022)
+    try:
+        with Ledger.open(path) as ledger:
+            write_everything(ledger)
+            ledger.backup(tmp_path / "backups" / "copy.sqlite")
+            modes = {file.name: file.stat().st_mode & 0o777 for folder in ("data", "backups") for file in (tmp_path / folder).iterdir()}
+    finally:
+        os.umask(before)
+    assert set(modes) >= {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite.mark", "copy.sqlite", "copy.sqlite.mark"}
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_the_latest_instant_is_the_latest_even_after_the_clock_stepped_back(tmp_path: Path) -> None:
+    instants = [datetime(2024, 1, 2, 12, tzinfo=UTC), datetime(2024, 1, 2, 12, 0, 0, 500, tzinfo=UTC), datetime(2024, 1, 2, 11, tzinfo=UTC)]
+    clock = iter([at for at in instants for _ in range(2)])
+    with Ledger.open(tmp_path / "l.sqlite", clock=lambda: next(clock)) as ledger:
+        assert ledger.latest_instant() is None
+        for _ in instants:
+            ledger.halt("x")
+        assert ledger.latest_instant() == instants[1]
+
+
+def test_an_opened_ledger_makes_the_accounts_of_its_books_known_to_the_log(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        ledger.book_session(dataclasses.replace(session(), book=BookId("DU5550123", "default")))
+    with Ledger.open(tmp_path / "l.sqlite", read_only=True):
+        assert log.mask("DU5550123/default") == "DU…123/default"

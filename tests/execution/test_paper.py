@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -214,9 +214,11 @@ def test_a_session_is_played_once_and_orders_wait_for_theirs(broker: PaperBroker
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"type": OrderType.MARKET}, "fills at the open"),
+        ({"after": datetime(2024, 1, 3, 15, tzinfo=UTC)}, "no time inside a session"),
+        ({"rests": True}, "only stop and limit orders rest"),
+        ({"rests": True, "type": OrderType.STOP, "level": 9.0}, "protects the whole holding of BBB: 0 shares"),
         ({"session": DAYS[1]}, "still to come"),
-        ({"id": "mx1-other"}, "one order per open"),
+        ({"id": "mx1-other"}, "one order per session"),
     ],
 )
 def test_refusals_are_answers(broker: PaperBroker, changes: dict[str, object], said: str) -> None:

@@ -50,6 +50,13 @@ def test_closes_in_winter_summer_and_early() -> None:
     assert calendar.session_close(date(2024, 12, 24)) == datetime(2024, 12, 24, 18, tzinfo=UTC)
 
 
+def test_opens_in_winter_and_summer_and_no_open_without_a_session() -> None:
+    assert calendar.session_open(date(2024, 1, 3)) == datetime(2024, 1, 3, 14, 30, tzinfo=UTC)
+    assert calendar.session_open(date(2024, 7, 3)) == datetime(2024, 7, 3, 13, 30, tzinfo=UTC)
+    with pytest.raises(InputError, match="it is none"):
+        calendar.session_open(date(2024, 7, 4))
+
+
 def test_the_latest_session_is_the_last_one_closed() -> None:
     bell = datetime(2024, 1, 3, 21, tzinfo=UTC)
     assert calendar.latest_session(bell) == date(2024, 1, 3)

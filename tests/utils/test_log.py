@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,11 @@ import pytest
 from mech_exo.utils import log
 
 SECRET = "s3cret-of-the-log-test"
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_secrets", {})
 
 
 def test_warnings_go_to_stderr_and_debug_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,3 +55,50 @@ def test_short_words_are_not_secrets() -> None:
     log.redact("")
     log.redact("the")
     assert log.mask("the end") == "the end"
+
+
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [("U1234567", "U…567"), ("DU1234567", "DU…567"), ("U12345", "U…345"), ("DUK123456", "DUK…456"), ("F7654321", "F…321"), ("DF123456", "DF…456")],
+)
+def test_an_account_is_shown_by_its_last_three_digits(account: str, shown: str) -> None:
+    assert log.mask_accounts(f"<<< 15,1,{account},") == f"<<< 15,1,{shown},"
+    log.redact_account(account)
+    assert log.mask(f"of {account}.") == f"of {shown}."
+    assert log.mask(log.mask(account)) == shown
+
+
+@pytest.mark.parametrize("text", ["paper", "US0378331005", "du1234567", "U123", "FX12345678901", "2024-01-02", "mx1-0123456789abcdef01234567"])
+def test_what_is_no_account_is_left_alone(text: str) -> None:
+    log.redact_account(text)
+    assert log.mask(log.mask_accounts(text)) == text
+
+
+def test_libraries_log_masked_too_and_talk_only_in_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    library, other = logging.getLogger("ib_async.client"), logging.getLogger("some.library")
+    log.setup()
+    library.info("<<< 15,1,DU7654321,")
+    library.warning("Error 321, account DU7654321")
+    other.warning("look at DU7654321")
+    log.setup(debug=True)
+    library.debug("<<< 15,1,DU7654321,")
+    other.debug("chatty")
+    log.setup()
+    assert capsys.readouterr().err.splitlines() == [
+        "WARNING ib_async.client: Error 321, account DU…321",
+        "WARNING some.library: look at DU…321",
+        "DEBUG ib_async.client: <<< 15,1,DU…321,",
+    ]
+
+
+def test_what_is_printed_is_masked_and_the_streams_come_back(capsys: pytest.CaptureFixture[str]) -> None:
+    log.redact(SECRET)
+    out = sys.stdout
+    with log.masked_output():
+        print(f"account U7654321, key {SECRET}")
+        print(f"account U7654321, key {SECRET}", file=sys.stderr)
+        sys.stdout.writelines(["U7654321\n"])
+        assert sys.stdout.encoding == out.encoding
+    assert sys.stdout is out
+    printed = capsys.readouterr()
+    assert printed.out == f"account U…321, key {log.MASK}\nU…321\n" and printed.err == f"account U…321, key {log.MASK}\n"

@@ -1,0 +1,569 @@
+"""Interactive Brokers as a broker: ib_async's client, unmodified, behind the synchronous protocol. All asyncio of the program is here.
+
+A connection has an event loop in a thread of its own, which only moves messages. What they mean is :mod:`ib_messages`, what was
+told is kept by :mod:`ib_listener`. Of the library its client and decoder are used, not its orders, which call living orders
+cancelled. Its queue is never used either: what it holds back is lost without a word when the connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import math
+import re
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mech_exo.domain.errors import BrokerError
+from mech_exo.domain.orders import Fill, Order
+from mech_exo.execution import ib_answers as answers
+from mech_exo.execution import ib_messages as words
+from mech_exo.execution.broker import (
+    AccountState,
+    Acknowledgement,
+    BrokerOrder,
+    BrokerOrderState,
+    BrokerPosition,
+    Capabilities,
+    NotSentError,
+)
+from mech_exo.execution.ib_instruments import CURRENCY, Instrument, Instruments, question
+from mech_exo.execution.ib_listener import Ask, Listener, Sent, Traded, UnreadMessages
+from mech_exo.utils.broker_settings import GatewayRules, Program
+
+if TYPE_CHECKING:
+    import ib_async
+
+PORTS = {(Program.GATEWAY, False): 4002, (Program.GATEWAY, True): 4001, (Program.TWS, False): 7497, (Program.TWS, True): 7496}
+LIVE_PORTS = {port for (_, live), port in PORTS.items() if live}
+ACCOUNT = re.compile(r"(D?)[A-Z]\d{4,12}")
+WINDOW_SECONDS = 1.02  # a little over the second in which the broker counts
+COMMISSION_SECONDS = 1.0  # until a fill whose commission is not told counts as one of unknown commission
+TRIES = 5
+VIEW = ("open orders", "completed orders", "executions")
+GATE = frozenset({*VIEW, "positions"})
+LOGIN = "start Gateway or TWS, log in, and allow socket clients (Global Configuration > API > Settings)"
+
+
+class _Masked(logging.Filter):
+    """The library writes account numbers into its log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = words.masked(record.getMessage()), ()
+        return True
+
+
+_MASK = _Masked()
+
+
+class _Link:
+    """One connection: the loop, its thread and the library's client. Made for one use."""
+
+    def __init__(self, listener: Listener, rules: GatewayRules) -> None:
+        from ib_async.client import Client
+
+        for name in ("ib_async.client", "eventkit.event"):
+            logging.getLogger(name).addFilter(_MASK)
+        self._listener, self._rules = listener, rules
+        self._loop = asyncio.SelectorEventLoop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ib", daemon=True)
+        self._written: deque[float] = deque()
+        self._first = b""
+        self.client = cast("Any", Client)(listener)
+        self.client.MaxRequests = 0  # no queue: see the module
+        self.client.decoder.logger = UnreadMessages(listener)
+        self.client.conn.hasData += self._on_first
+        self.client.conn.hasData.error_event += self._on_unreadable
+        self.port = 0
+
+    def open(self, port: int) -> None:
+        """Connect and log in. Raises BrokerError saying what to do."""
+        self.port = port
+        self._thread.start()
+        rules, listener = self._rules, self._listener
+        login = self.client.connectAsync(rules.host, port, rules.client_id, rules.connect_seconds)
+        attempt = asyncio.run_coroutine_threadsafe(login, self._loop)
+        attempt.add_done_callback(lambda _: listener.wake())
+        listener.wait(attempt.done, rules.connect_seconds)
+        if not (attempt.done() and not attempt.cancelled() and attempt.exception() is None and self.client.isReady()):
+            raise self._not_connected(attempt)
+
+    def _not_connected(self, attempt: concurrent.futures.Future[None]) -> BrokerError:
+        where = f"{self._rules.host}:{self.port}"
+        for code, text in self._listener.trouble:
+            if code == 326:
+                return BrokerError(
+                    f"each connected program has its own client id; gateway.client_id {self._rules.client_id} is in use at {where}",
+                    remedy=words.remedy(code),
+                )
+            return BrokerError(f"the login at {where} failed: {words.said(code, text)}", remedy=words.remedy(code))
+        error = attempt.exception() if attempt.done() and not attempt.cancelled() else None
+        attempt.cancel()
+        if isinstance(error, ConnectionRefusedError):
+            remedy = f"{LOGIN}; or correct gateway.port in broker.yml"
+            return BrokerError(f"Gateway or TWS must listen at {where}; nothing does", remedy=remedy)
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            return BrokerError(f"Gateway or TWS must be reachable at {where}: {error.strerror or type(error).__name__}", remedy=LOGIN)
+        if self._listener.closed:
+            return BrokerError(
+                f"the program at {where} closed the connection during login",
+                remedy=f"is client id {self._rules.client_id} in use, this address trusted, the program 10.x or newer? See docs/ib.md",
+            )
+        return BrokerError(
+            f"the login at {where} takes at most {self._rules.connect_seconds:g} seconds; it did not end",
+            remedy="is it the API port of Gateway or TWS? A dialogue that waits for a click stops it as well",
+        )
+
+    def write(self, *actions: Callable[[Any], None], alone: bool = False) -> None:
+        """Hand messages to the transport, within the pace. Raises NotSentError when provably none of them left, else BrokerError.
+
+        ``alone``: nothing written before may still wait to leave.
+        """
+        for _ in actions:
+            self._keep_pace()
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def run() -> None:
+            if done.set_running_or_notify_cancel():
+                try:
+                    self._hand_over(actions, alone)
+                except BrokerError as error:
+                    done.set_exception(error)
+                else:
+                    done.set_result(None)
+
+        try:
+            self._loop.call_soon_threadsafe(run)
+            done.result(self._rules.answer_seconds)
+        except RuntimeError:
+            raise _gone() from None
+        except concurrent.futures.TimeoutError:
+            if done.cancel():
+                raise NotSentError("the connection's thread does not run", remedy="run it again") from None
+            raise BrokerError("the connection's thread does not come back", remedy="run it again") from None
+
+    def _hand_over(self, actions: Sequence[Callable[[Any], None]], alone: bool) -> None:
+        transport = self.client.conn.transport
+        if transport is None or transport.is_closing() or not self.client.isReady():
+            raise _gone()
+        if alone and transport.get_write_buffer_size():
+            raise NotSentError("earlier messages have not left this machine: the gateway does not read", remedy="restart Gateway or TWS")
+        for count, action in enumerate(actions):
+            action(self.client)
+            if transport.is_closing():  # the system took not one byte of it
+                raise _gone() if count == 0 else BrokerError("the connection broke while an order and its legs were written")
+
+    def _keep_pace(self) -> None:
+        """Wait until one more message keeps within the broker's rate."""
+        while self._written and self._written[0] <= time.monotonic() - WINDOW_SECONDS:
+            self._written.popleft()
+        if len(self._written) >= self._rules.messages_per_second:
+            time.sleep(max(0.0, self._written.popleft() + WINDOW_SECONDS - time.monotonic()))
+        self._written.append(time.monotonic())
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+
+        async def shut() -> None:
+            self.client.disconnect()
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)
+            transport = self.client.conn.transport
+            if transport is not None:
+                transport.abort()
+            await asyncio.sleep(0)
+
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(shut(), self._loop).result(self._rules.answer_seconds)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(self._rules.answer_seconds)
+        self._loop.close()
+
+    def _on_first(self, data: bytes) -> None:
+        """The zone of the gateway's clock stands in its first message, which the library does not keep."""
+        if self._listener.zone is None and len(self._first) < 256:
+            self._first += data
+            length = struct.unpack(">I", self._first[:4])[0] if len(self._first) >= 4 else 256
+            fields = self._first[4 : 4 + length].split(b"\0")
+            if len(fields) >= 3 and len(self._first) >= 4 + length:
+                self._listener.zone = words.zone_of(fields[1].decode("ascii", "replace"))
+                self._first = b" " * 256
+
+    def _on_unreadable(self, _event: object, error: Exception) -> None:
+        self._listener.lose_sight(f"a message of the gateway could not be read: {type(error).__name__}")
+
+
+def _gone() -> NotSentError:
+    return NotSentError("the connection to Interactive Brokers is gone", remedy="run it again: it connects anew")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What was connected to: ``account`` masked, ``server_version`` of the protocol, ``clock_ahead`` seconds of the gateway's clock."""
+
+    account: str
+    live: bool
+    host: str
+    port: int
+    client_id: int
+    server_version: int
+    clock_ahead: float
+
+
+class IBBroker:
+    """An account at Interactive Brokers, through Gateway or TWS. Satisfies :class:`BrokerInterface`.
+
+    Parameters
+    ----------
+    account
+        The account's number. A connection to any other is refused.
+    live
+        Whether real money moves. The account's kind (``DU…`` is paper) and the port must agree.
+    rules
+        How the program is reached.
+    port
+        None: that of the rules, or the program's own for the mode.
+    instruments
+        File that remembers what each symbol means; None: in memory only.
+    """
+
+    def __init__(
+        self, account: str, live: bool, rules: GatewayRules, port: int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC), *, instruments: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.capabilities = Capabilities(name="ib", live=live, absence_is_proof=False, keeps_levels=False)
+        self._account, self._rules, self._clock = account, rules, clock
+        self._port = port or rules.port or PORTS[(rules.program, live)]
+        self._instruments = Instruments(instruments)
+        self._turn = threading.RLock()
+        self._link: _Link | None = None
+        self._listener = Listener(account, rules.client_id)
+        self._next_number = 0
+        self._without_commission: set[str] = set()
+        self._unanswered: set[str] = set()
+
+    # The connection
+
+    def connect(self) -> None:
+        """Log in anew. Raises BrokerError when account, kind of account, port and configuration do not agree, or nobody answers."""
+        with self._turn:
+            self.close()
+            self._check_settings()
+            listener = Listener(self._account, self._rules.client_id)
+            link = _Link(listener, self._rules)
+            try:
+                link.open(self._port)
+                self._check_account(link.client.getAccounts())
+            except BaseException:
+                link.close()
+                raise
+            self._link, self._listener = link, listener
+            self._next_number, self._unanswered = int(link.client.getReqId()), set()
+
+    def _check_settings(self) -> None:
+        live, kind = self.capabilities.live, "live" if self.capabilities.live else "paper"
+        form = ACCOUNT.fullmatch(self._account)
+        if form is None:
+            remedy = "write ib_account in config/api_keys_local.yml"
+            raise BrokerError("an account is a letter or two and digits, as U1234567; the configured one is not", remedy=remedy)
+        if bool(form[1]) is live:
+            what = "paper" if form[1] else "live"
+            raise BrokerError(f"a {kind} session needs a {kind} account; {words.masked(self._account)} is a {what} account",
+                              remedy="correct ib_account in config/api_keys_local.yml, or choose the other --mode")  # fmt: skip
+        if self._port in PORTS.values() and (self._port in LIVE_PORTS) is not live:
+            other = PORTS[(self._rules.program, live)]
+            raise BrokerError(f"a {kind} session needs a {kind} port; {self._port} is for the other kind",
+                              remedy=f"{self._rules.program} listens at {other} for {kind}: gateway.port in broker.yml")  # fmt: skip
+
+    def _check_account(self, accounts: Sequence[str]) -> None:
+        if self._account not in accounts:
+            found = ", ".join(words.masked(one) for one in accounts)
+            raise BrokerError(
+                f"the connected account must be the configured one, {words.masked(self._account)}; this login has {found}",
+                remedy="log in with the other user, or correct ib_account in config/api_keys_local.yml",
+            )
+
+    def close(self) -> None:
+        """Let go. Resting orders stay."""
+        with self._turn:
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+
+    def probe(self) -> None:
+        """Ask the gateway's clock and wait at most ``probe_seconds``. A silent, stopped or deaf program is found so."""
+        self._ask("the time", lambda client: client.reqCurrentTime(), seconds=self._rules.probe_seconds)
+
+    def describe(self) -> Connected:
+        """What this is connected to."""
+        with self._turn:
+            before = self._clock().timestamp()
+            ask = self._ask("the time", lambda client: client.reqCurrentTime())
+            here = (before + self._clock().timestamp()) / 2.0
+            link = self._connected()
+            return Connected(
+                words.masked(self._account), self.capabilities.live, self._rules.host, link.port, self._rules.client_id,
+                link.client.serverVersion(), float(ask.items[-1]) + 0.5 - here,
+            )  # fmt: skip
+
+    @property
+    def changes(self) -> int:
+        """How often something happened to an order since the connection. Equal before and after a set of answers: they belong together."""
+        return self._listener.changes
+
+    # Answers
+
+    def account(self) -> AccountState:
+        """Cash and net asset value in USD; NaN where the broker reports none in USD."""
+        number = self._number()
+        ask = self._ask("the account", lambda c: c.reqAccountSummary(number, "All", "NetLiquidation,TotalCashValue"), number)
+        self._write(lambda c: c.cancelAccountSummary(number))
+        values = {tag: value for tag, value, currency in ask.items if currency == CURRENCY}
+        return AccountState(self._account, answers.figure(values.get("TotalCashValue")), answers.figure(values.get("NetLiquidation")))
+
+    def positions(self) -> tuple[BrokerPosition, ...]:
+        """Everything held, by symbol; what is no US stock under a name that is no symbol."""
+        ask = self._quiet("positions", lambda c: c.reqPositions())
+        self._write(lambda c: c.cancelPositions())
+        held = {contract.conId: (contract, shares, average) for contract, shares, average in ask.items}
+        found = (answers.position(self._instruments, *one) for one in held.values() if one[1] != 0.0)
+        return tuple(sorted(found, key=lambda one: one.symbol))
+
+    def open_orders(self) -> tuple[BrokerOrder, ...]:
+        """Every order that may still trade, of any client and of hand, by symbol."""
+        ask = self._quiet("open orders", lambda c: c.reqAllOpenOrders())
+        shown = self._listener.shown_open(ask)
+        found = (answers.order(self._instruments, one, BrokerOrderState.OPEN) for one in shown)
+        return tuple(sorted(found, key=lambda one: (one.symbol, one.order_id, one.broker_id)))
+
+    def completed_orders(self) -> tuple[BrokerOrder, ...]:
+        """Orders that ended today: those the broker lists, and those this connection saw end."""
+        ask = self._quiet("completed orders", lambda c: c.reqCompletedOrders(False))
+        found = {one.broker_id: one for one in (answers.completed(self._instruments, *item) for item in ask.items)}
+        for told in list(self._listener.orders.values()):
+            if told.ended and told.contract is not None and str(told.perm_id) not in found:
+                state = BrokerOrderState.REJECTED if told.refused else words.ended_state(told.status, told.note)
+                found[str(told.perm_id)] = answers.order(self._instruments, told, state)
+        return tuple(sorted(found.values(), key=lambda one: (one.symbol, one.order_id, one.broker_id)))
+
+    def executions(self, since: date) -> tuple[Fill, ...]:
+        """Fills the gateway still knows (those of the day) and those this connection heard, of sessions from ``since`` on."""
+        from ib_async.objects import ExecutionFilter
+
+        number, ours = self._number(), cast("Any", ExecutionFilter)(acctCode=self._account)
+        self._quiet("executions", lambda c: c.reqExecutions(number, ours), number)
+        listener = self._listener
+        latest: dict[str, Traded] = {}
+        for one in list(listener.traded.values()):
+            if one.stem not in latest or one.revision >= latest[one.stem].revision:
+                latest[one.stem] = one
+        waited = [one.id for one in latest.values() if one.id not in self._without_commission]
+        if not listener.wait(lambda: all(one in listener.commissions for one in waited), COMMISSION_SECONDS):
+            self._without_commission.update(waited)
+        fills = (answers.fill(self._instruments, one, listener.commissions.get(one.id, math.nan)) for one in latest.values())
+        return tuple(sorted((one for one in fills if one.session >= since), key=lambda one: (one.time, one.id)))
+
+    # Orders
+
+    def place(self, order: Order, legs: Sequence[Order] = ()) -> Acknowledgement:
+        """Send ``order`` and its legs, once: a reference the broker or this connection knows is not written again.
+
+        Raises NotSentError when provably nothing left this program, BrokerError when it may have and no word came back.
+        """
+        with self._turn:
+            refused = words.refusal(order, legs)
+            if refused:
+                return Acknowledgement(order.id, False, None, refused)
+            try:
+                self._look()
+                earlier = self._listener.sent_by_ref.get(order.id)
+                answer = None if earlier is not None else self._known(order)
+                instrument = self._instrument(order.symbol) if earlier is None and answer is None else ""
+            except NotSentError:
+                raise
+            except BrokerError as error:
+                raise NotSentError(error.message, remedy=error.remedy) from error
+            if earlier is not None:
+                return self._word(order, [earlier])
+            if answer is not None or isinstance(instrument, str):
+                return answer or Acknowledgement(order.id, False, None, str(instrument))
+            return self._send(order, legs, instrument)
+
+    def _look(self) -> None:
+        """Know every order at the broker: else an order may be placed twice. Raises NotSentError where a gate has to come first."""
+        self._connected()
+        listener = self._listener
+        if listener.severed:
+            raise NotSentError(f"nothing is sent while the servers are away: {listener.severed}", remedy=words.remedy(1100))
+        if listener.needs_gate and not listener.view >= GATE:
+            raise NotSentError("orders may have been missed: nothing is sent before everything was asked again", remedy="exo reconcile")
+        asks = {"open orders": self.open_orders, "completed orders": self.completed_orders, "executions": lambda: self.executions(date.max)}
+        for kind in VIEW:
+            if kind not in listener.view:
+                asks[kind]()
+
+    def _known(self, order: Order) -> Acknowledgement | None:
+        """The broker's word on an order that an earlier connection placed."""
+        told = self._listener.by_ref.get(order.id)
+        if told is not None:
+            return Acknowledgement(order.id, not told.refused, str(told.perm_id), told.note)
+        if any(one.ref == order.id for one in self._listener.traded.values()):
+            return Acknowledgement(order.id, True, None, "it has fills")
+        return None
+
+    def _instrument(self, symbol: str) -> Instrument | str:
+        today = self._clock().astimezone(words.NEW_YORK).date()
+        found = self._instruments.get(symbol, today)
+        if found is not None:
+            return found
+        number = self._number()
+        try:
+            ask = self._ask("an instrument", lambda c: c.reqContractDetails(number, question(symbol)), number)
+        except answers.RefusedError as error:
+            return error.message
+        return self._instruments.learn(symbol, ask.items, today)
+
+    def _send(self, order: Order, legs: Sequence[Order], instrument: Instrument) -> Acknowledgement:
+        contract, first = instrument.contract(), self._numbers(1 + len(legs))
+        parent = 0
+        if order.parent is not None:
+            known = self._listener.by_ref.get(order.parent)
+            if known is None or known.ended or known.client_id != self._rules.client_id:
+                return Acknowledgement(order.id, False, None, f"the order it belongs to, {order.parent}, is not open here")
+            parent = known.order_id
+        actions = []
+        for count, one in enumerate((order, *legs)):
+            wire = words.wire_order(one, self._account, instrument.step)
+            wire.parentId = first if count else parent
+            wire.transmit = count == len(legs)
+            actions.append(_placing(first + count, contract, wire))
+        sent = [self._listener.sending(one.id, first + count) for count, one in enumerate((order, *legs))]
+        try:
+            self._connected().write(*actions, alone=True)
+        except NotSentError:
+            for never in sent:
+                self._listener.unsent(never)
+            raise
+        self._listener.wait(lambda: all(one.decided for one in sent), self._rules.acknowledge_seconds)
+        return self._word(order, sent)
+
+    def _word(self, order: Order, sent: Sequence[Sent]) -> Acknowledgement:
+        """What the gateway said of an order that was written. Raises BrokerError when it said nothing that proves anything."""
+        entry = sent[0]
+        refused = [one for one in sent if one.refusal and not one.accepted]
+        if entry in refused or (entry.ending and not entry.perm_id):
+            return Acknowledgement(order.id, False, None, entry.refusal or entry.ending)
+        if refused:
+            return self._withdraw(order, sent, refused[0].refusal)
+        if all(one.perm_id for one in sent):
+            return Acknowledgement(order.id, True, str(entry.perm_id))
+        silent = [one.ref for one in sent if not one.perm_id]
+        why = "the connection is gone" if self._listener.closed else f"none within {self._rules.acknowledge_seconds:g} seconds"
+        last = f"; the gateway said {words.said(*self._listener.trouble[-1])}" if self._listener.trouble else ""
+        raise BrokerError(
+            f"an order is certain when the broker acknowledges it; {order.symbol} {silent[0]} has no acknowledgement ({why}){last}",
+            remedy="do not send it again: exo reconcile looks for it",
+        )
+
+    def _withdraw(self, order: Order, sent: Sequence[Sent], why: str) -> Acknowledgement:
+        """A leg was refused: take back the rest. Raises BrokerError when it cannot be shown to have ended without a fill."""
+        rest = [one for one in sent if not one.refusal]
+        self._write(*(_cancelling(one.order_id) for one in rest))
+        self._listener.wait(lambda: all(one.ending or one.refusal for one in rest), self._rules.acknowledge_seconds)
+        if all((one.ending or one.refusal) and not one.filled for one in rest):
+            return Acknowledgement(order.id, False, None, f"withdrawn, because a leg was refused: {why}")
+        raise BrokerError(
+            f"an order and its legs stand or fall together; a leg of {order.symbol} {order.id} was refused ({why}) and the rest may live",
+            remedy="cancel it in TWS, or exo reconcile",
+        )
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for a cancel and wait a little for an answer. Unknown ids and orders that ended are no error."""
+        with self._turn:
+            listener = self._listener
+            if order_id not in listener.by_ref and order_id not in listener.sent_by_ref:
+                self.open_orders()
+            told, sent = listener.by_ref.get(order_id), listener.sent_by_ref.get(order_id)
+            if (told is None and sent is None) or (told is not None and told.ended):
+                return
+            if told is not None and told.client_id != self._rules.client_id:
+                raise BrokerError(
+                    f"an order is cancelled by the client id that placed it; {order_id} belongs to {told.client_id}",
+                    remedy=f"set gateway.client_id: {told.client_id} in broker.yml for this, or cancel it in TWS",
+                )
+            number = told.order_id if told is not None else sent.order_id if sent is not None else 0
+            before = told.note if told is not None else ""
+            self._write(_cancelling(number))
+            listener.wait(lambda: told is not None and (told.ended or told.note != before), self._rules.acknowledge_seconds)
+
+    # Asking
+
+    def _connected(self) -> _Link:
+        if self._link is None:
+            raise BrokerError("Interactive Brokers must be connected before it is used", remedy="call connect() first")
+        if self._listener.closed:
+            raise _gone()
+        return self._link
+
+    def _number(self) -> int:
+        return self._numbers(1)
+
+    def _numbers(self, count: int) -> int:
+        """The first of ``count`` numbers that no order or question of this client id has had."""
+        with self._turn:
+            first = max(self._next_number, self._listener.highest_id + 1)
+            self._next_number = first + count
+            return first
+
+    def _write(self, *actions: Callable[[Any], None]) -> None:
+        with self._turn:
+            self._connected().write(*actions)
+
+    def _ask(self, kind: str, action: Callable[[Any], None], number: int = -1, seconds: float | None = None) -> Ask:
+        """Ask, and wait for the end of the answer. Raises BrokerError when it is not whole."""
+        with self._turn:
+            if kind in self._unanswered and kind != "the time":
+                self.probe()  # what is still under way of the answer that did not come in time comes before this one's
+            listener, limit = self._listener, seconds or self._rules.answer_seconds
+            self._connected()
+            ask = listener.begin(kind, number)
+            self._write(action)
+            listener.wait(lambda: ask.ended or ask.failure is not None, limit)
+            with listener.heard:
+                listener.ask = None
+                if ask.failure is None and ask.ended:
+                    listener.view.add(kind)
+                    if listener.view >= GATE:
+                        listener.needs_gate = False
+                    self._unanswered.discard(kind)
+                    return ask
+            self._unanswered.add(kind)
+            raise answers.missing(ask, limit, closed=listener.closed, trouble=listener.trouble)
+
+    def _quiet(self, kind: str, action: Callable[[Any], None], number: int = -1) -> Ask:
+        """Ask until nothing happens to any order meanwhile."""
+        for _ in range(TRIES):
+            ask = self._ask(kind, action, number)
+            if not ask.disturbed:
+                return ask
+        remedy = "run it again in a minute"
+        raise BrokerError(f"an answer on {kind} counts if no order moves meanwhile; one moved {TRIES} times", remedy=remedy)
+
+
+def _placing(number: int, contract: ib_async.Contract, wire: ib_async.Order) -> Callable[[Any], None]:
+    return lambda client: client.placeOrder(number, contract, wire)
+
+
+def _cancelling(number: int) -> Callable[[Any], None]:
+    return lambda client: client.cancelOrder(number)

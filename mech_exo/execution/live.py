@@ -1,0 +1,187 @@
+"""Before real money moves: what must hold, what the first sessions may do, and the sentinel order.
+
+Everything is counted from the ledger, so that no restart forgets it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from mech_exo.domain.errors import BrokerError, UserError
+from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderState, OrderType
+from mech_exo.execution.broker import BrokerInterface
+from mech_exo.execution.ledger import Ledger
+from mech_exo.execution.rows import BookId, Intent, OrderRow, Protection
+from mech_exo.utils import calendar
+from mech_exo.utils.broker_settings import PORTS, GatewayRules, LiveRules
+from mech_exo.utils.log import mask_accounts
+
+PAPER = "paper"
+"""Account of the program's own fill model; Interactive Brokers' paper accounts begin with D."""
+SENTINEL_DISTANCE = 0.8
+"""Of the last price: below any open that has not fallen by a fifth, and inside what exchanges take as a limit."""
+POLLS, POLL_SECONDS = 20, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCheck:
+    """What must hold before a live session: ``account`` is the configured one (``ib_account``)."""
+
+    rules: LiveRules
+    gateway: GatewayRules
+    account: str
+    strategy: str
+
+    def refusals(self, ledger: Ledger, typed: str) -> tuple[str, ...]:
+        """Every reason why live trading is refused, none when it may begin. ``typed`` is the account id as the user typed it."""
+        checks = (self._enabled(), self._typed(typed), self._kind(), self._port(), self._practised(ledger))
+        return tuple(reason for reason in checks if reason is not None)
+
+    def require(self, ledger: Ledger, typed: str) -> None:
+        """Raise UserError with every refusal."""
+        refused = self.refusals(ledger, typed)
+        if refused:
+            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy="see docs/execution.md, Live; paper needs none of it")
+
+    def _enabled(self) -> str | None:
+        return None if self.rules.enabled else "broker.yml must say live: {enabled: true}; it says false"
+
+    def _typed(self, typed: str) -> str | None:
+        if not self.account:
+            return "ib_account must be in config/api_keys_local.yml; it is not set"
+        return None if typed.strip() == self.account else "the account id must be typed as it is configured (ib_account); what was typed differs"
+
+    def _kind(self) -> str | None:
+        if not self.account or not is_paper(self.account):
+            return None
+        return f"a live session needs a live account; {mask_accounts(self.account)} is a paper account: use --mode paper"
+
+    def _port(self) -> str | None:
+        paper = {port for (_, live), port in PORTS.items() if not live}
+        port = self.gateway.port_of(live=True)
+        return f"a live session needs a live port; gateway.port {port} is a paper one (broker.yml)" if port in paper else None
+
+    def _practised(self, ledger: Ledger) -> str | None:
+        done, needed = practised(ledger, self.strategy, self.rules.min_paper_sessions), self.rules.min_paper_sessions
+        if done >= needed:
+            return None
+        return (
+            f"{needed} paper sessions of {self.strategy} decided in time come first (live.min_paper_sessions); the ledger has {done}: "
+            "a night counts that was decided before the open its orders were for"
+        )
+
+
+def is_paper(account: str) -> bool:
+    """Whether no real money moves in ``account``."""
+    return account == PAPER or account.startswith("D")
+
+
+def practised(ledger: Ledger, strategy: str, enough: int) -> int:
+    """Paper sessions of ``strategy`` that were booked, and decided before the next open, newest first up to ``enough``.
+
+    Nights run over the past are rehearsals of nothing: their orders were never at risk of being late.
+    """
+    done: set[date] = set()
+    for book in ledger.books():
+        if book.strategy == strategy and is_paper(book.account):
+            for booked in reversed(ledger.day_history(book)):
+                if len(done) >= enough:
+                    return len(done)
+                decision = ledger.decision(book, booked.session)
+                if decision is not None and decision.recorded_at < calendar.session_open(calendar.next_session(booked.session)):
+                    done.add(booked.session)
+    return len(done)
+
+
+def first_caps(ledger: Ledger, book: BookId, rules: LiveRules) -> Callable[[Order], str | None] | None:
+    """What :class:`~mech_exo.execution.valve.SafetyValve` asks of each order in the first live sessions; None once they are over."""
+    number = len(ledger.day_history(book)) + 1
+    if number > rules.first_sessions:
+        return None
+    last = ledger.last_session(book)
+    held = {line.symbol: line.shares for line in last.lines} if last is not None else {}
+
+    def adds(order: Order) -> bool:
+        before = held.get(order.symbol, 0)
+        return order.parent is None and not order.rests and abs(before + order.shares) > abs(before)
+
+    def refusal(order: Order) -> str | None:
+        if not adds(order):
+            return None
+        rows = [row for row in ledger.orders(book, session=order.session) if adds(row.order)]
+        sent = [row for row in rows if row.sends and row.order.id != order.id]
+        return _beyond(order, sent, ledger.order(order.id), rules, number)
+
+    return refusal
+
+
+def _beyond(order: Order, sent: Sequence[OrderRow], row: OrderRow, rules: LiveRules, number: int) -> str | None:
+    ends = f"this is live session {number}, the caps end after {rules.first_sessions} (live.first_sessions)"
+    if len(sent) + 1 > rules.first_max_orders:
+        most = f"at most {rules.first_max_orders} orders that add risk (live.first_max_orders)"
+        return f"{most}; {len(sent)} were sent for {order.session}; {ends}"
+    before = sum(one.notional for one in sent)
+    if not before + row.notional <= rules.first_max_notional:
+        most = f"at most {rules.first_max_notional:,.0f} USD of orders that add risk (live.first_max_notional)"
+        return f"{most}; {before:,.0f} were sent for {order.session} and {order.symbol} is {row.notional:,.0f}; {ends}"
+    return None
+
+
+def sentinel(
+    ledger: Ledger, broker: BrokerInterface, book: BookId, symbol: str, price: float, session: date,
+    *, pause: Callable[[float], None] = time.sleep,
+) -> str:  # fmt: skip
+    """Place one share of ``symbol`` far below ``price`` (USD), see it acknowledged and open, cancel it, see it gone; once a session.
+
+    Journaled like every order. Returns its id; raises BrokerError where any step fails: nothing else may be sent then.
+    """
+    key = OrderKey(book.account, book.strategy, session, symbol, "buy", "sentinel")
+    level = round(price * SENTINEL_DISTANCE, 2)
+    order = Order(key.id(), symbol, 1, session, OrderReason.NONE, OrderType.LIMIT, level=level)
+    known = ledger.find_order(order.id)
+    if known is not None:
+        if known.state is OrderState.CANCELLED:
+            return order.id
+        raise _failed(f"{order.id} of an earlier try is {known.state}")
+    with ledger.transaction():  # never NEW between the two: the router would send it as an order like any other
+        ledger.protect(Protection(book, session, (Intent(order, price),), ()))
+        ledger.set_state(order.id, OrderState.SENDING, "the sentinel is about to be sent")
+    try:
+        broker.probe()
+        answer = broker.place(order)
+    except BrokerError as error:
+        ledger.set_state(order.id, OrderState.UNKNOWN, f"in doubt: {error.message}")
+        raise _failed(error.message) from error
+    if not answer.accepted:
+        ledger.set_state(order.id, OrderState.REJECTED, answer.reason, answer.broker_id)
+        raise _failed(answer.reason)
+    ledger.set_state(order.id, OrderState.LIVE, "acknowledged", answer.broker_id)
+    if not _until(lambda: _is_open(broker, order.id), pause):
+        raise _failed("acknowledged, but not among the open orders")
+    broker.cancel(order.id)
+    if not _until(lambda: not _is_open(broker, order.id), pause):
+        raise _failed("the cancel did not take it away")
+    ledger.set_state(order.id, OrderState.CANCELLED, "the sentinel went out, was seen and is gone")
+    return order.id
+
+
+def _is_open(broker: BrokerInterface, order_id: str) -> bool:
+    return any(order.order_id == order_id for order in broker.open_orders())
+
+
+def _until(holds: Callable[[], bool], pause: Callable[[float], None]) -> bool:
+    for _ in range(POLLS):
+        if holds():
+            return True
+        pause(POLL_SECONDS)
+    return False
+
+
+def _failed(said: str) -> BrokerError:
+    return BrokerError(
+        f"the sentinel order must be acknowledged, shown and cancelled before any other is sent (live.sentinel); {said}",
+        remedy="look at the broker, then run it again; exo orders shows its state",
+    )
