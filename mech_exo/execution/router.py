@@ -25,6 +25,7 @@ from mech_exo.execution.reconcile import gate
 from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Intent, OrderRow, Protection
 from mech_exo.execution.safety import HaltSwitch, halt_reason
 from mech_exo.utils.broker_settings import DoubtRules
+from mech_exo.utils.calendar import previous_session
 
 DOUBTFUL = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
 MOST_POLLS = 20
@@ -169,7 +170,7 @@ class OrderRouter:
         Waits a bounded time for the broker to show that they ended, then passes the gate again: one of them may have filled meanwhile.
         """
         self._passed()
-        if self._ledger.protect(Protection(plan.book, plan.session, plan.places, plan.cancels)):
+        if self._ledger.protect(Protection(plan.book, previous_session(plan.session), plan.places, plan.cancels)):
             for id_ in plan.cancels:
                 self.cancel(id_)
             self._await_gone(plan.cancels)
@@ -182,7 +183,8 @@ class OrderRouter:
         self._passed()
         rows = self._ledger.orders(self._book, session=session, states={OrderState.NEW})
         waiting = [row for row in rows if row.order.rests and row.order.parent is None]
-        resting = {row.order.symbol: row for row in self._standing()}
+        pairs = {row.order.group for row in waiting}  # the other half of one may have left before the last process ended
+        resting = {row.order.symbol: row for row in self._standing() if row.order.group not in pairs}
         free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]
         results = [_result(row, SendOutcome.BLOCKED, f"{resting[row.order.symbol].order.id} is not gone yet")
                    for row in waiting if row.order.symbol in resting]  # fmt: skip
@@ -203,8 +205,7 @@ class OrderRouter:
         held = {position.symbol: position.shares for position in report.positions}
         live = [row.order for row in rows if row.state is OrderState.LIVE]
         for symbol in unprotected(levels, held, live, resting_exits(rows, report.orders)):
-            said = f"{symbol}: {held[symbol]:+d} shares are held and the stops at the broker cover less."
-            text = f"{said} Place one there by hand, or `exo flatten`."
+            text = f"{symbol} is held, and the stops at the broker cover less than is held. Place one there by hand, or `exo flatten`."
             self._ledger.post_alert(Alert(f"unprotected-{session}-{symbol}", "critical", f"{symbol} is held without its stop", text))
 
     def _await_gone(self, ids: Sequence[str]) -> None:
