@@ -97,6 +97,7 @@ class FakeGateway:
         self.received: Counter[int] = Counter()
         self.placed: list[Fields] = []
         self.peak = 0
+        self.rate = RATE
         self.read_only = False
         self.away = False
         self.bars: dict[str, list[tuple[str, float, float, float, float, float]]] = {}
@@ -183,6 +184,10 @@ class FakeGateway:
         with self.exchange.lock:
             for one in list(self.sessions):
                 self._say(one, say.error(one.version, -1, code, words or SYSTEM[code]))
+
+    def pace(self, rate: int) -> None:
+        """So many messages a second before a client is cut."""
+        self.rate = rate
 
     def mute(self, message_id: int, times: int | None = None) -> None:
         """That message is not said, ``times`` or for good (until ``faults.clear()``)."""
@@ -274,7 +279,7 @@ class FakeGateway:
         while now - session.times[0] >= 1.0:
             session.times.popleft()
         self.peak = max(self.peak, len(session.times))
-        return len(session.times) > RATE
+        return len(session.times) > self.rate
 
     def _say(self, session: Session, *told: say.Message) -> None:
         for message in told:
@@ -440,6 +445,10 @@ class FakeGateway:
         elif kind == "throttle":
             session.write(frame(say.error(session.version, -1, 100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")))
             session.close()
+        elif kind == "server_lost":
+            self.lose_server()
+        elif kind == "restart":
+            self.restart()
         elif fault and kind == "error" and fault.code in REFUSALS:
             self._say(session, say.error(session.version, order_id, fault.code, REFUSALS[fault.code].format(id=order_id)))
         elif kind != "lost_order" and not self.away:
