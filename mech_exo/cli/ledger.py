@@ -90,7 +90,7 @@ def settle(
         row = ledger.order(order_id)
         allowed = {OrderState.UNKNOWN} if seen is Settlement.LIVE else {OrderState.UNKNOWN, OrderState.LIVE}
         if row.state not in allowed:
-            raise UserError(f"only an order in doubt or gone at the broker is settled by hand; {order_id} ({row.order.symbol}) is {row.state}")
+            raise UserError(f"only an order in doubt or gone there is settled by hand; {order_id} ({row.order.symbol}) is {row.state}")
         legs = [leg for leg in ledger.orders(row.book, states=allowed) if leg.order.parent == order_id and seen is not Settlement.LIVE]
         with ledger.transaction():
             for one in (row, *legs):  # what was attached to it has its fate

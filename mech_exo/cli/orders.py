@@ -245,9 +245,9 @@ def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -
             table.add_row(str(view.session), view.symbol, side, f"{abs(view.shares):,}", *figures, words(view.reason))
         paper.print(table)
         traded = math.fsum(abs(view.shares) * view.price for view in mine)
-        said = [f"{len(mine)} fills", f"{traded:,.2f} USD traded"]
-        said += [_total(name, [getattr(view, name) for view in mine]) for name in ("slippage", "commission")]
-        paper.print(", ".join(said), highlight=False)
+        sums = [f"{len(mine)} fills", f"{traded:,.2f} USD traded"]
+        sums += [_total(name, [getattr(view, name) for view in mine]) for name in ("slippage", "commission")]
+        paper.print(", ".join(sums), highlight=False)
 
 
 def _total(name: str, amounts: Sequence[float]) -> str:
