@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
-
-import numpy as np
 
 from mech_exo.assembly import NEVER, Workspace
 from mech_exo.decision.strategy import cost_params
@@ -66,7 +63,7 @@ class WireMarket:
         for s, symbol in enumerate(self.panel.symbols):
             low, high = self.panel.low[t, s], self.panel.high[t, s]
             if not math.isnan(low) and self._resting(symbol):
-                for price in (*sorted(self._resting(symbol, below=low), reverse=True), low, high):
+                for price in (*(level for level in self._resting(symbol) if low <= level <= high), low, high):
                     self.exchange.trade(symbol, float(price))
         self.clock.at = session_close(day)
         self.exchange.close_session(self._prices("close", t))
@@ -75,10 +72,11 @@ class WireMarket:
         row = getattr(self.panel, which)[t]
         return {symbol: float(price) for symbol, price in zip(self.panel.symbols, row, strict=True) if not math.isnan(price)}
 
-    def _resting(self, symbol: str, below: float = -math.inf) -> list[float]:
+    def _resting(self, symbol: str) -> list[float]:
+        """Levels at which something of ``symbol`` rests: stops first, since a bar that touches both touches the stop."""
         key = self.exchange.instrument(symbol).con_id
         live = [one for one in self.exchange.orders(live=True) if one.con_id == key]
-        return [one.aux for one in live if one.aux and one.aux >= below] if below > -math.inf else [one.aux or one.limit or 0.0 for one in live]
+        return [*(one.aux for one in live if one.aux), *(one.limit for one in live if one.limit)]
 
     def _actions(self, t: int, s: int, symbol: str) -> None:
         key = self.exchange.instrument(symbol).con_id
@@ -114,21 +112,11 @@ class Wire:
         self.switch.arm()
 
     def desks(self) -> Desks:
+        """Everything a night works with, made anew."""
         broker = IBBroker(ACCOUNT, False, RULES, port=self.gateway.port, clock=self.clock)
         strategy = self.workspace.strategy
-        books = BrokerBooks(self.ledger, self.book, broker, holding_costs(self.workspace), strategy.terms._replace(max_missing=NEVER))
+        costs, terms = cost_params(self.workspace.config.strategy.costs), strategy.terms._replace(max_missing=NEVER)
+        books = BrokerBooks(self.ledger, self.book, broker, costs, terms)
         valve = SafetyValve(BrokerConfig().times, latest=self.ledger.latest_instant())
         rules = SendRules(valve, pause=lambda _: None)
         return Desks(self.ledger, broker, books, self.book, strategy, self.switch, self.workspace.known, self.clock, rules)
-
-
-def holding_costs(workspace: Workspace):  # noqa: ANN201
-    """The workspace's costs."""
-    return cost_params(workspace.config.strategy.costs)
-
-
-def minutes(count: float) -> timedelta:
-    return timedelta(minutes=count)
-
-
-__all__ = ["ACCOUNT", "Clock", "Wire", "WireMarket", "holding_costs", "minutes", "np", "replace"]
