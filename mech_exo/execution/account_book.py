@@ -81,10 +81,10 @@ class AccountBook:
         for name in (field for field in BOOK.names or () if field.startswith("order_")):
             self._book[name][idle] = blank[name][0]
 
-    def _live(self, more: Sequence[int] = ()) -> tuple[np.ndarray, int]:
+    def _live(self, more: Sequence[int] | np.ndarray = ()) -> tuple[np.ndarray, int]:
         """Columns held or ordered, and ``more``, ascending, and how many."""
         wanted = (self._book["shares"] != 0.0) | (self._book["order"] != 0.0) | (self._book["rest"] != 0.0)
-        wanted[list(more)] = True
+        wanted[np.asarray(more, np.int64)] = True
         found = np.flatnonzero(wanted)
         live = np.zeros(len(self._book), np.int64)
         live[: len(found)] = found

@@ -220,7 +220,8 @@ class PaperBroker(AccountBook):
             if change is not None:
                 over[order.id] = order
                 ended.append(change)
-        self._ended = tuple(_as_broker_order(over[one.order_id], BrokerOrderState(one.state.value), over[one.order_id].level) for one in ended)
+        gone = ((over[change.order_id], BrokerOrderState(change.state.value)) for change in ended)
+        self._ended = tuple(_as_broker_order(order, state, order.level) for order, state in gone)
         self._fills, self._orders, self._last = fills, {}, session
         return PlayedSession(session, fills, happened, tuple(ended))
 

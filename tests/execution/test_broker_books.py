@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.decision.orders import order_anew
-from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution import codec
@@ -131,7 +130,6 @@ def words(lines: Sequence[EventLine]) -> list[str]:
 
 def two_books(folder: Path, seed: int, *, parts: int = 1, participation: float = math.inf) -> list[tuple[SessionRow, SessionRow]]:
     panel, rows = market(seed), []
-    chance = np.random.default_rng(seed)
     if participation != math.inf:
         panel = BarPanel.from_arrays(panel.sessions, panel.symbols, {**fields(panel), "volume": np.where(np.isnan(panel.close), np.nan, 1e4)})
     with Ledger.open(folder / "paper.sqlite") as ours, Ledger.open(folder / "wire.sqlite") as theirs:

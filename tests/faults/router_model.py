@@ -17,13 +17,22 @@ from zoneinfo import ZoneInfo
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderReason, OrderType
-from mech_exo.execution.broker import AccountState, Acknowledgement, BrokerOrder, BrokerOrderState, BrokerPosition, Capabilities, NotSentError
+from mech_exo.execution.broker import (
+    AccountState,
+    Acknowledgement,
+    BrokerOrder,
+    BrokerOrderState,
+    BrokerPosition,
+    Capabilities,
+    NotSentError,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN, FILLED, CANCELLED, EXPIRED = (BrokerOrderState(name) for name in ("open", "filled", "cancelled", "expired"))
 QUESTIONS = ("open_orders", "completed_orders", "executions", "positions", "account")
 PLACING = ("lost", "ack cut", "late visibility", "rejected", "not written")
 PRICE = 100.0
+WIRE = Capabilities("model", live=False, absence_is_proof=False)
 QUIET = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 ROUGH = (0.6, 0.06, 0.08, 0.06, 0.14, 0.06)
 """How likely nothing, and each fault of PLACING, is."""
@@ -67,7 +76,7 @@ class ModelBroker:
     at: datetime
     point: Callable[[str], None]
     watch: Callable[[Order, tuple[Order, ...]], None]
-    capabilities: Capabilities = Capabilities("model", live=False, absence_is_proof=False)
+    capabilities: Capabilities = WIRE
     cash: float = 1e6
     held: Counter[str] = field(default_factory=Counter)
     taken: dict[str, Taken] = field(default_factory=dict)
@@ -79,6 +88,7 @@ class ModelBroker:
     answered: set[str] = field(default_factory=set)
     looks: list[datetime] = field(default_factory=list)
     deaf_cancels: int = 0
+    repeats: int = 0
     odds: tuple[float, ...] = QUIET
     number: int = 0
 
@@ -144,8 +154,8 @@ class ModelBroker:
 
     def _repeated(self, rows: list[T]) -> tuple[T, ...]:
         """Told twice and in another order, if that is armed."""
-        if rows and "repeats" in self.armed:
-            del self.armed["repeats"]
+        if rows and self.repeats:
+            self.repeats -= 1
             self.happens("told twice, out of order")
             rows = rows + self.chance.choices(rows, k=2)
             self.chance.shuffle(rows)

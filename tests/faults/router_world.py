@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ NAMED = (
       for what in ("plan", "sending", "live", "unknown", "rejected", "new", "fill", "protection", "unseen", "abandoned", "halt", "filled")),
 )  # fmt: skip
 """Where the process may end."""
+SETTLED = (BreakKind.MISSING_ORDER, BreakKind.FOREIGN_ORDER)
 S = OrderState
 
 
@@ -81,6 +83,8 @@ class World:
         self.limits = SendLimits(max_orders=self.chance.choice((4, 7, 500)))
         self.states: dict[str, OrderState] = {}
         self.kill: tuple[str, int] | None = None
+        self.checked: object = None
+        self.known: tuple[int, Mapping[str, int]] = (-1, {})
         self.day, self.session = FIRST, next_session(FIRST)
         self.tonight: tuple[Order, ...] = ()
         self.levels: tuple[Guard, ...] = ()
@@ -155,7 +159,8 @@ class World:
 
     def _evening(self) -> None:
         self._decide()
-        for _ in range(self.chance.randint(1, 4)):
+        self.router.expire(self.session)
+        for _ in range(self.chance.randint(4, 9)):
             self._arm()
             self.safely(self._pass)
             self._mischief()
@@ -163,6 +168,9 @@ class World:
         self._disarm()
         if self.chance.random() < 0.9:
             self._heal()
+        else:  # nobody looks into it; the fills of the day are told for the last time
+            self.model.at += timedelta(minutes=40)
+            self.safely(self.router.open_gate)
 
     def _pass(self) -> None:
         report = self.router.open_gate()
@@ -222,19 +230,20 @@ class World:
     def _arm(self) -> None:
         """What may go wrong in the next pass."""
         self._disarm()
+        self.model.repeats = self.chance.choice((0, 3))
         self.model.odds = ROUGH if self.chance.random() < 0.8 else QUIET
-        if self.chance.random() < 0.5:
+        if self.chance.random() < 0.8:
             self.kill = (self.chance.choice(NAMED), self.chance.choice((1, 1, 1, 2, 3)))
-        for what, odds in (("probe", 0.05), ("moves", 0.1), ("repeats", 0.5), ("corrections out of order", 0.5)):
+        for what, odds in (("probe", 0.05), ("moves", 0.1), ("corrections out of order", 0.7)):
             if self.chance.random() < odds:
                 self.model.armed[what] = "armed"
-        if self.chance.random() < 0.15:
+        if self.chance.random() < 0.25:
             self.model.armed[self.chance.choice(QUESTIONS)] = "armed"
         if self.chance.random() < 0.1:
             self.model.deaf_cancels = self.chance.choice((1, 2))
 
     def _disarm(self) -> None:
-        self.kill, self.model.odds, self.model.deaf_cancels = None, QUIET, 0
+        self.kill, self.model.odds, self.model.deaf_cancels, self.model.repeats = None, QUIET, 0, 0
         self.model.armed.clear()
 
     def _mischief(self) -> None:
@@ -269,7 +278,7 @@ class World:
         self.tonight = ()
         self.model.trade_day(self.day)
         self.model.evening_of(self.day)
-        for _ in range(self.chance.randint(0, 2)):
+        for _ in range(self.chance.randint(1, 4)):
             self._arm()
             self.safely(self.router.open_gate)
             self._mischief()
@@ -289,9 +298,11 @@ class World:
 
     def _heal(self) -> None:
         """Nothing goes wrong any more: doubt ends or is settled, differences are accepted, and a second look changes nothing."""
-        for _ in range(4):
-            self.safely(self.router.open_gate)
-            self.model.at += timedelta(seconds=61)
+        self.safely(self.router.open_gate)
+        for _ in range(3):
+            if self.ledger.orders(BOOK, states={S.UNKNOWN}):
+                self.model.at += timedelta(seconds=61)
+                self.safely(self.router.open_gate)
         self.model.at += timedelta(seconds=420)
         self._operate()
         report = self.router.open_gate()
@@ -311,16 +322,21 @@ class World:
     def _operate(self) -> None:
         """What `exo reconcile`, `exo ledger settle` and `exo resume` are for."""
         self.model.foreign.clear()
+        report = self.router.open_gate()
+        self.check()
         for _ in range(3):
-            report = self.router.open_gate()
             for row in self.ledger.orders(BOOK, states={S.UNKNOWN}):
                 self.demand(not self.model.accepted[row.order.id], f"{row.order.id} is at the broker and still in doubt")
                 self.ledger.set_state(row.order.id, S.CANCELLED, "settled by hand")
             for found in report.breaks:
                 if found.kind is BreakKind.MISSING_ORDER:
                     self._settle_missing(found.orders[0])
-            for symbol in {found.symbol or "cash" for found in self.router.open_gate().breaks if not found.harmless}:
+            report = self.router.open_gate()
+            if not [found for found in report.breaks if not found.harmless]:
+                break
+            for symbol in sorted({found.symbol or "cash" for found in report.breaks if not found.harmless and found.kind not in SETTLED}):
                 accept(self.ledger, self.router.open_gate(), symbol, "looked")
+            report = self.router.open_gate()
         self.check()
         if self.ledger.is_halted:
             self.ledger.resume("looked")
@@ -336,6 +352,11 @@ class World:
         """A pass in which nothing goes wrong leaves every position with exactly its stop, or an alarm."""
         self._pass()
         self.check()
+        open_rows = [row for row in self.ledger.orders(BOOK, states=OPEN_STATES) if row.order.rests]
+        for row in open_rows:
+            if row.state is S.NEW and row.order.parent is None:
+                others = [one for one in open_rows if one.order.symbol == row.order.symbol and one.state is not S.NEW]
+                self.demand(any(one.order.group != row.order.group for one in others), f"{row.order.id} waits for nothing")
         alarms = {alert.id for alert in self.ledger.alerts()}
         levels = {guard.symbol for guard in self.levels}
         for symbol, held in self.model.held.items():
@@ -373,18 +394,26 @@ class World:
 
     def _watch_protection(self, order: Order, held: int, reduces: bool) -> None:
         self.demand(reduces, f"{order.symbol}: protection of {order.shares} for {held} held")
-        others = [one for one in self.model.resting(order.symbol) if one.order.group != order.group and one.order.shares * held < 0]
+        ghosts = {row.order.id for row in self.ledger.orders(BOOK, states={S.ABANDONED})}  # given up: nobody can know
+        others = [one for one in self.model.resting(order.symbol)
+                  if one.order.group != order.group and one.order.shares * held < 0 and one.order.id not in ghosts]  # fmt: skip
         self.demand(not others, f"{order.symbol}: protection beside {[one.order.id for one in others]}")
         leaving = sum(abs(one.order.shares - one.filled) for one in self.model.taken.values() if one.state is BrokerOrderState.OPEN
                       and not one.order.rests and one.order.symbol == order.symbol and one.order.shares * held < 0
-                      and one.order.group != order.group)  # fmt: skip
+                      and one.order.group != order.group and one.order.id not in ghosts)  # fmt: skip
         self.demand(leaving + abs(order.shares) <= abs(held), f"{order.symbol}: {leaving} leave and {order.shares} protect {held}")
+
+    def _accounted(self) -> Mapping[str, int]:
+        """Shares the ledger accounts for, asked once for each of its states."""
+        if self.known[0] != self.ledger._head.seq:
+            self.known = (self.ledger._head.seq, expected(self.ledger, BOOK).shares)
+        return self.known[1]
 
     def _watch_risk(self, order: Order, held: int) -> None:
         doubt = self.ledger.orders(BOOK, states={S.UNKNOWN})
         self.demand(not doubt, f"{order.symbol}: new risk while {len(doubt)} are in doubt")
         self.demand(not self.ledger.is_halted and not self.switch.state().halted, f"{order.symbol}: new risk while halted")
-        ours = expected(self.ledger, BOOK).shares.get(order.symbol, 0)
+        ours = self._accounted().get(order.symbol, 0)
         self.demand(ours == held, f"{order.symbol}: new risk while the ledger has {ours} and the broker {held}")
         self.demand(order.symbol not in self.model.foreign, f"{order.symbol}: new risk beside a foreign order")
         sent = self.ledger.sent(BOOK, order.session).orders
@@ -394,6 +423,9 @@ class World:
         """After every step: at most once, nothing unplanned, nothing ended lives, doubt given up lawfully, legs with their entry."""
         twice = [id_ for id_, count in self.model.accepted.items() if count > 1]
         self.demand(not twice, f"taken twice: {twice}")
+        if self.checked == self.ledger._head:
+            return
+        self.checked = self.ledger._head
         rows = {row.order.id: row for row in self.ledger.orders(BOOK)}
         for id_, one in self.model.taken.items():
             self.demand(id_ in rows and rows[id_].state is not S.DENIED, f"{id_} is at the broker and was never approved")

@@ -6,31 +6,46 @@ number, ROUTER_SEED another first seed.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.faults.router_world import NAMED, World
 
-WANTED = int(os.environ.get("ROUTER_FAULTS", 200_000 if "EXO_TEST_KILLS" in os.environ else 1_500))
-FIRST_SEED = int(os.environ.get("ROUTER_SEED", 1))
+WANTED = int(os.environ.get("ROUTER_FAULTS", "200000" if "EXO_TEST_KILLS" in os.environ else "1500"))
+FIRST_SEED = int(os.environ.get("ROUTER_SEED", "1"))
 SHM = Path("/dev/shm")
+MANY = 200
+
+
+def live_through(seed: int) -> Counter[str]:
+    """One world; the faults it met."""
+    folder = Path(tempfile.mkdtemp(prefix="router-", dir=SHM if SHM.is_dir() else None))
+    try:
+        return World(seed, folder).run()
+    finally:
+        shutil.rmtree(folder)
 
 
 def campaign(wanted: int, first: int) -> tuple[Counter[str], int]:
     """Worlds from seed ``first`` on until ``wanted`` faults were delivered: the faults by name, and how many worlds it took."""
     faults: Counter[str] = Counter()
     seed = first
-    while faults.total() < wanted:
-        folder = Path(tempfile.mkdtemp(prefix="router-", dir=SHM if SHM.is_dir() else None))
-        try:
-            faults += World(seed, folder).run()
-        finally:
-            shutil.rmtree(folder)
-        seed += 1
+    if wanted <= 10 * MANY:
+        while faults.total() < wanted:
+            faults += live_through(seed)
+            seed += 1
+        return faults, seed - first
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        while faults.total() < wanted:
+            for met in pool.map(live_through, range(seed, seed + MANY), chunksize=10):
+                faults += met
+            seed += MANY
     return faults, seed - first
 
 
