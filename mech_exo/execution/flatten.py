@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
+from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.execution.breaks import GateReport
 from mech_exo.execution.broker import BrokerInterface
-from mech_exo.execution.ledger import Ledger
+from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.reconcile import expected
 from mech_exo.execution.router import OrderRouter, SendOutcome, SendResult
 from mech_exo.execution.rows import OPEN_STATES, BookId, Intent, OrderRow, Protection
@@ -116,9 +118,8 @@ def _closing(
         elif rest * shares < 0:
             order = _order(book, wish, symbol, rest, used)
             intents.append(Intent(order, marks.get(symbol, math.nan)))
-    later = [row for row in open_rows if not _at_work(row) and row.order.shares * held.get(row.order.symbol, 0) >= 0]
-    for order in (row.order for row in later):
-        left.append(f"{order.symbol}: {order.id} ({order.shares:+d} shares) may still fill, it is not gone: run it again")
+    later = (row.order for row in open_rows if not _at_work(row) and row.order.shares * held.get(row.order.symbol, 0) >= 0)
+    left += [f"{order.symbol}: {order.id} ({order.shares:+d} shares) may still fill, it is not gone: run it again" for order in later]
     return tuple(intents), left
 
 
@@ -151,3 +152,15 @@ def _not_ours(gate: GateReport, held: Mapping[str, int], wish: Wish) -> list[str
             said.append(f"{position.symbol}: {rest:+d} shares at the broker are not this book's; --everything closes them too")
     foreign = [found for found in gate.breaks if found.open and found.symbol is not None and wish.covers(found.symbol)]
     return said + [f"{found.symbol}: {found.note}; cancel it at the broker" for found in foreign]
+
+
+def still_open(home: Path, book: BookId) -> tuple[str, ...]:
+    """What the ledger knows to be open when nothing can be written or nobody answers: orders, then positions, as sentences."""
+    try:
+        with Ledger.open(default_path(home), read_only=True) as ledger:
+            rows = ledger.orders(book, states=OPEN_STATES - {OrderState.NEW})
+            held = expected(ledger, book).shares
+    except (LedgerError, OSError) as error:
+        return (f"the ledger cannot be read ({error.message if isinstance(error, LedgerError) else error}): only the broker knows",)
+    orders = [f"{row.order.symbol}: order {row.order.shares - row.filled:+d} shares ({row.order.type.value}), {row.state}" for row in rows]
+    return (*orders, *(f"{symbol}: {shares:+d} shares are held" for symbol, shares in sorted(held.items())))

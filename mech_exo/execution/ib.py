@@ -11,7 +11,6 @@ import asyncio
 import concurrent.futures
 import logging
 import math
-import re
 import struct
 import threading
 import time
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order
 from mech_exo.execution import ib_answers as answers
+from mech_exo.execution import ib_guards as guards
 from mech_exo.execution import ib_messages as words
 from mech_exo.execution.broker import (
     AccountState,
@@ -36,21 +36,19 @@ from mech_exo.execution.broker import (
     NotSentError,
 )
 from mech_exo.execution.ib_instruments import CURRENCY, Instrument, Instruments, question
-from mech_exo.execution.ib_listener import TIME, Ask, Listener, Sent, Traded, UnreadMessages
-from mech_exo.utils.broker_settings import PORTS, GatewayRules
+from mech_exo.execution.ib_listener import Listener, UnreadMessages
+from mech_exo.execution.ib_records import TIME, Ask, Sent, Traded
+from mech_exo.utils.broker_settings import GatewayRules
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
 
-LIVE_PORTS = {port for (_, live), port in PORTS.items() if live}
-ACCOUNT = re.compile(r"(D?)[A-Z]{1,2}\d{1,12}")
 WINDOW_SECONDS = 1.02  # a little over the second in which the broker counts
 COMMISSION_SECONDS = 1.0  # until a fill whose commission is not told counts as one of unknown commission
 TRIES = 5
 VIEW = ("open orders", "completed orders", "executions")
 GATE = frozenset({*VIEW, "positions"})
-LOGIN = "start Gateway or TWS, log in, and allow socket clients (Global Configuration > API > Settings)"
 
 
 class _Quiet(logging.Filter):
@@ -90,38 +88,15 @@ class _Link:
         self.port = port
         self._thread.start()
         rules, listener = self._rules, self._listener
-        login = self.client.connectAsync(rules.host, port, rules.client_id, rules.connect_seconds)
+        login = self.client.connectAsync(rules.host, port, rules.client_id, 2.0 * rules.connect_seconds)  # the limit is kept below
         attempt = asyncio.run_coroutine_threadsafe(login, self._loop)
         attempt.add_done_callback(lambda _: listener.wake())
         listener.wait(attempt.done, rules.connect_seconds)
-        if not (attempt.done() and not attempt.cancelled() and attempt.exception() is None and self.client.isReady()):
-            raise self._not_connected(attempt)
-
-    def _not_connected(self, attempt: concurrent.futures.Future[None]) -> BrokerError:
-        where = f"{self._rules.host}:{self.port}"
-        for code, text in self._listener.trouble:
-            if code == 326:
-                return BrokerError(
-                    f"each connected program has its own client id; gateway.client_id {self._rules.client_id} is in use at {where}",
-                    remedy=words.remedy(code),
-                )
-            return BrokerError(f"the login at {where} failed: {words.said(code, text)}", remedy=words.remedy(code))
-        error = attempt.exception() if attempt.done() and not attempt.cancelled() else None
-        attempt.cancel()
-        if isinstance(error, ConnectionRefusedError):
-            remedy = f"{LOGIN}; or correct gateway.port in broker.yml"
-            return BrokerError(f"Gateway or TWS must listen at {where}; nothing does", remedy=remedy)
-        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-            return BrokerError(f"Gateway or TWS must be reachable at {where}: {error.strerror or type(error).__name__}", remedy=LOGIN)
-        if self._listener.closed:
-            return BrokerError(
-                f"the program at {where} closed the connection during login",
-                remedy=f"is client id {self._rules.client_id} in use, this address trusted, the program 10.x or newer? See docs/ib.md",
-            )
-        return BrokerError(
-            f"the login at {where} takes at most {self._rules.connect_seconds:g} seconds; it did not end",
-            remedy="is it the API port of Gateway or TWS? A dialogue that waits for a click stops it as well",
-        )
+        failure = attempt.exception() if attempt.done() else None
+        if failure is not None or not (attempt.done() and self.client.isReady()):
+            error = guards.not_connected(rules, port, failure, closed=listener.closed, trouble=listener.trouble)
+            attempt.cancel()
+            raise error
 
     def write(self, *actions: Callable[[Any], None], alone: bool = False) -> None:
         """Hand messages to the transport, within the pace. Raises NotSentError when provably none of them left, else BrokerError.
@@ -260,40 +235,17 @@ class IBBroker:
         """Log in anew. Raises BrokerError when account, kind of account, port and configuration do not agree, or nobody answers."""
         with self._turn:
             self.close()
-            self._check_settings()
+            guards.check_settings(self._account, self._port, self._rules.program, live=self.capabilities.live)
             listener = Listener(self._account, self._rules.client_id)
             link = _Link(listener, self._rules)
             try:
                 link.open(self._port)
-                self._check_account(link.client.getAccounts())
+                guards.check_account(self._account, link.client.getAccounts())
             except BaseException:
                 link.close()
                 raise
             self._link, self._listener = link, listener
             self._next_number, self._unanswered = int(link.client.getReqId()), set()
-
-    def _check_settings(self) -> None:
-        live, kind = self.capabilities.live, "live" if self.capabilities.live else "paper"
-        form = ACCOUNT.fullmatch(self._account)
-        if form is None:
-            remedy = "write ib_account in config/api_keys_local.yml"
-            raise BrokerError("an account is a letter or two and digits, as U1234567; the configured one is not", remedy=remedy)
-        if bool(form[1]) is live:
-            what = "paper" if form[1] else "live"
-            raise BrokerError(f"a {kind} session needs a {kind} account; {mask_accounts(self._account)} is a {what} account",
-                              remedy="correct ib_account in config/api_keys_local.yml, or choose the other --mode")  # fmt: skip
-        if self._port in PORTS.values() and (self._port in LIVE_PORTS) is not live:
-            other = PORTS[self._rules.program, live]
-            raise BrokerError(f"a {kind} session needs a {kind} port; {self._port} is for the other kind",
-                              remedy=f"{self._rules.program} listens at {other} for {kind}: gateway.port in broker.yml")  # fmt: skip
-
-    def _check_account(self, accounts: Sequence[str]) -> None:
-        if self._account not in accounts:
-            found = ", ".join(mask_accounts(one) for one in accounts)
-            raise BrokerError(
-                f"the connected account must be the configured one, {mask_accounts(self._account)}; this login has {found}",
-                remedy="log in with the other user, or correct ib_account in config/api_keys_local.yml",
-            )
 
     def close(self) -> None:
         """Let go. Resting orders stay."""

@@ -12,7 +12,7 @@ from mech_exo.domain.orders import ID_PREFIX, Fill, OrderReason
 from mech_exo.execution import ib_messages as words
 from mech_exo.execution.broker import BrokerOrder, BrokerOrderState, BrokerPosition
 from mech_exo.execution.ib_instruments import Instruments
-from mech_exo.execution.ib_listener import Ask, Told, Traded
+from mech_exo.execution.ib_records import Ask, Told, Traded
 from mech_exo.utils.log import mask_accounts
 
 
