@@ -212,9 +212,12 @@ class Book:
         for symbol in chance.sample(SYMBOLS, 2):
             shares = chance.choice((-40, 0, 50, 80, 100)) - held.get(symbol, 0)
             if shares:
-                stop, target = self.exits(symbol, 1 if shares > 0 else -1)
-                orders.append({"symbol": symbol, "shares": shares, "session": str(session), "type": "market_on_open", "stop": stop,
-                               "target": target, "level": None})  # fmt: skip
+                side = 1 if shares > 0 else -1
+                stop, target = self.exits(symbol, side)
+                limit = round(self.prices[symbol] * (1 + 0.01 * side), 2) if chance.random() < 0.3 else None
+                kind = "market_on_open" if limit is None else "limit_on_open"
+                orders.append({"symbol": symbol, "shares": shares, "session": str(session), "type": kind, "stop": stop,
+                               "target": target, "level": limit})  # fmt: skip
                 self.levels.setdefault(symbol, (stop, target))
         for symbol, shares in held.items():
             stop, target = self.levels.get(symbol, (0.0, 0.0))
