@@ -6,9 +6,8 @@ import functools
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,23 +15,32 @@ import numpy as np
 
 from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy, cost_params
-from mech_exo.domain.errors import MissingDataError, UserError
+from mech_exo.domain.errors import ConfigError, MissingDataError, UserError
+from mech_exo.domain.orders import Order, OrderState
 from mech_exo.domain.survivors import survivorship_warnings
 from mech_exo.domain.verdict import DataVerdict
+from mech_exo.execution.route import CONFIGURED, Mode, Route
 from mech_exo.utils import config as configuration
+from mech_exo.utils.broker_settings import BrokerKind, Slicing
 from mech_exo.utils.settings import Config, StrategyConfig
 
 if TYPE_CHECKING:
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.domain.panel import BarPanel, Universe
+    from mech_exo.execution.broker import BrokerInterface
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.paper import PaperBroker
+    from mech_exo.execution.protection import Cut
     from mech_exo.execution.rows import BookId
+    from mech_exo.execution.safety import HaltSwitch
+    from mech_exo.execution.valve import SafetyValve
     from mech_exo.risk.model import Market
     from mech_exo.session import Desks, Replay
 
 LEDGER = Path("data") / "ledger.sqlite"
 MONTH = 21
+NEVER = 10**9
+"""Sessions without a bar after which a position is closed at its last close."""
 UNASSESSED = "these data were not assessed: nobody looked for faults in the newest of them (exo data publish does)"
 
 
@@ -75,11 +83,33 @@ def _tradeable(settings: StrategyConfig) -> None:
         )
 
 
-class Mode(StrEnum):
-    """Where orders go."""
+def _slices(rules: Slicing, book: BookId, known: Known) -> Cut | None:
+    """What cuts an order above a share of the month's average daily volume; None where none is cut."""
+    if rules.above_volume_share is None:
+        return None
+    from mech_exo.execution.slicing import children
+    from mech_exo.utils.calendar import session_open
 
-    PAPER = "paper"
-    LIVE = "live"
+    panel = known.panel
+    later = np.cumprod(panel.split_ratio[::-1], axis=0)[::-1] / panel.split_ratio  # shares of a row are so many of today's
+    volume = (panel.volume * later)[-MONTH:]
+    count = np.maximum(1, (~np.isnan(volume)).sum(axis=0))
+    average = np.where(np.isnan(volume).all(axis=0), np.nan, np.nansum(volume, axis=0) / count)
+
+    def cut(order: Order) -> tuple[Order, ...]:
+        return children(order, book, float(average[panel.column_of(order.symbol)]), session_open(order.session), rules)
+
+    return cut
+
+
+def _sentinel(desks: Desks, valve: SafetyValve, session: date) -> None:
+    """One share far from the market, seen and cancelled before the first orders for ``session``, where anything may leave now."""
+    from mech_exo.execution.live import sentinel
+
+    ledger, book = desks.ledger, desks.book
+    rows = [row for row in ledger.orders(book, session=session, states={OrderState.NEW}) if row.price > 0.0 and not row.order.rests]
+    if rows and valve.refusal(session, ledger.now()) is None:
+        sentinel(ledger, desks.broker, book, rows[0].order.symbol, rows[0].price, session)
 
 
 @dataclass(frozen=True)
@@ -88,11 +118,12 @@ class Workspace:
 
     home: Path
     config: Config
+    route: Route = CONFIGURED
 
     @classmethod
-    def open(cls, home: Path) -> Workspace:
+    def open(cls, home: Path, route: Route = CONFIGURED) -> Workspace:
         """The workspace at ``home``. Raises ConfigError for a missing or wrong configuration."""
-        return cls(home, configuration.load(home))
+        return cls(home, configuration.load(home), route)
 
     @functools.cached_property
     def strategy(self) -> Strategy:
@@ -125,25 +156,91 @@ class Workspace:
     def _stored_until(self) -> datetime | None:
         return self.storage.last_recorded()
 
-    def book_id(self, mode: Mode = Mode.PAPER) -> BookId:
-        """Which book of the ledger ``mode`` keeps."""
+    @property
+    def broker_kind(self) -> BrokerKind:
+        """Who fills: as the route says, else ``broker.yml``."""
+        return self.route.broker or self.config.broker.kind
+
+    def book_id(self) -> BookId:
+        """Which book of the ledger the route keeps. Raises ConfigError where the account is not configured or of the other kind."""
+        from mech_exo.execution.live import PAPER
         from mech_exo.execution.rows import BookId
 
-        if mode is Mode.LIVE:
-            raise UserError(
-                "live trading needs the Interactive Brokers adapter, which this version does not have",
-                remedy="use --mode paper",
-            )
-        return BookId("paper", self.strategy.name)
+        if self.broker_kind is BrokerKind.IB:
+            return BookId(self.account, self.strategy.name)
+        if self.route.mode is Mode.LIVE:
+            raise UserError("the paper broker moves no money; --mode live needs another", remedy="use --broker ib, or --mode paper")
+        return BookId(PAPER, self.strategy.name)
 
-    def desks(self, ledger: Ledger) -> Desks:
-        """Everything a paper night works with."""
+    @property
+    def account(self) -> str:
+        """The configured account at Interactive Brokers. Raises ConfigError without one, or where it is not of the route's mode."""
+        from mech_exo.execution.live import is_paper
+        from mech_exo.utils.log import mask_accounts
+
+        number = self.config.keys.ib_account.get_secret_value().strip()
+        if not number:
+            raise ConfigError(
+                "Interactive Brokers needs its account number; ib_account is not set",
+                remedy="write ib_account: DU… into config/api_keys_local.yml (docs/ib.md)",
+            )
+        mode = self.route.mode
+        if mode is not None and is_paper(number) is (mode is Mode.LIVE):
+            kind = "paper" if is_paper(number) else "live"
+            raise ConfigError(
+                f"--mode {mode} needs a {mode} account; {mask_accounts(number)} (ib_account) is a {kind} account",
+                remedy=f"use --mode {kind}, or correct ib_account in config/api_keys_local.yml",
+            )
+        return number
+
+    def broker(self, ledger: Ledger) -> BrokerInterface:
+        """The broker of the route, not connected; close it when done."""
+        if self.broker_kind is BrokerKind.PAPER:
+            return self.paper_broker(ledger)
+        from mech_exo.execution.ib import IBBroker
+        from mech_exo.execution.live import is_paper
+
+        path = self.home / "data" / "ib_instruments.json"
+        return IBBroker(self.account, not is_paper(self.account), self.config.broker.gateway, clock=ledger.now, instruments=path)
+
+    def desks(self, ledger: Ledger, *, sends: bool = True) -> Desks:
+        """Everything a night works with; ``sends`` False: nothing will be sent, so nothing of what sending asks for is asked.
+
+        Raises UserError where live trading is refused.
+        """
         from mech_exo.execution.safety import HaltSwitch
         from mech_exo.session import Desks
 
+        _tradeable(self.config.strategy)
         switch = HaltSwitch(self.home)
-        switch.arm()
-        return Desks(ledger, self.paper_broker(ledger), self.book_id(), self.strategy, switch, self.known)
+        if sends:
+            switch.arm()
+        book = self.book_id()
+        if self.broker_kind is BrokerKind.PAPER:
+            paper = self.paper_broker(ledger)
+            return Desks(ledger, paper, paper, book, self.strategy, switch, self.known, ledger.now)
+        return self._desks_behind_a_wire(ledger, book, switch, sends=sends)
+
+    def _desks_behind_a_wire(self, ledger: Ledger, book: BookId, switch: HaltSwitch, *, sends: bool) -> Desks:
+        from mech_exo.execution.broker_books import BrokerBooks
+        from mech_exo.execution.live import LiveCheck, first_caps
+        from mech_exo.execution.router import SendRules
+        from mech_exo.execution.valve import SafetyValve
+        from mech_exo.kernels import code_version
+        from mech_exo.session import Desks
+
+        broker, rules = self.broker(ledger), self.config.broker
+        live = broker.capabilities.live
+        if sends and live:
+            LiveCheck(rules.live, rules.gateway, book.account, book.strategy).require(ledger, self.route.typed)
+        terms = self.strategy.terms._replace(max_missing=NEVER)  # a position without bars is the broker's to end
+        books = BrokerBooks(ledger, book, broker, cost_params(self.config.strategy.costs), terms)
+        caps = first_caps(ledger, book, rules.live) if live else None
+        valve = SafetyValve(rules.times, latest=ledger.latest_instant(), caps=caps)
+        sending = SendRules(valve, rules.doubt, (self.strategy.config_hash, code_version()))
+        cut = functools.partial(_slices, rules.slicing, book)
+        desks = Desks(ledger, broker, books, book, self.strategy, switch, self.known, ledger.now, sending, cut)
+        return replace(desks, first=functools.partial(_sentinel, desks, valve)) if live and rules.live.sentinel else desks
 
     def replay(self, ledger: Ledger, session: date) -> Replay:
         """Decide a past night again from what was in hand then."""
@@ -249,14 +346,15 @@ class Workspace:
         return tuple(sorted({line.symbol for row in rows if row is not None for line in row.lines if line.shares}))
 
     def paper_broker(self, ledger: Ledger) -> PaperBroker:
-        """The paper broker of this workspace's book: the backtest's fills on the backtest's costs."""
+        """The paper broker of this workspace's paper book: the backtest's fills on the backtest's costs."""
+        from mech_exo.execution.live import PAPER
         from mech_exo.execution.paper import PaperBroker
+        from mech_exo.execution.rows import BookId
 
         settings = self.config.strategy
-        _tradeable(settings)
         return PaperBroker(
             ledger,
-            self.book_id(),
+            BookId(PAPER, self.strategy.name),
             costs=cost_params(settings.costs),
             initial_cash=settings.initial_cash,
             terms=self.strategy.terms,

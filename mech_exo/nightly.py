@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mech_exo.domain.errors import LedgerError, MechExoError
+from mech_exo.execution.route import CONFIGURED, Route
 from mech_exo.utils.lock import HeldError, ProcessLock
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mech_exo.datasource.update import UpdateReport
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import Alert
-    from mech_exo.session import NightResult
+    from mech_exo.session import Desks, NightResult
 
 LOCK = Path("data") / "night.lock"
 SHOWN = 20
@@ -50,7 +51,8 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evening:
-    """What a night is asked for: the workspace, the session (None: the last one stored), the present instant, and whether to download.
+    """What a night is asked for: the workspace, the session (None: the last one stored), the present instant, whether to download, and
+    where the orders go.
 
     Only the evening of the session closed last touches the store: a past session is decided from what is published.
     """
@@ -59,6 +61,7 @@ class Evening:
     now: datetime
     session: date | None = None
     download: bool = True
+    route: Route = CONFIGURED
 
     @property
     def past(self) -> bool:
@@ -220,8 +223,8 @@ def decide(evening: Evening) -> Done[NightResult]:
     began = time.perf_counter()
     workspace = _workspace(evening)
     session = evening.session if evening.session is not None else workspace.known().as_of
-    with workspace.ledger() as ledger:
-        result = decide_night(workspace.desks(ledger), session)
+    with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
+        result = decide_night(desks, session)
     orders = 0 if result.decision is None else len(result.decision.orders)
     said = f"{session} was booked already" if result.repeated else f"{session}: NAV {result.day.nav:,.2f} USD, {orders} orders planned"
     closed = latest_session(evening.now)
@@ -240,8 +243,8 @@ def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
 
     began = time.perf_counter()
     workspace = _workspace(evening)
-    with workspace.ledger() as ledger:
-        result = submit_night(workspace.desks(ledger), decided)
+    with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
+        result = submit_night(desks, decided)
     withheld = tuple(
         f"{sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}" for sent in result.sent if sent.outcome.value != "live"
     )
@@ -332,7 +335,17 @@ def due_and_next(now: datetime, minutes: int, count: int) -> tuple[tuple[date, d
 def _workspace(evening: Evening) -> Workspace:
     from mech_exo.assembly import Workspace
 
-    return Workspace.open(evening.home)
+    return Workspace.open(evening.home, evening.route)
+
+
+@contextmanager
+def _at_desks(workspace: Workspace, ledger: Ledger) -> Iterator[Desks]:
+    """The desks of a night; the broker's connection ends with it."""
+    desks = workspace.desks(ledger)
+    try:
+        yield desks
+    finally:
+        desks.broker.close()
 
 
 def _worth_beginning(evening: Evening) -> None:

@@ -9,24 +9,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
 
 from mech_exo.decision.night import Known, decide, watch
-from mech_exo.decision.record import Decision, portfolio_of
+from mech_exo.decision.record import Decision, Level, levels_in, portfolio_of
 from mech_exo.decision.strategy import Strategy
 from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.orders import OrderState
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.booking import book_of, days_on, history_of
-from mech_exo.execution.books import Desk, PlayedSession
+from mech_exo.execution.books import Books, Desk, PlayedSession
+from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.paper import PaperBroker
+from mech_exo.execution.protection import Cut, dress, plan_protection, resting_exits
 from mech_exo.execution.reconcile import Break, BreakKind, GateReport
-from mech_exo.execution.router import OrderRouter, SendLimits, SendResult
-from mech_exo.execution.rows import BookId, DayFigures, DecisionRow, Intent, SessionRow
+from mech_exo.execution.router import OrderRouter, SendLimits, SendResult, SendRules
+from mech_exo.execution.rows import OPEN_STATES, BookId, DayFigures, DecisionRow, Intent, OrderRow, SessionRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
 from mech_exo.kernels.account import drop_order, new_account
 from mech_exo.utils.calendar import is_session, next_session, previous_session, sessions
@@ -42,16 +44,22 @@ def utc_now() -> datetime:
 class Desks:
     """What a night works with; made by ``assembly``.
 
-    ``known`` gives what was known at a session's close; ``clock`` stamps the journal.
+    ``books`` is the account as the nights keep it; the paper broker is both. ``known`` gives what was known at a session's close; ``clock``
+    stamps the journal. ``rules`` are asked of every order; ``cut`` slices a large one (None: none is); ``first`` happens once the gate is
+    passed and before anything is sent.
     """
 
     ledger: Ledger
-    broker: PaperBroker
+    broker: BrokerInterface
+    books: Books
     book: BookId
     strategy: Strategy
     switch: HaltSwitch
     known: Callable[[date], Known]
     clock: Callable[[], datetime] = utc_now
+    rules: SendRules = field(default_factory=SendRules)
+    cut: Callable[[Known], Cut | None] = lambda _: None
+    first: Callable[[date], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,24 +114,57 @@ def decide_night(night: Desks, session: date) -> NightResult:
 
 
 def submit_night(night: Desks, decided: NightResult) -> NightResult:
-    """Hand what is planned and was never sent to the broker, after comparing ledger and broker once more. What was sent stays sent."""
+    """Hand what is planned and was never sent to the broker, after comparing ledger and broker once more. What was sent stays sent.
+
+    Behind a wire, what protects the positions is brought into step with the decision: cancelled before the orders leave, placed after.
+    """
     router = _router(night)
     gate = router.open_gate(decided.late)
-    return replace(decided, gate=gate, sent=router.submit(decided.next_session))
+    following = decided.next_session
+    if night.broker.capabilities.keeps_levels:
+        return replace(decided, gate=gate, sent=router.submit(following))
+    night.first(following)
+    levels = _levels(night, decided)
+    held = {position.symbol: position.shares for position in gate.positions}
+    rows = night.ledger.orders(night.book, states=OPEN_STATES)
+    orders = [row.order for row in rows if row.order.session == following and not row.order.rests and _may_leave(night, row)]
+    taken = night.ledger.used_ids(night.book, following)
+    plan = plan_protection(night.book, following, levels, held, orders, resting_exits(rows, gate.orders), taken)
+    if all(_may_leave(night, intent) for intent in plan.places):  # what protects now is never taken away for what may not go out
+        router.withdraw(plan)
+    sent = (*router.submit(following), *router.protect(following, levels))
+    return replace(decided, gate=gate, sent=sent)
+
+
+def _may_leave(night: Desks, one: OrderRow | Intent) -> bool:
+    """Whether an order is at the broker already, or the valve lets it leave now."""
+    sent = isinstance(one, OrderRow) and one.state is not OrderState.NEW
+    valve = night.rules.valve
+    return sent or valve is None or valve.refusal(one.order.session, night.ledger.now(), one.order) is None
+
+
+def _levels(night: Desks, decided: NightResult) -> tuple[Level, ...]:
+    """The decision's levels; of a night that was performed before, as the journal has them."""
+    if decided.decision is not None:
+        return decided.decision.levels
+    row = night.ledger.decision(night.book, decided.session)
+    return () if row is None else levels_in(json.loads(row.body))
 
 
 def _router(night: Desks) -> OrderRouter:
     night.broker.connect()
+    night.books.begin()
     sending = night.strategy.limits.sending
     ceiling = math.inf if sending.max_notional_per_session is None else sending.max_notional_per_session
     limits = SendLimits(sending.max_orders_per_session, ceiling, sending.max_orders_per_minute)
-    return OrderRouter(night.ledger, night.broker, night.book, night.switch, limits)
+    return OrderRouter(night.ledger, night.broker, night.book, night.switch, limits, night.rules)
 
 
 def plan_night(night: Desks, session: date) -> Decision:
     """What :func:`run_night` would decide at ``session``, on a copy: nothing is journaled, nothing is sent."""
     _check_session(session)
     night.broker.connect()
+    night.books.begin()
     last = night.ledger.last_session(night.book)
     if last is not None and last.session >= session:
         raise InputError(
@@ -166,25 +207,28 @@ def _play(night: Desks, known: Known) -> tuple[PlayedSession, Desk]:
     """Let the broker trade the session that ``known`` ends with, and lay its account out for the decision."""
     before = previous_session(known.as_of)  # money that came on a weekend counts at the next open
     flows = (row for row in night.ledger.flows(night.book) if before < row.session <= known.as_of)
-    played = night.broker.trade_session(known.panel, known.row, sum(row.amount for row in flows))
-    return played, night.broker.desk(known.panel)
+    played = night.books.trade_session(known.panel, known.row, sum(row.amount for row in flows))
+    return played, night.books.desk(known.panel)
 
 
 def _book_missed(night: Desks, session: date) -> None:
-    """A session nobody decided at: its orders and resting levels traded, nothing new is ordered, levels stay where they rested."""
+    """A session nobody decided at: its orders and resting levels traded, nothing new is ordered, levels stay where they rested.
+
+    Behind a wire it is booked from the fills the ledger has. One that the broker tells no more is not made up: it is a break in a position.
+    """
     known = night.known(session)
     played, desk = _play(night, known)
     watch(known, desk, night.strategy, halted=_halted(night))
     with night.ledger.transaction():
-        _journal_played(night, played, night.broker.row(desk.book, desk.days[known.row], played))
+        _journal_played(night, played, night.books.row(desk.book, desk.days[known.row], played))
 
 
 def _book_and_decide(night: Desks, router: OrderRouter, gate: GateReport, known: Known, missed: tuple[date, ...]) -> NightResult:
-    session, nav_before = known.as_of, night.broker.account().nav
+    session, nav_before = known.as_of, night.books.nav
     played, desk = _play(night, known)
     following = next_session(session)
     decision = decide(known, desk, night.strategy, night.book.account, following, halted=_halted(night))
-    row = night.broker.row(desk.book, desk.days[known.row], played)
+    row = night.books.row(desk.book, desk.days[known.row], played)
     with night.ledger.transaction():
         _journal_played(night, played, row)
         night.ledger.record_decision(
@@ -199,8 +243,8 @@ def _book_and_decide(night: Desks, router: OrderRouter, gate: GateReport, known:
                 known.stored_until,
             )
         )
-        router.plan(_intents(decision, known, desk), session)
-    night.broker.take_levels(desk.book)
+        router.plan(_intents(night, decision, known, desk, gate), session)
+    night.books.take_levels(desk.book)
     late = late_actions(night.ledger, night.book, known, desk)
     portfolio = portfolio_of(known.row, float(desk.account["cash"][0]), desk.book, known.panel, known.universe)
     return NightResult(session, following, False, missed, gate, played, decision, row.day, nav_before, portfolio, late=late)
@@ -236,11 +280,19 @@ def _journal_played(night: Desks, played: PlayedSession, row: SessionRow) -> Non
     night.ledger.book_session(row)
 
 
-def _intents(decision: Decision, known: Known, desk: Desk) -> tuple[Intent, ...]:
-    """The orders with the close they were decided at; a held name without a bar tonight with its last close."""
+def _intents(night: Desks, decision: Decision, known: Known, desk: Desk, gate: GateReport) -> tuple[Intent, ...]:
+    """The orders with the close they were decided at; a held name without a bar tonight with its last close.
+
+    Behind a wire they go out with what protects what they add, and a full exit in the group of what protects the position.
+    """
     close = known.panel.close[known.row]
     price = np.where(np.isnan(close), desk.book["mark"], close)
-    return tuple(Intent(order, float(price[known.panel.column_of(order.symbol)])) for order in decision.orders)
+    orders = decision.orders
+    if not night.broker.capabilities.keeps_levels:
+        rows = night.ledger.orders(night.book, states=OPEN_STATES)
+        held = {symbol: int(shares) for symbol, shares in zip(known.panel.symbols, desk.book["shares"], strict=True) if shares}
+        orders = dress(night.book, orders, held, decision.levels, resting_exits(rows, gate.orders), night.cut(known))
+    return tuple(Intent(order, float(price[known.panel.column_of(order.symbol)])) for order in orders)
 
 
 def _halted(night: Desks) -> bool:

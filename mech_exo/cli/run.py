@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,25 +13,30 @@ import typer
 
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, console, emit
-from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.errors import MissingDataError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mech_exo.assembly import Mode, Workspace
+    from mech_exo.assembly import Workspace
     from mech_exo.decision.record import Decision
     from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.route import Route
     from mech_exo.nightly import Night
     from mech_exo.session import NightResult
 
 DateOption = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default the last one stored.")]
+ModeOption = Annotated[str, typer.Option(help="paper or live: whether real money moves.")]
+BrokerOption = Annotated[str | None, typer.Option("--broker", help="paper or ib (Interactive Brokers); default as in broker.yml.")]
 SHOWN_IDEAS = 10
 LOOK_AT_IT = 1
 
 
 def run(
     at: DateOption = None,
-    mode: Annotated[str, typer.Option(help="paper; live needs the Interactive Brokers adapter.")] = "paper",
+    mode: ModeOption = "paper",
+    broker: BrokerOption = None,
+    account: Annotated[str | None, typer.Option(metavar="U…", help="The live account's number, typed by hand.")] = None,
     download: Annotated[
         bool, typer.Option("--download/--no-download", help="From the sources of data.yml; tonight only.")
     ] = True,
@@ -42,12 +49,12 @@ def run(
     """
     from mech_exo.nightly import Evening, perform
 
-    place = home()
-    if mode != "paper":
-        _open(place).book_id(_mode(mode))  # says why not
+    place, route = home(), _route(mode, broker, account)
+    if mode != "paper" or broker is not None:
+        _open(place, route).book_id()  # before anything is downloaded: says why not
     with console().status("night …") as status:
-        night = perform(Evening(place, datetime.now(UTC), None if at is None else at.date(), download), status.update)
-    workspace = _open(place)
+        night = perform(Evening(place, datetime.now(UTC), None if at is None else at.date(), download, route), status.update)
+    workspace = _open(place, route)
     with workspace.ledger(read_only=True) as ledger:
         body = _body(workspace, ledger, night.result.session)
     emit(night_dict(night, body), as_json, lambda to: render_steps(to, night))
@@ -55,19 +62,17 @@ def run(
         raise typer.Exit(LOOK_AT_IT)
 
 
-def plan(at: DateOption = None, as_json: JsonOption = False) -> None:
+def plan(at: DateOption = None, mode: ModeOption = "paper", broker: BrokerOption = None, as_json: JsonOption = False) -> None:
     """What the night decides and orders, and why. A night not yet run is only tried: nothing is journaled, nothing ordered."""
-    from mech_exo.assembly import Workspace
-    from mech_exo.session import plan_night
     from mech_exo.utils.calendar import sessions
 
-    workspace = Workspace.open(home())
+    workspace = _open(home(), _route(mode, broker, None))
     session = _session(workspace, at)
     with workspace.journal() as ledger:
         body = _body(workspace, ledger, session)
         booked = ledger.last_session(workspace.book_id())
         again = None if body is None else workspace.replay(ledger, session)
-        decision = plan_night(workspace.desks(ledger), session) if again is None else again.decision
+        decision = _planned(workspace, ledger, session) if again is None else again.decision
 
     def show(to: Console) -> None:
         if again is not None and not again.identical:
@@ -126,19 +131,30 @@ def _render_replay(to: Console, data: dict[str, Any]) -> None:
         to.print(f"  {line}", markup=False)
 
 
-def _open(place: Path) -> Workspace:
+def _planned(workspace: Workspace, ledger: Ledger, session: date) -> Decision:
+    from mech_exo.session import plan_night
+
+    desks = workspace.desks(ledger, sends=False)
+    try:
+        return plan_night(desks, session)
+    finally:
+        desks.broker.close()
+
+
+def _open(place: Path, route: Route | None = None) -> Workspace:
     from mech_exo.assembly import Workspace
 
-    return Workspace.open(place)
+    return Workspace.open(place) if route is None else Workspace.open(place, route)
 
 
-def _mode(mode: str) -> Mode:
-    from mech_exo.assembly import Mode
+def _route(mode: str, broker: str | None, account: str | None) -> Route:
+    """Where the orders go; the account of a live session is asked for where somebody sits at the terminal."""
+    from mech_exo.execution.route import Mode, Route
 
-    try:
-        return Mode(mode)
-    except ValueError:
-        raise InputError(f"--mode must be paper or live; got {mode!r}", remedy="use --mode paper") from None
+    route = Route.of(mode, broker, account)
+    if route.mode is Mode.LIVE and account is None and sys.stdin.isatty():
+        return replace(route, typed=typer.prompt("Real money will move. Type the account's number", err=True))
+    return route
 
 
 def _session(workspace: Workspace, at: datetime | None) -> date:

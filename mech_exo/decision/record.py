@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -166,8 +167,8 @@ def orders_of(book: np.ndarray, panel: BarPanel, strategy: Strategy, account: st
         shares, reason = int(line["order"]), reason_of(line["order_reason"])
         key = OrderKey(account, strategy.name, session, symbol, "buy" if shares > 0 else "sell", reason.value)
         type_ = OrderType[OrderKind(int(line["order_kind"])).name]
-        levels = (known(line[name]) for name in ("order_stop", "order_target", "order_level"))
-        orders.append(Order(key.id(), symbol, shares, session, reason, type_, *levels))
+        stop, target, level = (known(line[name]) for name in ("order_stop", "order_target", "order_level"))
+        orders.append(Order(key.id(), symbol, shares, session, reason, type_, stop, target, level))
     return tuple(orders)
 
 
@@ -178,6 +179,11 @@ def levels_of(book: np.ndarray, panel: BarPanel) -> tuple[Level, ...]:
         Level(symbol, share_count(line["shares"]), known(line["stop"]), known(line["target"]), reason_of(line["stop_reason"]))
         for symbol, line in lines
     )
+
+
+def levels_in(body: Mapping[str, Any]) -> tuple[Level, ...]:
+    """The resting levels of a journaled decision, from its decoded :meth:`Decision.body`."""
+    return tuple(Level(x["symbol"], x["shares"], x["stop"], x["target"], OrderReason(x["reason"])) for x in body["levels"])
 
 
 def share_count(shares: float) -> int | float:

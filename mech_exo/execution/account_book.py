@@ -20,7 +20,7 @@ from mech_exo.kernels.records import BOOK
 class AccountBook:
     """Holdings, levels, cash and figures since the last booked session; what trades in a session is the heir's business.
 
-    Levels and orders reach it by :meth:`take_levels` and by the orders that were placed; everything comes back from the ledger.
+    Everything comes back from the ledger.
     """
 
     def __init__(self, ledger: Ledger, book: BookId) -> None:
@@ -44,12 +44,6 @@ class AccountBook:
         account["live"] = count
         return Desk(self._book.copy(), live, account, days_on(panel.sessions, self._booked, self._days))
 
-    def take_levels(self, decided: np.ndarray) -> None:
-        """Take over what a decision wrote to its copy of the book, except the orders themselves: those come by what was placed."""
-        orders = self._book["order"].copy(), self._book["order_reason"].copy()
-        self._book = decided.copy()
-        self._book["order"], self._book["order_reason"] = orders
-
     def row(self, decided: np.ndarray, day: np.void, played: PlayedSession) -> SessionRow:
         """The session as it is to be booked: its figures (with the risk state after deciding) and the decided book."""
         self._remember(played.session, day)
@@ -68,7 +62,6 @@ class AccountBook:
         self._last = row.session if row is not None else None
         self._symbols = tuple(sorted({line.symbol for line in lines} | set(ordered)))
         self._book = book_of(self._symbols, lines)
-        self._book["order"] = 0.0
 
     def _check_order(self, session: date) -> None:
         if self._last is not None and session <= self._last:
@@ -88,10 +81,10 @@ class AccountBook:
         for name in (field for field in BOOK.names or () if field.startswith("order_")):
             self._book[name][idle] = blank[name][0]
 
-    def _live(self, more: Sequence[int] = ()) -> tuple[np.ndarray, int]:
+    def _live(self, more: Sequence[int] | np.ndarray = ()) -> tuple[np.ndarray, int]:
         """Columns held or ordered, and ``more``, ascending, and how many."""
         wanted = (self._book["shares"] != 0.0) | (self._book["order"] != 0.0) | (self._book["rest"] != 0.0)
-        wanted[list(more)] = True
+        wanted[np.asarray(more, np.int64)] = True
         found = np.flatnonzero(wanted)
         live = np.zeros(len(self._book), np.int64)
         live[: len(found)] = found

@@ -23,26 +23,30 @@ from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import BookId, OrderRow
 from mech_exo.kernels.account import new_days
+from mech_exo.kernels.costs import commission
 from mech_exo.kernels.executions import EVENTS_PER_LINE, HAPPENED, book_session
-from mech_exo.kernels.records import EVENT, Bars, CostParams, EventKind, Outcome, Terms
+from mech_exo.kernels.records import EVENT, Bars, CostParams, EventKind, Outcome, Reason, Terms
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL
 
-GIVEN_UP = frozenset({OrderState.CANCELLED, OrderState.REJECTED, OrderState.ABANDONED, OrderState.UNKNOWN})
-"""Ends after which what is left of an order is not ordered anew."""
+ENDED = frozenset({OrderState.FILLED, OrderState.EXPIRED, OrderState.CANCELLED})
+"""How an order ends whose rest is ordered anew, as the backtest does: a broker cancels what did not fill. What is in doubt is not."""
 AT_OPEN = frozenset({OrderType.MARKET_ON_OPEN, OrderType.LIMIT_ON_OPEN, OrderType.MARKET})
-Line = tuple[int, int, int, int, float, float, float, float]
+Line = tuple[int, int, int, int, float, float, float, float, bool]
 Stamped = tuple[datetime, int, Line]
 
 
 class BrokerBooks(AccountBook):
     """The books of an account at ``broker``. Satisfies :class:`Books`.
 
-    ``costs`` are those of holding: interest on cash, borrow. What trading cost is in the fills.
+    ``costs`` are those of holding: interest on cash, borrow. What trading cost is in the fills; only a commission that the broker has not
+    reported by the day after is booked by the configured schedule, and the gate finds by how much it was wrong.
     """
 
     def __init__(self, ledger: Ledger, book: BookId, broker: BrokerInterface, costs: CostParams, terms: Terms) -> None:
         super().__init__(ledger, book)
         self._broker, self._costs, self._terms = broker, costs, terms
+        self._adjusted: set[str] = set()
+        self._orders: dict[str, Order] = {}
 
     def begin(self) -> None:
         """Restore the account from the last booked session; a new book begins with the broker's cash.
@@ -73,56 +77,100 @@ class BrokerBooks(AccountBook):
         """Book session ``row`` of ``panel`` from its fills, with ``flow`` USD in at the open.
 
         Raises BrokerError when a session was booked before, or the commission of a fill is not known yet; DataError when a symbol
-        that is held or traded is not a column of the panel.
+        that is held or ordered is not a column of the panel.
         """
         session: date = panel.sessions[row].astype(object)
         self._check_order(session)
         fills = self._fills(session)
         sent = self._sent(session)
-        self._lay_out(panel, sent, fills)
-        fills = tuple(_with_reference(fill, self._order(fill), panel, row) for fill in fills)
-        happened = np.array([line for _, _, line in sorted(self._happened(session, panel, row, fills, sent))], HAPPENED)
-        live, count = self._live([panel.column_of(fill.symbol) for fill in fills])
+        self._lay_out(panel, sent)
+        self._orders = {id_: one.order for id_, one in self._ledger.find_orders(fill.order_id for fill in fills).items()}
+        fills = self._with_references(fills, panel, row)
+        given, received = self._accepted(panel, row)
+        happened = np.array([*given, *(line for _, _, line in sorted(self._happened(session, panel, row, fills, sent)))], HAPPENED)
+        live, count = self._live(happened["symbol"])
         self._account["live"], self._account["events"] = count, 0
         events = np.zeros(EVENTS_PER_SYMBOL * count + EVENTS_PER_LINE * len(happened), EVENT)
         days = new_days(len(panel.sessions))
-        book_session(row, flow, happened, Bars.of(panel), self._book, live, self._account, days, events, self._costs, self._terms)
+        book_session(row, flow, received, happened, Bars.of(panel), self._book, live, self._account, days, events, self._costs, self._terms)
         self._remember(session, days[row])
         self._last = session
         lines = events_of(self._symbols, events[: int(self._account["events"][0])])
         return PlayedSession(session, fills, lines, ())
 
+    def take_levels(self, decided: np.ndarray) -> None:
+        """Take over what a decision wrote to its copy of the book; which of its orders were sent, the ledger says."""
+        self._book = decided.copy()
+
     def _fills(self, session: date) -> tuple[Fill, ...]:
         """The session's fills: those of the ledger, and what the broker has added since, in the order of their times."""
         found = {row.fill.id: row.fill for row in self._ledger.fills(self._id, session=session)}
-        for fill in self._broker.executions(session):
+        told = [fill for fill in self._broker.executions(session) if fill.session == session]
+        ours = {id_ for id_, row in self._ledger.find_orders(fill.order_id for fill in told).items() if row.book == self._id}
+        for fill in told:
             known = found.get(fill.id)
-            ours = self._ledger.find_order(fill.order_id)
-            if fill.session == session and ours is not None and ours.book == self._id and (known is None or fill.revision >= known.revision):
-                found[fill.id] = fill if known is None or not math.isnan(fill.commission) or fill.revision > known.revision else known
-        late = sorted(fill.symbol for fill in found.values() if math.isnan(fill.commission))
-        if late:
-            raise BrokerError(
-                f"a session is booked when every commission is known; that of {', '.join(late)} in {session} is not reported yet",
-                remedy="run the night again in some minutes",
-            )
+            later = known is None or fill.revision > known.revision or math.isnan(known.commission)
+            if fill.order_id in ours and later:
+                found[fill.id] = fill
         return tuple(sorted(found.values(), key=lambda fill: fill.time))
 
+    def _fee(self, fill: Fill) -> float:
+        """USD of commission. Raises BrokerError while the broker may still report it."""
+        if not math.isnan(fill.commission):
+            return fill.commission
+        if self._ledger.now().astimezone(EXCHANGE).date() <= fill.session:
+            raise BrokerError(
+                f"a session is booked when its commissions are known; that of {fill.symbol} on {fill.session} is not reported yet",
+                remedy="run the night again in some minutes; from tomorrow on it is booked by the configured schedule",
+            )
+        return float(commission(abs(fill.shares), fill.price, self._costs))
+
+    def _accepted(self, panel: BarPanel, row: int) -> tuple[list[Line], float]:
+        """What the operator accepted since the last booked session: shares that came or went, and USD beside them."""
+        lines, cash = [], 0.0
+        for one in self._ledger.adjustments(self._id):
+            if one.id in self._adjusted:
+                continue
+            self._adjusted.add(one.id)
+            cash += one.cash
+            if one.symbol is not None and one.shares:
+                column = panel.column_of(one.symbol)
+                mark, close = float(self._book[column]["mark"]), float(panel.close[row, column])
+                price = next(value for value in (one.price, mark, close, 0.0) if value >= 0.0)
+                cash += one.shares * price
+                given = int(Reason.CORPORATE_ACTION)
+                lines.append((column, int(EventKind.ORDER), int(Outcome.FILLED), given, float(one.shares), price, price, 0.0, True))
+        return lines, cash
+
     def _order(self, fill: Fill) -> Order:
-        return self._ledger.order(fill.order_id).order
+        return self._orders[fill.order_id]
+
+    def _with_references(self, fills: Sequence[Fill], panel: BarPanel, row: int) -> tuple[Fill, ...]:
+        """``fills`` with the price their slippage is measured from where the broker could not say: the open or close met, or the level.
+
+        A name without that price in the bars has no measurable slippage: its own price then.
+        """
+        late = {fill.symbol for fill in fills if _later(fill, self._order(fill))}
+        found = []
+        for fill in fills:
+            order = self._order(fill)
+            price = fill.reference
+            if math.isnan(price):
+                price = _reference(order, panel, row, inside=_protects(order) and fill.symbol in late)
+            found.append(replace(fill, reference=fill.price if math.isnan(price) else price))
+        return tuple(found)
 
     def _sent(self, session: date) -> dict[str, list[OrderRow]]:
-        """The session's orders by symbol that left for the broker; what rests (stops and targets) is not among them."""
+        """The session's orders by symbol that left for the broker; not among them are stops, targets and a sentinel."""
         found: dict[str, list[OrderRow]] = {}
         for row in self._ledger.orders(self._id, session=session):
-            if row.sends and row.state is not OrderState.REJECTED and not _protects(row.order):
+            idle = not row.filled and (row.state is OrderState.REJECTED or row.order.reason is OrderReason.NONE)
+            if row.sends and not idle and not _protects(row.order):
                 found.setdefault(row.order.symbol, []).append(row)
         return found
 
-    def _lay_out(self, panel: BarPanel, sent: dict[str, list[OrderRow]], fills: Sequence[Fill]) -> None:
+    def _lay_out(self, panel: BarPanel, sent: dict[str, list[OrderRow]]) -> None:
         """The book on the panel's columns with the orders as they were sent; what was decided and not sent is forgotten."""
-        for symbol in {*sent, *(fill.symbol for fill in fills)}:
-            self._column(symbol)
         self._lay(panel)
         self._book["order"] = 0.0
         for symbol, rows in sent.items():
@@ -140,7 +188,7 @@ class BrokerBooks(AccountBook):
             order = self._order(fill)
             column, kind = panel.column_of(fill.symbol), _kind(order)
             reason = order.reason if fill.reason is OrderReason.NONE else fill.reason  # a broker does not know why
-            figures = (float(fill.shares), fill.price, fill.reference, fill.commission)
+            figures = (float(fill.shares), fill.price, fill.reference, self._fee(fill), _later(fill, order))
             stamped = (fill.time, 2 * number, (column, kind, int(Outcome.FILLED), code_of(reason), *figures))
             last[fill.symbol, EventKind(kind).name] = stamped
             yield stamped
@@ -159,7 +207,7 @@ class BrokerBooks(AccountBook):
     def _outcome(self, rows: Sequence[OrderRow], panel: BarPanel, t: int, column: int) -> Outcome:
         """What becomes of the part of a symbol's order that was not filled."""
         position, order = self._book[column], rows[0].order
-        if all(row.state in GIVEN_UP for row in rows):
+        if not all(row.state in ENDED for row in rows):
             return Outcome.ENDED
         if any(row.filled for row in rows):
             return Outcome.CARRIED
@@ -168,7 +216,7 @@ class BrokerBooks(AccountBook):
             if not math.isnan(price) or (order.reason is OrderReason.GOVERNOR and order.type in AT_OPEN):
                 return Outcome.CARRIED
             return Outcome.NO_BAR
-        if position["order_keep"] and order.type not in AT_OPEN:
+        if position["order_keep"]:
             return Outcome.CARRIED
         traded = not np.isnan([panel.open[t, column], panel.high[t, column], panel.low[t, column]]).all()
         return Outcome.EXPIRED if traded else Outcome.NO_BAR
@@ -186,7 +234,7 @@ def _kind(order: Order) -> int:
 
 
 def _ending(column: int, kind: int, outcome: Outcome, reason: int, shares: float) -> Line:
-    return (column, kind, int(outcome), reason, shares, math.nan, math.nan, 0.0)
+    return (column, kind, int(outcome), reason, shares, math.nan, math.nan, 0.0, False)
 
 
 def _end_of(rows: Sequence[OrderRow], session: date) -> datetime:
@@ -195,17 +243,19 @@ def _end_of(rows: Sequence[OrderRow], session: date) -> datetime:
     return datetime.combine(session, last, EXCHANGE)
 
 
-def _with_reference(fill: Fill, order: Order, panel: BarPanel, row: int) -> Fill:
-    """``fill`` with the price its slippage is measured from, where the broker could not say: the open or close it met, or its level.
+def _later(fill: Fill, order: Order) -> bool:
+    """Whether ``fill`` came after the open."""
+    return order.type not in AT_OPEN and fill.time > datetime.combine(fill.session, OPEN, EXCHANGE)
 
-    A name without that price in the bars has no measurable slippage: its own price then.
-    """
-    if not math.isnan(fill.reference):
-        return fill
-    column = panel.column_of(fill.symbol)
-    open_, close = float(panel.open[row, column]), float(panel.close[row, column])
-    price = close if order.type is OrderType.MARKET_ON_CLOSE else open_
-    if order.level is not None and order.type is not OrderType.LIMIT_ON_OPEN:
-        beyond = (open_ - order.level) * fill.shares * (1 if order.type is OrderType.STOP else -1)
-        price = open_ if beyond >= 0.0 else order.level
-    return replace(fill, reference=fill.price if math.isnan(price) else price)
+
+def _reference(order: Order, panel: BarPanel, row: int, *, inside: bool) -> float:
+    """USD: the price that an order of this type meets in the session; ``inside``: it began to work after the open. NaN: not in the bars."""
+    column = panel.column_of(order.symbol)
+    open_ = float(panel.open[row, column])
+    if order.type is OrderType.MARKET_ON_CLOSE:
+        return float(panel.close[row, column])
+    if order.level is None or order.type is OrderType.LIMIT_ON_OPEN:
+        return open_
+    level = order.level / float(panel.split_ratio[row, column])
+    beyond = (open_ - level) * order.shares * (1 if order.type is OrderType.STOP else -1)
+    return open_ if beyond >= 0.0 and not inside else level

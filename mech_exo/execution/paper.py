@@ -80,6 +80,7 @@ class PaperBroker(AccountBook):
         """Restore the account from the last booked session and the orders that are LIVE in the ledger."""
         live = [known.order for known in self._ledger.orders(self._id, states={OrderState.LIVE})]
         self._restore(self._initial_cash, (order.symbol for order in live))
+        self._book["order"] = 0.0
         self._orders, self._resting, self._ended, self._fills = {}, Resting(), (), ()
         for order in live:
             if order.rests:
@@ -219,9 +220,17 @@ class PaperBroker(AccountBook):
             if change is not None:
                 over[order.id] = order
                 ended.append(change)
-        self._ended = tuple(_as_broker_order(over[one.order_id], BrokerOrderState(one.state.value), over[one.order_id].level) for one in ended)
+        gone = ((over[change.order_id], BrokerOrderState(change.state.value)) for change in ended)
+        self._ended = tuple(_as_broker_order(order, state, order.level) for order, state in gone)
         self._fills, self._orders, self._last = fills, {}, session
         return PlayedSession(session, fills, happened, tuple(ended))
+
+    def take_levels(self, decided: np.ndarray) -> None:
+        """Take over what a decision wrote to its copy of the book, except the orders themselves: those come by ``place``."""
+        self.probe()
+        orders = self._book["order"].copy(), self._book["order_reason"].copy()
+        self._book = decided.copy()
+        self._book["order"], self._book["order_reason"] = orders
 
     def _check_turn(self, session: date) -> None:
         self._check_order(session)

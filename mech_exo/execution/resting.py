@@ -37,7 +37,8 @@ class Resting:
         if order.type not in KINDS:
             return f"only stop and limit orders rest; {order.symbol} has a {order.type} order"
         if order.shares != -held:
-            return f"what rests on the paper broker protects the whole holding of {order.symbol}: {held} shares; the order has {order.shares}"
+            whole = f"what rests on the paper broker protects the whole holding of {order.symbol}: {held} shares"
+            return f"{whole}; the order has {order.shares}"
         if (order.symbol, KINDS[order.type]) in self.by_kind():
             return f"a position has one {KINDS[order.type]}; {order.symbol} has one already: cancel it first"
         return ""
@@ -47,7 +48,7 @@ class Resting:
         self._orders[order.id] = order
         name = self._field(order, position)
         if anew or math.isnan(position[name]):
-            position[name] = order.level
+            position[name] = math.nan if order.level is None else order.level
             if order.type is OrderType.STOP:
                 position["stop_reason" if name == "stop" else "order_stop_reason"] = code_of(order.reason)
 

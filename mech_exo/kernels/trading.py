@@ -126,7 +126,10 @@ def open_orders(
                 better = (position.order_level - reference) * side  # NaN without an open: it waits
                 is_limit = kind == LIMIT or kind == LIMIT_ON_OPEN
                 if not ((is_limit and better >= 0.0) or (kind == STOP_ORDER and better <= 0.0)):
-                    waiting = True
+                    if kind == LIMIT_ON_OPEN:
+                        unreached(t, s, bars, book, account, events)
+                    else:
+                        waiting = True
                     continue
             elif math.isnan(reference):
                 if position.order_reason == GOVERNOR:  # ordered once, when its share fell: it leaves as soon as it can
@@ -215,10 +218,8 @@ def later_orders(
 
 @lean
 def touched(t: int, s: int, side: float, position: np.ndarray, bars: Bars) -> float:
-    """The level of a limit or stop order where the bar reaches it after its open, else NaN."""
+    """The level of a limit or stop order where the bar reaches it, else NaN."""
     level = position.order_level
-    if position.order_kind == LIMIT_ON_OPEN:
-        return math.nan
     up = (position.order_kind == STOP_ORDER) == (side > 0.0)  # a buy stop and a sell limit wait above the price
     if up:
         return level if bars.high[t, s] >= level else math.nan

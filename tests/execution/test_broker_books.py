@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.decision.orders import order_anew
-from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution import codec
@@ -49,7 +48,7 @@ def decide(desk: Desk, panel: BarPanel, chance: np.random.Generator) -> None:
             line["order_level"] = close * chance.uniform(0.98, 1.02) if priced else math.nan
             line["order_keep"] = int(priced and chance.random() < 0.5)
             side = 1.0 if target > 0 else -1.0
-            line["order_stop"], line["order_target"] = close * (1.0 - 0.02 * side), close * (1.0 + 0.03 * side)
+            line["order_stop"], line["order_target"] = close * (1.0 - 0.03 * side), close * (1.0 + 0.03 * side)
             line["order_stop_reason"], line["order_atr"] = int(Reason.HARD_STOP), 1.25
     held = book["shares"] != 0
     side = np.sign(book["shares"][held])
@@ -77,17 +76,16 @@ def send(ledger: Ledger, book: BookId, orders: Sequence[Order], decided: date) -
         ledger.set_state(order.id, OrderState.LIVE, "", order.id)
 
 
-def over_the_wire(ledger: Ledger, played: PlayedSession, decided: date, parts: int) -> None:
+def over_the_wire(ledger: Ledger, played: PlayedSession, panel: BarPanel, decided: date, parts: int) -> None:
     """Record what the paper broker did as a broker behind a wire reports it: exits are fills of resting orders, in pieces where they divide."""
-    exits = {(line.symbol, line.kind) for line in played.events if line.kind in EXITS and line.outcome == "filled"}
-    by_kind = {OrderReason.PROFIT_TARGET: "target"}
+    kinds = [line.kind for line in in_effect(played.events) if line.kind not in ("split", "dividend")]
     resting = {}
-    for symbol, kind in sorted(exits):
-        (fill,) = [one for one in played.fills if one.symbol == symbol and one.order_id.startswith("mx1") and _is_exit(one, played, kind)]
-        key = OrderKey(WIRE.account, "default", played.session, symbol, "exit", kind).id()
-        type_ = OrderType.STOP if kind == "stop" else OrderType.LIMIT
-        resting[fill.id] = Order(key, symbol, fill.shares, decided, fill.reason, type_, level=fill.reference, rests=True)
-        assert by_kind.get(fill.reason, "stop") == kind
+    for fill, kind in zip(played.fills, kinds, strict=True):
+        if kind in EXITS:
+            key = OrderKey(WIRE.account, "default", played.session, fill.symbol, "exit", kind, len(resting)).id()
+            type_ = OrderType.STOP if kind == "stop" else OrderType.LIMIT
+            level = fill.reference * float(panel.split_ratio[-1, panel.column_of(fill.symbol)])  # as it was placed
+            resting[fill.id] = Order(key, fill.symbol, fill.shares, decided, fill.reason, type_, level=level, rests=True)
     send(ledger, WIRE, list(resting.values()), decided - timedelta(days=500))
     for fill in played.fills:
         if fill.reason in (OrderReason.DELISTED, OrderReason.NO_BARS):
@@ -107,11 +105,6 @@ def pieces(fill: Fill, parts: int) -> Iterator[Fill]:
         commission = fill.commission if part == 0 else 0.0
         stamp = fill.time + timedelta(seconds=part)
         yield dataclasses.replace(blank, id=f"{fill.id}-{part}", shares=fill.shares // parts, commission=commission, time=stamp)
-
-
-def _is_exit(fill: Fill, played: PlayedSession, kind: str) -> bool:
-    lines = [line for line in played.events if line.symbol == fill.symbol and line.kind == kind and line.outcome == "filled"]
-    return any((line.shares, line.price, line.reason) == (fill.shares, fill.price, fill.reason) for line in lines)
 
 
 def _own(fill: Fill, ledger: Ledger, session: date) -> str:
@@ -137,7 +130,6 @@ def words(lines: Sequence[EventLine]) -> list[str]:
 
 def two_books(folder: Path, seed: int, *, parts: int = 1, participation: float = math.inf) -> list[tuple[SessionRow, SessionRow]]:
     panel, rows = market(seed), []
-    chance = np.random.default_rng(seed)
     if participation != math.inf:
         panel = BarPanel.from_arrays(panel.sessions, panel.symbols, {**fields(panel), "volume": np.where(np.isnan(panel.close), np.nan, 1e4)})
     with Ledger.open(folder / "paper.sqlite") as ours, Ledger.open(folder / "wire.sqlite") as theirs:
@@ -150,7 +142,7 @@ def two_books(folder: Path, seed: int, *, parts: int = 1, participation: float =
             flow = 1_000.5 if t % 9 == 4 else 0.0
             known, session = panel.upto(t), panel.sessions[t].astype(object)
             played = paper.trade_session(known, t, flow)
-            over_the_wire(theirs, played, session, parts)
+            over_the_wire(theirs, played, known, session, parts)
             end(theirs, played)
             booked = books.trade_session(known, t, flow)
             following = np.busday_offset(panel.sessions[t], 1).astype(object)
@@ -165,8 +157,7 @@ def two_books(folder: Path, seed: int, *, parts: int = 1, participation: float =
                 for fill in told.fills:
                     one.record_fill(book, fill)
                 one.book_session(row)
-                if chance.random() < 2.0:  # every order goes out
-                    send(one, book, orders, session)
+                send(one, book, orders, session)
                 account.take_levels(desk.book)
                 both.append(row)
             for order in orders_of(paper_desk(paper, known, ours), following, BOOK.account):
@@ -175,6 +166,8 @@ def two_books(folder: Path, seed: int, *, parts: int = 1, participation: float =
             if t % 5 == 4:
                 books = BrokerBooks(theirs, WIRE, FakeBroker(cash=CASH), price, TERMS)  # restarted
                 books.begin()
+                paper = PaperBroker(ours, BOOK, costs=price, initial_cash=CASH, terms=TERMS)
+                paper.connect()
         assert theirs.verify().sound
     return rows
 
