@@ -39,13 +39,13 @@ class Evidence:
 
 def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
     """The evidence at hand."""
-    last = ledger.last_session(book)
+    last = ledger.last_booked(book)
     foreign: dict[str, list[Fill]] = defaultdict(list)
     for fill in seen.fills:
-        if not fill.order_id.startswith(ID_PREFIX) and (last is None or fill.session > last.session):
+        if not fill.order_id.startswith(ID_PREFIX) and (last is None or fill.session > last):
             foreign[fill.symbol].append(fill)
     late: dict[str, list[LateFill]] = defaultdict(list)
-    for one in () if last is None else ledger.late_fills(book, last.session):
+    for one in () if last is None else ledger.late_fills(book, last):
         late[one.now.symbol].append(one)
     rows = ledger.find_orders(seen.ids)
     untold: dict[str, dict[str, int]] = defaultdict(dict)
@@ -53,7 +53,7 @@ def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
         row = rows.get(order.order_id)
         if row is not None and row.book == book and order.filled != row.filled and abs(order.filled) > abs(row.filled):
             untold[order.symbol][order.order_id] = order.filled - row.filled
-    days = () if last is None else tuple(day for day in ledger.day_history(book) if day.session > last.session - ACCRUED_OVER)
+    days = () if last is None else tuple(day for day in ledger.day_history(book) if day.session > last - ACCRUED_OVER)
     return Evidence(foreign, late, untold, days, seen.account.nav)
 
 

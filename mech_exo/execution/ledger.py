@@ -75,6 +75,7 @@ class Ledger(LedgerRepairs):
         self._clock = clock
         self._depth = 0
         self._broken = False
+        self._latest: tuple[int, SessionRow] | None = None
         self._mark = ledger_care.mark_of(path)
         self._lock = None if read_only else tables.lock(path, wait)
         try:
@@ -240,9 +241,12 @@ class Ledger(LedgerRepairs):
         """
         row = FillRow(book, fill)
         known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
+        if known and known[0][0] == codec.encode(row):
+            return False
         if known:
             before = codec.decode(FillRow, known[0][0]).fill
-            if codec.encode(FillRow(book, before)) == codec.encode(row) or fill.revision < before.revision:
+            told_less = fill.revision == before.revision and _completes(fill, before)
+            if told_less or fill.revision < before.revision or codec.encode(FillRow(book, before)) == codec.encode(row):
                 return False
             if fill.revision == before.revision and not _completes(before, fill):
                 raise LedgerError(f"a fill never changes; {fill.id} ({fill.symbol}, {fill.session}) is in the ledger with other figures")
@@ -274,8 +278,8 @@ class Ledger(LedgerRepairs):
             if codec.encode(known) != codec.encode(row):
                 raise LedgerError(f"a session is booked once; {row.book} {row.session} is in the ledger with other figures")
             return False
-        last = self._run("SELECT max(session) FROM sessions WHERE account = ? AND strategy = ?", tables.book_columns(row.book))[0][0]
-        if last is not None and last > str(row.session):
+        last = self.last_booked(row.book)
+        if last is not None and last > row.session:
             raise LedgerError(f"sessions are booked in order; {row.book} has {last} and was given {row.session}")
         self.append(row, f"{row.book}/{row.session}")
         return True
@@ -287,7 +291,16 @@ class Ledger(LedgerRepairs):
     def last_session(self, book: BookId) -> SessionRow | None:
         """The latest booked session, None for a new book."""
         found = self._run(tables.LAST_SESSION, tables.book_columns(book))
-        return codec.decode(SessionRow, found[0][0]) if found else None
+        if not found:
+            return None
+        if self._latest is None or self._latest[0] != found[0][0]:
+            self._latest = (found[0][0], codec.decode(SessionRow, found[0][1]))
+        return self._latest[1]
+
+    def last_booked(self, book: BookId) -> date | None:
+        """The latest booked session's date, None for a new book."""
+        ((last,),) = self._run("SELECT max(session) FROM sessions WHERE account = ? AND strategy = ?", tables.book_columns(book))
+        return None if last is None else date.fromisoformat(last)
 
     def day_history(self, book: BookId) -> tuple[BookedDay, ...]:
         """The figures of every booked session, in order."""

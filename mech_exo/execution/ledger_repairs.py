@@ -9,7 +9,7 @@ from typing import Any
 
 from mech_exo.execution import codec
 from mech_exo.execution import ledger_tables as tables
-from mech_exo.execution.rows import Adjustment, BookId, FillRow, Instrument, LateFill, OrderRow, Protection, Unseen
+from mech_exo.execution.rows import OPEN_STATES, Adjustment, BookId, FillRow, Instrument, LateFill, OrderRow, Protection, Unseen
 
 MOST_BOUND = 500  # values in one statement; SQLite takes at least 999
 SENT_AT = """SELECT at FROM journal WHERE kind = 'state' AND key = ? AND instr(body, '"state":"sending"') ORDER BY seq DESC LIMIT 1"""
@@ -42,6 +42,12 @@ class LedgerRepairs(ABC):
             part = wanted[start : start + MOST_BOUND]
             found.update({row.order.id: row for row in self._orders(f"WHERE id IN ({', '.join('?' * len(part))})", part)})
         return found
+
+    def oldest_open(self, book: BookId) -> date | None:
+        """The earliest close at which an order that may still trade and does not rest was decided, None when there is none."""
+        condition, values = tables.where([*tables.filters(book), *tables.in_states(OPEN_STATES)])
+        ((day,),) = self._run(f"SELECT min(decided) FROM orders {condition} AND rests = 0", values)
+        return None if day is None else date.fromisoformat(day)
 
     def overfilled(self, book: BookId) -> tuple[OrderRow, ...]:
         """Orders whose fills exceed their shares, or went the other way."""

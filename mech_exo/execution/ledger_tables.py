@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sqlite3
@@ -273,15 +274,23 @@ ORDER_COLUMNS = (
 )
 
 
+_STATES = {one.value: one for one in OrderState}
+_REASONS = {one.value: one for one in OrderReason}
+_TYPES = {one.value: one for one in OrderType}
+_date = functools.lru_cache(maxsize=4096)(date.fromisoformat)
+_book = functools.lru_cache(maxsize=64)(BookId)
+"""Ten thousand open orders are read at every gate: what repeats in them is made once."""
+
+
 def order_row(values: Sequence[Any]) -> OrderRow:
     """An order row from its :data:`ORDER_COLUMNS`."""
     id_, symbol, shares, session, reason, type_, stop, target, level, rests, group, parent, after = values[:13]
     account, strategy, decided, price, state, note, broker_id, sends, filled = values[13:]
     when = None if after is None else datetime.fromisoformat(after)
     terms = (stop, target, level, bool(rests), group, parent, when)
-    order = Order(id_, symbol, shares, date.fromisoformat(session), OrderReason(reason), OrderType(type_), *terms)
+    order = Order(id_, symbol, shares, _date(session), _REASONS[reason], _TYPES[type_], *terms)
     known = math.nan if price is None else price
-    return OrderRow(BookId(account, strategy), date.fromisoformat(decided), order, known, OrderState(state), note, broker_id, sends, filled)
+    return OrderRow(_book(account, strategy), _date(decided), order, known, _STATES[state], note, broker_id, sends, filled)
 
 
 def booked_day(session: str, *figures: Any) -> BookedDay:
@@ -300,7 +309,7 @@ NTH_SEND = (
     "SELECT journal.at FROM journal JOIN orders ON orders.id = journal.key WHERE +journal.kind = ? AND account = ? AND strategy = ? "
     """AND rests = 0 AND instr(journal.body, '"state":"sending"') ORDER BY journal.seq DESC LIMIT 1 OFFSET ?"""
 )
-LAST_SESSION = "SELECT body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
+LAST_SESSION = "SELECT seq, body FROM journal JOIN sessions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session DESC LIMIT 1"
 TRIAL_FIGURES = (
     "SELECT run_id, trials.kind, config_hash, "
     "CASE instr(body, ?1) WHEN 0 THEN 'null' ELSE substr(body, instr(body, ?1) + length(?1), 32) END "

@@ -71,14 +71,15 @@ def compare(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> Gat
     if seen.account.account != book.account:
         note = f"the broker's account is {seen.account.account}, the book's {book.account}"
         breaks.append(Break(BreakKind.ACCOUNT, None, math.nan, math.nan, note))
-    evidence = causes.gather(ledger, seen, book)
-    breaks += [causes.of_position(found, evidence) for found in _position_breaks(wanted.shares, seen)]
+    positions, cash = _position_breaks(wanted.shares, seen), _cash_break(wanted, seen, proof)
+    evidence = causes.gather(ledger, seen, book) if positions or cash is not None else None
+    if evidence is not None:
+        breaks += [causes.of_position(found, evidence) for found in positions]
     breaks += _instrument_breaks(ledger.instruments(book), seen)
     breaks += _order_breaks(ledger, book, seen)
     if not proof:
         breaks += _overfills(ledger, book)
-    cash = _cash_break(wanted, seen, proof)
-    if cash is not None:
+    if cash is not None and evidence is not None:
         breaks.append(cash if proof else causes.of_cash(cash, evidence, alone=not breaks))
     return GateReport(book, seen.account, seen.positions, tuple(breaks), seen.open_orders)
 
@@ -129,9 +130,8 @@ def accept(ledger: Ledger, report: GateReport, what: str, reason: str) -> tuple[
 
 
 def _adjustment(ledger: Ledger, book: BookId, found: Break, number: int, reason: str) -> Adjustment:
-    last, pending = ledger.last_session(book), len(ledger.adjustments(book))
-    since = "" if last is None else str(last.session)
-    what = (str(book), since, pending, number, found.kind, found.symbol, found.ledger, found.broker, found.orders)
+    last, pending = ledger.last_booked(book), len(ledger.adjustments(book))
+    what = (str(book), str(last), pending, number, found.kind, found.symbol, found.ledger, found.broker, found.orders)
     id_ = "adj-" + hashlib.sha256(repr(what).encode()).hexdigest()[:24]
     shares, cash = 0, 0.0
     if found.kind is BreakKind.POSITION:
@@ -165,7 +165,8 @@ def _instrument_breaks(known: Mapping[str, str], seen: Snapshot) -> list[Break]:
 
 def _order_breaks(ledger: Ledger, book: BookId, seen: Snapshot) -> list[Break]:
     breaks = []
-    rows = ledger.find_orders(order.order_id for order in seen.open_orders)
+    live = {row.order.id: row for row in ledger.orders(book, states={OrderState.LIVE})}
+    rows = live | ledger.find_orders(order.order_id for order in seen.open_orders if order.order_id not in live)
     for order in seen.open_orders:
         row, id_ = rows.get(order.order_id), order.order_id
         if row is None and id_ not in seen.ids:
@@ -178,7 +179,7 @@ def _order_breaks(ledger: Ledger, book: BookId, seen: Snapshot) -> list[Break]:
             note = f"{id_} is {row.state} in the ledger and open at the broker"
             breaks.append(Break(BreakKind.REVIVED_ORDER, order.symbol, math.nan, order.shares, note, orders=(id_,), open=True))
     open_ids = {order.order_id for order in seen.open_orders}
-    for row in ledger.orders(book, states={OrderState.LIVE}):
+    for row in live.values():
         if row.order.id not in open_ids:
             note = f"{row.order.id} is live in the ledger; the broker shows neither it nor its end"
             breaks.append(Break(BreakKind.MISSING_ORDER, row.order.symbol, row.order.shares, math.nan, note, orders=(row.order.id,)))

@@ -6,7 +6,7 @@ the New York day it was sent and with its symbol's position unchanged: execution
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -35,16 +35,12 @@ class Snapshot:
     open_orders: tuple[BrokerOrder, ...]
     ended: tuple[BrokerOrder, ...]
     fills: tuple[Fill, ...]
+    ids: frozenset[str]
+    """Our references that the broker has anything to say of."""
 
     def held(self, symbol: str) -> int:
         """Signed shares of ``symbol``."""
         return next((position.shares for position in self.positions if position.symbol == symbol), 0)
-
-    @property
-    def ids(self) -> set[str]:
-        """Our references the broker has anything to say of."""
-        said = {order.order_id for order in (*self.open_orders, *self.ended)} | {fill.order_id for fill in self.fills}
-        return {id_ for id_ in said if id_.startswith(ID_PREFIX)}
 
 
 def look(ledger: Ledger, broker: BrokerInterface, book: BookId) -> Snapshot:
@@ -76,7 +72,7 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
     """
     rows = {row.order.id: row for row in ledger.orders(book, states=OPEN_STATES)}
     known = rows | ledger.find_orders(seen.ids - rows.keys())
-    breaks = [*_strays(seen, known, ledger.accepted_orders(book))]
+    breaks = _strays(seen, known, ledger.accepted_orders(book), proof)
     mine = {id_: row for id_, row in known.items() if row.book == book}
     adopted = [row for id_, row in mine.items() if row.state is _S.NEW and id_ in seen.ids]
     revived = [row for id_, row in mine.items() if row.state is _S.ABANDONED and id_ in seen.ids]
@@ -88,7 +84,7 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
             mine = ledger.find_orders(mine)
         _settle_all(ledger, mine, seen, proof)
         if not proof:
-            _settle_absent(ledger, book, seen)
+            _settle_absent(ledger, [row for row in mine.values() if row.state is _S.LIVE and row.order.id not in seen.ids])
     breaks += [_adopted(BreakKind.LOST_JOURNAL, row, "the broker has an order that this ledger never sent") for row in adopted]
     breaks += [_adopted(BreakKind.REVIVED_ORDER, row, "an order given up is at the broker after all") for row in revived]
     return tuple(breaks)
@@ -132,15 +128,15 @@ def note_instruments(ledger: Ledger, seen: Snapshot, book: BookId) -> None:
 
 def _since(ledger: Ledger, book: BookId) -> date:
     """From when fills are asked for: the oldest order that may have filled, or the last booked session, for what is reported late."""
-    last = ledger.last_session(book)
-    days = [row.decided for row in ledger.orders(book, states=OPEN_STATES) if not row.order.rests]
-    days += [last.session] if last is not None else []
+    days = [day for day in (ledger.last_booked(book), ledger.oldest_open(book)) if day is not None]
     return min(days, default=(ledger.now() - BEFORE_ANY_BOOK).date())
 
 
 def _read(broker: BrokerInterface, since: date) -> Snapshot:
     open_orders, ended, fills = broker.open_orders(), broker.completed_orders(), broker.executions(since)
-    return Snapshot(broker.account(), broker.positions(), open_orders, ended, fills)
+    said = {order.order_id for order in (*open_orders, *ended)} | {fill.order_id for fill in fills}
+    ours = frozenset(id_ for id_ in said if id_.startswith(ID_PREFIX))
+    return Snapshot(broker.account(), broker.positions(), open_orders, ended, fills, ours)
 
 
 def _moving(open_orders: tuple[BrokerOrder, ...], ended: tuple[BrokerOrder, ...], fills: tuple[Fill, ...]) -> object:
@@ -149,15 +145,15 @@ def _moving(open_orders: tuple[BrokerOrder, ...], ended: tuple[BrokerOrder, ...]
     return orders, sorted((fill.id, fill.revision, fill.shares, fill.price) for fill in fills)
 
 
-def _strays(seen: Snapshot, known: Mapping[str, OrderRow], accepted: frozenset[str]) -> list[Break]:
-    """Orders and fills with our reference that no journal of this workspace has."""
+def _strays(seen: Snapshot, known: Mapping[str, OrderRow], accepted: frozenset[str], proof: bool) -> list[Break]:
+    """Orders and fills with our reference that no journal of this workspace has. A broker inside fills its own levels without orders."""
     alive = {order.order_id: order for order in seen.open_orders}
     said = {order.order_id: (order.symbol, order.shares) for order in (*seen.ended, *seen.open_orders)}
-    said |= {fill.order_id: (fill.symbol, fill.shares) for fill in seen.fills if fill.order_id not in said}
+    if not proof:
+        said |= {fill.order_id: (fill.symbol, fill.shares) for fill in seen.fills if fill.order_id not in said}
     found = []
-    for id_ in sorted(seen.ids - known.keys()):
-        if id_ in alive or id_ not in accepted:
-            symbol, shares = said[id_]
+    for id_, (symbol, shares) in sorted(said.items()):
+        if id_ in seen.ids and id_ not in known and (id_ in alive or id_ not in accepted):
             note = f"the broker has {id_}, which is ours and not in the ledger"
             found.append(Break(BreakKind.LOST_JOURNAL, symbol, float("nan"), shares, note, orders=(id_,), open=id_ in alive))
     return found
@@ -175,6 +171,8 @@ def _settle_all(ledger: Ledger, mine: Mapping[str, OrderRow], seen: Snapshot, pr
         if row.state not in OPEN_STATES and row.state is not _S.ABANDONED:
             continue
         if row.state is _S.NEW:
+            continue
+        if id_ in alive and (row.state, row.broker_id) == (_S.LIVE, alive[id_].broker_id):
             continue
         if id_ in alive:
             ledger.set_state(id_, _S.LIVE, "found open at the broker", alive[id_].broker_id)
@@ -201,13 +199,12 @@ def _doubt(ledger: Ledger, row: OrderRow, proof: bool) -> None:
         ledger.set_state(row.order.id, _S.UNKNOWN, "the last process ended while sending; the broker does not show it")
 
 
-def _settle_absent(ledger: Ledger, book: BookId, seen: Snapshot) -> None:
+def _settle_absent(ledger: Ledger, missing: Sequence[OrderRow]) -> None:
     """End LIVE orders that the broker shows no more and whose end follows from another's.
 
     These are legs of an entry that ended unfilled and the rest of a group of which one filled. Everything else that is absent stays LIVE,
     and is a break.
     """
-    missing = [row for row in ledger.orders(book, states={_S.LIVE}) if row.order.id not in seen.ids]
     for row in missing:
         order = row.order
         parent = ledger.find_order(order.parent) if order.parent is not None else None

@@ -25,6 +25,7 @@ from mech_exo.execution.reconcile import gate
 from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Intent, OrderRow, Protection
 from mech_exo.execution.safety import HaltSwitch, halt_reason
 from mech_exo.utils.broker_settings import DoubtRules
+from mech_exo.utils.calendar import previous_session
 
 DOUBTFUL = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
 MOST_POLLS = 20
@@ -108,6 +109,7 @@ class OrderRouter:
         self._limits, self._rules = limits or SendLimits(), rules or SendRules()
         self._gate: GateReport | None = None
         self._left: set[str] = set()
+        self._booked: dict[date, dict[str, float]] = {}
 
     def open_gate(self, more: Sequence[Break] = ()) -> GateReport:
         """Recover and reconcile; a break that halts is a HALT, journaled. Must precede :meth:`submit` in each process.
@@ -168,7 +170,7 @@ class OrderRouter:
         Waits a bounded time for the broker to show that they ended, then passes the gate again: one of them may have filled meanwhile.
         """
         self._passed()
-        if self._ledger.protect(Protection(plan.book, plan.session, plan.places, plan.cancels)):
+        if self._ledger.protect(Protection(plan.book, previous_session(plan.session), plan.places, plan.cancels)):
             for id_ in plan.cancels:
                 self.cancel(id_)
             self._await_gone(plan.cancels)
@@ -181,7 +183,8 @@ class OrderRouter:
         self._passed()
         rows = self._ledger.orders(self._book, session=session, states={OrderState.NEW})
         waiting = [row for row in rows if row.order.rests and row.order.parent is None]
-        resting = {row.order.symbol: row for row in self._standing()}
+        pairs = {row.order.group for row in waiting}  # the other half of one may have left before the last process ended
+        resting = {row.order.symbol: row for row in self._standing() if row.order.group not in pairs}
         free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]
         results = [_result(row, SendOutcome.BLOCKED, f"{resting[row.order.symbol].order.id} is not gone yet")
                    for row in waiting if row.order.symbol in resting]  # fmt: skip
@@ -202,8 +205,7 @@ class OrderRouter:
         held = {position.symbol: position.shares for position in report.positions}
         live = [row.order for row in rows if row.state is OrderState.LIVE]
         for symbol in unprotected(levels, held, live, resting_exits(rows, report.orders)):
-            said = f"{symbol}: {held[symbol]:+d} shares are held and the stops at the broker cover less."
-            text = f"{said} Place one there by hand, or `exo flatten`."
+            text = f"{symbol} is held, and the stops at the broker cover less than is held. Place one there by hand, or `exo flatten`."
             self._ledger.post_alert(Alert(f"unprotected-{session}-{symbol}", "critical", f"{symbol} is held without its stop", text))
 
     def _await_gone(self, ids: Sequence[str]) -> None:
@@ -251,13 +253,21 @@ class OrderRouter:
             return _result(row, SendOutcome.BLOCKED, refused)
         if self._reduces(row):
             return None
-        if row.order.rests:
-            return self._deny(family, f"protection only reduces what is held; {row.order.shares:+d} {row.order.symbol} would not")
+        if row.order.rests or self._was_reduction(row):
+            return self._deny(family, f"it was to reduce what is held; {row.order.shares:+d} {row.order.symbol} would not any more")
         blocked = self._doubt() or self._other_identity(row)
         if blocked is not None:
             return _result(row, SendOutcome.BLOCKED, blocked)
         reason = self._denial(row)
         return self._too_soon(row) if reason is None else self._deny(family, reason)
+
+    def _was_reduction(self, row: OrderRow) -> bool:
+        """Whether the order reduced the position it was decided on: what was to be sold may have gone by a stop since."""
+        if row.decided not in self._booked:
+            booked = self._ledger.session(self._book, row.decided)
+            self._booked[row.decided] = {} if booked is None else {line.symbol: line.shares for line in booked.lines}
+        held = self._booked[row.decided].get(row.order.symbol, 0.0)
+        return held * row.order.shares < 0 and abs(row.order.shares) <= abs(held)
 
     def _deny(self, family: _Family, reason: str) -> SendResult:
         self._mark(family, OrderState.DENIED, reason)

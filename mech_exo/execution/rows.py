@@ -61,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Protection of ``session`` that was planned: new resting orders, and the ids of those they replace. Several may follow each other."""
+    """Protection planned at the close of ``session``: new resting orders, and ids of those they replace. Several may follow each other."""
 
     book: BookId
     session: date
