@@ -46,6 +46,7 @@ COMMANDS = (
     Lazy("reconcile", "reconcile:app", "Compare ledger and broker, and repair what differs.", NIGHT),
     Lazy("cash", "cash:app", "Deposit and withdraw.", NIGHT),
     Lazy("positions", "orders:positions", "What is held.", NIGHT),
+    Lazy("broker", "broker:app", "Whether Interactive Brokers can be reached, and what it says.", NIGHT),
     Lazy("execution", "execution:app", "What execution cost, and the cost model from own fills.", NIGHT),
     Lazy("halt", "halt:halt", "Stop everything that adds risk, at once.", NIGHT),
     Lazy("flatten", "halt:flatten", "Halt, cancel every open order and close every position.", NIGHT),

@@ -97,6 +97,7 @@ class FakeGateway:
         self.received: Counter[int] = Counter()
         self.placed: list[Fields] = []
         self.peak = 0
+        self.rate = RATE
         self.read_only = False
         self.away = False
         self.bars: dict[str, list[tuple[str, float, float, float, float, float]]] = {}
@@ -183,6 +184,10 @@ class FakeGateway:
         with self.exchange.lock:
             for one in list(self.sessions):
                 self._say(one, say.error(one.version, -1, code, words or SYSTEM[code]))
+
+    def pace(self, rate: int) -> None:
+        """So many messages a second before a client is cut."""
+        self.rate = rate
 
     def mute(self, message_id: int, times: int | None = None) -> None:
         """That message is not said, ``times`` or for good (until ``faults.clear()``)."""
@@ -274,7 +279,7 @@ class FakeGateway:
         while now - session.times[0] >= 1.0:
             session.times.popleft()
         self.peak = max(self.peak, len(session.times))
-        return len(session.times) > RATE
+        return len(session.times) > self.rate
 
     def _say(self, session: Session, *told: say.Message) -> None:
         for message in told:
@@ -367,6 +372,8 @@ class FakeGateway:
         self._say(session, say.account_summary_end(request))
 
     def _open_orders(self, session: Session, fields: Fields) -> None:
+        if self._only_reads(session):
+            return
         own = fields[0] == "5"
         for ticket in self.exchange.orders(live=True):
             if not own or ticket.client_id == session.client_id:
@@ -377,7 +384,15 @@ class FakeGateway:
         one = self.exchange.instruments[ticket.con_id]
         self._say(session, say.open_order(session.version, one, ticket), say.order_status(ticket))
 
+    def _only_reads(self, session: Session) -> bool:
+        """Whether the interface is read-only: orders are not even listed then, and their lists never end."""
+        if self.read_only:
+            self._say(session, say.error(session.version, -1, 321, REFUSALS[321]))
+        return self.read_only
+
     def _completed(self, session: Session, fields: Fields) -> None:
+        if self._only_reads(session):
+            return
         for ticket in self.exchange.orders():
             if not ticket.live:
                 self._say(session, say.completed_order(session.version, self.exchange.instruments[ticket.con_id], ticket))
@@ -430,6 +445,10 @@ class FakeGateway:
         elif kind == "throttle":
             session.write(frame(say.error(session.version, -1, 100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")))
             session.close()
+        elif kind == "server_lost":
+            self.lose_server()
+        elif kind == "restart":
+            self.restart()
         elif fault and kind == "error" and fault.code in REFUSALS:
             self._say(session, say.error(session.version, order_id, fault.code, REFUSALS[fault.code].format(id=order_id)))
         elif kind != "lost_order" and not self.away:

@@ -380,6 +380,27 @@ def test_a_socket_that_is_moved(gateway: FakeGateway, client: Client) -> None:
     assert 1300 in client.codes
 
 
+def test_the_server_goes_as_an_order_arrives(gateway: FakeGateway, client: Client) -> None:
+    gateway.faults.add("server_lost")
+    trade = client.order()
+    client.settle()
+    assert (client.codes, trade.orderStatus.status, gateway.accepted("mx1-a")) == ([1100], "PendingSubmit", 0)
+    gateway.regain_server()
+    client.order("mx1-b")
+    client.settle()
+    assert gateway.accepted("mx1-b") == 1
+
+
+def test_the_restart_comes_as_an_order_arrives(gateway: FakeGateway, client: Client) -> None:
+    first = client.order("mx1-a")
+    client.until(lambda: first.orderStatus.permId)
+    gateway.faults.add("restart")
+    client.order("mx1-b")
+    client.until(lambda: not client.ib.isConnected())
+    with Client(gateway) as again:
+        assert [one.order.orderRef for one in again.ib.openTrades()] == ["mx1-a"] and gateway.accepted("mx1-b") == 0
+
+
 def test_a_cut_in_the_middle_of_a_list(gateway: FakeGateway) -> None:
     gateway.exchange.manual_trade("AAPL", 5, 100.0)
     gateway.faults.add("cut", message=62)
