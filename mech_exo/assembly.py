@@ -169,7 +169,9 @@ class Workspace:
         if self.broker_kind is BrokerKind.IB:
             return BookId(self.account, self.strategy.name)
         if self.route.mode is Mode.LIVE:
-            raise UserError("the paper broker moves no money; --mode live needs another", remedy="use --broker ib, or --mode paper")
+            raise UserError(
+                "the paper broker moves no money; live trading goes through Interactive Brokers", remedy="use --broker ib, or --mode paper"
+            )
         return BookId(PAPER, self.strategy.name)
 
     @property

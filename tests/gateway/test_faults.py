@@ -307,6 +307,7 @@ def test_what_the_broker_refuses_by_itself(gateway: FakeGateway, client: Client)
     unknown = client.stock()
     unknown.conId, unknown.symbol = 1, "NOPE"
     client.ib.placeOrder(unknown, first.order.__class__(action="BUY", totalQuantity=1, orderType="MKT", orderRef="mx1-e"))
+    client.settle()
     gateway.read_only = True
     client.order("mx1-g")
     client.settle()
