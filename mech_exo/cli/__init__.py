@@ -43,6 +43,7 @@ COMMANDS = (
     Lazy("risk", "risk:app", "Risk status against the limits.", NIGHT),
     Lazy("orders", "orders:orders", "Orders in the ledger.", NIGHT),
     Lazy("fills", "orders:fills", "Fills in the ledger.", NIGHT),
+    Lazy("reconcile", "reconcile:app", "Compare ledger and broker, and repair what differs.", NIGHT),
     Lazy("cash", "cash:app", "Deposit and withdraw.", NIGHT),
     Lazy("positions", "orders:positions", "What is held.", NIGHT),
     Lazy("broker", "broker:app", "Whether Interactive Brokers can be reached, and what it says.", NIGHT),

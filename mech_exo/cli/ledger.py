@@ -77,17 +77,24 @@ def restore(source: Annotated[Path, typer.Argument(metavar="FILE", help="A backu
 
 @app.command()
 def settle(
-    order_id: Annotated[str, typer.Argument(metavar="ORDER", help="Id of an order in doubt, as `exo orders` shows it.")],
+    order_id: Annotated[str, typer.Argument(metavar="ORDER", help="Id of the order, as `exo orders --json` and `exo reconcile` show it.")],
     seen: Annotated[Settlement, typer.Option("--as", help="What the broker shows of it.")],
     reason: Annotated[str, typer.Option("--reason", help="What you looked at; goes into the journal.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Settle an order in doubt by what you saw at the broker. Never sends anything."""
+    """Settle an order in doubt, or one that is live here and gone at the broker, by what you saw there. Never sends anything.
+
+    If the broker shows it after all, trading halts.
+    """
     with Ledger.open(_existing()) as ledger:
         row = ledger.order(order_id)
-        if row.state is not OrderState.UNKNOWN:
-            raise UserError(f"only an order in doubt is settled by hand; {order_id} ({row.order.symbol}) is {row.state}")
-        ledger.set_state(order_id, OrderState(seen.value), f"settled by hand: {reason}")
+        allowed = {OrderState.UNKNOWN} if seen is Settlement.LIVE else {OrderState.UNKNOWN, OrderState.LIVE}
+        if row.state not in allowed:
+            raise UserError(f"only an order in doubt or gone there is settled by hand; {order_id} ({row.order.symbol}) is {row.state}")
+        legs = [leg for leg in ledger.orders(row.book, states=allowed) if leg.order.parent == order_id and seen is not Settlement.LIVE]
+        with ledger.transaction():
+            for one in (row, *legs):  # what was attached to it has its fate
+                ledger.set_state(one.order.id, OrderState(seen.value), f"settled by hand: {reason}")
         after = ledger.order(order_id)
     data = {"id": order_id, "symbol": after.order.symbol, "state": after.state, "note": after.note}
     text = f"{after.order.symbol} {order_id} is {after.state}: {after.note}"

@@ -56,13 +56,20 @@ class OrderView:
     target_level: float | None
     state: OrderState
     note: str
+    level: float | None
+    rests: bool
+    group: str | None
+    parent: str | None
+    after: datetime | None
+    broker_id: str | None
 
     @classmethod
     def of(cls, row: OrderRow) -> OrderView:
         """The view of a ledger row."""
         o = row.order
         return cls(row.book.account, row.book.strategy, o.id, row.decided, o.session, o.symbol, o.shares, row.filled, row.price,
-                   o.type.value, o.reason, o.stop_level, o.target_level, row.state, row.note)  # fmt: skip
+                   o.type.value, o.reason, o.stop_level, o.target_level, row.state, row.note, o.level, o.rests, o.group, o.parent, o.after,
+                   row.broker_id)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +89,14 @@ class FillView:
     slippage: float
     commission: float
     reason: OrderReason
+    revision: int
 
     @classmethod
     def of(cls, row: FillRow) -> FillView:
         """The view of a ledger row."""
         f = row.fill
         return cls(row.book.account, row.book.strategy, f.id, f.order_id, f.session, f.time, f.symbol, f.shares, f.price, f.reference,
-                   f.slippage, f.commission, f.reason)  # fmt: skip
+                   f.slippage, f.commission, f.reason, f.revision)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +197,17 @@ def _show_orders(paper: Console, views: Sequence[OrderView], session: date | Non
         paper.print(_nothing(said, "exo orders"), soft_wrap=True)
         return
     for account, strategy in sorted({(view.account, view.strategy) for view in views}):
-        table = _table(f"Orders of {account}/{strategy}", ("Session", "Symbol", "Side"), ("Shares", "Decided at", "Stop", "Target"))
+        numbers = ("Shares", "Filled", "Decided at", "Level", "Stop", "Target")
+        table = _table(f"Orders of {account}/{strategy}", ("Session", "Symbol", "Side", "Type"), numbers)
         for name in ("Reason", "State", "Note"):
             table.add_column(name)
         for view in views:
             if (view.account, view.strategy) == (account, strategy):
                 table.add_row(*_order_cells(view))
         paper.print(table)
+    given_up = sum(view.state is OrderState.ABANDONED for view in views)
+    if given_up:
+        paper.print(f"[red]{given_up} given up[/red]: seen nowhere and not sent again; if one appears at the broker, trading halts.")
     doubtful = [view for view in views if view.state is OrderState.UNKNOWN]
     if doubtful:
         paper.print(f"[bold red]{len(doubtful)} in doubt: no new risk is sent.[/bold red]")
@@ -207,10 +219,13 @@ def _order_cells(view: OrderView) -> tuple[str, ...]:
 
     style = STYLES[view.state]
     side = "buy" if view.shares > 0 else "sell"
-    levels = (money(view.decision_price), money(view.stop_level), money(view.target_level))
+    levels = (money(view.decision_price), money(view.level), money(view.stop_level), money(view.target_level))
     state = f"[{style}]{view.state}[/{style}]"
     note = "" if view.note == view.state else escape(view.note)
-    return (str(view.session), escape(view.symbol), side, f"{abs(view.shares):,}", *levels, words(view.reason), state, note)
+    kind = view.type.replace("_", " ")
+    kind += " (leg)" if view.parent is not None else " (rests)" if view.rests else f" from {view.after:%H:%M} UTC" if view.after else ""
+    counts = (f"{abs(view.shares):,}", f"{abs(view.filled):,}")
+    return (str(view.session), escape(view.symbol), side, kind, *counts, *levels, words(view.reason), state, note)
 
 
 def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -> None:
@@ -225,13 +240,21 @@ def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -
         table.add_column("Reason")
         for view in mine:
             side = "buy" if view.shares > 0 else "sell"
-            figures = (money(view.price), money(view.reference), money(view.slippage), money(view.commission))
+            commission = "not reported yet" if math.isnan(view.commission) else money(view.commission)
+            figures = (money(view.price), money(view.reference), money(view.slippage), commission)
             table.add_row(str(view.session), view.symbol, side, f"{abs(view.shares):,}", *figures, words(view.reason))
         paper.print(table)
         traded = math.fsum(abs(view.shares) * view.price for view in mine)
-        slippage, commission = (math.fsum(getattr(view, name) for view in mine) for name in ("slippage", "commission"))
-        totals = f"{len(mine)} fills, {traded:,.2f} USD traded, slippage {slippage:,.2f} USD, commission {commission:,.2f} USD"
-        paper.print(totals, highlight=False)
+        sums = [f"{len(mine)} fills", f"{traded:,.2f} USD traded"]
+        sums += [_total(name, [getattr(view, name) for view in mine]) for name in ("slippage", "commission")]
+        paper.print(", ".join(sums), highlight=False)
+
+
+def _total(name: str, amounts: Sequence[float]) -> str:
+    """A sum that says what it lacks."""
+    known = [amount for amount in amounts if not math.isnan(amount)]
+    lacks = f" ({len(amounts) - len(known)} not reported yet)" if len(known) < len(amounts) else ""
+    return f"{name} {math.fsum(known):,.2f} USD{lacks}"
 
 
 def _show_positions(paper: Console, views: Sequence[BookView]) -> None:

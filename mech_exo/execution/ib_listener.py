@@ -11,95 +11,22 @@ import math
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.execution.ib_messages import CONNECTION, ENDED, Meaning, known, meaning, read_only, said, split_execution_id
+from mech_exo.execution.ib_records import TIME, Ask, Sent, Told, Traded
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
-    import ib_async
+    pass
 
-TIME = "the time"
 NOBODY = (-1, 2**31 - 1)
 """Numbers of errors that belong to no order and no numbered question."""
+GATE = frozenset({"open orders", "completed orders", "executions", "positions"})
+"""What has to be asked again after something was missed."""
 UNREADABLE = "a message of the gateway could not be read"
-
-
-@dataclass(slots=True)
-class Told:
-    """An order as the gateway tells it. Shares signed; NaN = not told. ``order_id`` counts only beside ``client_id``."""
-
-    perm_id: int
-    order_id: int = 0
-    client_id: int = 0
-    ref: str = ""
-    contract: ib_async.Contract | None = None
-    shares: float = math.nan
-    level: float | None = None
-    status: str = ""
-    filled: float = math.nan
-    note: str = ""
-    refused: bool = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether it can trade no more."""
-        return self.refused or self.status in ENDED
-
-
-@dataclass(slots=True)
-class Sent:
-    """An order this connection wrote: what came back of it."""
-
-    ref: str
-    order_id: int
-    perm_id: int = 0
-    refusal: str = ""
-    ending: str = ""
-    remark: str = ""
-    status: str = ""
-    filled: float = 0.0
-
-    @property
-    def accepted(self) -> bool:
-        """The gateway gave it a lasting number and did not refuse it. Inactive may be followed by the reason of a refusal."""
-        return self.perm_id > 0 and (self.filled > 0.0 or (not self.refusal and self.status != "Inactive"))
-
-    @property
-    def decided(self) -> bool:
-        """Whether the gateway's word on it is known."""
-        return self.accepted or bool(self.refusal or self.ending)
-
-
-@dataclass(frozen=True, slots=True)
-class Traded:
-    """An execution: its lasting id and correction number, signed shares, USD, a UTC instant (None = no zone was told)."""
-
-    id: str
-    stem: str
-    revision: int
-    ref: str
-    perm_id: int
-    contract: ib_async.Contract
-    shares: float
-    price: float
-    time: datetime | None
-
-
-@dataclass(slots=True)
-class Ask:
-    """A question and what has come of its answer. ``number`` -1: the answer carries none."""
-
-    kind: str
-    number: int
-    items: list[Any] = field(default_factory=list)
-    mentioned: dict[tuple[str, int], tuple[object, ...]] = field(default_factory=dict)
-    ended: bool = False
-    disturbed: bool = False
-    failure: tuple[int, str] | None = None
 
 
 class Listener:
@@ -113,6 +40,7 @@ class Listener:
         self.closed = False
         self.severed = ""
         self.view: set[str] = set()
+        self.losses = 0
         self.needs_gate = False
         self.highest_id = 0
         self.zone: tzinfo | None = None
@@ -143,13 +71,22 @@ class Listener:
     def begin(self, kind: str, number: int = -1) -> Ask:
         """Collect the answer to a question that is about to be asked."""
         with self.heard:
-            self.ask = Ask(kind, number)
+            self.ask = Ask(kind, number, losses=self.losses)
             return self.ask
+
+    def saw(self, ask: Ask) -> None:
+        """An answer was whole and fits together: it counts, unless something was missed since it was asked for."""
+        with self.heard:
+            if ask.losses == self.losses:
+                self.view.add(ask.kind)
+            if self.view >= GATE:
+                self.needs_gate = False
 
     def lose_sight(self, why: str) -> None:
         """Something about orders was missed: nothing may be sent before everything was asked again."""
         with self.heard:
             self.view.clear()
+            self.losses += 1
             self.needs_gate = True
             if self.ask is not None and self.ask.kind != TIME:
                 self.ask.failure = self.ask.failure or (0, why)
@@ -367,14 +304,15 @@ class Listener:
     def execDetails(self, number: int, contract: Any, execution: Any) -> None:  # noqa: N802
         """A fill, asked for or not; the same one may come again."""
         with self.heard:
-            if execution.acctNumber != self.account:
+            if execution.acctNumber not in ("", self.account):
                 self.elsewhere.add(execution.execId)
                 return
             if execution.clientId == self.client_id and execution.orderId < 2**31 - 1:
                 self.highest_id = max(self.highest_id, execution.orderId)
             stem, revision = split_execution_id(execution.execId)
             sign = {"BOT": 1.0, "SLD": -1.0}[execution.side]
-            ref = execution.orderRef or (self.orders[execution.permId].ref if execution.permId in self.orders else "")
+            told = self.orders.get(execution.permId)
+            ref = execution.orderRef or (told.ref if told is not None else "")
             time = None if self._unzoned else execution.time
             self._unzoned = False
             traded = Traded(
@@ -408,7 +346,7 @@ class Listener:
     def position(self, account: str, contract: Any, shares: float, average: float) -> None:
         """A holding."""
         with self.heard:
-            if account == self.account and self.ask is not None and self.ask.kind == "positions":
+            if account in ("", self.account) and self.ask is not None and self.ask.kind == "positions":
                 if self.ask.mentioned.setdefault(("position", contract.conId), (shares, average)) != (shares, average):
                     self.ask.disturbed = True
                 self._answer("positions", (contract, shares, average))
@@ -420,7 +358,7 @@ class Listener:
     def accountSummary(self, number: int, account: str, tag: str, value: str, currency: str) -> None:  # noqa: N802
         """A figure of an account."""
         with self.heard:
-            if account == self.account:
+            if account in ("", self.account):
                 self._answer("the account", (tag, value, currency), number)
 
     def accountSummaryEnd(self, number: int) -> None:  # noqa: N802

@@ -159,6 +159,7 @@ class World:
 
     def _evening(self) -> None:
         self._decide()
+        self.router.expire(self.session)
         for _ in range(self.chance.randint(4, 9)):
             self._arm()
             self.safely(self._pass)
