@@ -43,6 +43,7 @@ class OrderReason(StrEnum):
     CORPORATE_ACTION = "corporate_action"
     MARGIN_CALL = "margin_call"
     GOVERNOR = "governor"
+    FLATTEN = "flatten"
 
 
 class OrderState(StrEnum):

@@ -11,7 +11,6 @@ import asyncio
 import concurrent.futures
 import logging
 import math
-import re
 import struct
 import threading
 import time
@@ -22,9 +21,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mech_exo.domain.errors import BrokerError
+from mech_exo.domain.errors import BrokerError, UserError
 from mech_exo.domain.orders import Fill, Order
 from mech_exo.execution import ib_answers as answers
+from mech_exo.execution import ib_guards as guards
 from mech_exo.execution import ib_messages as words
 from mech_exo.execution.broker import (
     AccountState,
@@ -36,42 +36,45 @@ from mech_exo.execution.broker import (
     NotSentError,
 )
 from mech_exo.execution.ib_instruments import CURRENCY, Instrument, Instruments, question
-from mech_exo.execution.ib_listener import Ask, Listener, Sent, Traded, UnreadMessages
-from mech_exo.utils.broker_settings import GatewayRules, Program
+from mech_exo.execution.ib_listener import Listener, UnreadMessages
+from mech_exo.execution.ib_records import TIME, Ask, Sent, Traded
+from mech_exo.utils.broker_settings import GatewayRules
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
 
-PORTS = {(Program.GATEWAY, False): 4002, (Program.GATEWAY, True): 4001, (Program.TWS, False): 7497, (Program.TWS, True): 7496}
-LIVE_PORTS = {port for (_, live), port in PORTS.items() if live}
-ACCOUNT = re.compile(r"(D?)[A-Z]\d{4,12}")
 WINDOW_SECONDS = 1.02  # a little over the second in which the broker counts
 COMMISSION_SECONDS = 1.0  # until a fill whose commission is not told counts as one of unknown commission
 TRIES = 5
 VIEW = ("open orders", "completed orders", "executions")
 GATE = frozenset({*VIEW, "positions"})
-LOGIN = "start Gateway or TWS, log in, and allow socket clients (Global Configuration > API > Settings)"
 
 
-class _Masked(logging.Filter):
-    """The library writes account numbers into its log."""
+class _Quiet(logging.Filter):
+    """The library's log names accounts, and shouts what this module says in plainer words: masked, and for debugging only."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = words.masked(record.getMessage()), ()
+        record.msg, record.args = mask_accounts(record.getMessage()), ()
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
         return True
 
 
-_MASK = _Masked()
+_QUIET = _Quiet()
 
 
 class _Link:
     """One connection: the loop, its thread and the library's client. Made for one use."""
 
     def __init__(self, listener: Listener, rules: GatewayRules) -> None:
-        from ib_async.client import Client
+        try:
+            from ib_async.client import Client
+        except ImportError:
+            remedy = "pip install 'mech-exo[ib]'"
+            raise UserError("Interactive Brokers needs the package ib_async, which is not installed", remedy=remedy) from None
 
         for name in ("ib_async.client", "eventkit.event"):
-            logging.getLogger(name).addFilter(_MASK)
+            logging.getLogger(name).addFilter(_QUIET)
         self._listener, self._rules = listener, rules
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ib", daemon=True)
@@ -89,38 +92,15 @@ class _Link:
         self.port = port
         self._thread.start()
         rules, listener = self._rules, self._listener
-        login = self.client.connectAsync(rules.host, port, rules.client_id, rules.connect_seconds)
+        login = self.client.connectAsync(rules.host, port, rules.client_id, 2.0 * rules.connect_seconds)  # the limit is kept below
         attempt = asyncio.run_coroutine_threadsafe(login, self._loop)
         attempt.add_done_callback(lambda _: listener.wake())
         listener.wait(attempt.done, rules.connect_seconds)
-        if not (attempt.done() and not attempt.cancelled() and attempt.exception() is None and self.client.isReady()):
-            raise self._not_connected(attempt)
-
-    def _not_connected(self, attempt: concurrent.futures.Future[None]) -> BrokerError:
-        where = f"{self._rules.host}:{self.port}"
-        for code, text in self._listener.trouble:
-            if code == 326:
-                return BrokerError(
-                    f"each connected program has its own client id; gateway.client_id {self._rules.client_id} is in use at {where}",
-                    remedy=words.remedy(code),
-                )
-            return BrokerError(f"the login at {where} failed: {words.said(code, text)}", remedy=words.remedy(code))
-        error = attempt.exception() if attempt.done() and not attempt.cancelled() else None
-        attempt.cancel()
-        if isinstance(error, ConnectionRefusedError):
-            remedy = f"{LOGIN}; or correct gateway.port in broker.yml"
-            return BrokerError(f"Gateway or TWS must listen at {where}; nothing does", remedy=remedy)
-        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-            return BrokerError(f"Gateway or TWS must be reachable at {where}: {error.strerror or type(error).__name__}", remedy=LOGIN)
-        if self._listener.closed:
-            return BrokerError(
-                f"the program at {where} closed the connection during login",
-                remedy=f"is client id {self._rules.client_id} in use, this address trusted, the program 10.x or newer? See docs/ib.md",
-            )
-        return BrokerError(
-            f"the login at {where} takes at most {self._rules.connect_seconds:g} seconds; it did not end",
-            remedy="is it the API port of Gateway or TWS? A dialogue that waits for a click stops it as well",
-        )
+        failure = attempt.exception() if attempt.done() else None
+        if failure is not None or not (attempt.done() and self.client.isReady()):
+            error = guards.not_connected(rules, port, failure, closed=listener.closed, trouble=listener.trouble)
+            attempt.cancel()
+            raise error
 
     def write(self, *actions: Callable[[Any], None], alone: bool = False) -> None:
         """Hand messages to the transport, within the pace. Raises NotSentError when provably none of them left, else BrokerError.
@@ -244,7 +224,7 @@ class IBBroker:
     ) -> None:  # fmt: skip
         self.capabilities = Capabilities(name="ib", live=live, absence_is_proof=False, keeps_levels=False)
         self._account, self._rules, self._clock = account, rules, clock
-        self._port = port or rules.port or PORTS[(rules.program, live)]
+        self._port = port or rules.port_of(live=live)
         self._instruments = Instruments(instruments)
         self._turn = threading.RLock()
         self._link: _Link | None = None
@@ -259,40 +239,17 @@ class IBBroker:
         """Log in anew. Raises BrokerError when account, kind of account, port and configuration do not agree, or nobody answers."""
         with self._turn:
             self.close()
-            self._check_settings()
+            guards.check_settings(self._account, self._port, self._rules.program, live=self.capabilities.live)
             listener = Listener(self._account, self._rules.client_id)
             link = _Link(listener, self._rules)
             try:
                 link.open(self._port)
-                self._check_account(link.client.getAccounts())
+                guards.check_account(self._account, link.client.getAccounts())
             except BaseException:
                 link.close()
                 raise
             self._link, self._listener = link, listener
             self._next_number, self._unanswered = int(link.client.getReqId()), set()
-
-    def _check_settings(self) -> None:
-        live, kind = self.capabilities.live, "live" if self.capabilities.live else "paper"
-        form = ACCOUNT.fullmatch(self._account)
-        if form is None:
-            remedy = "write ib_account in config/api_keys_local.yml"
-            raise BrokerError("an account is a letter or two and digits, as U1234567; the configured one is not", remedy=remedy)
-        if bool(form[1]) is live:
-            what = "paper" if form[1] else "live"
-            raise BrokerError(f"a {kind} session needs a {kind} account; {words.masked(self._account)} is a {what} account",
-                              remedy="correct ib_account in config/api_keys_local.yml, or choose the other --mode")  # fmt: skip
-        if self._port in PORTS.values() and (self._port in LIVE_PORTS) is not live:
-            other = PORTS[(self._rules.program, live)]
-            raise BrokerError(f"a {kind} session needs a {kind} port; {self._port} is for the other kind",
-                              remedy=f"{self._rules.program} listens at {other} for {kind}: gateway.port in broker.yml")  # fmt: skip
-
-    def _check_account(self, accounts: Sequence[str]) -> None:
-        if self._account not in accounts:
-            found = ", ".join(words.masked(one) for one in accounts)
-            raise BrokerError(
-                f"the connected account must be the configured one, {words.masked(self._account)}; this login has {found}",
-                remedy="log in with the other user, or correct ib_account in config/api_keys_local.yml",
-            )
 
     def close(self) -> None:
         """Let go. Resting orders stay."""
@@ -303,24 +260,19 @@ class IBBroker:
 
     def probe(self) -> None:
         """Ask the gateway's clock and wait at most ``probe_seconds``. A silent, stopped or deaf program is found so."""
-        self._ask("the time", lambda client: client.reqCurrentTime(), seconds=self._rules.probe_seconds)
+        self._ask(TIME, lambda client: client.reqCurrentTime(), seconds=self._rules.probe_seconds)
 
     def describe(self) -> Connected:
         """What this is connected to."""
         with self._turn:
             before = self._clock().timestamp()
-            ask = self._ask("the time", lambda client: client.reqCurrentTime())
+            ask = self._ask(TIME, lambda client: client.reqCurrentTime())
             here = (before + self._clock().timestamp()) / 2.0
             link = self._connected()
             return Connected(
-                words.masked(self._account), self.capabilities.live, self._rules.host, link.port, self._rules.client_id,
+                mask_accounts(self._account), self.capabilities.live, self._rules.host, link.port, self._rules.client_id,
                 link.client.serverVersion(), float(ask.items[-1]) + 0.5 - here,
             )  # fmt: skip
-
-    @property
-    def changes(self) -> int:
-        """How often something happened to an order since the connection. Equal before and after a set of answers: they belong together."""
-        return self._listener.changes
 
     # Answers
 
@@ -359,10 +311,7 @@ class IBBroker:
 
     def executions(self, since: date) -> tuple[Fill, ...]:
         """Fills the gateway still knows (those of the day) and those this connection heard, of sessions from ``since`` on."""
-        from ib_async.objects import ExecutionFilter
-
-        number, ours = self._number(), cast("Any", ExecutionFilter)(acctCode=self._account)
-        self._quiet("executions", lambda c: c.reqExecutions(number, ours), number)
+        self._hear_executions()
         listener = self._listener
         latest: dict[str, Traded] = {}
         for one in list(listener.traded.values()):
@@ -373,6 +322,12 @@ class IBBroker:
             self._without_commission.update(waited)
         fills = (answers.fill(self._instruments, one, listener.commissions.get(one.id, math.nan)) for one in latest.values())
         return tuple(sorted((one for one in fills if one.session >= since), key=lambda one: (one.time, one.id)))
+
+    def _hear_executions(self) -> None:
+        from ib_async.objects import ExecutionFilter
+
+        number, ours = self._number(), cast("Any", ExecutionFilter)(acctCode=self._account)
+        self._listener.check_commissions(self._quiet("executions", lambda c: c.reqExecutions(number, ours), number))
 
     # Orders
 
@@ -408,7 +363,9 @@ class IBBroker:
             raise NotSentError(f"nothing is sent while the servers are away: {listener.severed}", remedy=words.remedy(1100))
         if listener.needs_gate and not listener.view >= GATE:
             raise NotSentError("orders may have been missed: nothing is sent before everything was asked again", remedy="exo reconcile")
-        asks = {"open orders": self.open_orders, "completed orders": self.completed_orders, "executions": lambda: self.executions(date.max)}
+        asks: dict[str, Callable[[], object]] = {
+            "open orders": self.open_orders, "completed orders": self.completed_orders, "executions": self._hear_executions,
+        }  # fmt: skip
         for kind in VIEW:
             if kind not in listener.view:
                 asks[kind]()
@@ -417,7 +374,7 @@ class IBBroker:
         """The broker's word on an order that an earlier connection placed."""
         told = self._listener.by_ref.get(order.id)
         if told is not None:
-            return Acknowledgement(order.id, not told.refused, str(told.perm_id), told.note)
+            return Acknowledgement(order.id, not told.refused, str(told.perm_id) if told.perm_id else None, told.note)
         if any(one.ref == order.id for one in self._listener.traded.values()):
             return Acknowledgement(order.id, True, None, "it has fills")
         return None
@@ -455,17 +412,20 @@ class IBBroker:
             for never in sent:
                 self._listener.unsent(never)
             raise
-        self._listener.wait(lambda: all(one.decided for one in sent), self._rules.acknowledge_seconds)
+        ends = sent[0], sent[-1]  # nothing works without its entry, nor is anything transmitted without the last
+        self._listener.wait(
+            lambda: all(one.decided for one in sent) or any(one.refusal for one in ends), self._rules.acknowledge_seconds
+        )
         return self._word(order, sent)
 
     def _word(self, order: Order, sent: Sequence[Sent]) -> Acknowledgement:
         """What the gateway said of an order that was written. Raises BrokerError when it said nothing that proves anything."""
         entry = sent[0]
         refused = [one for one in sent if one.refusal and not one.accepted]
-        if entry in refused or (entry.ending and not entry.perm_id):
-            return Acknowledgement(order.id, False, None, entry.refusal or entry.ending)
-        if refused:
+        if refused and len(sent) > 1:
             return self._withdraw(order, sent, refused[0].refusal)
+        if refused or (entry.ending and not entry.perm_id):
+            return Acknowledgement(order.id, False, None, entry.refusal or entry.ending)
         if all(one.perm_id for one in sent):
             return Acknowledgement(order.id, True, str(entry.perm_id))
         silent = [one.ref for one in sent if not one.perm_id]
@@ -477,14 +437,20 @@ class IBBroker:
         )
 
     def _withdraw(self, order: Order, sent: Sequence[Sent], why: str) -> Acknowledgement:
-        """A leg was refused: take back the rest. Raises BrokerError when it cannot be shown to have ended without a fill."""
+        """One of an order and its legs was refused: take back the rest.
+
+        Raises BrokerError when the rest cannot be shown to be over without a fill.
+        """
         rest = [one for one in sent if not one.refusal]
         self._write(*(_cancelling(one.order_id) for one in rest))
-        self._listener.wait(lambda: all(one.ending or one.refusal for one in rest), self._rules.acknowledge_seconds)
-        if all((one.ending or one.refusal) and not one.filled for one in rest):
-            return Acknowledgement(order.id, False, None, f"withdrawn, because a leg was refused: {why}")
+        self._listener.wait(lambda: all(one.ending or one.refusal or one.remark for one in rest), self._rules.acknowledge_seconds)
+        over = all(one.ending or one.refusal for one in rest)
+        still = {one.order_id for one in self.open_orders()} & {one.ref for one in rest}
+        idle = bool(sent[0].refusal or sent[-1].refusal)  # without its entry nothing works, without the last nothing was transmitted
+        if (over or idle) and not still and not any(one.filled for one in sent):
+            return Acknowledgement(order.id, False, None, why if sent[0].refusal else f"withdrawn, because a leg was refused: {why}")
         raise BrokerError(
-            f"an order and its legs stand or fall together; a leg of {order.symbol} {order.id} was refused ({why}) and the rest may live",
+            f"an order and its legs stand or fall together; a part of {order.symbol} {order.id} was refused ({why}) and the rest may live",
             remedy="cancel it in TWS, or exo reconcile",
         )
 
@@ -533,7 +499,10 @@ class IBBroker:
     def _ask(self, kind: str, action: Callable[[Any], None], number: int = -1, seconds: float | None = None) -> Ask:
         """Ask, and wait for the end of the answer. Raises BrokerError when it is not whole."""
         with self._turn:
-            if kind in self._unanswered and kind != "the time":
+            if kind != TIME and self._listener.severed:
+                why = f"what is told while the servers are away may be old: {self._listener.severed}"
+                raise BrokerError(why, remedy=words.remedy(1100))
+            if kind != TIME and kind in self._unanswered:
                 self.probe()  # what is still under way of the answer that did not come in time comes before this one's
             listener, limit = self._listener, seconds or self._rules.answer_seconds
             self._connected()

@@ -12,11 +12,16 @@ from mech_exo.domain.orders import ID_PREFIX, Fill, OrderReason
 from mech_exo.execution import ib_messages as words
 from mech_exo.execution.broker import BrokerOrder, BrokerOrderState, BrokerPosition
 from mech_exo.execution.ib_instruments import Instruments
-from mech_exo.execution.ib_listener import Ask, Told, Traded
+from mech_exo.execution.ib_records import Ask, Told, Traded
+from mech_exo.utils.log import mask_accounts
 
 
 class RefusedError(BrokerError):
     """The gateway refused a question, for a stated reason."""
+
+
+class ReadOnlyError(BrokerError):
+    """The program lets its clients read only: no order passes."""
 
 
 def figure(text: str | None) -> float:
@@ -50,7 +55,7 @@ def completed(instruments: Instruments, contract: Any, done: Any, state: Any) ->
     filled = sign * words.whole(0.0 if math.isnan(told) else told, symbol)
     shares = sign * words.whole(done.totalQuantity, symbol) or filled
     ended = words.ended_state(state.status, state.completedStatus)
-    return BrokerOrder(_ours(done.orderRef), str(done.permId), symbol, shares, ended, words.masked(state.completedStatus), filled)
+    return BrokerOrder(_ours(done.orderRef), str(done.permId), symbol, shares, ended, mask_accounts(state.completedStatus), filled)
 
 
 def fill(instruments: Instruments, one: Traded, commission: float) -> Fill:
@@ -90,7 +95,7 @@ def missing(ask: Ask, seconds: float, *, closed: bool, trouble: Sequence[tuple[i
 def _failed(kind: str, code: int, text: str) -> BrokerError:
     if words.read_only(code, text):
         remedy = "Global Configuration > API > Settings: untick Read-Only API"
-        return BrokerError("the program's interface must not be read-only; it is (321)", remedy=remedy)
+        return ReadOnlyError("the program's interface must not be read-only; it is (321)", remedy=remedy)
     if code == 0:
         remedy = "run it again; if it stays, look at the orders in TWS"
         return BrokerError(f"an answer is whole or none; {kind}: {text}", remedy=remedy)

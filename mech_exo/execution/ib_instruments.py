@@ -19,6 +19,8 @@ from mech_exo.utils import durable
 if TYPE_CHECKING:
     import ib_async
 
+FILE = Path("data") / "ib_instruments.json"
+"""Where a workspace keeps what its symbols mean."""
 KIND, CURRENCY, ROUTE = "STK", "USD", "SMART"
 TRUSTED_DAYS = 7
 

@@ -8,92 +8,23 @@ where the library's wrapper would, and is called with each decoded message. It k
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from mech_exo.domain.errors import BrokerError
-from mech_exo.execution.ib_messages import CONNECTION, ENDED, Meaning, known, masked, meaning, read_only, said, split_execution_id
+from mech_exo.execution.ib_messages import CONNECTION, ENDED, Meaning, known, meaning, read_only, said, split_execution_id
+from mech_exo.execution.ib_records import TIME, Ask, Sent, Told, Traded
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
-    import ib_async
+    pass
 
+NOBODY = (-1, 2**31 - 1)
+"""Numbers of errors that belong to no order and no numbered question."""
 UNREADABLE = "a message of the gateway could not be read"
-
-
-@dataclass(slots=True)
-class Told:
-    """An order as the gateway tells it. Shares signed; NaN = not told. ``order_id`` counts only beside ``client_id``."""
-
-    perm_id: int
-    order_id: int = 0
-    client_id: int = 0
-    ref: str = ""
-    contract: ib_async.Contract | None = None
-    shares: float = math.nan
-    level: float | None = None
-    status: str = ""
-    filled: float = math.nan
-    note: str = ""
-    refused: bool = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether it can trade no more."""
-        return self.refused or self.status in ENDED
-
-
-@dataclass(slots=True)
-class Sent:
-    """An order this connection wrote: what came back of it."""
-
-    ref: str
-    order_id: int
-    perm_id: int = 0
-    refusal: str = ""
-    ending: str = ""
-    status: str = ""
-    filled: float = 0.0
-
-    @property
-    def accepted(self) -> bool:
-        """The gateway gave it a lasting number and did not refuse it. Inactive may be followed by the reason of a refusal."""
-        return self.perm_id > 0 and (self.filled > 0.0 or (not self.refusal and self.status != "Inactive"))
-
-    @property
-    def decided(self) -> bool:
-        """Whether the gateway's word on it is known."""
-        return self.accepted or bool(self.refusal or self.ending)
-
-
-@dataclass(frozen=True, slots=True)
-class Traded:
-    """An execution: its lasting id and correction number, signed shares, USD, a UTC instant (None = no zone was told)."""
-
-    id: str
-    stem: str
-    revision: int
-    ref: str
-    perm_id: int
-    contract: ib_async.Contract
-    shares: float
-    price: float
-    time: datetime | None
-
-
-@dataclass(slots=True)
-class Ask:
-    """A question and what has come of its answer. ``number`` -1: the answer carries none."""
-
-    kind: str
-    number: int
-    items: list[Any] = field(default_factory=list)
-    mentioned: dict[tuple[str, int], tuple[object, ...]] = field(default_factory=dict)
-    ended: bool = False
-    disturbed: bool = False
-    failure: tuple[int, str] | None = None
 
 
 class Listener:
@@ -106,7 +37,6 @@ class Listener:
         self.heard = threading.Condition()
         self.closed = False
         self.severed = ""
-        self.changes = 0
         self.view: set[str] = set()
         self.needs_gate = False
         self.highest_id = 0
@@ -117,6 +47,7 @@ class Listener:
         self.by_ref: dict[str, Told] = {}
         self.sent_by_ref: dict[str, Sent] = {}
         self.traded: dict[str, Traded] = {}
+        self.elsewhere: set[object] = set()  # lasting numbers and execution ids of other accounts of this login
         self.commissions: dict[str, float] = {}
         self.ask: Ask | None = None
         self._unzoned = False
@@ -145,7 +76,7 @@ class Listener:
         with self.heard:
             self.view.clear()
             self.needs_gate = True
-            if self.ask is not None:
+            if self.ask is not None and self.ask.kind != TIME:
                 self.ask.failure = self.ask.failure or (0, why)
             self.heard.notify_all()
 
@@ -164,19 +95,28 @@ class Listener:
     def shown_open(self, ask: Ask) -> list[Told]:
         """The orders that an answer on open orders shows as such. It has the last word: an order it lists as working is alive.
 
-        Raises BrokerError when an order came without its status.
+        Raises BrokerError when an order came without its status, or a status without its order.
         """
-        found = {}
         with self.heard:
-            for one in ask.items:
-                told = ask.mentioned.get(("status", one.perm_id or -one.order_id))
-                if told is None:
-                    raise BrokerError(f"an open order comes with its status; {one.perm_id} came without", remedy="run it again")
-                status = str(told[0])
-                if status not in ENDED and not (one.refused and status == "Inactive"):
-                    one.status, one.refused = status, False
-                    found[id(one)] = one
-        return list(found.values())
+            shown = {one.perm_id or -one.order_id: one for one in ask.items}
+            statuses = {key: str(told[0]) for (kind, key), told in ask.mentioned.items() if kind == "status" and key not in self.elsewhere}
+            odd = [key for key in shown.keys() ^ statuses.keys() if key in shown or statuses[key] not in ENDED]
+            if odd:
+                raise BrokerError(f"an open order comes with its status; {odd[0]} came with half of it", remedy="run it again")
+            for key, one in shown.items():
+                if statuses[key] not in ENDED and not (one.refused and statuses[key] == "Inactive"):
+                    one.status, one.refused = statuses[key], False
+            return [one for one in shown.values() if not one.ended]
+
+    def check_commissions(self, ask: Ask) -> None:
+        """Raises BrokerError when an answer told the commission of a fill and not the fill.
+
+        Outside of an answer that is no fault: the fills of other clients are not told of themselves, their commissions are.
+        """
+        with self.heard:
+            odd = [one for one in ask.items if one not in self.traded and one not in self.elsewhere]
+            if odd:
+                raise BrokerError(f"a commission belongs to a fill; that of {odd[0]} was not told", remedy="run it again")
 
     # The connection
 
@@ -210,7 +150,7 @@ class Listener:
         """A code: about an order of ours, a question, or the connection."""
         with self.heard:
             what = meaning(code)
-            if number == -1 or what in (Meaning.SEVERED, Meaning.RESTORED):
+            if number in NOBODY or what in (Meaning.SEVERED, Meaning.RESTORED):
                 self._of_connection(code, text, what)
             elif number in self.sent:
                 self._of_sent(self.sent[number], code, text, what)
@@ -238,6 +178,8 @@ class Listener:
             sent.refusal = said(code, text)
         elif what is Meaning.ENDED:
             sent.ending = said(code, text)
+        else:
+            sent.remark = said(code, text)
         self._of_order(self.orders.get(sent.perm_id), code, text, what)
 
     def _of_older(self, number: int, code: int, text: str, what: Meaning) -> None:
@@ -258,7 +200,6 @@ class Listener:
     # Orders
 
     def _change(self) -> None:
-        self.changes += 1
         if self.ask is not None:
             self.ask.disturbed = True
 
@@ -279,6 +220,7 @@ class Listener:
         """An open order, asked for or not."""
         with self.heard:
             if order.whatIf or order.account not in ("", self.account):
+                self.elsewhere.add(order.permId)
                 return
             if order.clientId == self.client_id:
                 self.highest_id = max(self.highest_id, order_id)
@@ -305,6 +247,8 @@ class Listener:
     ) -> None:  # fmt: skip
         """How an order stands. It names no reference, so it counts for one of ours only by our number or a lasting one."""
         with self.heard:
+            if perm_id in self.elsewhere:
+                return
             sent = self.sent.get(order_id) if client_id == self.client_id else None
             one = self._told(perm_id, client_id, order_id)
             if sent is not None and perm_id > 0 and one.ref in ("", sent.ref):
@@ -324,6 +268,16 @@ class Listener:
         with self.heard:
             if order.account in ("", self.account):
                 self._answer("completed orders", (contract, order, state))
+                one = self._told(order.permId, 0, 0)
+                if one.contract is None:
+                    filled = known(order.filledQuantity)
+                    one.filled = 0.0 if math.isnan(filled) else filled
+                    one.ref, one.contract = order.orderRef, contract
+                    one.shares = math.copysign(order.totalQuantity or one.filled, 1.0 if order.action == "BUY" else -1.0)
+                if not one.ended:
+                    one.status, one.refused, one.note = state.status, state.status == "Inactive", mask_accounts(state.completedStatus)
+                if one.ref:
+                    self.by_ref.setdefault(one.ref, one)
 
     def openOrderEnd(self) -> None:  # noqa: N802
         """All open orders were told."""
@@ -339,6 +293,7 @@ class Listener:
         """A fill, asked for or not; the same one may come again."""
         with self.heard:
             if execution.acctNumber != self.account:
+                self.elsewhere.add(execution.execId)
                 return
             if execution.clientId == self.client_id and execution.orderId < 2**31 - 1:
                 self.highest_id = max(self.highest_id, execution.orderId)
@@ -365,6 +320,8 @@ class Listener:
         with self.heard:
             if report.currency in ("USD", ""):
                 self.commissions[report.execId] = known(report.commission)
+            if self.ask is not None and self.ask.kind == "executions" and not self.ask.ended:
+                self.ask.items.append(report.execId)
             self.heard.notify_all()
 
     def execDetailsEnd(self, number: int) -> None:  # noqa: N802
@@ -409,8 +366,8 @@ class Listener:
     def currentTime(self, seconds: int) -> None:  # noqa: N802
         """The gateway's clock."""
         with self.heard:
-            self._answer("the time", seconds)
-        self._end("the time")
+            self._answer(TIME, seconds)
+        self._end(TIME)
 
     def _answer(self, kind: str, item: object, number: int = -1) -> None:
         if self.ask is not None and (self.ask.kind, self.ask.number) == (kind, number) and not self.ask.ended:
@@ -435,5 +392,6 @@ class UnreadMessages:
         self._listener = listener
 
     def exception(self, text: str) -> None:
-        """A message could not be read. Its content names the account: it is not logged."""
-        self._listener.lose_sight(f"{UNREADABLE}: {masked(text)[:60]}")
+        """A message could not be read. Of its content, which names the account, only the kind is told."""
+        kind = re.search(r"\['(\d+)'|Error for (\w+)", text)
+        self._listener.lose_sight(f"{UNREADABLE}: {(kind[1] or kind[2]) if kind else 'of no kind'}")

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Order, OrderType
 from mech_exo.execution.broker import BrokerOrderState
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
@@ -27,7 +28,6 @@ SYMBOL = re.compile(r"[A-Z0-9.\- ]{1,12}")
 REFERENCE = re.compile(r"[\x21-\x7e]{1,40}")
 CANCEL_WITH_BLOCK = 1
 UNSET = 1e300  # what the program sends for "not known" is the largest double
-_ACCOUNT = re.compile(r"\b(D?[A-Z])\d{2,}(\d{3})\b")
 _ZONES = {"EST": "America/New_York", "EDT": "America/New_York", "CST": "America/Chicago", "CDT": "America/Chicago", "MST": "America/Denver",
           "MDT": "America/Denver", "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles", "GMT": "UTC", "BST": "Europe/London",
           "CET": "Europe/Berlin", "CEST": "Europe/Berlin", "JST": "Asia/Tokyo", "HKT": "Asia/Hong_Kong"}  # fmt: skip
@@ -73,7 +73,6 @@ CODES: dict[int, Code] = {
     134: Code(_M.NOT_AN_END, "the change failed"),
     135: Code(_M.NOT_AN_END, "no order of this number is known here"),
     136: Code(_M.NOT_AN_END, "the order cannot be cancelled"),
-    144: Code(_M.REFUSED, "the order's type and prices do not go together"),
     145: Code(_M.REFUSED, "an entry could not be checked"),
     154: Code(_M.REFUSED, "trading in it is halted"),
     161: Code(_M.NOT_AN_END, "it is not in a state to be cancelled"),
@@ -94,7 +93,6 @@ CODES: dict[int, Code] = {
     334: Code(_M.REFUSED, "good after time is not a time"),
     335: Code(_M.REFUSED, "good till date is not a time"),
     336: Code(_M.REFUSED, "a time or its zone is not valid"),
-    337: Code(_M.REFUSED, "the display size is not valid"),
     354: Code(_M.WARNING, "no subscription to this market data; orders do not need it"),
     355: Code(_M.REFUSED, "the size does not fit the market's rule"),
     382: Code(_M.REFUSED, "the price is finer than the exchange's smallest step"),
@@ -103,7 +101,6 @@ CODES: dict[int, Code] = {
     388: Code(_M.REFUSED, "the size is below the least"),
     399: Code(_M.WARNING, "a remark about the order, which lives"),
     404: Code(_M.WARNING, "held until shares to sell short are found"),
-    411: Code(_M.REFUSED, "the stop price is not valid"),
     412: Code(_M.REFUSED, "the security is not available for trading"),
     434: Code(_M.REFUSED, "a size of 0"),
     435: Code(_M.REFUSED, "the account is missing"),
@@ -138,7 +135,7 @@ def meaning(code: int) -> Meaning:
 def said(code: int, text: str) -> str:
     """A code and its text as one line in plain words, without an account's number."""
     words = f" ({CODES[code].words})" if code in CODES else ""
-    return f"{code}{words}: {masked(text.strip())}" if text.strip() else f"{code}{words}"
+    return f"{code}{words}: {mask_accounts(text.strip())}" if text.strip() else f"{code}{words}"
 
 
 def remedy(code: int) -> str | None:
@@ -149,11 +146,6 @@ def remedy(code: int) -> str | None:
 def read_only(code: int, text: str) -> bool:
     """Whether the program says that its interface only reads."""
     return code == 321 and "read-only" in text.lower()
-
-
-def masked(text: str) -> str:
-    """``text`` with account numbers as ``DU…567``."""
-    return _ACCOUNT.sub(r"\1…\2", text)
 
 
 def known(value: float) -> float:

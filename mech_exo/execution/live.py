@@ -44,7 +44,7 @@ class LiveCheck:
         """Raise UserError with every refusal."""
         refused = self.refusals(ledger, typed)
         if refused:
-            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy="see docs/execution.md, Live; paper needs none of it")
+            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy="docs/execution.md, Live; paper needs none of it")
 
     def _enabled(self) -> str | None:
         return None if self.rules.enabled else "broker.yml must say live: {enabled: true}; it says false"
@@ -52,7 +52,7 @@ class LiveCheck:
     def _typed(self, typed: str) -> str | None:
         if not self.account:
             return "ib_account must be in config/api_keys_local.yml; it is not set"
-        return None if typed.strip() == self.account else "the account id must be typed as it is configured (ib_account); what was typed differs"
+        return None if typed.strip() == self.account else "the account id must be typed as configured (ib_account); what was typed differs"
 
     def _kind(self) -> str | None:
         if not self.account or not is_paper(self.account):

@@ -123,9 +123,10 @@ def end_passed(ledger: Ledger, report: GateReport) -> bool:
 def note_instruments(ledger: Ledger, seen: Snapshot, book: BookId) -> None:
     """Journal what each held symbol means at the broker when it is first seen."""
     known = ledger.instruments(book)
-    for position in seen.positions:
-        if position.instrument and position.symbol not in known:
-            ledger.record_instrument(Instrument(book, position.symbol, position.instrument))
+    with ledger.transaction():
+        for position in seen.positions:
+            if position.instrument and position.symbol not in known:
+                ledger.record_instrument(Instrument(book, position.symbol, position.instrument))
 
 
 def _since(ledger: Ledger, book: BookId) -> date:

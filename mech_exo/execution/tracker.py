@@ -106,7 +106,8 @@ class CostSummary:
 
     ``delay + impact + fees = shortfall``, in USD and in bps of ``decided`` alike, over the ``complete`` fills, of which everything is
     known. ``commission`` and ``slippage`` (impact) are those of every fill where they are known; ``slippage_bps`` is of their value at
-    arrival, NaN where nothing traded. ``undecided``, ``unarrived`` and ``unreported`` count fills without a decision price, an arrival price, a commission.
+    arrival, NaN where nothing traded. ``undecided``, ``unarrived`` and ``unreported`` count fills without a decision price, an arrival
+    price, a commission.
     """
 
     fills: int

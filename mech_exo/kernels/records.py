@@ -146,6 +146,7 @@ class Reason(IntEnum):
     CORPORATE_ACTION = 9
     MARGIN_CALL = 10
     GOVERNOR = 11
+    FLATTEN = 12
 
 
 class RiskState(IntEnum):

@@ -26,6 +26,7 @@ from mech_exo.reporting.night import (
     Planned,
     Withheld,
 )
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
@@ -52,7 +53,7 @@ class Journaled:
 
 
 def choose_book(ledger: Ledger, wanted: str | None) -> BookId:
-    """The book named ``wanted`` ("account/strategy"), or the only one.
+    """The book named ``wanted`` ("account/strategy", the account as it is or as it is shown), or the only one.
 
     Raises
     ------
@@ -64,8 +65,8 @@ def choose_book(ledger: Ledger, wanted: str | None) -> BookId:
     books = ledger.books()
     if not books:
         raise MissingDataError("a report needs a book; the ledger holds none yet", remedy="exo run --mode paper --date YYYY-MM-DD")
-    named = [book for book in books if str(book) == wanted]
-    if named:
+    named = [book for book in books if str(book) == wanted] or [book for book in books if mask_accounts(str(book)) == wanted]
+    if len(named) == 1:
         return named[0]
     if wanted is None and len(books) == 1:
         return books[0]

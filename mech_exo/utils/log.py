@@ -22,7 +22,7 @@ SHORT = "%(levelname)s %(name)s: %(message)s"
 OTHERS = ("ib_async",)
 """Libraries whose talk is shown with ``debug``: it tells what went over the wire."""
 ACCOUNT = re.compile(r"\b(D?[UFI][A-Z]?)\d{2,5}(\d{3})\b")
-"""What Interactive Brokers' account ids look like: U1234567, paper DU1234567, advisers' F and I. Logs tell of accounts nobody configured."""
+"""What Interactive Brokers' account ids look like: U1234567, paper DU1234567, advisers' F and I. Logs tell of more than the configured."""
 
 _secrets: dict[str, str] = {}
 """What stands in the place of each registered text."""

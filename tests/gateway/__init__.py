@@ -12,12 +12,12 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     ``received`` messages by number, ``placed`` the orders as they came, ``peak`` the most messages in any second.
     ``restart()`` (connections end, order ids begin anew), ``drop()`` (reset every connection), ``down()``/``up()``, ``freeze()``,
     ``mute(message_id)``, ``lose_server()``/``regain_server(kept=)`` (1100; 1101/1102), ``announce(code)``, ``roll_back_ids()``,
-    ``release()`` (say what was late), ``read_only``, ``bars`` (history by symbol).
+    ``release()`` (say what was late), ``pace(rate)``, ``read_only``, ``bars`` (history by symbol).
 ``gateway.exchange``
     ``enlist(symbol)``, ``open_session(prices)``, ``trade(symbol, price)``, ``close_session(prices)``, ``new_day()``,
     ``fill(ref, price, shares)``, ``correct(execution_id, price, shares)``, ``manual_trade``, ``foreign_order``, ``split``,
     ``dividend``; ``orders(ref, live=)``, ``executions``, ``positions`` by symbol, ``holdings`` by conId, ``cash``, ``nav``,
-    ``clock`` (its time), ``takes`` (shares of a ticket a print fills), ``fee(shares, price)``.
+    ``clock`` or ``set_time(iso)``, ``takes`` or ``take_at_most(shares)`` (of a ticket a print fills), ``fee(shares, price)``.
 ``gateway.faults``
     ``add(kind, times=, skip=, ref=, code=, message=)``, ``clear()``, ``fired`` (what struck, counted); ``random_plan(seed, count)``.
 
@@ -31,6 +31,8 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
                            10147 10148), or its end (202)
     huge_frame             it is taken; a length of 2³¹-1 is said first, so the client hears nothing any more
     throttle               error 100 and the end of the connection, nothing taken
+    server_lost            as it arrives, 1100: what is behind the gateway is gone until ``regain_server()``
+    restart                as it arrives, the gateway restarts
     lost_cancel            a cancel arrives and nothing comes of it
     cancel_error (code)    so too, with words (135 161 10147 10148)
     mute, cut              that message is not said; the connection is reset instead of it

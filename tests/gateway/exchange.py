@@ -77,6 +77,15 @@ class Exchange:
         """USD of commission: half a cent a share, at least a dollar."""
         return max(1.0, 0.005 * abs(shares))
 
+    def set_time(self, iso: str) -> None:
+        """Its clock stands there from now on."""
+        now = datetime.fromisoformat(iso)
+        self.clock = lambda: now
+
+    def take_at_most(self, shares: int | None) -> None:
+        """A print fills no more than that of an order; None: all of it."""
+        self.takes = lambda ticket: ticket.remaining if shares is None else min(shares, ticket.remaining)
+
     # What a test asks
 
     @property

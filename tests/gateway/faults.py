@@ -17,6 +17,8 @@ POINTS = {
     "half_open": PLACE,
     "huge_frame": PLACE,
     "throttle": PLACE,
+    "server_lost": PLACE,
+    "restart": PLACE,
     "error": PLACE,
     "lost_cancel": CANCEL,
     "cancel_error": CANCEL,

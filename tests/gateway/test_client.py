@@ -135,13 +135,13 @@ def test_history_and_its_absence(gateway: FakeGateway) -> None:
 
 
 def test_who_sends_too_fast_is_cut(gateway: FakeGateway) -> None:
-    """Without its own brake: error 100 after 50 messages in a second."""
+    """Without its own brake, after 50 messages in a second. The error 100 that says so may be lost with the connection."""
     with Client(gateway) as client:
         client.ib.client.MaxRequests = 0
         for _ in range(60):
             client.ib.client.reqCurrentTime()
         client.until(lambda: not client.ib.isConnected())
-        assert 100 in client.codes
+        assert gateway.peak == 51 and set(client.codes) <= {100}
 
 
 def test_garbage_at_the_door_harms_nobody(gateway: FakeGateway) -> None:

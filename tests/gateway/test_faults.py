@@ -307,6 +307,7 @@ def test_what_the_broker_refuses_by_itself(gateway: FakeGateway, client: Client)
     unknown = client.stock()
     unknown.conId, unknown.symbol = 1, "NOPE"
     client.ib.placeOrder(unknown, first.order.__class__(action="BUY", totalQuantity=1, orderType="MKT", orderRef="mx1-e"))
+    client.settle()
     gateway.read_only = True
     client.order("mx1-g")
     client.settle()
@@ -378,6 +379,27 @@ def test_a_socket_that_is_moved(gateway: FakeGateway, client: Client) -> None:
     gateway.drop()
     client.until(lambda: not client.ib.isConnected())
     assert 1300 in client.codes
+
+
+def test_the_server_goes_as_an_order_arrives(gateway: FakeGateway, client: Client) -> None:
+    gateway.faults.add("server_lost")
+    trade = client.order()
+    client.settle()
+    assert (client.codes, trade.orderStatus.status, gateway.accepted("mx1-a")) == ([1100], "PendingSubmit", 0)
+    gateway.regain_server()
+    client.order("mx1-b")
+    client.settle()
+    assert gateway.accepted("mx1-b") == 1
+
+
+def test_the_restart_comes_as_an_order_arrives(gateway: FakeGateway, client: Client) -> None:
+    first = client.order("mx1-a")
+    client.until(lambda: first.orderStatus.permId)
+    gateway.faults.add("restart")
+    client.order("mx1-b")
+    client.until(lambda: not client.ib.isConnected())
+    with Client(gateway) as again:
+        assert [one.order.orderRef for one in again.ib.openTrades()] == ["mx1-a"] and gateway.accepted("mx1-b") == 0
 
 
 def test_a_cut_in_the_middle_of_a_list(gateway: FakeGateway) -> None:
