@@ -360,6 +360,7 @@ def campaign(folder: Path, kills: int, *, every_cell: bool) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_killed_anywhere_with_any_fault_nothing_is_sent_twice_and_no_fill_is_lost(tmp_path: Path) -> None:
     tally = campaign(tmp_path, CAMPAIGN or SLICE, every_cell=CAMPAIGN >= 1000)
     assert tally.kills.total() >= (CAMPAIGN or SLICE)
