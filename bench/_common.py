@@ -26,13 +26,16 @@ class Line:
     holds: bool | None = None
     beside: str | None = None
     beside_value: float | None = None
+    beside_unit: str | None = None
 
 
-def line(name: str, value: float, unit: str, bar: float | None = None, beside: tuple[str, float] | None = None) -> Line:
-    """A figure, judged against its bar."""
+def line(
+    name: str, value: float, unit: str, bar: float | None = None, beside: tuple[str, float] | None = None, beside_unit: str | None = None
+) -> Line:
+    """A figure, judged against its bar; the one beside it is in the same unit unless it has its own."""
     holds = None if bar is None else value <= bar
-    other, figure = (None, None) if beside is None else (beside[0], round(beside[1], 4))
-    return Line(name, round(value, 4), unit, bar, holds, other, figure)
+    other, figure, of = (None, None, None) if beside is None else (beside[0], round(beside[1], 4), beside_unit or unit)
+    return Line(name, round(value, 4), unit, bar, holds, other, figure, of)
 
 
 def best(function: Callable[[], object], repeats: int) -> float:
@@ -70,6 +73,6 @@ def _table(title: str, lines: Sequence[Line]) -> None:
     for item in lines:
         verdict = "[green]≤" if item.holds else "[red]MISSED"
         bar = "" if item.bar is None else f"{verdict} {item.bar:g} {item.unit}[/]"
-        beside = "" if item.beside is None else f"{item.beside}: {item.beside_value:,.4g} {item.unit}"
+        beside = "" if item.beside is None else f"{item.beside}: {item.beside_value:,.4g} {item.beside_unit}"
         table.add_row(item.name, f"{item.value:,.4g} {item.unit}", bar, beside)
     Console(width=None if sys.stdout.isatty() else 130).print(table)

@@ -92,7 +92,7 @@ def share_of_backtest(repeats: int) -> Line:
     for _ in range(3):  # turn about: the machine may be busy for a while
         without, with_limits = min(without, best(free.run, repeats)), min(with_limits, best(bound.run, repeats))
     name = "W2, 500 x 2520, with the default limits: times W2 without"
-    return line(name, with_limits / without, "x", 1.3, ("milliseconds without", 1e3 * without))
+    return line(name, with_limits / without, "x", 1.3, ("W2 without", 1e3 * without), "ms")
 
 
 def measure(quick: bool) -> list[Line]:

@@ -181,9 +181,8 @@ def worth_it(size: float, held: float, price: float, entry: np.ndarray, terms: F
     more = abs(size - kept)
     if not more > 0.0:
         return size
-    value = abs(size) * price
-    if value < terms.min_value:
-        note(entry, MINIMUM_VALUE, terms.min_value, value)
+    if methods.too_small(size, price, terms.min_value):
+        note(entry, MINIMUM_VALUE, terms.min_value, abs(size) * price)
         return kept
     if not math.isnan(terms.cost_multiple):
         cost, gain = terms.cost_multiple * round_trip(more, price, entry.slip, terms.costs), entry.gain * more * price

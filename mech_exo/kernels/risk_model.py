@@ -50,9 +50,15 @@ def window_returns(t: int, names: Ints, bars: Bars, window: int) -> tuple[Floats
 
 
 @njit
+def least_returns(window: int) -> int:
+    """How many real returns say enough of a name in a window of ``window`` sessions: half of them, and 20 at least."""
+    return max(20, (window + 1) // 2)
+
+
+@njit
 def known_history(count: int, window: int) -> bool:
-    """Whether ``count`` real returns say enough of a name in a window of ``window`` sessions: half of them at least, and 20."""
-    return count >= 20 and 2 * count >= window
+    """Whether ``count`` real returns are :func:`least_returns`."""
+    return count >= least_returns(window)
 
 
 @njit

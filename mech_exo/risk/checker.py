@@ -18,7 +18,7 @@ from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import Tonight, with_rooms
 from mech_exo.risk.model import Market, Terms, book_risk
-from mech_exo.risk.rules import BREACH, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
+from mech_exo.risk.rules import BREACH, DRAWDOWN_WINDOW, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
 from mech_exo.risk.sight import past_known
 from mech_exo.risk.status import RiskStatus, measured, summary
 from mech_exo.risk.stops import StopParams, stop_level, target_level
@@ -90,10 +90,7 @@ class RiskChecker:
     @property
     def drawdown(self) -> float:
         """Fall of NAV from its trailing 12-month peak, a fraction; NaN = unknown."""
-        nav = self.portfolio.nav
-        if not len(self._past) or np.isnan(self._past).any() or not known_nav(nav):
-            return math.nan
-        return float(drawdown(np.append(self._past, nav), len(self._past)))
+        return self._fall(self._past, DRAWDOWN_WINDOW)
 
     @property
     def state(self) -> RiskState:
@@ -110,10 +107,14 @@ class RiskChecker:
     @property
     def all_time_drawdown(self) -> float:
         """Fall of NAV from the highest NAV given, a fraction; NaN = unknown."""
+        return self._fall(self._history, len(self._history))
+
+    def _fall(self, past: np.ndarray, window: int) -> float:
+        """Fall of the current NAV from its peak since ``window`` closes of ``past`` ago, a fraction; NaN = unknown."""
         nav = self.portfolio.nav
-        if not len(self._history) or np.isnan(self._history).any() or not known_nav(nav):
+        if not len(past) or np.isnan(past).any() or not known_nav(nav):
             return math.nan
-        return max(0.0, 1.0 - nav / float(self._history.max()))
+        return float(drawdown(np.append(past, nav), len(past), window))
 
     @property
     def _standing(self) -> Standing:
@@ -256,8 +257,6 @@ class RiskChecker:
 
 def _past(peak: float | None, history: Sequence[float] | np.ndarray | None) -> np.ndarray:
     """The peak (as if it were the oldest close inside the window) and the history as one array ``(H,)``."""
-    from mech_exo.risk.rules import DRAWDOWN_WINDOW
-
     navs = np.asarray([] if history is None else history, np.float64)
     if navs.ndim != 1 or ((navs <= 0.0) | np.isinf(navs)).any():
         raise InputError("nav_history must be one row of NAVs above 0 (NaN = unknown), oldest first")

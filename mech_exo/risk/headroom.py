@@ -20,6 +20,7 @@ STOPPING = (BreachCode.HALTED, BreachCode.DRAWDOWN, BreachCode.ALL_TIME_DRAWDOWN
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # a target has no entry yet, and no limit asks for its date
 
 
+SIMPLE = (BreachCode.POSITION, BreachCode.TRADE_RISK, BreachCode.SECTOR, BreachCode.GROSS, BreachCode.LEVERAGE)
 MODEL = (
     BreachCode.VOLATILITY, BreachCode.VALUE_AT_RISK, BreachCode.EXPECTED_SHORTFALL, BreachCode.BETA, BreachCode.PAIR_CORRELATION,
     BreachCode.AVERAGE_CORRELATION, BreachCode.EXIT_DAYS,
@@ -41,6 +42,26 @@ class Tonight:
     share: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What of the whole book every target's room is measured by, in USD: headroom by limit and whom, net value, the five largest."""
+
+    headroom: Mapping[tuple[BreachCode, str | None], float]
+    nav: float
+    net: float
+    largest: tuple[float, ...]
+
+    @classmethod
+    def of(cls, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> _Whole:
+        standing = Standing(math.nan, gaps=tonight.gaps, share=tonight.share)
+        headroom = {}
+        for line in (line for code in SIMPLE for line in instances(code, book, limits, standing)):
+            if line.headroom is not None and (line.who is not None or not _per_name(line.code)):
+                headroom[line.code, line.who] = line.headroom
+        values = sorted((abs(position.market_value) for position in book.positions.values()), reverse=True)
+        return cls(headroom, book.nav, book.net_exposure, tuple(values[:6]))
+
+
 def with_rooms(verdict: RiskDecision, tonight: Tonight, nav: float, limits: RiskLimits) -> RiskDecision:
     """``verdict`` with the :class:`~mech_exo.domain.targets.Room` of every approved target: which limit is next, and how many USD away.
 
@@ -57,10 +78,13 @@ def with_rooms(verdict: RiskDecision, tonight: Tonight, nav: float, limits: Risk
             book.add_position(position)
     why = next((found.code for found in verdict.breaches if found.symbol is None and found.code in STOPPING), None)
     why = None if verdict.state is RiskState.ACTIVE else why or BreachCode.DRAWDOWN
-    return replace(verdict, approved=tuple(_with_room(target, why, book, tonight, limits) for target in verdict.approved))
+    whole = _Whole.of(book, tonight, limits)
+    return replace(verdict, approved=tuple(_with_room(target, why, book, whole, tonight, limits) for target in verdict.approved))
 
 
-def _with_room(target: TargetPosition, why: BreachCode | None, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> TargetPosition:
+def _with_room(
+    target: TargetPosition, why: BreachCode | None, book: Portfolio, whole: _Whole, tonight: Tonight, limits: RiskLimits
+) -> TargetPosition:  # fmt: skip
     sector = tonight.sectors.get(target.symbol)
     if target.binding:
         return replace(target, room=Room(target.binding, sector if target.binding == BreachCode.SECTOR else None, 0.0))
@@ -69,28 +93,28 @@ def _with_room(target: TargetPosition, why: BreachCode | None, book: Portfolio, 
     position = book.positions.get(target.symbol)
     if position is None:
         return target
-    nearest = min(_rooms(position, book, tonight, limits), key=lambda room: room.usd, default=None)
+    nearest = min(_rooms(position, whole, tonight, limits), key=lambda room: room.usd, default=None)
     return target if nearest is None else replace(target, room=_model_room(position, book, tonight, limits, nearest))
 
 
-def _rooms(position: Position, book: Portfolio, tonight: Tonight, limits: RiskLimits) -> Iterator[Room]:
+def _rooms(position: Position, whole: _Whole, tonight: Tonight, limits: RiskLimits) -> Iterator[Room]:
     """USD that ``position`` may grow by until each limit that is on binds, everything else as it is."""
-    nav, value, standing = book.nav, abs(position.market_value), Standing(math.nan, gaps=tonight.gaps, share=tonight.share)
+    nav, value, standing = whole.nav, abs(position.market_value), Standing(math.nan, gaps=tonight.gaps, share=tonight.share)
     gap = stress_gap(position.symbol, limits, standing)
-    for code in (BreachCode.POSITION, BreachCode.TRADE_RISK, BreachCode.SECTOR, BreachCode.GROSS, BreachCode.LEVERAGE):
-        for line in instances(code, book, limits, standing):
-            who = position.sector if code is BreachCode.SECTOR else position.symbol
-            if line.headroom is None or line.who not in (who, None) or (line.who is None and _per_name(code)):
-                continue
-            risked = at_risk(position, StopParams.of(limits.stops), gap) if code is BreachCode.TRADE_RISK else value
-            if risked > 0.0:  # a stop that is passed already risks nothing further
-                yield Room(code.value, line.who if code is BreachCode.SECTOR else None, max(0.0, line.headroom * value / risked))
+    for code in SIMPLE:
+        who = position.sector if code is BreachCode.SECTOR else position.symbol if _per_name(code) else None
+        left = whole.headroom.get((code, who))
+        risked = at_risk(position, StopParams.of(limits.stops), gap) if code is BreachCode.TRADE_RISK else value
+        if left is not None and risked > 0.0:  # a stop that is passed already risks nothing further
+            yield Room(code.value, who if code is BreachCode.SECTOR else None, max(0.0, left * value / risked))
     net = limit_of(BreachCode.NET, limits)
     if net is not None:
-        yield Room(BreachCode.NET.value, None, max(0.0, net * nav - math.copysign(book.net_exposure, position.shares * book.net_exposure)))
+        yield Room(BreachCode.NET.value, None, max(0.0, net * nav - math.copysign(whole.net, position.shares * whole.net)))
     five = limit_of(BreachCode.CONCENTRATION, limits)
     if five is not None:
-        others = sorted((abs(p.market_value) for p in book.positions.values() if p is not position), reverse=True)
+        others = list(whole.largest)
+        if value in others:
+            others.remove(value)
         fifth = others[4] if len(others) > 4 else 0.0
         room = max(0.0, five * nav - sum(others[:4]) - max(value, fifth))
         yield Room(BreachCode.CONCENTRATION.value, None, room + max(0.0, fifth - value))  # below the fifth it grows freely

@@ -250,7 +250,7 @@ def top_five(portfolio: Portfolio) -> float | None:
 
 def _history(held: tuple[Position, ...], market: Market | None, window: int) -> tuple[Floats, dict[str, str]]:
     from mech_exo.kernels.records import Bars
-    from mech_exo.kernels.risk_model import known_history, window_returns
+    from mech_exo.kernels.risk_model import known_history, least_returns, window_returns
 
     if market is None:
         return np.full((0, len(held)), np.nan), {p.symbol: "no bars are stored" for p in held}
@@ -262,7 +262,7 @@ def _history(held: tuple[Position, ...], market: Market | None, window: int) -> 
     short = {p.symbol: "it has no bars in the store" for i, p in enumerate(held) if i not in seen}
     for i, count in zip(seen, counts.tolist(), strict=True):
         if not known_history(count, window):
-            short[held[i].symbol] = f"it has {count} returns in the last {window} sessions, {max(20, -(-window // 2))} are needed"
+            short[held[i].symbol] = f"it has {count} returns in the last {window} sessions, {least_returns(window)} are needed"
             returns[:, i] = np.nan
     return returns, short
 

@@ -83,7 +83,7 @@ def market_fall(move: float, first: date | None = None, last: date | None = None
             own = np.isfinite(replayed)
             moves = np.where(own, replayed, moves)
         by_beta = int((np.isfinite(moves) & ~own).sum())
-        said = [f"own returns then ({own.sum()})"] * bool(own.any()) + [f"beta × {move:.1%} ({by_beta})"] * bool(by_beta)
+        said = [f"own returns then ({own.sum()})"] * bool(own.any()) + [f"beta × {_percent(move, 1)} ({by_beta})"] * bool(by_beta)
         return Stressed(past.values * moves, ", ".join(said))
 
     return shock
@@ -111,7 +111,7 @@ def correlation_one(past: Lookback) -> Stressed:
     from mech_exo.kernels.risk_model import tail_loss
 
     losses = [-tail_loss(np.ascontiguousarray(r) * v, past.terms.level)[1] for r, v in zip(past.returns.T, past.values, strict=True)]
-    return Stressed(np.array(losses, np.float64), f"own worst {1.0 - past.terms.level:.0%} of sessions, each")
+    return Stressed(np.array(losses, np.float64), f"own worst {_percent(1.0 - past.terms.level)} of sessions, each")
 
 
 def volatility_times(factor: float) -> Shock:
@@ -129,7 +129,7 @@ def volatility_times(factor: float) -> Shock:
         parts = (returns[worst] * values).mean(axis=0) if len(book) else values
         total = parts.sum()
         pnl[seen] = parts * (-factor * shortfall / total) if total != 0.0 else 0.0
-        return Stressed(pnl, f"the book's worst {1.0 - past.terms.level:.0%} of sessions × {factor:g}")
+        return Stressed(pnl, f"the book's worst {_percent(1.0 - past.terms.level)} of sessions × {factor:g}")
 
     return shock
 
@@ -168,6 +168,11 @@ def _line(scenario: Scenario, past: Lookback, nav: float) -> StressLine:
     pnl = float(hit.pnl[measured].sum())
     worst = min(((p.symbol, float(x)) for p, x in zip(past.held, hit.pnl, strict=True) if x < 0.0), key=lambda pair: pair[1], default=None)
     return StressLine(*said, pnl, pnl / nav if nav > 0.0 else None, hit.basis if past.held else "", worst, unmeasured)
+
+
+def _percent(fraction: float, places: int = 0) -> str:
+    """As reports show it: −56.8 %, with a typographic minus and a space that does not break."""
+    return f"{100.0 * fraction:.{places}f}\u00a0%".replace("-", "−")
 
 
 def _replayed(past: Lookback, market: Market, first: date, last: date) -> Floats:

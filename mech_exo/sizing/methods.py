@@ -32,6 +32,12 @@ OPTIMISED = (PARITY, VARIANCE)
 
 
 @lean
+def too_small(shares: float, price: float, least: float) -> bool:
+    """Whether a position of ``shares`` (signed) at ``price`` USD is worth less than the ``least`` USD that one is opened for."""
+    return abs(shares) * price < least
+
+
+@lean
 def equal_weight(nav: float, gross: float, count: int, price: float) -> float:
     """Gross × NAV / count, in shares."""
     return gross * nav / count / price

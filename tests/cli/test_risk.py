@@ -324,7 +324,7 @@ def test_the_status_a_person_reads(exo, measured):
     for words in (
         "Drawdown 3.85% from the 12-month peak, 3.85% from the all-time peak; last session -3.85%", "governor 100% of full exposure",
         "What the book risks, by the last 252 sessions", "Stress: the book as it is. No stop is counted: in a gap it fills at the open",
-        "beta × -20.0% (2)", "sector -30 % (Tech)", "off: ", "without offsets USD", "component",
+        "beta × −20.0 % (2)", "sector -30 % (Tech)", "off: ", "without offsets USD", "component",
     ):  # fmt: skip
         assert words in shown, words
 

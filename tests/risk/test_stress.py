@@ -71,7 +71,7 @@ def test_without_that_history_it_is_beta_times_the_market(real):
     dollars = sum(n * prices[s] * slopes[s] for s, n in HELD.items())
     found = lines_of(portfolio, late)
     assert found["2008, after Lehman"].pnl == pytest.approx(dollars * (752.44 / 1255.08 - 1.0), rel=1e-9)
-    assert found["2020-03"].basis == "beta × -33.9% (5)"
+    assert found["2020-03"].basis == "beta × −33.9\u00a0% (5)"
     assert found["1987-like gap"].pnl == pytest.approx(dollars * -0.2, rel=1e-9)
 
 
