@@ -169,7 +169,9 @@ class Workspace:
         if self.broker_kind is BrokerKind.IB:
             return BookId(self.account, self.strategy.name)
         if self.route.mode is Mode.LIVE:
-            raise UserError("the paper broker moves no money; --mode live needs another", remedy="use --broker ib, or --mode paper")
+            raise UserError(
+                "the paper broker moves no money; live trading goes through Interactive Brokers", remedy="use --broker ib, or --mode paper"
+            )
         return BookId(PAPER, self.strategy.name)
 
     @property
@@ -198,10 +200,11 @@ class Workspace:
         if self.broker_kind is BrokerKind.PAPER:
             return self.paper_broker(ledger)
         from mech_exo.execution.ib import IBBroker
+        from mech_exo.execution.ib_instruments import FILE
         from mech_exo.execution.live import is_paper
 
-        path = self.home / "data" / "ib_instruments.json"
-        return IBBroker(self.account, not is_paper(self.account), self.config.broker.gateway, clock=ledger.now, instruments=path)
+        live, rules = not is_paper(self.account), self.config.broker.gateway
+        return IBBroker(self.account, live, rules, clock=ledger.now, instruments=self.home / FILE)
 
     def desks(self, ledger: Ledger, *, sends: bool = True) -> Desks:
         """Everything a night works with; ``sends`` False: nothing will be sent, so nothing of what sending asks for is asked.

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-SCRIPTS = ("backtest", "ingest", "metrics", "research", "risk", "scaling", "scoring", "sentiment", "startup", "storage")
+SCRIPTS = ("backtest", "execution", "ingest", "metrics", "research", "risk", "scaling", "scoring", "sentiment", "startup", "storage")
 
 
 def test_every_script_is_listed(repository):
     assert {path.stem for path in (repository / "bench").glob("[!_]*.py")} == set(SCRIPTS)
 
 
-@pytest.mark.parametrize("script", ["metrics", "research", "risk", "scoring", "sentiment", "startup"])
+@pytest.mark.parametrize("script", ["execution", "metrics", "research", "risk", "scoring", "sentiment", "startup"])
 def test_a_benchmark_prints_a_list_of_figures(repository, script):
     ran = subprocess.run(
         [sys.executable, f"bench/{script}.py", "--json", "--quick"], cwd=repository, capture_output=True, text=True, timeout=300, check=False

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.assembly import Mode, Workspace
+from mech_exo.assembly import Workspace
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
-from mech_exo.domain.errors import BrokerError, UserError
+from mech_exo.domain.errors import BrokerError
+from mech_exo.execution.route import Mode, Route
+from mech_exo.utils.broker_settings import BrokerKind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,11 +62,8 @@ def check(mode: ModeOption = Mode.PAPER, as_json: JsonOption = False) -> None:
     from mech_exo.execution.ib import IBBroker
     from mech_exo.execution.ib_instruments import FILE
 
-    workspace = Workspace.open(home())
-    account = workspace.config.keys.ib_account.get_secret_value()
-    if not account:
-        raise UserError("the account to connect to must be known; ib_account is empty", remedy="write it in config/api_keys_local.yml")
-    broker = IBBroker(account, mode is Mode.LIVE, workspace.config.broker.gateway, instruments=workspace.home / FILE)
+    workspace = Workspace.open(home(), Route(mode, BrokerKind.IB))
+    broker = IBBroker(workspace.account, mode is Mode.LIVE, workspace.config.broker.gateway, instruments=workspace.home / FILE)
     try:
         broker.connect()
         found, problem = _asked(workspace, broker)

@@ -90,6 +90,10 @@ class AccountBook:
         live[: len(found)] = found
         return live, len(found)
 
+    def _take(self, decided: np.ndarray) -> None:
+        """Go on with ``decided``, as after a restart: of a symbol that is neither held nor ordered nothing is remembered."""
+        self._book = book_of(self._symbols, lines_of(self._symbols, decided))
+
     def _column(self, symbol: str) -> np.void:
         """The line of ``symbol``, made when there is none."""
         if symbol not in self._symbols:

@@ -100,7 +100,7 @@ class BrokerBooks(AccountBook):
 
     def take_levels(self, decided: np.ndarray) -> None:
         """Take over what a decision wrote to its copy of the book; which of its orders were sent, the ledger says."""
-        self._book = decided.copy()
+        self._take(decided)
 
     def _fills(self, session: date) -> tuple[Fill, ...]:
         """The session's fills: those of the ledger, and what the broker has added since, in the order of their times."""

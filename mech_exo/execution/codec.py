@@ -108,8 +108,18 @@ def _optional(kind: type) -> frozenset[str]:
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _parts(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+    """Name, type and whether it may be lacking, of every field."""
+    names, hints = _names(kind), get_type_hints(kind)
+    return tuple((name, hints[name], name in _optional(kind)) for name in names)
+
+
+@functools.cache
+def _shape(hint: Any) -> tuple[Any, Any]:
+    """What a generic type is made of, None for a plain one; and the type inside, None beside it left out."""
+    origin = get_origin(hint)
+    inner = next((part for part in get_args(hint) if part is not type(None)), None)
+    return (types.UnionType if origin is Union else origin), inner
 
 
 def _typed(hint: Any, value: Any) -> Any:
@@ -119,13 +129,11 @@ def _typed(hint: Any, value: Any) -> Any:
         if type(value) is not hint:
             raise ValueError(f"wanted {hint.__name__}, got {value!r}")
         return value
-    origin = get_origin(hint)
-    if origin is tuple:
-        inner = get_args(hint)[0]
-        return tuple(_typed(inner, item) for item in value)
-    if origin in (types.UnionType, Union):
-        inner = next(part for part in get_args(hint) if part is not type(None))
+    origin, inner = _shape(hint)
+    if origin is types.UnionType:
         return None if value is None else _typed(inner, value)
+    if origin is tuple:
+        return tuple(_typed(inner, item) for item in value)
     if hint is datetime:
         return datetime.fromisoformat(value)
     if hint is date:
@@ -134,5 +142,5 @@ def _typed(hint: Any, value: Any) -> Any:
         return value.encode()
     if issubclass(hint, Enum):
         return hint(value)
-    missing = _optional(hint) - value.keys()  # a row written before the field existed
-    return hint(**{name: _typed(part, value[name]) for name, part in _hints(hint).items() if name in _names(hint) and name not in missing})
+    # a row written before a field existed lacks it
+    return hint(**{name: _typed(part, value[name]) for name, part, optional in _parts(hint) if not optional or name in value})

@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mech_exo.domain.errors import BrokerError
+from mech_exo.domain.errors import BrokerError, UserError
 from mech_exo.domain.orders import Fill, Order
 from mech_exo.execution import ib_answers as answers
 from mech_exo.execution import ib_guards as guards
@@ -67,7 +67,11 @@ class _Link:
     """One connection: the loop, its thread and the library's client. Made for one use."""
 
     def __init__(self, listener: Listener, rules: GatewayRules) -> None:
-        from ib_async.client import Client
+        try:
+            from ib_async.client import Client
+        except ImportError:
+            remedy = "pip install 'mech-exo[ib]'"
+            raise UserError("Interactive Brokers needs the package ib_async, which is not installed", remedy=remedy) from None
 
         for name in ("ib_async.client", "eventkit.event"):
             logging.getLogger(name).addFilter(_QUIET)

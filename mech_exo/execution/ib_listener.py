@@ -292,14 +292,15 @@ class Listener:
     def execDetails(self, number: int, contract: Any, execution: Any) -> None:  # noqa: N802
         """A fill, asked for or not; the same one may come again."""
         with self.heard:
-            if execution.acctNumber != self.account:
+            if execution.acctNumber not in ("", self.account):
                 self.elsewhere.add(execution.execId)
                 return
             if execution.clientId == self.client_id and execution.orderId < 2**31 - 1:
                 self.highest_id = max(self.highest_id, execution.orderId)
             stem, revision = split_execution_id(execution.execId)
             sign = {"BOT": 1.0, "SLD": -1.0}[execution.side]
-            ref = execution.orderRef or (self.orders[execution.permId].ref if execution.permId in self.orders else "")
+            told = self.orders.get(execution.permId)
+            ref = execution.orderRef or (told.ref if told is not None else "")
             time = None if self._unzoned else execution.time
             self._unzoned = False
             traded = Traded(
@@ -333,7 +334,7 @@ class Listener:
     def position(self, account: str, contract: Any, shares: float, average: float) -> None:
         """A holding."""
         with self.heard:
-            if account == self.account and self.ask is not None and self.ask.kind == "positions":
+            if account in ("", self.account) and self.ask is not None and self.ask.kind == "positions":
                 if self.ask.mentioned.setdefault(("position", contract.conId), (shares, average)) != (shares, average):
                     self.ask.disturbed = True
                 self._answer("positions", (contract, shares, average))
@@ -345,7 +346,7 @@ class Listener:
     def accountSummary(self, number: int, account: str, tag: str, value: str, currency: str) -> None:  # noqa: N802
         """A figure of an account."""
         with self.heard:
-            if account == self.account:
+            if account in ("", self.account):
                 self._answer("the account", (tag, value, currency), number)
 
     def accountSummaryEnd(self, number: int) -> None:  # noqa: N802

@@ -239,14 +239,14 @@ class Ledger(LedgerRepairs):
         is the broker's fact and is recorded even for an order that was never sent, which the reconcile gate then finds.
         An order that a correction leaves short of its shares stays FILLED, as it ended; its note says how much it is now.
         """
-        row = FillRow(book, fill)
         known = self._run("SELECT body FROM journal JOIN fills USING (seq) WHERE id = ?", (fill.id,))
-        if known and known[0][0] == codec.encode(row):
+        if known and known[0][0] == codec.encode(FillRow(book, fill)):
             return False
-        if known:
-            before = codec.decode(FillRow, known[0][0]).fill
-            told_less = fill.revision == before.revision and _completes(fill, before)
-            if told_less or fill.revision < before.revision or codec.encode(FillRow(book, before)) == codec.encode(row):
+        before = codec.decode(FillRow, known[0][0]).fill if known else None
+        row = FillRow(book, fill if before is None else _with_known(before, fill))
+        fill = row.fill
+        if before is not None:
+            if codec.encode(FillRow(book, before)) == codec.encode(row) or fill.revision < before.revision:
                 return False
             if fill.revision == before.revision and not _completes(before, fill):
                 raise LedgerError(f"a fill never changes; {fill.id} ({fill.symbol}, {fill.session}) is in the ledger with other figures")
@@ -435,6 +435,13 @@ class Ledger(LedgerRepairs):
         except tables.DAMAGE as error:
             remedy = "free disk space, then run the command again" if "full" in str(error) else tables.RESTORE
             raise LedgerError(f"the ledger at {self.path} must be readable and writable; {error}", remedy=remedy) from error
+
+
+def _with_known(before: Fill, now: Fill) -> Fill:
+    """``now`` with what is known of the fill and the broker does not say (again): its reference, and of the same revision its fee."""
+    reference = before.reference if math.isnan(now.reference) else now.reference
+    unsaid = math.isnan(now.commission) and now.revision == before.revision
+    return replace(now, reference=reference, commission=before.commission if unsaid else now.commission)
 
 
 def _completes(before: Fill, now: Fill) -> bool:

@@ -102,7 +102,8 @@ class LedgerRepairs(ABC):
 
     def record_instrument(self, row: Instrument) -> bool:
         """Journal what a symbol means at the broker; False when that is known."""
-        if self.instruments(row.book).get(row.symbol) == row.key:
+        sql = "SELECT key FROM instruments WHERE account = ? AND strategy = ? AND symbol = ?"
+        if self._run(sql, (*tables.book_columns(row.book), row.symbol)) == [(row.key,)]:
             return False
         self.append(row, f"{row.book}/{row.symbol}")
         return True

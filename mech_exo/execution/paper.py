@@ -229,7 +229,7 @@ class PaperBroker(AccountBook):
         """Take over what a decision wrote to its copy of the book, except the orders themselves: those come by ``place``."""
         self.probe()
         orders = self._book["order"].copy(), self._book["order_reason"].copy()
-        self._book = decided.copy()
+        self._take(decided)
         self._book["order"], self._book["order_reason"] = orders
 
     def _check_turn(self, session: date) -> None:

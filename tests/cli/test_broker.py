@@ -69,7 +69,7 @@ def test_nobody_is_there(exo: Exo, gateway: FakeGateway, place: Path) -> None:
 
 def test_the_wrong_mode(exo: Exo, gateway: FakeGateway, place: Path) -> None:
     ran = exo("broker", "check", "--mode", "live", "--home", place)
-    assert ran.code == 5 and "live session needs a live account" in ran.err and ACCOUNT not in ran.err
+    assert ran.code == 2 and "--mode live needs a live account" in ran.err and ACCOUNT not in ran.err
     assert gateway.received == {}
 
 

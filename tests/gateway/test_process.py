@@ -47,6 +47,7 @@ def test_a_stopped_process_is_half_open() -> None:
     with gateway_process() as (remote, process):
         ib = connected(remote)
         os.kill(process.pid, signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # it stands
         ib.RequestTimeout = 0.2
         with pytest.raises(TimeoutError):
             ib.reqCurrentTime()

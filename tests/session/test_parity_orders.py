@@ -12,7 +12,7 @@ from mech_exo.domain.orders import OrderState, OrderType
 from tests.session.stage import set_line
 from tests.session.test_parity import paper_equals_backtest, told_otherwise
 
-SPAN = (date(2020, 6, 1), date(2020, 8, 14))
+SPAN = (date(2020, 6, 1), date(2020, 7, 2))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_paper_nights_equal_the_backtest(sample: Path, type_: str, keep: bool, o
         assert all((row.order.level is None) == (type_ == "market_on_close") for row in rows)
         unreached = {row.note for row in rows if row.state is OrderState.EXPIRED and not row.filled}
         if type_ != "market_on_close":
-            assert any("ordered anew" in note for note in unreached) if keep else unreached == {"its price was not reached"}
+            assert any("ordered anew" in note for note in unreached) if keep else "its price was not reached" in unreached
         assert told_otherwise(workspace, ledger, result.sessions[::7]) == []
     assert {"carried"} <= set(result.orders["outcome"]) if keep else "expired" in set(result.orders["outcome"])
     assert len(result.fills.filter(result.fills["reason"] == "hard_stop")) > 0
