@@ -239,7 +239,7 @@ def _day(at: datetime) -> date:
 
 
 def _leg_gone(row: OrderRow) -> Alert:
-    text = f"The {row.order.type} order of {row.order.shares:+d} {row.order.symbol} attached to an entry ended, and the entry may still fill. "
+    text = f"The {row.order.type} order of {row.order.shares:+d} {row.order.symbol} attached to an entry ended; the entry may still fill. "
     text += "What it opens has no such exit until the next night: cancel the entry, or place the exit by hand."
     return Alert(f"leg-{row.order.id}", "critical", f"{row.order.symbol}: an entry lost its protection", text)
 
