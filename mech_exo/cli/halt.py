@@ -77,7 +77,8 @@ def flatten(
 
 
 def _open(place: Path, mode: str | None, broker: str | None) -> tuple[Workspace, BookId]:
-    from mech_exo.assembly import Mode, Route, Workspace
+    from mech_exo.assembly import Workspace
+    from mech_exo.execution.route import Mode, Route
     from mech_exo.utils.broker_settings import BrokerKind
 
     try:
