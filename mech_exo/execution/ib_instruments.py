@@ -104,8 +104,9 @@ class Instruments:
         if known is not None:
             return known
         symbol = ours(contract.symbol)
-        plain = contract.secType == KIND and contract.currency in (CURRENCY, "") and symbol not in self._known
-        return symbol if plain else f"{symbol}:{contract.secType}:{contract.conId}"
+        stock = contract.secType in (KIND, "") and contract.currency in (CURRENCY, "")
+        another = contract.conId > 0 and symbol in self._known
+        return symbol if stock and not another else f"{symbol}:{contract.secType}:{contract.conId}"
 
     def _write(self) -> None:
         if self._path is not None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NOBODY = (-1, 2**31 - 1)
 """Numbers of errors that belong to no order and no numbered question."""
+GATE = frozenset({"open orders", "completed orders", "executions", "positions"})
+"""What has to be asked again after something was missed."""
 UNREADABLE = "a message of the gateway could not be read"
 
 
@@ -38,6 +40,7 @@ class Listener:
         self.closed = False
         self.severed = ""
         self.view: set[str] = set()
+        self.losses = 0
         self.needs_gate = False
         self.highest_id = 0
         self.zone: tzinfo | None = None
@@ -68,13 +71,22 @@ class Listener:
     def begin(self, kind: str, number: int = -1) -> Ask:
         """Collect the answer to a question that is about to be asked."""
         with self.heard:
-            self.ask = Ask(kind, number)
+            self.ask = Ask(kind, number, losses=self.losses)
             return self.ask
+
+    def saw(self, ask: Ask) -> None:
+        """An answer was whole and fits together: it counts, unless something was missed since it was asked for."""
+        with self.heard:
+            if ask.losses == self.losses:
+                self.view.add(ask.kind)
+            if self.view >= GATE:
+                self.needs_gate = False
 
     def lose_sight(self, why: str) -> None:
         """Something about orders was missed: nothing may be sent before everything was asked again."""
         with self.heard:
             self.view.clear()
+            self.losses += 1
             self.needs_gate = True
             if self.ask is not None and self.ask.kind != TIME:
                 self.ask.failure = self.ask.failure or (0, why)
@@ -292,14 +304,15 @@ class Listener:
     def execDetails(self, number: int, contract: Any, execution: Any) -> None:  # noqa: N802
         """A fill, asked for or not; the same one may come again."""
         with self.heard:
-            if execution.acctNumber != self.account:
+            if execution.acctNumber not in ("", self.account):
                 self.elsewhere.add(execution.execId)
                 return
             if execution.clientId == self.client_id and execution.orderId < 2**31 - 1:
                 self.highest_id = max(self.highest_id, execution.orderId)
             stem, revision = split_execution_id(execution.execId)
             sign = {"BOT": 1.0, "SLD": -1.0}[execution.side]
-            ref = execution.orderRef or (self.orders[execution.permId].ref if execution.permId in self.orders else "")
+            told = self.orders.get(execution.permId)
+            ref = execution.orderRef or (told.ref if told is not None else "")
             time = None if self._unzoned else execution.time
             self._unzoned = False
             traded = Traded(
@@ -333,7 +346,7 @@ class Listener:
     def position(self, account: str, contract: Any, shares: float, average: float) -> None:
         """A holding."""
         with self.heard:
-            if account == self.account and self.ask is not None and self.ask.kind == "positions":
+            if account in ("", self.account) and self.ask is not None and self.ask.kind == "positions":
                 if self.ask.mentioned.setdefault(("position", contract.conId), (shares, average)) != (shares, average):
                     self.ask.disturbed = True
                 self._answer("positions", (contract, shares, average))
@@ -345,7 +358,7 @@ class Listener:
     def accountSummary(self, number: int, account: str, tag: str, value: str, currency: str) -> None:  # noqa: N802
         """A figure of an account."""
         with self.heard:
-            if account == self.account:
+            if account in ("", self.account):
                 self._answer("the account", (tag, value, currency), number)
 
     def accountSummaryEnd(self, number: int) -> None:  # noqa: N802

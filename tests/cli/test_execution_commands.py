@@ -45,8 +45,11 @@ def test_an_empty_workspace_says_what_to_do(exo: Exo, empty: Path, command: str)
 def test_orders(exo: Exo, place: Path) -> None:
     rows = json.loads(exo("orders", "--home", place, "--json").out)
     assert [(row["symbol"], row["shares"], row["state"], row["session"]) for row in rows] == [
-        ("AAA", 10, "filled", "2024-01-03"), ("BBB", 10, "rejected", "2024-01-03")]  # fmt: skip
+        ("AAA", 10, "filled", "2024-01-03"), ("BBB", 10, "rejected", "2024-01-03"), ("AAA", -10, "new", "2024-01-03")]  # fmt: skip
+    stop = rows[2]
+    assert (stop["type"], stop["level"], stop["rests"], stop["group"], stop["decision_price"]) == ("stop", 9.5, True, "mx1-g", None)
     shown = exo("orders", "--home", place).out
+    assert "stop (rests)" in shown and "9.50" in shown
     assert "paper/default" in shown and "because" in shown and "10.10" in shown
     assert json.loads(exo("orders", "--date", "2024-01-05", "--home", place, "--json").out) == []
     assert "No orders for 2024-01-05" in exo("orders", "--date", "2024-01-05", "--home", place).out

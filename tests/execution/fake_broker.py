@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from mech_exo.domain.errors import BrokerError
@@ -34,6 +35,8 @@ class FakeBroker:
         self.account_id = BOOK.account
         self.alive = True
         self.cancels: list[str] = []
+        self.obeys = False
+        self.instrument = ""
 
     def connect(self) -> None: ...
 
@@ -47,7 +50,7 @@ class FakeBroker:
         return AccountState(self.account_id, self.cash, self.cash)
 
     def positions(self) -> tuple[BrokerPosition, ...]:
-        return tuple(BrokerPosition(symbol, shares) for symbol, shares in sorted(self.held.items()) if shares)
+        return tuple(BrokerPosition(symbol, shares, instrument=self.instrument) for symbol, shares in sorted(self.held.items()) if shares)
 
     def open_orders(self) -> tuple[BrokerOrder, ...]:
         return tuple(self.open.values())
@@ -64,13 +67,16 @@ class FakeBroker:
             raise NotSentError("the socket was closed")
         if fault == "lost":
             raise BrokerError("no answer")
-        self.arrived.append(order)
+        self.arrived += [order, *legs]
         if fault == "rejects":
             return Acknowledgement(order.id, False, "b1", "margin")
-        self.open[order.id] = BrokerOrder(order.id, f"b-{len(self.arrived)}", order.symbol, order.shares, BrokerOrderState.OPEN)
+        for one in (order, *legs):
+            self.open[one.id] = BrokerOrder(one.id, f"b-{len(self.open) + 1}", one.symbol, one.shares, BrokerOrderState.OPEN, level=one.level)
         if fault == "times_out_after_accepting":
             raise BrokerError("timed out")
         return Acknowledgement(order.id, True, self.open[order.id].broker_id)
 
     def cancel(self, order_id: str) -> None:
         self.cancels.append(order_id)
+        if self.obeys and order_id in self.open:
+            self.ended.append(replace(self.open.pop(order_id), state=BrokerOrderState.CANCELLED))

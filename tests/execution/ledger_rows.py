@@ -6,10 +6,11 @@ import dataclasses
 import math
 from datetime import UTC, date, datetime, timedelta
 
-from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason
+from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderType
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import (
+    Adjustment,
     Alert,
     BookId,
     BookLine,
@@ -17,14 +18,17 @@ from mech_exo.execution.rows import (
     DecisionRow,
     EventLine,
     Flow,
+    Instrument,
     Intent,
     Metric,
     OrderState,
     Promotion,
+    Protection,
     Replaced,
     SessionRow,
     Sweep,
     Trial,
+    Unseen,
 )
 
 BOOK = BookId("paper", "default")
@@ -104,3 +108,9 @@ def write_everything(ledger: Ledger) -> None:
     ledger.resume("over")
     ledger.post_alert(Alert("a1", "critical", "Title", "Text"))
     ledger.delivered("a1", "slack")
+    at = datetime(2024, 1, 3, 23, tzinfo=UTC)
+    stop = Order("mx1-stop", "AAA", -10, DAY_ONE + timedelta(1), OrderReason.HARD_STOP, OrderType.STOP, level=9.5, rests=True, group="mx1-g")
+    ledger.protect(Protection(BOOK, DAY_ONE, (Intent(stop, NAN),), ("mx1-before",)))
+    ledger.note_unseen(Unseen(order("BBB").id, at, 7))
+    ledger.once(Adjustment("adj-1", BOOK, "AAA", 3, NAN, -12.5, "a gift", at, ("mx1-before",)))
+    ledger.record_instrument(Instrument(BOOK, "AAA", "265598"))

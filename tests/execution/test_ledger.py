@@ -38,7 +38,7 @@ def test_every_row_reads_back_and_the_chain_holds(path: Path) -> None:
         assert ledger.verify().sound
     with Ledger.open(path, read_only=True) as ledger:
         report = ledger.verify()
-        assert (report.sound, report.rows) == (True, 17)
+        assert (report.sound, report.rows) == (True, 21)
         assert codec.encode(ledger.session(BOOK, DAY_ONE)) == codec.encode(session())
         assert ledger.decision(BOOK, DAY_ONE).body.decode().startswith('{"name":"Ünïcode')
         assert [(row.order.symbol, row.state, row.broker_id) for row in ledger.orders(BOOK)] == [
@@ -274,14 +274,14 @@ def test_backup_and_restore(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "b" / "copy.sqlite"
     with Ledger.open(path) as ledger:
         write_everything(ledger)
-        assert ledger.backup(copy).rows == 17
+        assert ledger.backup(copy).rows == 21
         with pytest.raises(LedgerError, match="never overwrites"):
             ledger.backup(copy)
         ledger.halt("after the backup")
         with pytest.raises(LedgerError, match="one process writes"):
             ledger_care.restore(path, copy, datetime(2024, 2, 1, tzinfo=UTC))
     report = ledger_care.restore(path, copy, datetime(2024, 2, 1, tzinfo=UTC))
-    assert report.rows == 17
+    assert report.rows == 21
     with Ledger.open(path) as ledger:
         assert ledger.verify().sound
         assert ledger.is_halted and "compare orders" in ledger.halts()[-1].reason

@@ -72,6 +72,7 @@ def changed(value: object, place: int) -> object:
 def test_the_sound_ledger_has_every_kind_of_row(sound: Path) -> None:
     assert {table for table, *_ in cells(sound)} == {
         "journal", "decisions", "plans", "orders", "fills", "sessions", "flows", "trials", "halts", "alerts", "deliveries",
+        "unseen", "adjustments", "instruments",
     }  # fmt: skip
     assert faults(sound) == ()
 
@@ -146,7 +147,7 @@ def test_lost_rows_at_the_end_are_missed(sound: Path, tmp_path: Path, keep: int)
     connection.commit()
     connection.close()
     for read_only in (False, True):
-        with pytest.raises(LedgerError, match="must hold row 17 as it was committed") as caught:
+        with pytest.raises(LedgerError, match="must hold row 21 as it was committed") as caught:
             Ledger.open(path, read_only=read_only)
         assert "exo ledger restore" in str(caught.value)
 
@@ -168,7 +169,7 @@ def test_a_rewritten_chain_does_not_fit_the_mark(sound: Path, tmp_path: Path) ->
 def test_a_missing_database_is_not_a_new_one(sound: Path, tmp_path: Path) -> None:
     path = copy_of(sound, tmp_path)
     path.unlink()
-    with pytest.raises(LedgerError, match="held 17 rows"):
+    with pytest.raises(LedgerError, match="held 21 rows"):
         Ledger.open(path)
 
 
@@ -197,7 +198,7 @@ def test_a_ledger_ahead_of_its_mark_catches_up(sound: Path, tmp_path: Path) -> N
     mark.close()
     with Ledger.open(path) as ledger:
         assert ledger.verify().sound
-    assert ledger_care.mark_of(path).read().seq == 17
+    assert ledger_care.mark_of(path).read().seq == 21
 
 
 def test_a_cut_file_is_refused(sound: Path, tmp_path: Path) -> None:
