@@ -76,6 +76,8 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
     mine = {id_: row for id_, row in known.items() if row.book == book}
     adopted = [row for id_, row in mine.items() if row.state is _S.NEW and id_ in seen.ids]
     revived = [row for id_, row in mine.items() if row.state is _S.ABANDONED and id_ in seen.ids]
+    breaks += [_adopted(BreakKind.LOST_JOURNAL, row, "the broker has an order that this ledger never sent") for row in adopted]
+    breaks += [_adopted(BreakKind.REVIVED_ORDER, row, "an order given up is at the broker after all") for row in revived]
     with ledger.transaction():
         for row in adopted:
             ledger.set_state(row.order.id, _S.SENDING, "the broker has it, though this ledger never sent it")
@@ -85,8 +87,8 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
         _settle_all(ledger, mine, seen, proof)
         if not proof:
             _settle_absent(ledger, [row for row in mine.values() if row.state is _S.LIVE and row.order.id not in seen.ids])
-    breaks += [_adopted(BreakKind.LOST_JOURNAL, row, "the broker has an order that this ledger never sent") for row in adopted]
-    breaks += [_adopted(BreakKind.REVIVED_ORDER, row, "an order given up is at the broker after all") for row in revived]
+        if breaks and not ledger.is_halted:
+            ledger.halt(str(breaks[0]))  # in the commit that adopts: a process that ends here must not forget it
     return tuple(breaks)
 
 

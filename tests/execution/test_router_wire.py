@@ -21,7 +21,7 @@ from mech_exo.execution.rows import OPEN_STATES, Intent, SessionRow
 from mech_exo.execution.safety import HaltSwitch
 from mech_exo.utils.broker_settings import DoubtRules
 from tests.execution.fake_broker import FakeBroker
-from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order
+from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, line, order
 from tests.execution.test_protection import Guard
 
 TRADES = DAY_ONE + timedelta(1)
