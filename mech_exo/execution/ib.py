@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import math
 import struct
@@ -36,7 +37,7 @@ from mech_exo.execution.broker import (
     NotSentError,
 )
 from mech_exo.execution.ib_instruments import CURRENCY, Instrument, Instruments, question
-from mech_exo.execution.ib_listener import Listener, UnreadMessages
+from mech_exo.execution.ib_listener import GATE, Listener, UnreadMessages
 from mech_exo.execution.ib_records import TIME, Ask, Sent, Traded
 from mech_exo.utils.broker_settings import GatewayRules
 from mech_exo.utils.log import mask_accounts
@@ -48,7 +49,6 @@ WINDOW_SECONDS = 1.02  # a little over the second in which the broker counts
 COMMISSION_SECONDS = 1.0  # until a fill whose commission is not told counts as one of unknown commission
 TRIES = 5
 VIEW = ("open orders", "completed orders", "executions")
-GATE = frozenset({*VIEW, "positions"})
 
 
 class _Quiet(logging.Filter):
@@ -115,10 +115,9 @@ class _Link:
             if done.set_running_or_notify_cancel():
                 try:
                     self._hand_over(actions, alone)
-                except BrokerError as error:
-                    done.set_exception(error)
-                else:
                     done.set_result(None)
+                except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                    done.set_exception(error)
 
         try:
             self._loop.call_soon_threadsafe(run)
@@ -165,7 +164,8 @@ class _Link:
             await asyncio.sleep(0)
 
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(shut(), self._loop).result(self._rules.answer_seconds)
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(shut(), self._loop).result(self._rules.answer_seconds)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(self._rules.answer_seconds)
         self._loop.close()
@@ -231,6 +231,7 @@ class IBBroker:
         self._listener = Listener(account, rules.client_id)
         self._next_number = 0
         self._without_commission: set[str] = set()
+        self._wrote: dict[str, str] = {}  # every reference ever written, and why it was refused
         self._unanswered: set[str] = set()
 
     # The connection
@@ -288,6 +289,7 @@ class IBBroker:
         """Everything held, by symbol; what is no US stock under a name that is no symbol."""
         ask = self._quiet("positions", lambda c: c.reqPositions())
         self._write(lambda c: c.cancelPositions())
+        self._listener.saw(ask)
         held = {contract.conId: (contract, shares, average) for contract, shares, average in ask.items}
         found = (answers.position(self._instruments, *one) for one in held.values() if one[1] != 0.0)
         return tuple(sorted(found, key=lambda one: one.symbol))
@@ -296,12 +298,14 @@ class IBBroker:
         """Every order that may still trade, of any client and of hand, by symbol."""
         ask = self._quiet("open orders", lambda c: c.reqAllOpenOrders())
         shown = self._listener.shown_open(ask)
+        self._listener.saw(ask)
         found = (answers.order(self._instruments, one, BrokerOrderState.OPEN) for one in shown)
         return tuple(sorted(found, key=lambda one: (one.symbol, one.order_id, one.broker_id)))
 
     def completed_orders(self) -> tuple[BrokerOrder, ...]:
         """Orders that ended today: those the broker lists, and those this connection saw end."""
         ask = self._quiet("completed orders", lambda c: c.reqCompletedOrders(False))
+        self._listener.saw(ask)
         found = {one.broker_id: one for one in (answers.completed(self._instruments, *item) for item in ask.items)}
         for told in list(self._listener.orders.values()):
             if told.ended and told.contract is not None and str(told.perm_id) not in found:
@@ -327,30 +331,35 @@ class IBBroker:
         from ib_async.objects import ExecutionFilter
 
         number, ours = self._number(), cast("Any", ExecutionFilter)(acctCode=self._account)
-        self._listener.check_commissions(self._quiet("executions", lambda c: c.reqExecutions(number, ours), number))
+        ask = self._quiet("executions", lambda c: c.reqExecutions(number, ours), number)
+        self._listener.check_commissions(ask)
+        self._listener.saw(ask)
 
     # Orders
 
     def place(self, order: Order, legs: Sequence[Order] = ()) -> Acknowledgement:
-        """Send ``order`` and its legs, once: a reference the broker or this connection knows is not written again.
+        """Send ``order`` and its legs, once: a reference the broker knows, or this object ever wrote, is not written again.
 
         Raises NotSentError when provably nothing left this program, BrokerError when it may have and no word came back.
         """
         with self._turn:
-            refused = words.refusal(order, legs)
+            refused = words.refusal(order, legs) or self._wrote.get(order.id)
             if refused:
                 return Acknowledgement(order.id, False, None, refused)
+            sent = self._listener.sent_by_ref.get(order.id)
+            if sent is not None:
+                return self._word(order, [sent])
+            written = self._wrote.keys() & {one.id for one in (order, *legs)}
             try:
                 self._look()
-                earlier = self._listener.sent_by_ref.get(order.id)
-                answer = None if earlier is not None else self._known(order)
-                instrument = self._instrument(order.symbol) if earlier is None and answer is None else ""
-            except NotSentError:
-                raise
+                answer = self._known(order, legs)
+                instrument = "" if answer is not None or written else self._instrument(order.symbol)
             except BrokerError as error:
+                if written:
+                    raise answers.doubt(order, written, error.message) from error
                 raise NotSentError(error.message, remedy=error.remedy) from error
-            if earlier is not None:
-                return self._word(order, [earlier])
+            if answer is None and written:
+                raise answers.doubt(order, written, "it was written before and the broker does not show it")
             if answer is not None or isinstance(instrument, str):
                 return answer or Acknowledgement(order.id, False, None, str(instrument))
             return self._send(order, legs, instrument)
@@ -370,13 +379,17 @@ class IBBroker:
             if kind not in listener.view:
                 asks[kind]()
 
-    def _known(self, order: Order) -> Acknowledgement | None:
-        """The broker's word on an order that an earlier connection placed."""
+    def _known(self, order: Order, legs: Sequence[Order]) -> Acknowledgement | None:
+        """The broker's word on an order that an earlier connection placed; a refusal where it knows one of the legs alone."""
+        filled = {one.ref for one in self._listener.traded.values()}
         told = self._listener.by_ref.get(order.id)
         if told is not None:
             return Acknowledgement(order.id, not told.refused, str(told.perm_id) if told.perm_id else None, told.note)
-        if any(one.ref == order.id for one in self._listener.traded.values()):
+        if order.id in filled:
             return Acknowledgement(order.id, True, None, "it has fills")
+        for leg in legs:
+            if leg.id in filled or leg.id in self._listener.by_ref:
+                return Acknowledgement(order.id, False, None, f"its leg {leg.id} is at the broker without it")
         return None
 
     def _instrument(self, symbol: str) -> Instrument | str:
@@ -406,53 +419,46 @@ class IBBroker:
             wire.transmit = count == len(legs)
             actions.append(_placing(first + count, contract, wire))
         sent = [self._listener.sending(one.id, first + count) for count, one in enumerate((order, *legs))]
+        self._wrote.update((one.ref, "") for one in sent)
         try:
             self._connected().write(*actions, alone=True)
         except NotSentError:
             for never in sent:
                 self._listener.unsent(never)
+                del self._wrote[never.ref]
             raise
         ends = sent[0], sent[-1]  # nothing works without its entry, nor is anything transmitted without the last
-        self._listener.wait(
-            lambda: all(one.decided for one in sent) or any(one.refusal for one in ends), self._rules.acknowledge_seconds
-        )
+        self._listener.wait(lambda: all(one.decided for one in sent) or any(one.refusal for one in ends), self._rules.acknowledge_seconds)
         return self._word(order, sent)
 
     def _word(self, order: Order, sent: Sequence[Sent]) -> Acknowledgement:
         """What the gateway said of an order that was written. Raises BrokerError when it said nothing that proves anything."""
         entry = sent[0]
-        refused = [one for one in sent if one.refusal and not one.accepted]
-        if refused and len(sent) > 1:
-            return self._withdraw(order, sent, refused[0].refusal)
-        if refused or (entry.ending and not entry.perm_id):
-            return Acknowledgement(order.id, False, None, entry.refusal or entry.ending)
+        refusal = next((one.refusal for one in sent if one.refusal and not one.accepted), "")
+        if refusal or (entry.ending and not entry.perm_id):
+            if len(sent) > 1 and not self._withdrawn(sent):
+                raise answers.doubt(order, [one.ref for one in sent if not one.refusal], f"a part of it was refused ({refusal})")
+            self._wrote[order.id] = refusal or entry.ending
+            return Acknowledgement(order.id, False, None, self._wrote[order.id])
         if all(one.perm_id for one in sent):
             return Acknowledgement(order.id, True, str(entry.perm_id))
-        silent = [one.ref for one in sent if not one.perm_id]
-        why = "the connection is gone" if self._listener.closed else f"none within {self._rules.acknowledge_seconds:g} seconds"
-        last = f"; the gateway said {words.said(*self._listener.trouble[-1])}" if self._listener.trouble else ""
-        raise BrokerError(
-            f"an order is certain when the broker acknowledges it; {order.symbol} {silent[0]} has no acknowledgement ({why}){last}",
-            remedy="do not send it again: exo reconcile looks for it",
-        )
+        listener = self._listener
+        why = "the connection is gone" if listener.closed else f"nothing came within {self._rules.acknowledge_seconds:g} seconds"
+        last = f"; the gateway said {words.said(*listener.trouble[-1])}" if listener.trouble else ""
+        raise answers.doubt(order, [one.ref for one in sent if not one.perm_id], why + last)
 
-    def _withdraw(self, order: Order, sent: Sequence[Sent], why: str) -> Acknowledgement:
-        """One of an order and its legs was refused: take back the rest.
-
-        Raises BrokerError when the rest cannot be shown to be over without a fill.
-        """
+    def _withdrawn(self, sent: Sequence[Sent]) -> bool:
+        """One of an order and its legs was refused: take back the rest. Whether it is shown to be over, without a fill."""
         rest = [one for one in sent if not one.refusal]
-        self._write(*(_cancelling(one.order_id) for one in rest))
-        self._listener.wait(lambda: all(one.ending or one.refusal or one.remark for one in rest), self._rules.acknowledge_seconds)
+        try:
+            self._write(*(_cancelling(one.order_id) for one in rest))
+            self._listener.wait(lambda: all(one.ending or one.refusal or one.remark for one in rest), self._rules.acknowledge_seconds)
+            still = {one.order_id for one in self.open_orders()} & {one.ref for one in rest}
+        except BrokerError:
+            return False
         over = all(one.ending or one.refusal for one in rest)
-        still = {one.order_id for one in self.open_orders()} & {one.ref for one in rest}
         idle = bool(sent[0].refusal or sent[-1].refusal)  # without its entry nothing works, without the last nothing was transmitted
-        if (over or idle) and not still and not any(one.filled for one in sent):
-            return Acknowledgement(order.id, False, None, why if sent[0].refusal else f"withdrawn, because a leg was refused: {why}")
-        raise BrokerError(
-            f"an order and its legs stand or fall together; a part of {order.symbol} {order.id} was refused ({why}) and the rest may live",
-            remedy="cancel it in TWS, or exo reconcile",
-        )
+        return (over or idle) and not still and not any(one.filled for one in sent)
 
     def cancel(self, order_id: str) -> None:
         """Ask for a cancel and wait a little for an answer. Unknown ids and orders that ended are no error."""
@@ -468,10 +474,14 @@ class IBBroker:
                     f"an order is cancelled by the client id that placed it; {order_id} belongs to {told.client_id}",
                     remedy=f"set gateway.client_id: {told.client_id} in broker.yml for this, or cancel it in TWS",
                 )
-            number = told.order_id if told is not None else sent.order_id if sent is not None else 0
-            before = told.note if told is not None else ""
-            self._write(_cancelling(number))
-            listener.wait(lambda: told is not None and (told.ended or told.note != before), self._rules.acknowledge_seconds)
+            before = "" if told is None else told.note
+            self._write(_cancelling(told.order_id if told is not None else sent.order_id if sent is not None else 0))
+
+            def answered() -> bool:
+                said = sent is not None and bool(sent.ending or sent.refusal or (told is None and sent.remark))
+                return said or (told is not None and (told.ended or told.note != before))
+
+            listener.wait(answered, self._rules.acknowledge_seconds)
 
     # Asking
 
@@ -506,15 +516,13 @@ class IBBroker:
                 self.probe()  # what is still under way of the answer that did not come in time comes before this one's
             listener, limit = self._listener, seconds or self._rules.answer_seconds
             self._connected()
+            listener.trouble.clear()
             ask = listener.begin(kind, number)
             self._write(action)
             listener.wait(lambda: ask.ended or ask.failure is not None, limit)
             with listener.heard:
                 listener.ask = None
                 if ask.failure is None and ask.ended:
-                    listener.view.add(kind)
-                    if listener.view >= GATE:
-                        listener.needs_gate = False
                     self._unanswered.discard(kind)
                     return ask
             self._unanswered.add(kind)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import Any
 
 from mech_exo.domain.errors import BrokerError
-from mech_exo.domain.orders import ID_PREFIX, Fill, OrderReason
+from mech_exo.domain.orders import ID_PREFIX, Fill, Order, OrderReason
 from mech_exo.execution import ib_messages as words
 from mech_exo.execution.broker import BrokerOrder, BrokerOrderState, BrokerPosition
 from mech_exo.execution.ib_instruments import Instruments
@@ -77,6 +77,14 @@ def fill(instruments: Instruments, one: Traded, commission: float) -> Fill:
 
 def _ours(ref: str) -> str:
     return ref if ref.startswith(ID_PREFIX) else ""
+
+
+def doubt(placed: Order, refs: Iterable[str], why: str) -> BrokerError:
+    """That an order may be at the broker or not."""
+    return BrokerError(
+        f"an order is certain once the broker acknowledges it; {placed.symbol} {', '.join(sorted(refs))} is in doubt: {why}",
+        remedy="do not send it again: exo reconcile looks for it",
+    )
 
 
 def missing(ask: Ask, seconds: float, *, closed: bool, trouble: Sequence[tuple[int, str]]) -> BrokerError:

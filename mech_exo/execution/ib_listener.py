@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NOBODY = (-1, 2**31 - 1)
 """Numbers of errors that belong to no order and no numbered question."""
+GATE = frozenset({"open orders", "completed orders", "executions", "positions"})
+"""What has to be asked again after something was missed."""
 UNREADABLE = "a message of the gateway could not be read"
 
 
@@ -38,6 +40,7 @@ class Listener:
         self.closed = False
         self.severed = ""
         self.view: set[str] = set()
+        self.losses = 0
         self.needs_gate = False
         self.highest_id = 0
         self.zone: tzinfo | None = None
@@ -68,13 +71,22 @@ class Listener:
     def begin(self, kind: str, number: int = -1) -> Ask:
         """Collect the answer to a question that is about to be asked."""
         with self.heard:
-            self.ask = Ask(kind, number)
+            self.ask = Ask(kind, number, losses=self.losses)
             return self.ask
+
+    def saw(self, ask: Ask) -> None:
+        """An answer was whole and fits together: it counts, unless something was missed since it was asked for."""
+        with self.heard:
+            if ask.losses == self.losses:
+                self.view.add(ask.kind)
+            if self.view >= GATE:
+                self.needs_gate = False
 
     def lose_sight(self, why: str) -> None:
         """Something about orders was missed: nothing may be sent before everything was asked again."""
         with self.heard:
             self.view.clear()
+            self.losses += 1
             self.needs_gate = True
             if self.ask is not None and self.ask.kind != TIME:
                 self.ask.failure = self.ask.failure or (0, why)

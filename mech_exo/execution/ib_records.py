@@ -82,6 +82,7 @@ class Ask:
 
     kind: str
     number: int
+    losses: int = 0
     items: list[Any] = field(default_factory=list)
     mentioned: dict[tuple[str, int], tuple[object, ...]] = field(default_factory=dict)
     ended: bool = False

@@ -181,6 +181,8 @@ def _settle_all(ledger: Ledger, mine: Mapping[str, OrderRow], seen: Snapshot, pr
             ledger.set_state(id_, _S.LIVE, "found open at the broker", alive[id_].broker_id)
         elif id_ in over:
             _end(ledger, row, over[id_])
+            if row.order.parent in alive and over[id_].state is not BrokerOrderState.FILLED:
+                ledger.post_alert(_leg_gone(row))
         elif row.filled and row.state is not _S.LIVE:
             ledger.set_state(id_, _S.LIVE, "the broker reports fills of it")
         elif row.state is _S.SENDING:
@@ -234,6 +236,12 @@ def _count(ledger: Ledger, row: OrderRow, held: int, rules: DoubtRules) -> bool:
 
 def _day(at: datetime) -> date:
     return at.astimezone(NEW_YORK).date()
+
+
+def _leg_gone(row: OrderRow) -> Alert:
+    text = f"The {row.order.type} order of {row.order.shares:+d} {row.order.symbol} attached to an entry ended; the entry may still fill. "
+    text += "What it opens has no such exit until the next night: cancel the entry, or place the exit by hand."
+    return Alert(f"leg-{row.order.id}", "critical", f"{row.order.symbol}: an entry lost its protection", text)
 
 
 def _given_up(row: OrderRow, note: str) -> Alert:

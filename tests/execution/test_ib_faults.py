@@ -17,7 +17,7 @@ from tests.gateway import FakeGateway, random_plan
 from tests.gateway.faults import POINTS
 
 SHORT = {"acknowledge_seconds": 0.2, "answer_seconds": 0.3, "probe_seconds": 0.2}
-RUNS = int(os.environ.get("EXO_TEST_IB_RUNS", "25"))
+RUNS = int(os.environ.get("EXO_TEST_IB_RUNS", "10"))
 
 
 @pytest.fixture
@@ -171,6 +171,48 @@ def test_a_rejection_after_the_acknowledgement_is_told_as_the_order_s_end(gatewa
     assert (ended.order_id, ended.state) == (an_order().id, BrokerOrderState.REJECTED)
 
 
+def test_an_order_in_doubt_is_not_called_unsent_when_the_connection_is_gone(gateway: FakeGateway, broker: IBBroker) -> None:
+    """Asked a second time, over a dead, a new and a half-blind connection: it was written, and stays in doubt until it is shown."""
+    gateway.faults.add("cut_before_accept")
+    for _ in range(2):
+        with pytest.raises(BrokerError, match="in doubt") as error:
+            broker.place(an_order())
+        assert not isinstance(error.value, NotSentError)
+    broker.connect()
+    gateway.faults.add("garble", message=102)
+    for _ in range(2):
+        with pytest.raises(BrokerError, match="in doubt") as error:
+            broker.place(an_order())
+        assert not isinstance(error.value, NotSentError)
+    assert gateway.sends(an_order().id) == 1
+
+
+def test_what_was_refused_stays_refused_after_a_reconnection(gateway: FakeGateway, broker: IBBroker) -> None:
+    gateway.faults.add("error", code=201)
+    answer = broker.place(an_order())
+    broker.connect()
+    assert not answer.accepted and broker.place(an_order()) == answer and gateway.sends(an_order().id) == 1
+
+
+@pytest.mark.parametrize("kind", ["cut", "mute"])
+def test_a_leg_refused_while_the_connection_breaks_is_doubt(gateway: FakeGateway, hasty: IBBroker, kind: str) -> None:
+    """The entry was written: whatever stops the withdrawal, it is not called unsent."""
+    entry, leg = an_order(), a_stop(parent=an_order().id)
+    gateway.faults.add("error", code=110, ref=leg.id)
+    gate(hasty)
+    gateway.faults.add(kind, message=53)
+    with pytest.raises(BrokerError, match="in doubt") as error:
+        hasty.place(entry, [leg])
+    assert not isinstance(error.value, NotSentError)
+
+
+def test_a_leg_that_is_there_without_its_entry_is_not_sent_again(gateway: FakeGateway, broker: IBBroker) -> None:
+    assert broker.place(a_stop()).accepted
+    broker.connect()
+    answer = broker.place(an_order(), [a_stop(parent=an_order().id)])
+    assert not answer.accepted and a_stop().id in answer.reason and gateway.sends(an_order().id) == 0
+
+
 @pytest.mark.parametrize("end", ["cancelled", "filled", "rejected"])
 def test_what_ended_under_an_earlier_connection_is_not_sent_again(gateway: FakeGateway, broker: IBBroker, end: str) -> None:
     first = broker.place(an_order())
@@ -309,6 +351,8 @@ def test_half_of_an_open_order_is_no_answer(gateway: FakeGateway, broker: IBBrok
     gateway.mute(message)
     with pytest.raises(BrokerError, match="status"):
         broker.open_orders()
+    with pytest.raises(NotSentError, match="status"):
+        broker.place(an_order())
     gateway.faults.clear()
     assert len(broker.open_orders()) == 1
 
