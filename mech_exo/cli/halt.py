@@ -77,15 +77,12 @@ def flatten(
 
 
 def _open(place: Path, mode: str | None, broker: str | None) -> tuple[Workspace, BookId]:
-    from mech_exo.assembly import Mode, Route, Workspace
-    from mech_exo.utils.broker_settings import BrokerKind
+    from mech_exo.assembly import Workspace
+    from mech_exo.execution.route import Route
 
     try:
-        route = Route(None if mode is None else Mode(mode), None if broker is None else BrokerKind(broker))
-        workspace = Workspace.open(place, route)
+        workspace = Workspace.open(place, Route.of(mode, broker))
         return workspace, workspace.book_id()
-    except ValueError as error:
-        raise UserError(f"halted, nothing is flattened: {error}", remedy="--mode paper or live, --broker paper or ib") from None
     except MechExoError as error:
         remedy = f"{error.remedy or 'correct it'}; or close the positions at the broker by hand"
         raise UserError(f"halted, nothing is flattened: {error.message}", remedy=remedy) from error

@@ -197,8 +197,9 @@ def _show_orders(paper: Console, views: Sequence[OrderView], session: date | Non
         paper.print(_nothing(said, "exo orders"), soft_wrap=True)
         return
     for account, strategy in sorted({(view.account, view.strategy) for view in views}):
-        numbers = ("Shares", "Filled", "Decided at", "Level", "Stop", "Target")
-        table = _table(f"Orders of {account}/{strategy}", ("Session", "Symbol", "Side", "Type"), numbers)
+        numbers = ("Shares", "Decided", "Level", "Stop", "Target")
+        table = _table(f"Orders of {account}/{strategy}", ("Session", "Symbol", "Side"), numbers)
+        table.add_column("Type", no_wrap=True)
         for name in ("Reason", "State", "Note"):
             table.add_column(name)
         for view in views:
@@ -224,8 +225,8 @@ def _order_cells(view: OrderView) -> tuple[str, ...]:
     note = "" if view.note == view.state else escape(view.note)
     kind = view.type.replace("_", " ")
     kind += " (leg)" if view.parent is not None else " (rests)" if view.rests else f" from {view.after:%H:%M} UTC" if view.after else ""
-    counts = (f"{abs(view.shares):,}", f"{abs(view.filled):,}")
-    return (str(view.session), escape(view.symbol), side, kind, *counts, *levels, words(view.reason), state, note)
+    part = f"{abs(view.filled):,} of " if view.filled not in (0, view.shares) else ""
+    return (str(view.session), escape(view.symbol), side, f"{part}{abs(view.shares):,}", *levels, kind, words(view.reason), state, note)
 
 
 def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -> None:

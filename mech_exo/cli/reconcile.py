@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Compare ledger and broker, and accept what the broker says where it is right.", invoke_without_command=True)
 BrokerOption = Annotated[str | None, typer.Option("--broker", help="paper or ib (Interactive Brokers); default as in broker.yml.")]
 OPEN = 2
-"""Exit code while something differs that forbids anything."""
+"""Exit code while something differs that forbids anything: as for any command that cannot do what was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -438,7 +438,7 @@ class Ledger(LedgerRepairs):
 
 
 def _with_known(before: Fill, now: Fill) -> Fill:
-    """``now`` with what is known of the fill already and the broker does not say (again): its reference, and of the same revision its fee."""
+    """``now`` with what is known of the fill and the broker does not say (again): its reference, and of the same revision its fee."""
     reference = before.reference if math.isnan(now.reference) else now.reference
     unsaid = math.isnan(now.commission) and now.revision == before.revision
     return replace(now, reference=reference, commission=before.commission if unsaid else now.commission)

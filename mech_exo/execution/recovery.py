@@ -76,6 +76,8 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
     mine = {id_: row for id_, row in known.items() if row.book == book}
     adopted = [row for id_, row in mine.items() if row.state is _S.NEW and id_ in seen.ids]
     revived = [row for id_, row in mine.items() if row.state is _S.ABANDONED and id_ in seen.ids]
+    breaks += [_adopted(BreakKind.LOST_JOURNAL, row, "the broker has an order that this ledger never sent") for row in adopted]
+    breaks += [_adopted(BreakKind.REVIVED_ORDER, row, "an order given up is at the broker after all") for row in revived]
     with ledger.transaction():
         for row in adopted:
             ledger.set_state(row.order.id, _S.SENDING, "the broker has it, though this ledger never sent it")
@@ -85,8 +87,8 @@ def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tup
         _settle_all(ledger, mine, seen, proof)
         if not proof:
             _settle_absent(ledger, [row for row in mine.values() if row.state is _S.LIVE and row.order.id not in seen.ids])
-    breaks += [_adopted(BreakKind.LOST_JOURNAL, row, "the broker has an order that this ledger never sent") for row in adopted]
-    breaks += [_adopted(BreakKind.REVIVED_ORDER, row, "an order given up is at the broker after all") for row in revived]
+        if breaks and not ledger.is_halted:
+            ledger.halt(str(breaks[0]))  # in the commit that adopts: a process that ends here must not forget it
     return tuple(breaks)
 
 
@@ -179,6 +181,8 @@ def _settle_all(ledger: Ledger, mine: Mapping[str, OrderRow], seen: Snapshot, pr
             ledger.set_state(id_, _S.LIVE, "found open at the broker", alive[id_].broker_id)
         elif id_ in over:
             _end(ledger, row, over[id_])
+            if row.order.parent in alive and over[id_].state is not BrokerOrderState.FILLED:
+                ledger.post_alert(_leg_gone(row))
         elif row.filled and row.state is not _S.LIVE:
             ledger.set_state(id_, _S.LIVE, "the broker reports fills of it")
         elif row.state is _S.SENDING:
@@ -232,6 +236,12 @@ def _count(ledger: Ledger, row: OrderRow, held: int, rules: DoubtRules) -> bool:
 
 def _day(at: datetime) -> date:
     return at.astimezone(NEW_YORK).date()
+
+
+def _leg_gone(row: OrderRow) -> Alert:
+    text = f"The {row.order.type} order of {row.order.shares:+d} {row.order.symbol} attached to an entry ended; the entry may still fill. "
+    text += "What it opens has no such exit until the next night: cancel the entry, or place the exit by hand."
+    return Alert(f"leg-{row.order.id}", "critical", f"{row.order.symbol}: an entry lost its protection", text)
 
 
 def _given_up(row: OrderRow, note: str) -> Alert:

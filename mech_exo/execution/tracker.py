@@ -232,20 +232,30 @@ def summed(costs: Iterable[FillCost]) -> CostSummary:
     arrived = [cost for cost in every if not math.isnan(cost.arrival)]
     decided = math.fsum(cost.decided_value for cost in whole)
     delay, impact, fees = (math.fsum(getattr(cost, name) for cost in whole) for name in ("delay", "impact", "fees"))
-    parts = (delay, impact, fees, delay + impact + fees)
-    slippage, value = math.fsum(cost.impact for cost in arrived), math.fsum(abs(cost.shares) * cost.arrival for cost in arrived)
+    shortfall = delay + impact + fees
+    slippage = math.fsum(cost.impact for cost in arrived)
+
+    def bps(usd: float, value: float = decided) -> float:
+        return usd / value * BPS if value > 0.0 else math.nan
+
     return CostSummary(
-        len(every),
-        len(whole),
-        sum(math.isnan(cost.decision) for cost in every),
-        len(every) - len(arrived),
-        sum(math.isnan(cost.fees) for cost in every),
-        math.fsum(abs(cost.shares) * cost.price for cost in every),
-        decided,
-        *parts,
-        *(part / decided * BPS if decided > 0.0 else math.nan for part in parts),
-        math.fsum(cost.against_close for cost in every if not math.isnan(cost.close)),
-        math.fsum(cost.fees for cost in every if not math.isnan(cost.fees)),
-        slippage,
-        slippage / value * BPS if value > 0.0 else math.nan,
+        fills=len(every),
+        complete=len(whole),
+        undecided=sum(math.isnan(cost.decision) for cost in every),
+        unarrived=len(every) - len(arrived),
+        unreported=sum(math.isnan(cost.fees) for cost in every),
+        traded=math.fsum(abs(cost.shares) * cost.price for cost in every),
+        decided=decided,
+        delay=delay,
+        impact=impact,
+        fees=fees,
+        shortfall=shortfall,
+        delay_bps=bps(delay),
+        impact_bps=bps(impact),
+        fees_bps=bps(fees),
+        shortfall_bps=bps(shortfall),
+        against_close=math.fsum(cost.against_close for cost in every if not math.isnan(cost.close)),
+        commission=math.fsum(cost.fees for cost in every if not math.isnan(cost.fees)),
+        slippage=slippage,
+        slippage_bps=bps(slippage, math.fsum(abs(cost.shares) * cost.arrival for cost in arrived)),
     )

@@ -21,7 +21,7 @@ from mech_exo.execution.rows import OPEN_STATES, Intent, SessionRow
 from mech_exo.execution.safety import HaltSwitch
 from mech_exo.utils.broker_settings import DoubtRules
 from tests.execution.fake_broker import FakeBroker
-from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order
+from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, line, order
 from tests.execution.test_protection import Guard
 
 TRADES = DAY_ONE + timedelta(1)
@@ -438,6 +438,18 @@ def test_ends_that_follow_from_anothers_are_taken(wire: Wire) -> None:
     wire.broker.ended.append(dataclasses.replace(entry, state=BrokerOrderState.EXPIRED))
     assert wire.router.open_gate().clean
     assert sorted(state.value for state in wire.states().values()) == ["cancelled", "cancelled", "cancelled", "expired", "filled"]
+
+
+@pytest.mark.parametrize(("entry_lives", "alarms"), [(True, 1), (False, 0)])
+def test_a_leg_that_ends_alone_is_an_alarm(wire: Wire, entry_lives: bool, alarms: int) -> None:
+    entry, stop, _ = bracket()
+    wire.plan(*bracket())
+    wire.send()
+    for id_ in (stop.id,) if entry_lives else (stop.id, entry.id):
+        wire.broker.ended.append(dataclasses.replace(wire.broker.open.pop(id_), state=BrokerOrderState.REJECTED))
+    for _ in range(2):
+        wire.router.open_gate()
+    assert [alert.severity for alert in wire.ledger.alerts()] == ["critical"] * alarms
 
 
 def test_an_order_of_a_passed_session_that_nobody_shows_has_expired_if_the_position_is_as_it_was(wire: Wire) -> None:

@@ -98,6 +98,6 @@ MUTANTS = (
     Mutant("Kelly does not shrink", "sizes", METHODS, "return bet * kelly_shrinkage(win_rate, payoff, trades) if bet > 0.0 else bet", "return bet"),
     Mutant("a low score is held as much as a high one", "sizes", METHODS, "weights[names[i]] = 0.0 if conviction < 0.0 else conviction", "weights[names[i]] = 0.0 if conviction < 0.0 else 1.0"),
     Mutant("what does not pay its costs is bought", "filters", SIZES, "if not gain > cost:", "if gain > cost:"),
-    Mutant("a position below the least value is opened", "filters", SIZES, "if value < terms.min_value:", "if value < 0.0:"),
+    Mutant("a position below the least value is opened", "filters", METHODS, "* price < least", "* price < 0.0"),
     Mutant("the buffer keeps large changes too", "filters", SIZES, "abs(size - held) < sizing.buffer * abs(size):", "abs(size - held) > sizing.buffer * abs(size):"),
 )

@@ -37,6 +37,8 @@ NAMED = (
       for what in ("plan", "sending", "live", "unknown", "rejected", "new", "fill", "protection", "unseen", "abandoned", "halt", "filled")),
 )  # fmt: skip
 """Where the process may end."""
+OFTEN = (*NAMED[:9], *(name for name in NAMED[9:] if name.rpartition(" ")[2] in ("sending", "live", "unknown", "protection", "fill")))
+"""Where it comes by in most passes."""
 SETTLED = (BreakKind.MISSING_ORDER, BreakKind.FOREIGN_ORDER)
 S = OrderState
 
@@ -160,7 +162,7 @@ class World:
     def _evening(self) -> None:
         self._decide()
         self.router.expire(self.session)
-        for _ in range(self.chance.randint(4, 9)):
+        for _ in range(self.chance.randint(6, 12)):
             self._arm()
             self.safely(self._pass)
             self._mischief()
@@ -233,7 +235,7 @@ class World:
         self.model.repeats = self.chance.choice((0, 3))
         self.model.odds = ROUGH if self.chance.random() < 0.8 else QUIET
         if self.chance.random() < 0.8:
-            self.kill = (self.chance.choice(NAMED), self.chance.choice((1, 1, 1, 2, 3)))
+            self.kill = (self.chance.choice(NAMED if self.chance.random() < 0.4 else OFTEN), self.chance.choice((1, 1, 2, 3)))
         for what, odds in (("probe", 0.05), ("moves", 0.1), ("corrections out of order", 0.7)):
             if self.chance.random() < odds:
                 self.model.armed[what] = "armed"

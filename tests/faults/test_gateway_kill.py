@@ -30,7 +30,7 @@ from mech_exo.execution.ledger import Ledger
 from tests.faults.gateway_child import BOOK, IN_DOUBT, NOT_NOW, POINTS
 from tests.gateway.control import RemoteGateway, gateway_process
 
-SLICE = 24
+SLICE = 16
 CAMPAIGN = 5 * int(os.environ.get("EXO_TEST_KILLS", "0"))
 DAYS_OF_A_BOOK = 25
 WORKERS = 4
@@ -360,7 +360,32 @@ def campaign(folder: Path, kills: int, *, every_cell: bool) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_killed_anywhere_with_any_fault_nothing_is_sent_twice_and_no_fill_is_lost(tmp_path: Path) -> None:
     tally = campaign(tmp_path, CAMPAIGN or SLICE, every_cell=CAMPAIGN >= 1000)
     assert tally.kills.total() >= (CAMPAIGN or SLICE)
     assert tally.orders and tally.fills and tally.ends["filled"]
+
+
+def test_an_order_that_appears_after_it_was_given_up_is_adopted_and_halts(tmp_path: Path) -> None:
+    """Three clean looks did not show it, so it was given up; then it is there. It is not sent again, it counts, and nothing new leaves."""
+    tally, chance = Tally(), random.Random(1)
+    with ExitStack() as stack:
+        stable = Stable()
+        stack.callback(stable.close)
+        one = stack.enter_context(book(tmp_path / "book", stable, chance, tally))
+        task = one.decided()
+        one.at("18:00")
+        one.gateway("faults.add", "held", times=3)  # an entry and its two legs
+        _, said = one.heal(task)
+        given_up = [ref for ref, state in said["states"].items() if state == "abandoned"]
+        assert len(given_up) == 3 and not said["halted"] and not any(one.gateway("accepted", ref) for ref in given_up)
+        one.gateway("release")
+        code, said = one.run(task | {"now": said["now"]})
+        assert (code, said["halted"], {said["states"][ref] for ref in given_up}) == (0, True, {"live"})
+        assert [(one.gateway("sends", ref), one.gateway("accepted", ref)) for ref in given_up] == [(1, 1)] * 3
+        one.market()
+        task = one.decided() | {"orders": [], "levels": []}
+        one.at("18:00")
+        code, said = one.run(task)
+        assert code == 0 and said["halted"], "until `exo resume`"

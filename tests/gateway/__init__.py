@@ -12,7 +12,7 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     ``received`` messages by number, ``placed`` the orders as they came, ``peak`` the most messages in any second.
     ``restart()`` (connections end, order ids begin anew), ``drop()`` (reset every connection), ``down()``/``up()``, ``freeze()``,
     ``mute(message_id)``, ``lose_server()``/``regain_server(kept=)`` (1100; 1101/1102), ``announce(code)``, ``roll_back_ids()``,
-    ``release()`` (say what was late), ``pace(rate)``, ``read_only``, ``bars`` (history by symbol).
+    ``release()`` (say what was late, take what was held), ``pace(rate)``, ``read_only``, ``bars`` (history by symbol).
 ``gateway.exchange``
     ``enlist(symbol)``, ``open_session(prices)``, ``trade(symbol, price)``, ``close_session(prices)``, ``new_day()``,
     ``fill(ref, price, shares)``, ``correct(execution_id, price, shares)``, ``manual_trade``, ``foreign_order``, ``split``,
@@ -26,6 +26,7 @@ survives (:mod:`tests.gateway.control`). Nothing fills of itself: prices come fr
     cut_after_accept       it is taken, the connection is reset before a word
     lost_order             it arrives and nothing comes of it
     lost_ack               it is taken; nothing is said of it on this connection unless asked
+    held                   it is taken at ``release()``, however late (in no random plan)
     half_open              from this order on the connection stands and nobody is behind it
     error (code)           a refusal (103 110 135 200 201 321 460 504), or words about an order that lives (104 161 162 354 399
                            10147 10148), or its end (202)

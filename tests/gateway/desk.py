@@ -24,6 +24,7 @@ class Desk(Answers):
         exchange.watcher = self
         self.sent: Counter[str] = Counter()
         self.placed: list[Fields] = []
+        self.held: list[tuple[Session, Fields]] = []
         self.away = False
         self._keep = keep
         if keep is not None and keep.exists():
@@ -76,11 +77,15 @@ class Desk(Answers):
                 self._say(one, say.error(one.version, -1, code, words or SYSTEM[code]))
 
     def release(self) -> None:
-        """Say what was late."""
+        """Say what was late, take what was held."""
         with self.exchange.lock:
-            held, self.late = self.late, []
-            for session, message in held:
+            late, self.late = self.late, []
+            for session, message in late:
                 session.write(frame(message))
+            held, self.held = self.held, []
+            for session, fields in held:
+                self.used[session.client_id].discard(int(fields[1]))
+                self._take(session, fields, None)
 
     # Orders
 
@@ -97,6 +102,9 @@ class Desk(Answers):
         elif kind == "throttle":
             session.write(frame(say.error(session.version, -1, 100, "Max rate of messages per second has been exceeded:max=50 rec=51 (1)")))
             session.close()
+        elif kind == "held":
+            self.held.append((session, fields))
+            self.used.setdefault(session.client_id, set()).add(order_id)
         elif kind == "server_lost":
             self.lose_server()
         elif kind == "restart":

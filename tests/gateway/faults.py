@@ -14,6 +14,7 @@ POINTS = {
     "cut_after_accept": PLACE,
     "lost_order": PLACE,
     "lost_ack": PLACE,
+    "held": PLACE,
     "half_open": PLACE,
     "huge_frame": PLACE,
     "throttle": PLACE,
@@ -138,7 +139,11 @@ SPOKEN = (3, 5, 11, 53, 55, 59, 61, 62, 101, 102)
 """Messages of orders, fills and positions, and the ends of their lists."""
 
 
-def random_plan(seed: int, count: int, kinds: tuple[str, ...] = tuple(POINTS)) -> list[Fault]:
+HEALED = tuple(kind for kind in POINTS if kind != "held")
+"""Kinds after which nothing remains to be done: an order that comes days late is no accident of a night, but a halt."""
+
+
+def random_plan(seed: int, count: int, kinds: tuple[str, ...] = HEALED) -> list[Fault]:
     """``count`` faults that strike once each, somewhere: the same seed gives the same faults."""
     chance = random.Random(seed)
     plan = []
