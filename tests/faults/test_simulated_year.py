@@ -74,9 +74,11 @@ class Year:
                 self.seen["unsettled nights"] += 1
             except BrokerError:
                 self.seen["broken nights"] += 1
-                self.wire.gateway.release()
             finally:
                 desks.broker.close()
+            self.wire.gateway.release()
+            if self.wire.gateway.away:
+                self.wire.gateway.regain_server()
             self.wire.clock.at += timedelta(minutes=1.5)
         raise AssertionError(f"{day}: {result.gate.breaks}, {[one for one in result.sent if one.outcome.value != 'live']}")
 
