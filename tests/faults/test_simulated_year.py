@@ -53,7 +53,7 @@ class Year:
         for number, day in enumerate(sessions):
             self.market.session(int(np.searchsorted(panel.sessions, np.datetime64(day))))
             self.wire.clock.at = session_close(day) + timedelta(hours=1)
-            for fault in random_plan(SEED * 10_000 + number, 2):
+            for fault in random_plan(SEED * 10_000 + number, 4):
                 gateway.faults.add(fault.kind, skip=fault.skip, code=fault.code, message=fault.message)
             self.night(day)
             self.seen.update(gateway.faults.fired)
