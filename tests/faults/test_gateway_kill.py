@@ -30,7 +30,7 @@ from mech_exo.execution.ledger import Ledger
 from tests.faults.gateway_child import BOOK, IN_DOUBT, NOT_NOW, POINTS
 from tests.gateway.control import RemoteGateway, gateway_process
 
-SLICE = 24
+SLICE = 16
 CAMPAIGN = 5 * int(os.environ.get("EXO_TEST_KILLS", "0"))
 DAYS_OF_A_BOOK = 25
 WORKERS = 4
