@@ -56,7 +56,7 @@ def test_init_into_a_file_is_a_plain_message(exo: Exo, tmp_path: Path) -> None:
 
 def test_init_as_json(exo: Exo, tmp_path: Path) -> None:
     made = json.loads(exo("init", tmp_path / "w", "--json").out)
-    assert len(made["written"]) == 6
+    assert len(made["written"]) == 7
     assert all(Path(path).exists() for path in made["written"])
 
 

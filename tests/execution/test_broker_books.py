@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.decision.orders import order_anew
+from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
-from mech_exo.execution import codec
+from mech_exo.execution import booking, codec
 from mech_exo.execution.booking import reason_of
 from mech_exo.execution.books import Desk, PlayedSession
 from mech_exo.execution.broker_books import BrokerBooks
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker
-from mech_exo.execution.rows import BookId, EventLine, Intent, SessionRow
+from mech_exo.execution.rows import Adjustment, BookId, EventLine, Intent, SessionRow
 from mech_exo.kernels.records import OrderKind, Outcome, Reason, Terms
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.paper_market import BOOK, CASH, SYMBOLS, costs, market
@@ -201,3 +202,129 @@ def test_the_paper_brokers_fills_give_the_paper_brokers_books(
 ) -> None:
     for paper, wire in two_books(tmp_path_factory.mktemp("books"), seed, participation=participation):
         same(paper, wire)
+
+
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10_000), parts=st.sampled_from([2, 3]))
+def test_an_order_filled_in_pieces_is_the_same_but_for_rounding(tmp_path_factory: pytest.TempPathFactory, seed: int, parts: int) -> None:
+    """Wherever a fill divides into equal executions; the decided levels follow from marks, so they stay equal too."""
+    for paper, wire in two_books(tmp_path_factory.mktemp("pieces"), seed, parts=parts):
+        for name in ("nav", "cash", "commission", "slippage", "traded", "price_pnl", "dividends", "wins", "gains", "forfeits"):
+            assert getattr(wire.day, name) == pytest.approx(getattr(paper.day, name), rel=1e-9, abs=1e-6), (paper.session, name)
+        figures = [[(line.symbol, line.shares, line.rest, line.order, line.age, line.stop) for line in one.lines] for one in (paper, wire)]
+        assert repr(figures[0]) == repr(figures[1])
+
+
+QUIET = market(3, 6, actions=False)
+DAYS = [day.astype(object) for day in QUIET.sessions]
+
+
+class Wired:
+    """A ledger whose clock the test sets, a broker behind an imaginary wire, and its books."""
+
+    def __init__(self, ledger: Ledger, at: list[datetime]) -> None:
+        self.ledger, self.at = ledger, at
+        self.broker = FakeBroker(cash=CASH)
+        self.books = BrokerBooks(ledger, WIRE, self.broker, costs(), TERMS)
+
+    def order(self, row: int, shares: int = 100, symbol: str = "AAA") -> Order:
+        key = OrderKey("U1", "default", DAYS[row], symbol, "buy", "decision").id()
+        order = Order(key, symbol, shares, DAYS[row], OrderReason.REBALANCE)
+        send(self.ledger, WIRE, [order], DAYS[row - 1])
+        return order
+
+    def fill(self, order: Order, commission: float = 1.0, shares: int | None = None) -> Fill:
+        price = float(QUIET.open[DAYS.index(order.session), SYMBOLS.index(order.symbol)]) + 0.01
+        time = datetime.combine(order.session, booking.OPEN, booking.EXCHANGE)
+        terms = (order.symbol, order.shares if shares is None else shares, price, commission, order.session, time)
+        return Fill(f"ib-{order.symbol}", order.id, *terms, OrderReason.NONE, math.nan)
+
+
+@pytest.fixture
+def wired(tmp_path: Path) -> Iterator[Wired]:
+    at = [datetime(2024, 1, 2, 22, tzinfo=UTC)]
+    with Ledger.open(tmp_path / "l.sqlite", clock=lambda: at[0]) as ledger:
+        yield Wired(ledger, at)
+
+
+def test_a_new_book_begins_with_the_brokers_cash(wired: Wired) -> None:
+    wired.books.begin()
+    assert wired.books.nav == CASH
+    wired.broker.held = {"XYZ": 7}
+    with pytest.raises(BrokerError, match=r"holds nothing; U1 holds XYZ \+7"):
+        wired.books.begin()
+    wired.broker.held, wired.broker.cash = {}, math.nan
+    with pytest.raises(BrokerError, match="cash, above 0"):
+        wired.books.begin()
+
+
+def test_a_commission_not_reported_yet_is_waited_for_until_tomorrow(wired: Wired) -> None:
+    wired.books.begin()
+    order = wired.order(1)
+    wired.ledger.record_fill(WIRE, wired.fill(order, math.nan))
+    wired.at[0] = datetime(2024, 1, 4, 4, 59, tzinfo=UTC)  # 3 January in New York still
+    with pytest.raises(BrokerError, match="commissions are known; that of AAA on 2024-01-03") as waits:
+        wired.books.trade_session(QUIET, 1)
+    assert "again in some minutes" in str(waits.value)
+    wired.books.begin()
+    wired.at[0] = datetime(2024, 1, 4, 5, 0, tzinfo=UTC)
+    played = wired.books.trade_session(QUIET, 1)
+    assert played.events[0].commission == 1.0 and math.isnan(played.fills[0].commission), "the ledger goes on not knowing it"
+
+
+def test_what_the_broker_added_since_the_gate_is_booked(wired: Wired) -> None:
+    wired.books.begin()
+    order = wired.order(1)
+    wired.ledger.record_fill(WIRE, wired.fill(order, math.nan))
+    wired.broker.fills = [wired.fill(order, 1.25), dataclasses.replace(wired.fill(order), id="ib-theirs", order_id="")]
+    played = wired.books.trade_session(QUIET, 1)
+    (fill,) = played.fills
+    assert fill.commission == 1.25 and fill.reference == QUIET.open[1, 0] and played.events[0].reason is OrderReason.REBALANCE
+
+
+def test_what_is_in_doubt_is_neither_filled_nor_ordered_anew(wired: Wired) -> None:
+    wired.books.begin()
+    known, doubt = wired.order(1, 100, "AAA"), dataclasses.replace(wired.order(2, 50, "BBB"))
+    part = wired.fill(known, shares=40)
+    wired.ledger.record_fill(WIRE, part)
+    wired.ledger.set_state(known.id, OrderState.EXPIRED, "")
+    wired.books.trade_session(QUIET, 1)
+    book = wired.books.desk(QUIET).book
+    assert book["rest"][0] == 60.0, "a rest that the broker ended is ordered anew, as in a backtest"
+    wired.ledger.set_state(doubt.id, OrderState.UNKNOWN, "")
+    wired.books.trade_session(QUIET, 2)
+    book = wired.books.desk(QUIET).book
+    assert (book["shares"][1], book["rest"][1]) == (0.0, 0.0)
+
+
+def test_what_the_operator_accepted_is_booked_with_the_next_session_once(wired: Wired) -> None:
+    wired.books.begin()
+    at = wired.at[0]
+    wired.ledger.append(Adjustment("adj-1", WIRE, "AAA", 100, 51.0, -5_100.0, "bought by hand", at), "adj-1")
+    wired.ledger.append(Adjustment("adj-2", WIRE, "BBB", -10, math.nan, 0.0, "sold, who knows at what", at), "adj-2")
+    wired.ledger.append(Adjustment("adj-3", WIRE, None, 0, math.nan, -12.5, "a fee", at), "adj-3")
+    played = wired.books.trade_session(QUIET, 1)
+    desk = wired.books.desk(QUIET)
+    close = QUIET.close[1]
+    assert (desk.book["shares"][0], desk.book["shares"][1], desk.book["cost"][0]) == (100.0, -10.0, 51.0)
+    before = (CASH - 5_112.5) * (1.0 + 0.01 / 252)
+    assert desk.account["cash"][0] == pytest.approx(before) and played.fills == ()
+    assert wired.books.nav == pytest.approx(before + 100 * close[0] - 10 * close[1])
+    day = desk.days[1]
+    explained = day["price_pnl"] + day["dividends"] + day["interest"] - day["borrow"] - day["commission"] - day["slippage"]
+    assert wired.books.nav - CASH == pytest.approx(explained)
+    wired.ledger.book_session(wired.books.row(desk.book, day, played))
+    wired.books.take_levels(desk.book)
+    wired.books.trade_session(QUIET, 2)
+    assert wired.books.desk(QUIET).book["shares"][0] == 100.0
+
+
+def test_an_orphan_of_protection_that_fills_is_a_position(wired: Wired) -> None:
+    """A stop nobody took away opens a short: the book says so, as the broker does."""
+    wired.books.begin()
+    stop = Order("mx1-orphan", "CCC", -30, DAYS[1], OrderReason.HARD_STOP, OrderType.STOP, level=40.0, rests=True)
+    send(wired.ledger, WIRE, [stop], DAYS[0])
+    wired.ledger.record_fill(WIRE, wired.fill(stop))
+    played = wired.books.trade_session(QUIET, 1)
+    assert [(line.kind, line.shares) for line in played.events] == [("stop", -30.0)]
+    assert wired.books.desk(QUIET).book["shares"][2] == -30.0

@@ -42,7 +42,7 @@ def test_every_row_reads_back_and_the_chain_holds(path: Path) -> None:
         assert codec.encode(ledger.session(BOOK, DAY_ONE)) == codec.encode(session())
         assert ledger.decision(BOOK, DAY_ONE).body.decode().startswith('{"name":"Ünïcode')
         assert [(row.order.symbol, row.state, row.broker_id) for row in ledger.orders(BOOK)] == [
-            ("AAA", OrderState.FILLED, "b-AAA"), ("BBB", OrderState.REJECTED, "b-BBB")]  # fmt: skip
+            ("AAA", OrderState.FILLED, "b-AAA"), ("BBB", OrderState.REJECTED, "b-BBB"), ("AAA", OrderState.NEW, None)]  # fmt: skip
         assert ledger.order(order("AAA").id).order == order("AAA")
         assert [row.fill for row in ledger.fills(BOOK)] == [fill(order("AAA"))]
         assert ledger.flows(BOOK)[0].amount == 5_000.25

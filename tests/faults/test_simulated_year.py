@@ -53,7 +53,7 @@ class Year:
         for number, day in enumerate(sessions):
             self.market.session(int(np.searchsorted(panel.sessions, np.datetime64(day))))
             self.wire.clock.at = session_close(day) + timedelta(hours=1)
-            for fault in random_plan(SEED * 10_000 + number, 2):
+            for fault in random_plan(SEED * 10_000 + number, 4):
                 gateway.faults.add(fault.kind, skip=fault.skip, code=fault.code, message=fault.message)
             self.night(day)
             self.seen.update(gateway.faults.fired)
@@ -74,9 +74,11 @@ class Year:
                 self.seen["unsettled nights"] += 1
             except BrokerError:
                 self.seen["broken nights"] += 1
-                self.wire.gateway.release()
             finally:
                 desks.broker.close()
+            self.wire.gateway.release()
+            if self.wire.gateway.away:
+                self.wire.gateway.regain_server()
             self.wire.clock.at += timedelta(minutes=1.5)
         raise AssertionError(f"{day}: {result.gate.breaks}, {[one for one in result.sent if one.outcome.value != 'live']}")
 
