@@ -84,7 +84,7 @@ class Desk(Answers):
                 session.write(frame(message))
             held, self.held = self.held, []
             for session, fields in held:
-                self.used[session.client_id].discard(int(fields[1]))
+                self.used.get(session.client_id, set()).discard(int(fields[1]))
                 self._take(session, fields, None)
 
     # Orders
