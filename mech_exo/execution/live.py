@@ -6,7 +6,7 @@ Everything is counted from the ledger, so that no restart forgets it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -96,26 +96,31 @@ def practised(ledger: Ledger, strategy: str, enough: int) -> int:
     return len(done)
 
 
-def first_caps(ledger: Ledger, book: BookId, rules: LiveRules) -> Callable[[Order], str | None] | None:
-    """What :class:`~mech_exo.execution.valve.SafetyValve` asks of each order in the first live sessions; None once they are over."""
-    number = len(ledger.day_history(book)) + 1
-    if number > rules.first_sessions:
-        return None
-    last = ledger.last_session(book)
-    held = {line.symbol: line.shares for line in last.lines} if last is not None else {}
+def first_caps(ledger: Ledger, book: BookId, rules: LiveRules) -> Callable[[Order], str | None]:
+    """What :class:`~mech_exo.execution.valve.SafetyValve` asks of each order in the first live sessions.
 
-    def adds(order: Order) -> bool:
-        before = held.get(order.symbol, 0)
-        return order.parent is None and not order.rests and abs(before + order.shares) > abs(before)
+    All is read from the ledger when it is asked: a night books its session, and with it what is held, before it sends.
+    """
 
     def refusal(order: Order) -> str | None:
-        if not adds(order):
+        number = max(1, len(ledger.day_history(book)))
+        if number > rules.first_sessions:
             return None
-        rows = [row for row in ledger.orders(book, session=order.session) if adds(row.order)]
-        sent = [row for row in rows if row.sends and row.order.id != order.id]
+        last = ledger.last_session(book)
+        held = {line.symbol: line.shares for line in last.lines} if last is not None else {}
+        if not _adds(order, held):
+            return None
+        rows = ledger.orders(book, session=order.session)
+        sent = [row for row in rows if row.sends and row.order.id != order.id and _adds(row.order, held)]
         return _beyond(order, sent, ledger.order(order.id), rules, number)
 
     return refusal
+
+
+def _adds(order: Order, held: Mapping[str, float]) -> bool:
+    """Whether an order adds risk to what is held: neither protection nor a reduction."""
+    before = held.get(order.symbol, 0)
+    return order.parent is None and not order.rests and abs(before + order.shares) > abs(before)
 
 
 def _beyond(order: Order, sent: Sequence[OrderRow], row: OrderRow, rules: LiveRules, number: int) -> str | None:

@@ -43,6 +43,9 @@ def test_every_row_reads_back_and_the_chain_holds(path: Path) -> None:
         assert ledger.decision(BOOK, DAY_ONE).body.decode().startswith('{"name":"Ünïcode')
         assert [(row.order.symbol, row.state, row.broker_id) for row in ledger.orders(BOOK)] == [
             ("AAA", OrderState.FILLED, "b-AAA"), ("BBB", OrderState.REJECTED, "b-BBB"), ("AAA", OrderState.NEW, None)]  # fmt: skip
+        assert [(row.shares, row.cash, row.orders) for row in ledger.adjustments(BOOK)] == [(3, -12.5, ("mx1-before",))]
+        assert [(row.held, row.order_id) for row in ledger.unseen(order("BBB").id)] == [(7, order("BBB").id)]
+        assert ledger.instruments(BOOK) == {"AAA": "265598"}
         assert ledger.order(order("AAA").id).order == order("AAA")
         assert [row.fill for row in ledger.fills(BOOK)] == [fill(order("AAA"))]
         assert ledger.flows(BOOK)[0].amount == 5_000.25

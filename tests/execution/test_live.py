@@ -115,7 +115,6 @@ def test_the_first_sessions_are_capped_by_orders_and_by_value(ledger: Ledger) ->
     rules = LiveRules(first_sessions=2, first_max_orders=3, first_max_notional=10_000.0)
     ledger.book_session(dataclasses.replace(session(DAYS[2]), book=LIVE, lines=(dataclasses.replace(line("HELD"), shares=50.0),)))
     caps = first_caps(ledger, LIVE, rules)
-    assert caps is not None
     buys = [order(symbol, 20) for symbol in ("AAA", "BBB", "CCC", "DDD")]
     exits = [order("HELD", -50), order("AAA", -20, 1, parent=buys[0].id, rests=True, type=OrderType.STOP, level=90.0)]
     large = order("EEE", 61)
@@ -129,16 +128,18 @@ def test_the_first_sessions_are_capped_by_orders_and_by_value(ledger: Ledger) ->
     assert caps(buys[2]) is None
     sent(ledger, buys[2])
     said = str(caps(buys[3]))
-    assert "at most 3 orders that add risk (live.first_max_orders); 3 were sent" in said and "this is live session 2, the caps end after 2" in said
+    assert "at most 3 orders that add risk (live.first_max_orders); 3 were sent" in said and "this is live session 1, the caps end after 2" in said
     assert caps(buys[2]) is None, "an order is not counted against itself"
     assert [caps(one) for one in exits] == [None, None], "exits and protection always pass"
-    ledger.book_session(dataclasses.replace(session(DAYS[3]), book=LIVE))
-    assert first_caps(ledger, LIVE, rules) is None
+    ledger.book_session(dataclasses.replace(session(DAYS[3]), book=LIVE, lines=(dataclasses.replace(line("DDD"), shares=-20.0),)))
+    assert caps(buys[3]) is None, "what was booked since counts: this covers a short now"
+    assert caps(large) is not None
+    ledger.book_session(dataclasses.replace(session(DAYS[4]), book=LIVE))
+    assert caps(large) is None, "the caps have ended"
 
 
 def test_an_order_of_unknown_value_is_over_the_cap(ledger: Ledger) -> None:
     caps = first_caps(ledger, LIVE, LiveRules())
-    assert caps is not None
     plan(ledger, [order("AAA", 1)], float("nan"))
     assert "AAA is nan" in str(caps(order("AAA", 1)))
 

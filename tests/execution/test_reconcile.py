@@ -191,3 +191,18 @@ def test_recovery_is_idempotent(ledger: Ledger, broker: FakeBroker) -> None:
     for _ in range(3):
         gate(ledger, broker, BOOK)
     assert ledger.verify().rows == rows
+
+
+def test_a_gate_asks_the_ledger_as_often_for_many_orders_as_for_few(tmp_path: Path) -> None:
+    asked = []
+    for count in (20, 400):
+        with Ledger.open(tmp_path / f"{count}.sqlite") as ledger:
+            broker = FakeBroker()
+            symbols = [f"S{k}" for k in range(count)]
+            live(ledger, broker, *symbols)
+            gate(ledger, broker, BOOK)  # takes over the broker's ids
+            statements: list[str] = []
+            ledger._connection.set_trace_callback(statements.append)
+            assert gate(ledger, broker, BOOK).clean
+            asked.append(len(statements))
+    assert asked[0] == asked[1]

@@ -312,8 +312,11 @@ def test_what_a_stop_sold_meanwhile_is_not_sold_again(wire: Wire) -> None:
     wire.hold(AAA=10)
     wire.plan(order("AAA", -10))
     wire.broker.held = {}
-    wire.ledger.record_fill(BOOK, dataclasses.replace(fill(order("AAA", -10, leg=1)), session=TRADES))
+    sold = dataclasses.replace(fill(order("AAA", -10, leg=1)), session=TRADES)
+    wire.ledger.record_fill(BOOK, sold)
+    wire.broker.cash += 10 * sold.price - sold.commission
     assert wire.send() == {"AAA": DENIED}
+    assert "it was to reduce" in wire.ledger.order(order("AAA", -10).id).note
 
 
 def test_only_what_was_planned_leaves_and_once(wire: Wire) -> None:

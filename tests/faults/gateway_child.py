@@ -57,8 +57,8 @@ POINTS: dict[str, tuple[type, str, str, Callable[..., bool]]] = {
     "before a cancel": (Client, "cancelOrder", "before", lambda *_: True),
     "cancel on the wire": (Client, "cancelOrder", "after", lambda *_: True),
     "before COMMIT": (Ledger, "_commit", "before", lambda *_: True),
-    "committed, not marked": (guard.MarkFile, "write", "before", lambda *_: True),
-    "committed": (Ledger, "_commit", "after", lambda *_: True),
+    "committed but not marked": (guard.MarkFile, "write", "before", lambda *_: True),
+    "committed and marked": (Ledger, "_commit", "after", lambda *_: True),
 }
 """Where a process dies: before or after a call of a method, when its arguments are so."""
 
