@@ -75,7 +75,7 @@ def test_what_is_no_account_is_left_alone(text: str) -> None:
 
 
 def test_libraries_log_masked_too_and_talk_only_in_debug(capsys: pytest.CaptureFixture[str]) -> None:
-    library, other = logging.getLogger("ib_async.client"), logging.getLogger("some.library")
+    library, other = logging.getLogger("ib_async.wrapper"), logging.getLogger("some.library")
     log.setup()
     library.info("<<< 15,1,DU7654321,")
     library.warning("Error 321, account DU7654321")
@@ -85,9 +85,9 @@ def test_libraries_log_masked_too_and_talk_only_in_debug(capsys: pytest.CaptureF
     other.debug("chatty")
     log.setup()
     assert capsys.readouterr().err.splitlines() == [
-        "WARNING ib_async.client: Error 321, account DU…321",
+        "WARNING ib_async.wrapper: Error 321, account DU…321",
         "WARNING some.library: look at DU…321",
-        "DEBUG ib_async.client: <<< 15,1,DU…321,",
+        "DEBUG ib_async.wrapper: <<< 15,1,DU…321,",
     ]
 
 
