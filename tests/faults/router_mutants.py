@@ -52,10 +52,10 @@ MUTANTS = (
     Mutant("an order that is not shown has ended", "reconcile", RECONCILE, "        if row.order.id not in open_ids:", "        if False:"),
     Mutant("foreign orders are not seen", "reconcile", RECONCILE, "if row is None and id_ not in seen.ids:", "if row is None and id_ not in seen.ids and order.broker_id == \"\":"),
     Mutant("a lost journal does not halt", "reconcile", BREAKS, "HALTING = frozenset({BreakKind.ACCOUNT, BreakKind.LOST_JOURNAL,", "HALTING = frozenset({BreakKind.ACCOUNT,"),
-    Mutant("a fill of ours without an order in the journal is passed over", "reconcile", RECOVERY, "    if not proof:\n        said |= ", "    if proof:\n        said |= "),
+    Mutant("a fill of ours without an order in the journal is passed over", "reconcile", RECOVERY, "for fill in seen.fills if fill.order_id not in said}", "for fill in seen.fills if fill.order_id in said}"),
     Mutant("an overfill is not looked for", "reconcile", RECONCILE, "    if not proof:\n        breaks += _overfills", "    if proof:\n        breaks += _overfills"),
     Mutant("a symbol that means another company is traded", "reconcile", RECONCILE, "position.instrument and position.instrument != before", "position.instrument and position.instrument == before"),
-    Mutant("the broker's positions alone are compared", "reconcile", RECONCILE, "for symbol in sorted(ledger.keys() | broker.keys()):", "for symbol in sorted(broker.keys()):"),
+    Mutant("what the broker does not hold is not compared", "reconcile", RECONCILE, "        if ours != theirs:\n            breaks.append", "        if ours != theirs and theirs:\n            breaks.append"),
     Mutant("any amount of cash is a fee", "reconcile", CAUSES, "if alone and abs(differs) <= FEES * evidence.nav:", "if alone:"),
     Mutant("a dividend not paid yet explains too much cash", "reconcile", CAUSES, "if -owed - allowed <= differs <= owing + allowed:", "if -owed - allowed <= differs <= owed + allowed:"),
     Mutant("accepting does not count", "reconcile", RECONCILE, "            shares[adjusted.symbol] += adjusted.shares\n", "            pass\n"),
@@ -74,6 +74,6 @@ MUTANTS = (
     # the ledger
     Mutant("what was accepted counts once more after it was booked", "ledger", REPAIRS, "WHERE account = ? AND strategy = ? AND seq > {BOOKED_AT} ORDER BY seq\"\n\n", "WHERE account = ? AND strategy = ? AND seq + 0 * {BOOKED_AT} > 0 ORDER BY seq\"\n\n"),
     Mutant("a correction counts a second time", "ledger", TABLES, "f.shares - (before[0] if before else 0)", "f.shares"),
-    Mutant("an earlier revision takes the later one's place", "ledger", LEDGER, "if told_less or fill.revision < before.revision or", "if told_less or"),
-    Mutant("a fill told twice counts twice", "ledger", LEDGER, "        if known and known[0][0] == codec.encode(row):\n            return False\n", "        fill = replace(fill, revision=fill.revision + 1) if known else fill\n        row = FillRow(book, fill)\n"),
+    Mutant("an earlier revision takes the later one's place", "ledger", LEDGER, "== codec.encode(row) or fill.revision < before.revision:", "== codec.encode(row):"),
+    Mutant("a fill may change its figures without a revision", "ledger", LEDGER, "if fill.revision == before.revision and not _completes(before, fill):", "if fill.revision > before.revision and not before.id:"),
 )
