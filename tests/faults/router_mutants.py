@@ -15,10 +15,10 @@ ROUTER, RECOVERY, RECONCILE = "mech_exo.execution.router", "mech_exo.execution.r
 PROTECTION, LEDGER, TABLES = "mech_exo.execution.protection", "mech_exo.execution.ledger", "mech_exo.execution.ledger_tables"
 CAUSES, BREAKS, SLICING, REPAIRS = (f"mech_exo.execution.{name}" for name in ("causes", "breaks", "slicing", "ledger_repairs"))
 MUTANTS = (
-    # at most once: found by the campaign alone
+    # at most once
     Mutant("an order in doubt is sent again", "campaign", RECOVERY, '    if proof:\n        ledger.set_state(row.order.id, _S.NEW, "the broker proves', '    if True:\n        ledger.set_state(row.order.id, _S.NEW, "the broker proves'),
     Mutant("it is sent before it is journaled", "campaign", ROUTER, '                self._mark(family, OrderState.SENDING, "about to be sent")\n                result = self._place(family)', '                with self._ledger.transaction():\n                    self._mark(family, OrderState.SENDING, "about to be sent")\n                    result = self._place(family)'),
-    Mutant("a process sends without having compared", "campaign", ROUTER, "        if self._gate is None:\n            raise BrokerError(", "        if self._gate is None:\n            return GateReport(self._book, self._broker.account(), self._broker.positions(), ())\n            raise BrokerError("),
+    Mutant("a process sends without having compared", "router", ROUTER, "        if self._gate is None:\n            raise BrokerError(", "        if self._gate is None:\n            return GateReport(self._book, self._broker.account(), self._broker.positions(), ())\n            raise BrokerError("),
     Mutant("new risk leaves while something is in doubt", "campaign", ROUTER, "        if not doubtful:\n            return None", "        if len(doubtful) < 3:\n            return None"),
     Mutant("an order that was never sent and is at the broker is not adopted", "campaign", RECOVERY, "if row.state is _S.NEW and id_ in seen.ids]", "if row.state is _S.NEW and id_ not in seen.ids]"),
     Mutant("what was given up and appears is passed over", "campaign", RECOVERY, "if row.state not in OPEN_STATES and row.state is not _S.ABANDONED:", "if row.state not in OPEN_STATES:"),
