@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant("an id is used twice in a night", "protection", PROTECTION, "        leg += 1\n", "        break\n"),
     Mutant("doubtful protection is placed again", "protection", PROTECTION, "if any(not one.certain and not one.planned for one in there):\n            doubtful", "if False:\n            doubtful"),
     Mutant("legs protect the whole order of a turn", "protection", PROTECTION, "after if before * after < 0 else 0", "order.shares if before * after < 0 else 0"),
-    Mutant("new protection does not wait for the old to go", "campaign", ROUTER, "free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]", "free = [_Family(row, ()) for row in waiting]"),
+    Mutant("new protection does not wait for the old to go", "protection", ROUTER, "free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]", "free = [_Family(row, ()) for row in waiting]"),
     Mutant("nobody is told of a position without a stop", "protection", ROUTER, "        for symbol in unprotected(levels, held, live, resting_exits(rows, report.orders)):", "        for symbol in ():"),
     Mutant("a slice is forgotten", "protection", SLICING, "parts[k], k, opens, rules) for k in range(1, count)))", "parts[k], k, opens, rules) for k in range(2, count)))"),
     # the ledger
