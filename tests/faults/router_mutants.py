@@ -15,12 +15,12 @@ ROUTER, RECOVERY, RECONCILE = "mech_exo.execution.router", "mech_exo.execution.r
 PROTECTION, LEDGER, TABLES = "mech_exo.execution.protection", "mech_exo.execution.ledger", "mech_exo.execution.ledger_tables"
 CAUSES, BREAKS, SLICING, REPAIRS = (f"mech_exo.execution.{name}" for name in ("causes", "breaks", "slicing", "ledger_repairs"))
 MUTANTS = (
-    # at most once: found by the campaign alone
+    # at most once
     Mutant("an order in doubt is sent again", "campaign", RECOVERY, '    if proof:\n        ledger.set_state(row.order.id, _S.NEW, "the broker proves', '    if True:\n        ledger.set_state(row.order.id, _S.NEW, "the broker proves'),
     Mutant("it is sent before it is journaled", "campaign", ROUTER, '                self._mark(family, OrderState.SENDING, "about to be sent")\n                result = self._place(family)', '                with self._ledger.transaction():\n                    self._mark(family, OrderState.SENDING, "about to be sent")\n                    result = self._place(family)'),
-    Mutant("a process sends without having compared", "campaign", ROUTER, "        if self._gate is None:\n            raise BrokerError(", "        if self._gate is None:\n            return GateReport(self._book, self._broker.account(), self._broker.positions(), ())\n            raise BrokerError("),
+    Mutant("a process sends without having compared", "router", ROUTER, "        if self._gate is None:\n            raise BrokerError(", "        if self._gate is None:\n            return GateReport(self._book, self._broker.account(), self._broker.positions(), ())\n            raise BrokerError("),
     Mutant("new risk leaves while something is in doubt", "campaign", ROUTER, "        if not doubtful:\n            return None", "        if len(doubtful) < 3:\n            return None"),
-    Mutant("an order that was never sent and is at the broker is not adopted", "campaign", RECOVERY, "if row.state is _S.NEW and id_ in seen.ids]", "if row.state is _S.NEW and id_ not in seen.ids]"),
+    Mutant("an order that was never sent and is at the broker is not adopted", "reconcile", RECOVERY, "if row.state is _S.NEW and id_ in seen.ids]", "if row.state is _S.NEW and id_ not in seen.ids]"),
     Mutant("what was given up and appears is passed over", "campaign", RECOVERY, "if row.state not in OPEN_STATES and row.state is not _S.ABANDONED:", "if row.state not in OPEN_STATES:"),
     Mutant("no acknowledgement is a rejection", "campaign", ROUTER, "            self._mark(family, OrderState.UNKNOWN, note)", "            self._mark(family, OrderState.REJECTED, note)"),
     Mutant("no acknowledgement is none at all", "campaign", ROUTER, "            self._mark(family, OrderState.UNKNOWN, note)", "            self._mark(family, OrderState.NEW, note)"),
@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant("an id is used twice in a night", "protection", PROTECTION, "        leg += 1\n", "        break\n"),
     Mutant("doubtful protection is placed again", "protection", PROTECTION, "if any(not one.certain and not one.planned for one in there):\n            doubtful", "if False:\n            doubtful"),
     Mutant("legs protect the whole order of a turn", "protection", PROTECTION, "after if before * after < 0 else 0", "order.shares if before * after < 0 else 0"),
-    Mutant("new protection does not wait for the old to go", "campaign", ROUTER, "free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]", "free = [_Family(row, ()) for row in waiting]"),
+    Mutant("new protection does not wait for the old to go", "protection", ROUTER, "free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]", "free = [_Family(row, ()) for row in waiting]"),
     Mutant("nobody is told of a position without a stop", "protection", ROUTER, "        for symbol in unprotected(levels, held, live, resting_exits(rows, report.orders)):", "        for symbol in ():"),
     Mutant("a slice is forgotten", "protection", SLICING, "parts[k], k, opens, rules) for k in range(1, count)))", "parts[k], k, opens, rules) for k in range(2, count)))"),
     # the ledger
