@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.update import UpdateReport
     from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.router import SendResult
     from mech_exo.execution.rows import Alert
     from mech_exo.session import Desks, NightResult
 
@@ -103,6 +104,12 @@ class Night:
     def stale(self) -> bool:
         """Whether the bars of the session closed last were wanted and did not come: nothing could be decided at it."""
         return any(done.step is Step.DECIDE and done.attention for done in self.steps)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the broker refused an order, an order is in doubt or could not be sent, or of all that were to leave none did."""
+        outcomes = {sent.outcome for sent in self.result.sent}
+        return bool(outcomes & {"rejected", "unknown", "not_sent"}) or bool(outcomes and "live" not in outcomes)
 
 
 def perform(evening: Evening, progress: Progress = silent) -> Night:
@@ -245,11 +252,23 @@ def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
     workspace = _workspace(evening)
     with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
         result = submit_night(desks, decided)
-    withheld = tuple(
-        f"{sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}" for sent in result.sent if sent.outcome.value != "live"
-    )
-    said = f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}"
-    return Done(Step.SUBMIT, said if result.sent else "no orders to hand over", result, withheld, time.perf_counter() - began)
+    said = handed_over(result) if result.sent else "no orders to hand over"
+    return Done(Step.SUBMIT, said, result, withheld(result.sent), time.perf_counter() - began)
+
+
+def handed_over(result: NightResult) -> str:
+    """How many orders the broker has taken now, of those that were to leave."""
+    taken = sum(sent.outcome == "live" for sent in result.sent)
+    return f"{taken} of {len(result.sent)} orders handed to the broker for {result.next_session}"
+
+
+def withheld(sent: Sequence[SendResult]) -> tuple[str, ...]:
+    """What the broker has not taken, a sentence for each reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in sent:
+        if one.outcome != "live":
+            found.setdefault((one.outcome.value.replace("_", " "), one.note), []).append(f"{one.symbol} {one.shares:+d}")
+    return tuple(f"{', '.join(orders)} {outcome}: {note}" for (outcome, note), orders in found.items())
 
 
 def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
