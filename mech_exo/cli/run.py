@@ -167,7 +167,9 @@ def _session(workspace: Workspace, at: datetime | None) -> date:
 def _last_booked(workspace: Workspace, ledger: Ledger) -> date:
     row = ledger.last_session(workspace.book_id())
     if row is None:
-        raise MissingDataError(f"no night has been run yet; {workspace.book_id()} has no session", remedy="exo run --mode paper")
+        others = ", ".join(str(book) for book in ledger.books() if ledger.last_session(book) is not None)
+        remedy = f"nights were run in {others}; kind in broker.yml says which book is read" if others else "exo run --mode paper"
+        raise MissingDataError(f"no night has been run yet in the book that is read; {workspace.book_id()} has no session", remedy=remedy)
     return row.session
 
 

@@ -44,7 +44,8 @@ class LiveCheck:
         """Raise UserError with every refusal."""
         refused = self.refusals(ledger, typed)
         if refused:
-            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy="docs/execution.md, Before real money moves; paper needs none of it")
+            remedy = "docs/execution.md, Before real money moves; paper needs none of it"
+            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy=remedy)
 
     def _enabled(self) -> str | None:
         return None if self.rules.enabled else "broker.yml must say live: {enabled: true}; it says false"
