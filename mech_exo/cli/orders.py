@@ -228,7 +228,8 @@ def folded(views: Sequence[OrderView]) -> list[OrderView]:
     shown: list[OrderView] = []
     for view in views:
         entry = entries.get(view.parent or "")
-        if entry is not None and (entry.state, view.state) in ((view.state, entry.state), (OrderState.FILLED, OrderState.LIVE)):
+        usual = None if entry is None else OrderState.LIVE if entry.state is OrderState.FILLED else entry.state
+        if view.state is usual:
             continue
         if not view.rests:
             shown.append(view)

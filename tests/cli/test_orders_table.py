@@ -46,6 +46,8 @@ def test_a_leg_that_is_gone_under_a_position_has_its_line() -> None:
     ]
     one = folded([replace(ENTRY, state=OrderState.FILLED), replace(STOP, state=OrderState.REJECTED), TARGET])
     assert [view.type for view in one] == ["market_on_open", "stop"]
+    hit = [replace(ENTRY, state=OrderState.FILLED), replace(STOP, state=OrderState.FILLED), replace(TARGET, state=OrderState.CANCELLED)]
+    assert [view.state for view in folded(hit)] == [view.state for view in hit]
 
 
 def test_the_pair_of_a_position_is_one_line_whichever_comes_first() -> None:
