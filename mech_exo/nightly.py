@@ -102,14 +102,16 @@ class Night:
 
     @property
     def stale(self) -> bool:
-        """Whether the bars of the session closed last were wanted and did not come: nothing could be decided at it."""
+        """Whether deciding wants a look: the bars of the session closed last were wanted and did not come, or an alarm was raised."""
         return any(done.step is Step.DECIDE and done.attention for done in self.steps)
 
     @property
     def troubled(self) -> bool:
-        """Whether the broker refused an order, an order is in doubt or could not be sent, or of all that were to leave none did."""
+        """Whether an alarm was raised in sending, the broker refused an order, one is in doubt or not sent, or none left of all."""
         outcomes = {sent.outcome for sent in self.result.sent}
-        return bool(outcomes & {"rejected", "unknown", "not_sent"}) or bool(outcomes and "live" not in outcomes)
+        unsent = bool(outcomes & {"rejected", "unknown", "not_sent"}) or bool(outcomes and "live" not in outcomes)
+        told = set(withheld(self.result.sent))
+        return unsent or any(done.step is Step.SUBMIT and set(done.attention) - told for done in self.steps)
 
 
 def perform(evening: Evening, progress: Progress = silent) -> Night:
@@ -231,7 +233,9 @@ def decide(evening: Evening) -> Done[NightResult]:
     workspace = _workspace(evening)
     session = evening.session if evening.session is not None else workspace.known().as_of
     with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
+        known = _known_alerts(ledger)
         result = decide_night(desks, session)
+        alarms = _alarms(ledger, known)
     orders = 0 if result.decision is None else len(result.decision.orders)
     said = f"{session} was booked already" if result.repeated else f"{session}: NAV {result.day.nav:,.2f} USD, {orders} orders planned"
     closed = latest_session(evening.now)
@@ -241,7 +245,7 @@ def decide(evening: Evening) -> Done[NightResult]:
         if expected and session < closed
         else ()
     )
-    return Done(Step.DECIDE, said, result, stale, time.perf_counter() - began)
+    return Done(Step.DECIDE, said, result, (*stale, *alarms), time.perf_counter() - began)
 
 
 def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
@@ -251,9 +255,20 @@ def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
     began = time.perf_counter()
     workspace = _workspace(evening)
     with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
+        known = _known_alerts(ledger)
         result = submit_night(desks, decided)
+        alarms = _alarms(ledger, known)
     said = handed_over(result) if result.sent else "no orders to hand over"
-    return Done(Step.SUBMIT, said, result, withheld(result.sent), time.perf_counter() - began)
+    return Done(Step.SUBMIT, said, result, (*withheld(result.sent), *alarms), time.perf_counter() - began)
+
+
+def _known_alerts(ledger: Ledger) -> set[str]:
+    return {row.id for row in ledger.alerts()}
+
+
+def _alarms(ledger: Ledger, known: set[str]) -> tuple[str, ...]:
+    """What comparing and sending put in the outbox as critical: a position without its stop, an order given up."""
+    return tuple(f"{row.title}: {row.text}" for row in ledger.alerts() if row.severity == "critical" and row.id not in known)
 
 
 def handed_over(result: NightResult) -> str:
@@ -301,7 +316,7 @@ def alert(evening: Evening, result: NightResult, steps: Sequence[Done[Any]]) -> 
     """Put what must be told into the ledger's outbox, each once however often the night is performed; how many were new."""
     began = time.perf_counter()
     with _workspace(evening).ledger() as ledger:
-        known = {row.id for row in ledger.alerts()}  # of the same night performed before, in other words perhaps
+        known = _known_alerts(ledger)  # of the same night performed before, in other words perhaps
         new = sum(ledger.post_alert(row) for row in alerts_of(result, steps) if row.id not in known)
     return Done(Step.ALERT, f"{new} in the outbox" if new else "nothing new to tell", new, (), time.perf_counter() - began)
 

@@ -45,7 +45,7 @@ def run(
     """One night: download, check and publish data, book the session, decide at its close, hand over the orders, report, alert.
 
     Running it twice for the same date does nothing the second time. A past date downloads nothing and is decided from what is published.
-    Exit code 1: tonight's bars were wanted and did not come, or an order was refused, is in doubt or could not be sent.
+    Exit code 1: tonight's bars were wanted and did not come, an order was refused, is in doubt or could not be sent, or an alarm.
     Example: exo run --mode paper --date 2015-06-30
     """
     from mech_exo.nightly import Evening, perform
@@ -217,7 +217,7 @@ def render_steps(to: Console, night: Night) -> None:
     """The night for a person, and what each step did."""
     from rich.table import Table
 
-    from mech_exo.nightly import Step
+    from mech_exo.nightly import withheld
 
     render_night(to, night.result, night.reports)
     table = Table("step", "seconds", "what it did", title="Steps", title_justify="left")
@@ -225,7 +225,8 @@ def render_steps(to: Console, night: Night) -> None:
     for done in night.steps:
         table.add_row(done.step.value, "" if done.skipped else f"{done.seconds:.1f}", done.said)
     to.print(table, highlight=False, markup=False)
-    for text in (text for done in night.steps if done.step is not Step.SUBMIT for text in done.attention):  # those were told above
+    told = withheld(night.result.sent)
+    for text in (text for done in night.steps for text in done.attention if text not in told):
         to.print(f"look at this: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
