@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.update import UpdateReport
     from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.router import SendResult
     from mech_exo.execution.rows import Alert
     from mech_exo.session import Desks, NightResult
 
@@ -101,8 +102,16 @@ class Night:
 
     @property
     def stale(self) -> bool:
-        """Whether the bars of the session closed last were wanted and did not come: nothing could be decided at it."""
+        """Whether deciding wants a look: the bars of the session closed last were wanted and did not come, or an alarm was raised."""
         return any(done.step is Step.DECIDE and done.attention for done in self.steps)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether an alarm was raised in sending, the broker refused an order, one is in doubt or not sent, or none left of all."""
+        outcomes = {sent.outcome for sent in self.result.sent}
+        unsent = bool(outcomes & {"rejected", "unknown", "not_sent"}) or bool(outcomes and "live" not in outcomes)
+        told = set(withheld(self.result.sent))
+        return unsent or any(done.step is Step.SUBMIT and set(done.attention) - told for done in self.steps)
 
 
 def perform(evening: Evening, progress: Progress = silent) -> Night:
@@ -224,7 +233,9 @@ def decide(evening: Evening) -> Done[NightResult]:
     workspace = _workspace(evening)
     session = evening.session if evening.session is not None else workspace.known().as_of
     with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
+        known = _known_alerts(ledger)
         result = decide_night(desks, session)
+        alarms = _alarms(ledger, known)
     orders = 0 if result.decision is None else len(result.decision.orders)
     said = f"{session} was booked already" if result.repeated else f"{session}: NAV {result.day.nav:,.2f} USD, {orders} orders planned"
     closed = latest_session(evening.now)
@@ -234,7 +245,7 @@ def decide(evening: Evening) -> Done[NightResult]:
         if expected and session < closed
         else ()
     )
-    return Done(Step.DECIDE, said, result, stale, time.perf_counter() - began)
+    return Done(Step.DECIDE, said, result, (*stale, *alarms), time.perf_counter() - began)
 
 
 def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
@@ -244,12 +255,35 @@ def submit(evening: Evening, decided: NightResult) -> Done[NightResult]:
     began = time.perf_counter()
     workspace = _workspace(evening)
     with workspace.ledger() as ledger, _at_desks(workspace, ledger) as desks:
+        known = _known_alerts(ledger)
         result = submit_night(desks, decided)
-    withheld = tuple(
-        f"{sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}" for sent in result.sent if sent.outcome.value != "live"
-    )
-    said = f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}"
-    return Done(Step.SUBMIT, said if result.sent else "no orders to hand over", result, withheld, time.perf_counter() - began)
+        alarms = _alarms(ledger, known)
+    said = handed_over(result) if result.sent else "no orders to hand over"
+    return Done(Step.SUBMIT, said, result, (*withheld(result.sent), *alarms), time.perf_counter() - began)
+
+
+def _known_alerts(ledger: Ledger) -> set[str]:
+    return {row.id for row in ledger.alerts()}
+
+
+def _alarms(ledger: Ledger, known: set[str]) -> tuple[str, ...]:
+    """What comparing and sending put in the outbox as critical: a position without its stop, an order given up."""
+    return tuple(f"{row.title}: {row.text}" for row in ledger.alerts() if row.severity == "critical" and row.id not in known)
+
+
+def handed_over(result: NightResult) -> str:
+    """How many orders the broker has taken now, of those that were to leave."""
+    taken = sum(sent.outcome == "live" for sent in result.sent)
+    return f"{taken} of {len(result.sent)} orders handed to the broker for {result.next_session}"
+
+
+def withheld(sent: Sequence[SendResult]) -> tuple[str, ...]:
+    """What the broker has not taken, a sentence for each reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in sent:
+        if one.outcome != "live":
+            found.setdefault((one.outcome.value.replace("_", " "), one.note), []).append(f"{one.symbol} {one.shares:+d}")
+    return tuple(f"{', '.join(orders)} {outcome}: {note}" for (outcome, note), orders in found.items())
 
 
 def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
@@ -282,7 +316,7 @@ def alert(evening: Evening, result: NightResult, steps: Sequence[Done[Any]]) -> 
     """Put what must be told into the ledger's outbox, each once however often the night is performed; how many were new."""
     began = time.perf_counter()
     with _workspace(evening).ledger() as ledger:
-        known = {row.id for row in ledger.alerts()}  # of the same night performed before, in other words perhaps
+        known = _known_alerts(ledger)  # of the same night performed before, in other words perhaps
         new = sum(ledger.post_alert(row) for row in alerts_of(result, steps) if row.id not in known)
     return Done(Step.ALERT, f"{new} in the outbox" if new else "nothing new to tell", new, (), time.perf_counter() - began)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -23,10 +23,10 @@ from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.booking import book_of, days_on, history_of
 from mech_exo.execution.books import Books, Desk, PlayedSession
+from mech_exo.execution.breaks import Break, BreakKind, Cause, GateReport
 from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import Cut, dress, plan_protection, resting_exits
-from mech_exo.execution.reconcile import Break, BreakKind, GateReport
 from mech_exo.execution.router import OrderRouter, SendLimits, SendResult, SendRules
 from mech_exo.execution.rows import OPEN_STATES, BookId, DayFigures, DecisionRow, Intent, OrderRow, SessionRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
@@ -129,11 +129,24 @@ def submit_night(night: Desks, decided: NightResult) -> NightResult:
     rows = night.ledger.orders(night.book, states=OPEN_STATES)
     orders = [row.order for row in rows if row.order.session == following and not row.order.rests and _may_leave(night, row)]
     taken = night.ledger.used_ids(night.book, following)
-    plan = plan_protection(night.book, following, levels, held, orders, resting_exits(rows, gate.orders), taken)
+    apart = _left_alone(gate, levels, held)
+    decided_on = [level for level in levels if level.symbol not in apart]
+    resting = [one for one in resting_exits(rows, gate.orders) if one.symbol not in apart]
+    plan = plan_protection(night.book, following, decided_on, held, orders, resting, taken)
     if all(_may_leave(night, intent) for intent in plan.places):  # what protects now is never taken away for what may not go out
         router.withdraw(plan)
     sent = (*router.submit(following), *router.protect(following, levels))
     return replace(decided, gate=gate, sent=sent)
+
+
+def _left_alone(gate: GateReport, levels: tuple[Level, ...], held: Mapping[str, int]) -> set[str]:
+    """Symbols whose protection the decision cannot speak for, so that it stays as it rests.
+
+    Held and not decided on: opened since, as when last night is performed again after the open. Split at the broker and not here yet: a
+    level of before the split would sell at once.
+    """
+    split = {found.symbol for found in gate.breaks if found.cause is Cause.SPLIT and found.symbol is not None}
+    return split | (held.keys() - {level.symbol for level in levels})
 
 
 def _may_leave(night: Desks, one: OrderRow | Intent) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
-from mech_exo.domain.orders import OrderReason, OrderState
+from mech_exo.domain.orders import OrderReason, OrderState, OrderType
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.rows import OPEN_STATES, BookLine, FillRow, OrderRow, SessionRow
 
@@ -35,6 +35,8 @@ STYLES = {
     OrderState.EXPIRED: "dim",
     OrderState.ABANDONED: "red",
 }
+UNSAID = frozenset({"", "acknowledged", "found open at the broker"})
+"""Notes that say no more than the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,12 @@ class FillView:
     revision: int
 
     @classmethod
-    def of(cls, row: FillRow) -> FillView:
-        """The view of a ledger row."""
+    def of(cls, row: FillRow, ordered: OrderRow | None) -> FillView:
+        """The view of a ledger row; why it was done is its order's to say where a broker does not know."""
         f = row.fill
+        reason = ordered.order.reason if f.reason is OrderReason.NONE and ordered is not None else f.reason
         return cls(row.book.account, row.book.strategy, f.id, f.order_id, f.session, f.time, f.symbol, f.shares, f.price, f.reference,
-                   f.slippage, f.commission, f.reason, f.revision)  # fmt: skip
+                   f.slippage, f.commission, reason, f.revision)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,11 @@ class BookView:
         return cls(row.book.account, row.book.strategy, row.session, row.day.nav, row.day.cash, held)
 
 
-def orders(on: DateOption = None, as_json: JsonOption = False) -> None:
+def orders(
+    on: DateOption = None,
+    legs: Annotated[bool, typer.Option("--legs", help="Stops and targets as lines of their own.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Orders in the ledger: those for one session, or the latest session's and every open one."""
     session = None if on is None else on.date()
     rows: Sequence[OrderRow] = ()
@@ -152,20 +159,22 @@ def orders(on: DateOption = None, as_json: JsonOption = False) -> None:
         latest = max(row.order.session for row in rows)
         rows = [row for row in rows if row.order.session == latest or row.state in OPEN_STATES]
     views = [OrderView.of(row) for row in rows]
-    emit(views, as_json, lambda paper: _show_orders(paper, views, session))
+    emit(views, as_json, lambda paper: show_orders(paper, views, session, legs=legs))
 
 
 def fills(on: DateOption = None, since: SinceOption = None, as_json: JsonOption = False) -> None:
     """Fills in the ledger: of one session, since a session, or the latest session's."""
     session, first = (None if given is None else given.date() for given in (on, since))
     rows: Sequence[FillRow] = ()
+    orders: Mapping[str, OrderRow] = {}
     if default_path(home()).exists():
         with Ledger.open(default_path(home()), read_only=True) as ledger:
             rows = ledger.fills(session=session, since=first)
+            orders = ledger.find_orders(row.fill.order_id for row in rows)
     if session is None and first is None and rows:
         latest = max(row.fill.session for row in rows)
         rows = [row for row in rows if row.fill.session == latest]
-    views = [FillView.of(row) for row in rows]
+    views = [FillView.of(row, orders.get(row.fill.order_id)) for row in rows]
     emit(views, as_json, lambda paper: _show_fills(paper, views, session or first))
 
 
@@ -191,21 +200,15 @@ def _table(title: str, text: Sequence[str], numbers: Sequence[str]) -> Table:
     return table
 
 
-def _show_orders(paper: Console, views: Sequence[OrderView], session: date | None) -> None:
+def show_orders(paper: Console, views: Sequence[OrderView], session: date | None, *, legs: bool) -> None:
+    """A table of each book, a stop and target in the line of their entry unless ``legs``; below it what the broker or the router said."""
     if not views:
         said = f"No orders for {session}." if session else "No orders yet: a decision makes them when a session is run."
         paper.print(_nothing(said, "exo orders"), soft_wrap=True)
         return
-    for account, strategy in sorted({(view.account, view.strategy) for view in views}):
-        numbers = ("Shares", "Decided", "Level", "Stop", "Target")
-        table = _table(f"Orders of {account}/{strategy}", ("Session", "Symbol", "Side"), numbers)
-        table.add_column("Type", no_wrap=True)
-        for name in ("Reason", "State", "Note"):
-            table.add_column(name)
-        for view in views:
-            if (view.account, view.strategy) == (account, strategy):
-                table.add_row(*_order_cells(view))
-        paper.print(table)
+    for book in sorted({(view.account, view.strategy) for view in views}):
+        mine = [view for view in views if (view.account, view.strategy) == book]
+        _draw_orders(paper, "/".join(book), mine if legs else folded(mine))
     given_up = sum(view.state is OrderState.ABANDONED for view in views)
     if given_up:
         paper.print(f"[red]{given_up} given up[/red]: seen nowhere and not sent again; if one appears at the broker, trading halts.")
@@ -215,18 +218,77 @@ def _show_orders(paper: Console, views: Sequence[OrderView], session: date | Non
         paper.print(f"Look at the broker, then: exo ledger settle {doubtful[0].id} --as … --reason …", soft_wrap=True)
 
 
-def _order_cells(view: OrderView) -> tuple[str, ...]:
-    from rich.markup import escape
+def folded(views: Sequence[OrderView]) -> list[OrderView]:
+    """``views`` without the legs whose entry's line tells all of them, and the stop and target of a position as one line.
 
-    style = STYLES[view.state]
-    side = "buy" if view.shares > 0 else "sell"
-    levels = (money(view.decision_price), money(view.level), money(view.stop_level), money(view.target_level))
-    state = f"[{style}]{view.state}[/{style}]"
-    note = "" if view.note == view.state else escape(view.note)
-    kind = view.type.replace("_", " ")
-    kind += " (leg)" if view.parent is not None else " (rests)" if view.rests else f" from {view.after:%H:%M} UTC" if view.after else ""
+    A leg stands alone where its fate is another than its entry's: gone, filled or in doubt is what one looks for.
+    """
+    entries = {view.id: view for view in views if view.parent is None}
+    pairs: dict[tuple[str | None, OrderState], OrderView] = {}
+    shown: list[OrderView] = []
+    for view in views:
+        entry = entries.get(view.parent or "")
+        usual = None if entry is None else OrderState.LIVE if entry.state is OrderState.FILLED else entry.state
+        if view.state is usual:
+            continue
+        if not view.rests:
+            shown.append(view)
+            continue
+        stop = view.level if view.type == OrderType.STOP else None
+        one = replace(view, level=None, stop_level=stop, target_level=None if stop is not None else view.level)
+        other = pairs.pop((view.group, view.state), None) if view.group is not None else None
+        if other is None:
+            pairs[view.group, view.state] = one
+            shown.append(one)
+        else:
+            levels = (one.stop_level or other.stop_level, one.target_level or other.target_level)
+            shown[shown.index(other)] = replace(other, type="stop and target", reason=_stops(one, other).reason, stop_level=levels[0],
+                                                target_level=levels[1])  # fmt: skip
+    return shown
+
+
+def _stops(one: OrderView, other: OrderView) -> OrderView:
+    return one if one.stop_level is not None else other
+
+
+def _draw_orders(paper: Console, book: str, views: Sequence[OrderView]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    sessions, levels = len({view.session for view in views}) > 1, any(view.level is not None for view in views)
+    when = "" if sessions else f" for {views[0].session}"
+    paper.print(f"Orders of {escape(book)}{when}", style="italic", highlight=False, soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in (*(("Session",) if sessions else ()), "Symbol", "Order"):
+        table.add_column(name, no_wrap=True)
+    for name in ("Decided", *(("Level",) if levels else ()), "Stop", "Target"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, width in (("Type", 6), ("Reason", 9)):  # they wrap between words, and only there
+        table.add_column(name, min_width=width)
+    table.add_column("State", no_wrap=True)
+    for view in views:
+        prices = (view.decision_price, *((view.level,) if levels else ()), view.stop_level, view.target_level)
+        state = f"[{STYLES[view.state]}]{view.state}[/]"
+        first = (str(view.session),) if sessions else ()
+        table.add_row(*first, escape(view.symbol), _amount(view), *map(money, prices), _kind(view), words(view.reason), state)
+    paper.print(table)
+    said: dict[tuple[OrderState, str], list[str]] = {}
+    for view in views:
+        if view.note not in UNSAID and view.note != view.state:
+            said.setdefault((view.state, view.note), []).append(view.symbol)
+    for (state, note), symbols in said.items():
+        paper.print(f"{', '.join(symbols)} {state}: {note}", style=STYLES[state], highlight=False, markup=False, soft_wrap=True)
+
+
+def _amount(view: OrderView) -> str:
     part = f"{abs(view.filled):,} of " if view.filled not in (0, view.shares) else ""
-    return (str(view.session), escape(view.symbol), side, f"{part}{abs(view.shares):,}", *levels, kind, words(view.reason), state, note)
+    return f"{'buy' if view.shares > 0 else 'sell'} {part}{abs(view.shares):,}"
+
+
+def _kind(view: OrderView) -> str:
+    kind = view.type.replace("_", " ")
+    return kind + (" (leg)" if view.parent is not None else f" from {view.after:%H:%M} UTC" if view.after else "")
 
 
 def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -> None:
@@ -247,14 +309,17 @@ def _show_fills(paper: Console, views: Sequence[FillView], asked: date | None) -
         paper.print(table)
         traded = math.fsum(abs(view.shares) * view.price for view in mine)
         sums = [f"{len(mine)} fills", f"{traded:,.2f} USD traded"]
-        sums += [_total(name, [getattr(view, name) for view in mine]) for name in ("slippage", "commission")]
+        sums.append(_total("slippage", [view.slippage for view in mine], "not booked yet"))
+        sums.append(_total("commission", [view.commission for view in mine], "not reported yet"))
         paper.print(", ".join(sums), highlight=False)
 
 
-def _total(name: str, amounts: Sequence[float]) -> str:
-    """A sum that says what it lacks."""
+def _total(name: str, amounts: Sequence[float], why: str) -> str:
+    """A sum that says what it lacks; of nothing known it is unknown, not 0."""
     known = [amount for amount in amounts if not math.isnan(amount)]
-    lacks = f" ({len(amounts) - len(known)} not reported yet)" if len(known) < len(amounts) else ""
+    if amounts and not known:
+        return f"{name} unknown ({why})"
+    lacks = f" ({len(amounts) - len(known)} {why})" if len(known) < len(amounts) else ""
     return f"{name} {math.fsum(known):,.2f} USD{lacks}"
 
 

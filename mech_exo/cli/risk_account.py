@@ -85,8 +85,8 @@ def account_of(
     notes += [str(halt)] if halt.halted else []
     if last is None:
         if nav is None:
-            remedy = "give --nav 100000, or book a session with exo run"
-            raise InputError(f"risk needs a NAV; {workspace.home} has no booked session", remedy=remedy)
+            remedy = "give --nav 100000, or book a session with exo run (kind in broker.yml says which book is read)"
+            raise InputError(f"risk needs a NAV; {workspace.book_id()} in {workspace.home} has no booked session", remedy=remedy)
         stored = store_at(workspace, None, beside) if beside else Stored({}, None, ())
         checker = RiskChecker(
             Portfolio(nav), limits, peak_nav=peak, nav_history=[nav], halted=halted, market=stored.market, gaps=gaps

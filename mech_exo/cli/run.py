@@ -45,7 +45,8 @@ def run(
     """One night: download, check and publish data, book the session, decide at its close, hand over the orders, report, alert.
 
     Running it twice for the same date does nothing the second time. A past date downloads nothing and is decided from what is published.
-    Exit code 1: tonight's bars were wanted and did not come. Example: exo run --mode paper --date 2015-06-30
+    Exit code 1: tonight's bars were wanted and did not come, an order was refused, is in doubt or could not be sent, or an alarm.
+    Example: exo run --mode paper --date 2015-06-30
     """
     from mech_exo.nightly import Evening, perform
 
@@ -58,7 +59,7 @@ def run(
     with workspace.ledger(read_only=True) as ledger:
         body = _body(workspace, ledger, night.result.session)
     emit(night_dict(night, body), as_json, lambda to: render_steps(to, night))
-    if night.stale:
+    if night.stale or night.troubled:
         raise typer.Exit(LOOK_AT_IT)
 
 
@@ -166,7 +167,9 @@ def _session(workspace: Workspace, at: datetime | None) -> date:
 def _last_booked(workspace: Workspace, ledger: Ledger) -> date:
     row = ledger.last_session(workspace.book_id())
     if row is None:
-        raise MissingDataError(f"no night has been run yet; {workspace.book_id()} has no session", remedy="exo run --mode paper")
+        others = ", ".join(str(book) for book in ledger.books() if ledger.last_session(book) is not None)
+        remedy = f"nights were run in {others}; kind in broker.yml says which book is read" if others else "exo run --mode paper"
+        raise MissingDataError(f"no night has been run yet in the book that is read; {workspace.book_id()} has no session", remedy=remedy)
     return row.session
 
 
@@ -214,23 +217,25 @@ def render_steps(to: Console, night: Night) -> None:
     """The night for a person, and what each step did."""
     from rich.table import Table
 
+    from mech_exo.nightly import withheld
+
     render_night(to, night.result, night.reports)
     table = Table("step", "seconds", "what it did", title="Steps", title_justify="left")
     table.columns[1].justify = "right"
     for done in night.steps:
         table.add_row(done.step.value, "" if done.skipped else f"{done.seconds:.1f}", done.said)
     to.print(table, highlight=False, markup=False)
-    for text in (text for done in night.steps for text in done.attention):
+    told = withheld(night.result.sent)
+    for text in (text for done in night.steps for text in done.attention if text not in told):
         to.print(f"look at this: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) -> None:
     """A night for a person."""
     if result.repeated:
-        to.print(
-            f"{result.session} is booked already: nothing to do"
-            + (f", {len(result.sent)} unsent orders handed over" if result.sent else "")
-        )
+        to.print(f"{result.session} is booked already" + ("" if result.sent else ": nothing to do"))
+        _render_breaks(to, result)
+        _render_sent(to, result)
         for path in reports:
             to.print(f"Report: {path}")
         return
@@ -238,19 +243,30 @@ def render_night(to: Console, result: NightResult, reports: tuple[Path, ...]) ->
     to.print(f"\n[bold]Night of {result.session}[/] · NAV {result.day.nav:,.2f} USD ({change:+,.2f}) · cash {result.day.cash:,.2f} USD")
     for missed in result.missed:
         to.print(f"[yellow]⚠ {missed} had not been run: its orders and stops were booked, nothing was decided[/]")
-    for found in result.gate.breaks:
-        to.print(f"[red]✘ {found}[/]")
+    _render_breaks(to, result)
     if result.played is not None and result.played.fills:
         _render_fills(to, result)
     if result.decision is not None:
         render_decision(to, result.decision)
-    withheld = [sent for sent in result.sent if sent.outcome.value != "live"]
-    for sent in withheld:
-        to.print(f"[red]✘ {sent.symbol} {sent.shares:+d} {sent.outcome.value}: {sent.note}[/]")
-    if result.sent:
-        to.print(f"{len(result.sent) - len(withheld)} of {len(result.sent)} orders handed to the broker for {result.next_session}")
+    _render_sent(to, result)
     for path in reports:
         to.print(f"Report: {path}")
+
+
+def _render_breaks(to: Console, result: NightResult) -> None:
+    for found in result.gate.breaks:
+        to.print(f"✘ {found}", style="yellow" if found.harmless else "red", markup=False, soft_wrap=True)
+    if any(not found.harmless for found in result.gate.breaks):
+        to.print("  → exo reconcile shows both sides, the causes and the commands that clear them")
+
+
+def _render_sent(to: Console, result: NightResult) -> None:
+    from mech_exo.nightly import handed_over, withheld
+
+    for text in withheld(result.sent):
+        to.print(f"✘ {text}", style="red", highlight=False, markup=False, soft_wrap=True)
+    if result.sent:
+        to.print(handed_over(result))
 
 
 def _render_fills(to: Console, result: NightResult) -> None:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from mech_exo.domain.errors import BrokerError
+from mech_exo.domain.errors import BrokerError, DataError
 from mech_exo.domain.orders import Fill, Order, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution.account_book import AccountBook
@@ -21,7 +21,7 @@ from mech_exo.execution.booking import CLOSE, EXCHANGE, OPEN, code_of, events_of
 from mech_exo.execution.books import PlayedSession
 from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import BookId, OrderRow
+from mech_exo.execution.rows import Adjustment, BookId, OrderRow
 from mech_exo.kernels.account import new_days
 from mech_exo.kernels.costs import commission
 from mech_exo.kernels.executions import EVENTS_PER_LINE, HAPPENED, book_session
@@ -128,12 +128,12 @@ class BrokerBooks(AccountBook):
     def _accepted(self, panel: BarPanel, row: int) -> tuple[list[Line], float]:
         """What the operator accepted since the last booked session: shares that came or went, and USD beside them."""
         lines, cash = [], 0.0
-        for one in self._ledger.adjustments(self._id):
-            if one.id in self._adjusted:
-                continue
+        pending = [one for one in self._ledger.adjustments(self._id) if one.id not in self._adjusted]
+        strange = _without_bars(pending, panel)
+        for one in pending:
             self._adjusted.add(one.id)
             cash += one.cash
-            if one.symbol is not None and one.shares:
+            if one.symbol is not None and one.shares and one.symbol not in strange:
                 column = panel.column_of(one.symbol)
                 mark, close = float(self._book[column]["mark"]), float(panel.close[row, column])
                 price = next(value for value in (one.price, mark, close, 0.0) if value >= 0.0)
@@ -220,6 +220,19 @@ class BrokerBooks(AccountBook):
             return Outcome.CARRIED
         traded = not np.isnan([panel.open[t, column], panel.high[t, column], panel.low[t, column]]).all()
         return Outcome.EXPIRED if traded else Outcome.NO_BAR
+
+
+def _without_bars(pending: Sequence[Adjustment], panel: BarPanel) -> set[str]:
+    """Symbols accepted that the panel lacks. Raises DataError where shares are left of one: what has no price cannot be booked."""
+    strange = {one.symbol for one in pending if one.symbol is not None and one.shares and one.symbol not in panel.symbols}
+    for symbol in sorted(strange):
+        left = sum(one.shares for one in pending if one.symbol == symbol)
+        if left:
+            raise DataError(
+                f"an accepted position is booked at its bars; {left:+d} {symbol} were accepted and the store has no bars of it",
+                remedy=f"import its bars: exo data import FILE; or trade it away at the broker, then exo reconcile accept {symbol}",
+            )
+    return strange
 
 
 def _protects(order: Order) -> bool:

@@ -163,7 +163,7 @@ def _explained(traded: Sequence[Traded], panel: BarPanel, costs: CostParams) -> 
     bars, whole, spreads = Bars.of(panel), costs._replace(impact=1.0), costs._replace(slippage=0.0, impact=0.0)
     x, rest = np.full(len(traded), np.nan), np.full(len(traded), np.nan)
     for i, trade in enumerate(traded):
-        if trade.symbol not in panel.symbols:
+        if trade.symbol not in panel.symbols or np.datetime64(trade.session, "D") not in panel.sessions:
             continue
         t, s, shares = panel.row_of(trade.session), panel.column_of(trade.symbol), float(abs(trade.shares))
         arrival = trade.price / (1.0 + math.copysign(1.0, trade.shares) * trade.slippage)

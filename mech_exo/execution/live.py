@@ -5,6 +5,7 @@ Everything is counted from the ledger, so that no restart forgets it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class LiveCheck:
         """Raise UserError with every refusal."""
         refused = self.refusals(ledger, typed)
         if refused:
-            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy="docs/execution.md, Live; paper needs none of it")
+            remedy = "docs/execution.md, Before real money moves; paper needs none of it"
+            raise UserError("live trading is refused:\n  " + "\n  ".join(refused), remedy=remedy)
 
     def _enabled(self) -> str | None:
         return None if self.rules.enabled else "broker.yml must say live: {enabled: true}; it says false"
@@ -111,7 +113,8 @@ def first_caps(ledger: Ledger, book: BookId, rules: LiveRules) -> Callable[[Orde
         if not _adds(order, held):
             return None
         rows = ledger.orders(book, session=order.session)
-        sent = [row for row in rows if row.sends and row.order.id != order.id and _adds(row.order, held)]
+        others = (row for row in rows if row.sends and row.order.id != order.id and not is_sentinel(row.order))
+        sent = [row for row in others if _adds(row.order, held)]
         return _beyond(order, sent, ledger.order(order.id), rules, number)
 
     return refusal
@@ -131,7 +134,8 @@ def _beyond(order: Order, sent: Sequence[OrderRow], row: OrderRow, rules: LiveRu
     before = sum(one.notional for one in sent)
     if not before + row.notional <= rules.first_max_notional:
         most = f"at most {rules.first_max_notional:,.0f} USD of orders that add risk (live.first_max_notional)"
-        return f"{most}; {before:,.0f} were sent for {order.session} and {order.symbol} is {row.notional:,.0f}; {ends}"
+        why = f"the value of {order.symbol} is unknown" if math.isnan(row.notional) else "this one goes beyond"
+        return f"{most}; {before:,.0f} were sent for {order.session} and {why}; {ends}"
     return None
 
 
@@ -146,11 +150,11 @@ def sentinel(
     key = OrderKey(book.account, book.strategy, session, symbol, "buy", "sentinel")
     level = round(price * SENTINEL_DISTANCE, 2)
     order = Order(key.id(), symbol, 1, session, OrderReason.NONE, OrderType.LIMIT, level=level)
-    known = ledger.find_order(order.id)
+    known = next((row for row in ledger.orders(book, session=session) if is_sentinel(row.order)), None)  # of whichever symbol
     if known is not None:
         if known.state is OrderState.CANCELLED:
-            return order.id
-        raise _failed(f"{order.id} of an earlier try is {known.state}")
+            return known.order.id
+        raise _failed(f"{known.order.id} of an earlier try is {known.state}")
     with ledger.transaction():  # never NEW between the two: the router would send it as an order like any other
         ledger.protect(Protection(book, session, (Intent(order, price),), ()))
         ledger.set_state(order.id, OrderState.SENDING, "the sentinel is about to be sent")
@@ -171,6 +175,11 @@ def sentinel(
         raise _failed("the cancel did not take it away")
     ledger.set_state(order.id, OrderState.CANCELLED, "the sentinel went out, was seen and is gone")
     return order.id
+
+
+def is_sentinel(order: Order) -> bool:
+    """Whether ``order`` is the one that was only to be seen: nothing else goes out for no reason."""
+    return order.reason is OrderReason.NONE and order.type is OrderType.LIMIT
 
 
 def _is_open(broker: BrokerInterface, order_id: str) -> bool:

@@ -207,7 +207,8 @@ def _holding(line: BookLine, nav: float | None) -> Holding:
 
 
 def _planned(ledger: Ledger, book: BookId, session: date) -> tuple[Planned, ...]:
-    rows = ledger.orders(book, decided=session)
+    """Without stops and targets: they are in the line of their entry, and in the holdings."""
+    rows = [row for row in ledger.orders(book, decided=session) if not row.order.rests and row.order.parent is None]
     return tuple(
         Planned(
             id=row.order.id,

@@ -49,7 +49,7 @@ def test_orders(exo: Exo, place: Path) -> None:
     stop = rows[2]
     assert (stop["type"], stop["level"], stop["rests"], stop["group"], stop["decision_price"]) == ("stop", 9.5, True, "mx1-g", None)
     shown = exo("orders", "--home", place).out
-    assert "stop (rests)" in shown and "9.50" in shown
+    assert "9.50" in shown and "BBB rejected: because" in shown
     assert "paper/default" in shown and "because" in shown and "10.10" in shown
     assert json.loads(exo("orders", "--date", "2024-01-05", "--home", place, "--json").out) == []
     assert "No orders for 2024-01-05" in exo("orders", "--date", "2024-01-05", "--home", place).out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,9 @@ def test_nights_over_the_wire_and_everything_that_reads_their_book(exo: Exo, pla
         for symbol in Workspace.open(place).known().panel.symbols:
             gateway.exchange.enlist(symbol)
         planned = only_json(exo("plan", "--date", FIRST, "--home", place, "--json"))
-        done = only_json(exo("run", "--date", FIRST, "--home", place, "--json"))
+        ran = exo("run", "--date", FIRST, "--home", place, "--json")
+        done = json.loads(ran.out)
+        assert ran.code == 1, "orders were to leave and none did"
         assert planned == done["decision"] and planned["nav"] == 54_321.0 and planned["orders"]
         assert {one["outcome"] for one in done["sent"]} == {"blocked"} and "the last orders for the open of" in done["sent"][0]["note"]
         assert not gateway.exchange.orders()
@@ -81,3 +84,15 @@ def test_nights_over_the_wire_and_everything_that_reads_their_book(exo: Exo, pla
     assert why.code == 0, why.err
     status = exo("risk", "status", "--home", place)
     assert status.code == 0 and "54,321" in status.out, status.err
+
+
+def test_orders_that_are_all_refused_are_said_once_and_in_the_exit_code(exo: Exo, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mech_exo.execution.valve.time_refusal", lambda *_: None)
+    set_line(place / "config" / "broker.yml", "kind: paper", "kind: ib")
+    with FakeGateway(account=BOOK.account, cash=54_321.0) as gateway:  # none of its symbols is listed there
+        set_line(place / "config" / "broker.yml", "  port: null", f"  port: {gateway.port}")
+        ran = exo("run", "--date", FIRST, "--home", place)
+        assert ran.code == 1 and "0 of " in ran.out and "orders handed to the broker" in ran.out
+        assert ran.out.count("rejected: the broker did not tell an instrument: 200") == 1
+        again = exo("run", "--date", FIRST, "--home", place)
+        assert again.code == 0 and "booked already: nothing to do" in again.out

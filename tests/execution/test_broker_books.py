@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.decision.orders import order_anew
-from mech_exo.domain.errors import BrokerError
+from mech_exo.domain.errors import BrokerError, DataError
 from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution import booking, codec
@@ -320,6 +320,19 @@ def test_what_the_operator_accepted_is_booked_with_the_next_session_once(wired: 
     wired.books.take_levels(desk.book)
     wired.books.trade_session(QUIET, 2)
     assert wired.books.desk(QUIET).book["shares"][0] == 100.0
+
+
+def test_an_accepted_name_without_bars_is_refused_until_it_is_traded_away(wired: Wired) -> None:
+    wired.books.begin()
+    at = wired.at[0]
+    wired.ledger.append(Adjustment("adj-1", WIRE, "XYZ", 10, 20.0, -200.0, "bought by hand", at), "adj-1")
+    with pytest.raises(DataError, match=r"\+10 XYZ were accepted and the store has no bars of it") as caught:
+        wired.books.trade_session(QUIET, 1)
+    assert "exo reconcile accept XYZ" in str(caught.value.remedy)
+    wired.ledger.append(Adjustment("adj-2", WIRE, "XYZ", -10, 21.0, 210.0, "sold again", at), "adj-2")
+    wired.books.begin()
+    wired.books.trade_session(QUIET, 1)
+    assert wired.books.desk(QUIET).account["cash"][0] == pytest.approx((CASH + 10.0) * (1.0 + 0.01 / 252))
 
 
 def test_an_orphan_of_protection_that_fills_is_a_position(wired: Wired) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +116,10 @@ def test_only_market_orders_with_a_known_arrival_are_measured(tmp_path: Path) ->
         ledger.record_fill(BOOK, dataclasses.replace(some, id="s", order_id=stop.id, price=1.0))
         later = dataclasses.replace(some, id="n", order_id=some.order_id, symbol="ZZZ", reference=math.nan, session=days[41])
         ledger.record_fill(BOOK, later)
+        today = days[-1] + timedelta(days=1)  # its bars come in the evening
+        ledger.record_fill(BOOK, dataclasses.replace(some, id="t", reference=math.nan, session=today))
         found = calibrate(ledger, BOOK, PANEL, cost_params(CostModel()), schedules(CostModel()))
-    assert (found.orders, found.left_out) == (120, 1)
+    assert (found.orders, found.left_out) == (120, 2)
     assert estimates(found)["impact"].value == pytest.approx(0.5, abs=1e-6)
 
 

@@ -124,7 +124,7 @@ def test_the_first_sessions_are_capped_by_orders_and_by_value(ledger: Ledger) ->
     sent(ledger, buys[1])
     for one in exits:
         sent(ledger, one)
-    assert "10,000 USD" in str(caps(large)) and "4,000 were sent for 2024-01-05 and EEE is 6,100" in str(caps(large))
+    assert "10,000 USD" in str(caps(large)) and "4,000 were sent for 2024-01-05 and this one goes beyond" in str(caps(large))
     assert caps(buys[2]) is None
     sent(ledger, buys[2])
     said = str(caps(buys[3]))
@@ -141,7 +141,7 @@ def test_the_first_sessions_are_capped_by_orders_and_by_value(ledger: Ledger) ->
 def test_an_order_of_unknown_value_is_over_the_cap(ledger: Ledger) -> None:
     caps = first_caps(ledger, LIVE, LiveRules())
     plan(ledger, [order("AAA", 1)], float("nan"))
-    assert "AAA is nan" in str(caps(order("AAA", 1)))
+    assert "the value of AAA is unknown" in str(caps(order("AAA", 1)))
 
 
 class Prompt(FakeBroker):
@@ -169,6 +169,10 @@ def test_the_sentinel_goes_out_is_seen_and_is_gone_once_a_session(ledger: Ledger
     assert (placed.id, placed.shares, placed.type, placed.level) == (id_, 1, OrderType.LIMIT, 81.1)
     assert broker.open == {} and ledger.order(id_).state is OrderState.CANCELLED
     assert fly(ledger, broker) == id_ and len(broker.arrived) == 1
+    assert sentinel(ledger, broker, LIVE, "BBB", 50.0, DAYS[3]) == id_ and len(broker.arrived) == 1, "whichever order is first now"
+    caps = first_caps(ledger, LIVE, LiveRules(first_sessions=2, first_max_orders=1))
+    ledger.plan([Intent(one := Order("mx1-first", "CCC", 10, DAYS[3], OrderReason.REBALANCE), 10.0)], LIVE, DAYS[2])
+    assert caps(one) is None, "it takes no place of the first orders"
     assert ledger.verify().sound
 
 
