@@ -26,11 +26,13 @@ MOST_SPLIT, MOST_REVERSE = 50, 100
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What may explain a break, by symbol: fills of nobody's order, fills booked late or corrected since, shares our orders filled that
-    no fill told of; and the figures of the last 45 days, for what the broker pays later than the book counts it.
+    """What may explain a break, by symbol: fills of nobody's order whose shares, or whose cash, no accepted difference covers yet; fills
+    booked late or corrected since; shares our orders filled that no fill told of; and the figures of the last 45 days, for what the broker
+    pays later than the book counts it.
     """
 
     foreign: dict[str, list[Fill]]
+    unpaid: tuple[Fill, ...]
     late: dict[str, list[LateFill]]
     untold: dict[str, dict[str, int]]
     days: tuple[BookedDay, ...]
@@ -40,10 +42,13 @@ class Evidence:
 def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
     """The evidence at hand."""
     last = ledger.last_booked(book)
+    strange = [fill for fill in seen.fills if not fill.order_id.startswith(ID_PREFIX)]
+    accepted = ledger.accepted(book)
     foreign: dict[str, list[Fill]] = defaultdict(list)
-    for fill in seen.fills:
-        if not fill.order_id.startswith(ID_PREFIX) and (last is None or fill.session > last):
+    for fill in strange:
+        if not any(one.shares and one.symbol == fill.symbol and fill.time <= one.at for one in accepted):
             foreign[fill.symbol].append(fill)
+    unpaid = (f for f in strange if not any(one.cash and one.symbol in (None, f.symbol) and f.time <= one.at for one in accepted))
     late: dict[str, list[LateFill]] = defaultdict(list)
     for one in () if last is None else ledger.late_fills(book, last):
         late[one.now.symbol].append(one)
@@ -54,7 +59,7 @@ def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
         if row is not None and row.book == book and order.filled != row.filled and abs(order.filled) > abs(row.filled):
             untold[order.symbol][order.order_id] = order.filled - row.filled
     days = () if last is None else tuple(day for day in ledger.day_history(book) if day.session > last - ACCRUED_OVER)
-    return Evidence(foreign, late, untold, days, seen.account.nav)
+    return Evidence(foreign, tuple(unpaid), late, untold, days, seen.account.nav)
 
 
 def of_position(found: Break, evidence: Evidence) -> Break:
@@ -71,7 +76,7 @@ def of_position(found: Break, evidence: Evidence) -> Break:
         said = ", ".join(f"{id_} by {shares:+d}" for id_, shares in untold.items())
         return replace(found, cause=Cause.MISSED_FILL, evidence=f"the broker says that orders filled and shows no execution: {said}")
     if foreign and sum(fill.shares for fill in foreign) == differs:
-        return _manual(found, foreign, differs)
+        return _manual(found, foreign, differs, evidence.unpaid)
     ratio = _split(int(found.ledger), int(found.broker))
     if ratio is not None:
         return replace(found, cause=Cause.SPLIT, evidence=f"as of a split {ratio.numerator}:{ratio.denominator}", cash=0.0)
@@ -83,7 +88,7 @@ def of_cash(found: Break, evidence: Evidence, *, alone: bool) -> Break:
     differs = found.broker - found.ledger
     allowed = cash_tolerance(evidence.nav, False)
     late = sum(_cash(one) for ones in evidence.late.values() for one in ones)
-    manual = sum(_paid(fill) for fills in evidence.foreign.values() for fill in fills)
+    manual = sum(_paid(fill) for fill in evidence.unpaid)
     owed, owing, which = _accrued(evidence.days)
     if not math.isfinite(differs):
         return replace(found, evidence="the broker does not report cash in USD")
@@ -111,8 +116,8 @@ def cash_tolerance(nav: float, inside: bool) -> float:
     return max(LEAST_TOLERANCE, TOLERANCE * nav) if math.isfinite(nav) else LEAST_TOLERANCE
 
 
-def _manual(found: Break, fills: Sequence[Fill], differs: int) -> Break:
-    cash = sum(_paid(fill) for fill in fills)
+def _manual(found: Break, fills: Sequence[Fill], differs: int, unpaid: Sequence[Fill]) -> Break:
+    cash = sum(_paid(fill) for fill in fills if fill in unpaid)
     price = sum(fill.shares * fill.price for fill in fills) / differs
     said = ", ".join(f"{fill.id} {fill.shares:+d} at {fill.price:,.2f}" for fill in fills)
     return replace(found, cause=Cause.MANUAL_TRADE, evidence=f"executions of orders not from here: {said}", price=price, cash=cash)

@@ -72,6 +72,23 @@ def test_a_manual_trade_is_known_by_its_execution_and_repaired_with_its_cash(led
     assert (expected(ledger, BOOK).shares, expected(ledger, BOOK).cash) == ({"AAA": 4}, 100_299.0)
 
 
+@pytest.mark.parametrize("whats", [("AAA",), ("cash", "AAA")])
+def test_a_trade_by_hand_on_a_day_that_is_booked_is_known_until_it_is_accepted(ledger: Ledger, broker: FakeBroker, whats: tuple[str, ...]) -> None:
+    """In the evening after the night was booked, or at the second gate of the same evening; and then another one."""
+    booked(ledger, AAA=10)
+    first, second = (dataclasses.replace(by_hand("AAA", shares, 50.0, id_), session=DAY_ONE) for shares, id_ in ((-6, "ib-1"), (-1, "ib-2")))
+    broker.held, broker.cash, broker.fills = {"AAA": 4}, 100_000.0 + 6 * 50.0 - 1.0, [first]
+    for kind in (BreakKind.POSITION, BreakKind.CASH, BreakKind.POSITION):
+        assert only(ledger, broker, kind).cause is Cause.MANUAL_TRADE
+    mended(ledger, broker, *whats)
+    broker.held, broker.cash = {"AAA": 3}, broker.cash + 50.0 - 1.0
+    broker.fills.append(dataclasses.replace(second, time=ledger.now() + timedelta(seconds=1)))
+    found = only(ledger, broker, BreakKind.POSITION)
+    assert (found.cause, found.cash) == (Cause.MANUAL_TRADE, 49.0)
+    assert "ib-2" in found.evidence and "ib-1" not in found.evidence
+    assert only(ledger, broker, BreakKind.CASH).cause is Cause.MANUAL_TRADE
+
+
 @pytest.mark.parametrize(("ours", "theirs", "cause"), [(10, 20, Cause.SPLIT), (100, 10, Cause.SPLIT), (-10, -30, Cause.SPLIT), (10, 15, Cause.SPLIT),
                                                        (10, 13, Cause.UNKNOWN), (10, -10, Cause.UNKNOWN), (10, 0, Cause.UNKNOWN)])  # fmt: skip
 def test_shares_of_a_split_look_like_one(ledger: Ledger, broker: FakeBroker, ours: int, theirs: int, cause: Cause) -> None:
@@ -113,6 +130,16 @@ def test_a_fill_corrected_after_its_session_was_booked(ledger: Ledger, broker: F
     row = ledger.order(first.order_id)
     assert (row.state, row.filled, row.note) == (OrderState.FILLED, 9, "corrected: 9 of 10 shares filled")
     mended(ledger, broker, "AAA")
+
+
+def test_a_correction_told_before_what_it_corrects_stays(ledger: Ledger) -> None:
+    sent(ledger)
+    first = fill(order("AAA", decided=DAY_ONE - timedelta(1)), price=10.0)
+    corrected = dataclasses.replace(first, shares=9, price=11.0, revision=2)
+    assert ledger.record_fill(BOOK, corrected)
+    for earlier in (first, dataclasses.replace(first, revision=1), corrected):
+        assert not ledger.record_fill(BOOK, earlier)
+    assert [row.fill for row in ledger.fills(BOOK)] == [corrected] and ledger.order(first.order_id).filled == 9
 
 
 def test_a_fill_told_after_its_session_was_booked(ledger: Ledger, broker: FakeBroker) -> None:
