@@ -74,6 +74,6 @@ MUTANTS = (
     # the ledger
     Mutant("what was accepted counts once more after it was booked", "ledger", REPAIRS, "WHERE account = ? AND strategy = ? AND seq > {BOOKED_AT} ORDER BY seq\"\n\n", "WHERE account = ? AND strategy = ? AND seq + 0 * {BOOKED_AT} > 0 ORDER BY seq\"\n\n"),
     Mutant("a correction counts a second time", "ledger", TABLES, "f.shares - (before[0] if before else 0)", "f.shares"),
-    Mutant("an earlier revision takes the later one's place", "ledger", LEDGER, "if told_less or fill.revision < before.revision or", "if told_less or"),
-    Mutant("a fill told twice counts twice", "ledger", LEDGER, "        if known and known[0][0] == codec.encode(row):\n            return False\n", "        fill = replace(fill, revision=fill.revision + 1) if known else fill\n        row = FillRow(book, fill)\n"),
+    Mutant("an earlier revision takes the later one's place", "ledger", LEDGER, " or fill.revision < before.revision:", ":"),
+    Mutant("a fill told twice counts twice", "ledger", LEDGER, "        if known and known[0][0] == codec.encode(FillRow(book, fill)):\n            return False\n", "        fill = replace(fill, revision=fill.revision + 1, id=fill.id + \"'\") if known else fill\n        known = []\n"),
 )
