@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 
-from mech_exo.domain.orders import ID_PREFIX, Fill
+from mech_exo.domain.orders import ID_PREFIX, Fill, OrderState
 from mech_exo.execution.breaks import Break, Cause
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.recovery import Snapshot
@@ -27,14 +27,15 @@ MOST_SPLIT, MOST_REVERSE = 50, 100
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What may explain a break, by symbol: fills of nobody's order whose shares, or whose cash, no accepted difference covers yet; fills
-    booked late or corrected since; shares our orders filled that no fill told of; and the figures of the last 45 days, for what the broker
-    pays later than the book counts it.
+    booked late or corrected since; shares our orders filled that no fill told of; what was left of orders that are gone, of a group the
+    largest; and the figures of the last 45 days, for what the broker pays later than the book counts it.
     """
 
     foreign: dict[str, list[Fill]]
     unpaid: tuple[Fill, ...]
     late: dict[str, list[LateFill]]
     untold: dict[str, dict[str, int]]
+    gone: dict[str, dict[str, int]]
     days: tuple[BookedDay, ...]
     nav: float
 
@@ -58,15 +59,21 @@ def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
         row = rows.get(order.order_id)
         if row is not None and row.book == book and order.filled != row.filled and abs(order.filled) > abs(row.filled):
             untold[order.symbol][order.order_id] = order.filled - row.filled
+    gone: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in ledger.orders(book, states={OrderState.LIVE}):
+        left, key = row.order.shares - row.filled, row.order.group or row.order.id
+        if row.order.id not in seen.ids:
+            gone[row.order.symbol][key] = max(left, gone[row.order.symbol].get(key, 0), key=abs)
     days = () if last is None else tuple(day for day in ledger.day_history(book) if day.session > last - ACCRUED_OVER)
-    return Evidence(foreign, tuple(unpaid), late, untold, days, seen.account.nav)
+    return Evidence(foreign, tuple(unpaid), late, untold, gone, days, seen.account.nav)
 
 
 def of_position(found: Break, evidence: Evidence) -> Break:
     """``found`` with its cause: what explains the whole difference in shares, looked for in the order of how well it is known."""
     symbol = found.symbol or ""
     differs = int(found.broker) - int(found.ledger)
-    late, foreign, untold = evidence.late.get(symbol, []), evidence.foreign.get(symbol, []), evidence.untold.get(symbol, {})
+    late, foreign = evidence.late.get(symbol, []), evidence.foreign.get(symbol, [])
+    untold, gone = evidence.untold.get(symbol, {}), evidence.gone.get(symbol, {})
     if late and sum(_shares(one) for one in late) == differs:
         said = ", ".join(f"{one.now.id} revision {one.now.revision}" for one in late)
         evidently = f"recorded or corrected after its session was booked: {said}"
@@ -77,6 +84,10 @@ def of_position(found: Break, evidence: Evidence) -> Break:
         return replace(found, cause=Cause.MISSED_FILL, evidence=f"the broker says that orders filled and shows no execution: {said}")
     if foreign and sum(fill.shares for fill in foreign) == differs:
         return _manual(found, foreign, differs, evidence.unpaid)
+    if gone and sum(gone.values()) == differs:
+        said = ", ".join(f"{shares:+d}" for shares in gone.values())
+        evidently = f"orders that are live here and gone there come to it ({said}): filled on a day of which the broker tells no more"
+        return replace(found, cause=Cause.MISSED_FILL, evidence=evidently)
     ratio = _split(int(found.ledger), int(found.broker))
     if ratio is not None:
         return replace(found, cause=Cause.SPLIT, evidence=f"as of a split {ratio.numerator}:{ratio.denominator}", cash=0.0)

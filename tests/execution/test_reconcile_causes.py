@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import UserError
-from mech_exo.domain.orders import OrderReason, OrderState
+from mech_exo.domain.orders import OrderReason, OrderState, OrderType
 from mech_exo.execution.breaks import Break, BreakKind, Cause
 from mech_exo.execution.broker import AccountState, BrokerOrder, BrokerOrderState
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.reconcile import accept, expected, gate
-from mech_exo.execution.rows import Instrument, SessionRow
+from mech_exo.execution.rows import Instrument, Intent, Protection, SessionRow
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, fill, intents, line, order
 
@@ -140,6 +140,30 @@ def test_a_correction_told_before_what_it_corrects_stays(ledger: Ledger) -> None
     for earlier in (first, dataclasses.replace(first, revision=1), corrected):
         assert not ledger.record_fill(BOOK, earlier)
     assert [row.fill for row in ledger.fills(BOOK)] == [corrected] and ledger.order(first.order_id).filled == 9
+
+
+def test_a_stop_that_filled_on_a_day_nobody_tells_of_any_more(ledger: Ledger, broker: FakeBroker) -> None:
+    booked(ledger, AAA=10)
+    exits = [dataclasses.replace(order("AAA", -10, leg=k), rests=True, group="g", type=OrderType.STOP, level=9.0) for k in range(2)]
+    ledger.protect(Protection(BOOK, DAY_ONE, tuple(Intent(one, math.nan) for one in exits), ()))
+    for one in exits:
+        ledger.set_state(one.id, OrderState.SENDING)
+        ledger.set_state(one.id, OrderState.LIVE)
+    found = only(ledger, broker, BreakKind.POSITION)
+    assert (found.cause, "live here and gone there" in found.evidence) == (Cause.MISSED_FILL, True)
+
+
+@pytest.mark.parametrize("state", [OrderState.REJECTED, OrderState.DENIED])
+def test_a_refused_order_that_filled_halts_until_it_is_accepted(ledger: Ledger, broker: FakeBroker, state: OrderState) -> None:
+    booked(ledger)
+    ledger.plan(intents("AAA"), BOOK, DAY_ONE)
+    for step in [OrderState.SENDING, state] if state is OrderState.REJECTED else [state]:
+        ledger.set_state(order("AAA").id, step)
+    broker.fills, broker.held, broker.cash = [fill(order("AAA"), price=10.0)], {"AAA": 10}, 100_000.0 - 101.0
+    report = gate(ledger, broker, BOOK)
+    assert [one.kind for one in report.halting] == [BreakKind.REVIVED_ORDER] and ledger.is_halted
+    assert expected(ledger, BOOK).shares == {"AAA": 10}, "the fill counts all the same"
+    mended(ledger, broker, "AAA")
 
 
 def test_a_fill_told_after_its_session_was_booked(ledger: Ledger, broker: FakeBroker) -> None:

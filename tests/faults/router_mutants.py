@@ -53,6 +53,8 @@ MUTANTS = (
     Mutant("foreign orders are not seen", "reconcile", RECONCILE, "if row is None and id_ not in seen.ids:", "if row is None and id_ not in seen.ids and order.broker_id == \"\":"),
     Mutant("a lost journal does not halt", "reconcile", BREAKS, "HALTING = frozenset({BreakKind.ACCOUNT, BreakKind.LOST_JOURNAL,", "HALTING = frozenset({BreakKind.ACCOUNT,"),
     Mutant("a fill of ours without an order in the journal is passed over", "reconcile", RECOVERY, "    if not proof:\n        said |= ", "    if proof:\n        said |= "),
+    Mutant("a refused order that filled is passed over", "reconcile", RECOVERY, "if row.state in REFUSED and id_ in filled]", "if row.state in REFUSED and id_ not in seen.ids]"),
+    Mutant("both halves of a pair that is gone count", "reconcile", CAUSES, "left, key = row.order.shares - row.filled, row.order.group or row.order.id", "left, key = row.order.shares - row.filled, row.order.id"),
     Mutant("an overfill is not looked for", "reconcile", RECONCILE, "    if not proof:\n        breaks += _overfills", "    if proof:\n        breaks += _overfills"),
     Mutant("a symbol that means another company is traded", "reconcile", RECONCILE, "position.instrument and position.instrument != before", "position.instrument and position.instrument == before"),
     Mutant("the broker's positions alone are compared", "reconcile", RECONCILE, "for symbol in sorted(ledger.keys() | broker.keys()):", "for symbol in sorted(broker.keys()):"),
