@@ -149,6 +149,23 @@ def test_a_fill_counts_once_and_never_changes(path: Path) -> None:
         assert sum(row.fill.shares for row in ledger.fills(order_id=order("AAA").id)) == 10
 
 
+def test_the_highest_revision_of_a_fill_stands_in_whatever_order_they_are_told(path: Path) -> None:
+    first = dataclasses.replace(fill(order("AAA")), commission=math.nan)
+    told = dataclasses.replace(first, commission=1.25)
+    corrected = dataclasses.replace(first, shares=9, price=10.5, revision=1, commission=1.5)
+    with Ledger.open(path) as ledger:
+        ledger.plan(intents("AAA"), BOOK, DAY_ONE)
+        for state in (OrderState.SENDING, OrderState.LIVE):
+            ledger.set_state(order("AAA").id, state)
+        assert [ledger.record_fill(BOOK, one) for one in (first, told, first, corrected, told, first, corrected)] == [
+            True, True, False, True, False, False, False]  # fmt: skip
+        (row,) = ledger.fills(BOOK)
+        assert (row.fill.shares, row.fill.price, row.fill.commission, row.fill.revision) == (9, 10.5, 1.5, 1)
+        known = ledger.order(order("AAA").id)
+        assert (known.filled, known.state, known.note) == (9, OrderState.FILLED, "corrected: 9 of 10 shares filled")
+        assert ledger.verify().sound
+
+
 def test_sessions_are_booked_once_and_in_order(path: Path) -> None:
     days = [DAY_ONE + timedelta(k) for k in range(3)]
     with Ledger.open(path) as ledger:

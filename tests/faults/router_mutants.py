@@ -15,12 +15,12 @@ ROUTER, RECOVERY, RECONCILE = "mech_exo.execution.router", "mech_exo.execution.r
 PROTECTION, LEDGER, TABLES = "mech_exo.execution.protection", "mech_exo.execution.ledger", "mech_exo.execution.ledger_tables"
 CAUSES, BREAKS, SLICING, REPAIRS = (f"mech_exo.execution.{name}" for name in ("causes", "breaks", "slicing", "ledger_repairs"))
 MUTANTS = (
-    # at most once: found by the campaign alone
+    # at most once
     Mutant("an order in doubt is sent again", "campaign", RECOVERY, '    if proof:\n        ledger.set_state(row.order.id, _S.NEW, "the broker proves', '    if True:\n        ledger.set_state(row.order.id, _S.NEW, "the broker proves'),
     Mutant("it is sent before it is journaled", "campaign", ROUTER, '                self._mark(family, OrderState.SENDING, "about to be sent")\n                result = self._place(family)', '                with self._ledger.transaction():\n                    self._mark(family, OrderState.SENDING, "about to be sent")\n                    result = self._place(family)'),
-    Mutant("a process sends without having compared", "campaign", ROUTER, "        if self._gate is None:\n            raise BrokerError(", "        if self._gate is None:\n            return GateReport(self._book, self._broker.account(), self._broker.positions(), ())\n            raise BrokerError("),
+    Mutant("a process sends without having compared", "router", ROUTER, "        if self._gate is None:\n            raise BrokerError(", "        if self._gate is None:\n            return GateReport(self._book, self._broker.account(), self._broker.positions(), ())\n            raise BrokerError("),
     Mutant("new risk leaves while something is in doubt", "campaign", ROUTER, "        if not doubtful:\n            return None", "        if len(doubtful) < 3:\n            return None"),
-    Mutant("an order that was never sent and is at the broker is not adopted", "campaign", RECOVERY, "if row.state is _S.NEW and id_ in seen.ids]", "if row.state is _S.NEW and id_ not in seen.ids]"),
+    Mutant("an order that was never sent and is at the broker is not adopted", "reconcile", RECOVERY, "if row.state is _S.NEW and id_ in seen.ids]", "if row.state is _S.NEW and id_ not in seen.ids]"),
     Mutant("what was given up and appears is passed over", "campaign", RECOVERY, "if row.state not in OPEN_STATES and row.state is not _S.ABANDONED:", "if row.state not in OPEN_STATES:"),
     Mutant("no acknowledgement is a rejection", "campaign", ROUTER, "            self._mark(family, OrderState.UNKNOWN, note)", "            self._mark(family, OrderState.REJECTED, note)"),
     Mutant("no acknowledgement is none at all", "campaign", ROUTER, "            self._mark(family, OrderState.UNKNOWN, note)", "            self._mark(family, OrderState.NEW, note)"),
@@ -52,12 +52,12 @@ MUTANTS = (
     Mutant("an order that is not shown has ended", "reconcile", RECONCILE, "        if row.order.id not in open_ids:", "        if False:"),
     Mutant("foreign orders are not seen", "reconcile", RECONCILE, "if row is None and id_ not in seen.ids:", "if row is None and id_ not in seen.ids and order.broker_id == \"\":"),
     Mutant("a lost journal does not halt", "reconcile", BREAKS, "HALTING = frozenset({BreakKind.ACCOUNT, BreakKind.LOST_JOURNAL,", "HALTING = frozenset({BreakKind.ACCOUNT,"),
-    Mutant("a fill of ours without an order in the journal is passed over", "reconcile", RECOVERY, "    if not proof:\n        said |= ", "    if proof:\n        said |= "),
+    Mutant("a fill of ours without an order in the journal is passed over", "reconcile", RECOVERY, "for fill in seen.fills if fill.order_id not in said}", "for fill in seen.fills if fill.order_id in said}"),
     Mutant("a refused order that filled is passed over", "reconcile", RECOVERY, "if row.state in REFUSED and id_ in filled]", "if row.state in REFUSED and id_ not in seen.ids]"),
     Mutant("both halves of a pair that is gone count", "reconcile", CAUSES, "left, key = row.order.shares - row.filled, row.order.group or row.order.id", "left, key = row.order.shares - row.filled, row.order.id"),
     Mutant("an overfill is not looked for", "reconcile", RECONCILE, "    if not proof:\n        breaks += _overfills", "    if proof:\n        breaks += _overfills"),
     Mutant("a symbol that means another company is traded", "reconcile", RECONCILE, "position.instrument and position.instrument != before", "position.instrument and position.instrument == before"),
-    Mutant("the broker's positions alone are compared", "reconcile", RECONCILE, "for symbol in sorted(ledger.keys() | broker.keys()):", "for symbol in sorted(broker.keys()):"),
+    Mutant("what the broker does not hold is not compared", "reconcile", RECONCILE, "        if ours != theirs:\n            breaks.append", "        if ours != theirs and theirs:\n            breaks.append"),
     Mutant("a trade by hand that was accepted explains the next", "reconcile", CAUSES, "if not any(one.shares and one.symbol == fill.symbol and fill.time <= one.at for one in accepted):", "if True:"),
     Mutant("the cash of a trade by hand is accepted twice", "reconcile", CAUSES, "sum(_paid(fill) for fill in fills if fill in unpaid)", "sum(_paid(fill) for fill in fills)"),
     Mutant("any amount of cash is a fee", "reconcile", CAUSES, "if alone and abs(differs) <= FEES * evidence.nav:", "if alone:"),
@@ -81,6 +81,6 @@ MUTANTS = (
     # the ledger
     Mutant("what was accepted counts once more after it was booked", "ledger", REPAIRS, "WHERE account = ? AND strategy = ? AND seq > {BOOKED_AT} ORDER BY seq\"\n\n", "WHERE account = ? AND strategy = ? AND seq + 0 * {BOOKED_AT} > 0 ORDER BY seq\"\n\n"),
     Mutant("a correction counts a second time", "ledger", TABLES, "f.shares - (before[0] if before else 0)", "f.shares"),
-    Mutant("an earlier revision takes the later one's place", "ledger", LEDGER, " or fill.revision < before.revision:", ":"),
-    Mutant("a fill told twice counts twice", "ledger", LEDGER, "        if known and known[0][0] == codec.encode(FillRow(book, fill)):\n            return False\n", "        fill = replace(fill, revision=fill.revision + 1, id=fill.id + \"'\") if known else fill\n        known = []\n"),
+    Mutant("an earlier revision takes the later one's place", "ledger", LEDGER, "== codec.encode(row) or fill.revision < before.revision:", "== codec.encode(row):"),
+    Mutant("a fill may change its figures without a revision", "ledger", LEDGER, "if fill.revision == before.revision and not _completes(before, fill):", "if fill.revision > before.revision and not before.id:"),
 )

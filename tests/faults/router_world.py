@@ -19,6 +19,7 @@ from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderState, Ord
 from mech_exo.execution.breaks import BreakKind, GateReport
 from mech_exo.execution.broker import BrokerOrder, BrokerOrderState
 from mech_exo.execution.ledger import Ledger
+from mech_exo.execution.ledger_tables import NAMES
 from mech_exo.execution.protection import dress, plan_protection, resting_exits
 from mech_exo.execution.reconcile import accept, expected
 from mech_exo.execution.router import OrderRouter, SendLimits, SendRules
@@ -61,18 +62,19 @@ class DyingLedger(Ledger):
     """A ledger whose process may end before and after each commit; not synced, as only the process dies here and never the machine."""
 
     world: World
-    what = ""
+    written: tuple[str, ...] = ()
 
     def append(self, row: object, key: str) -> None:
-        self.what = row.state.value if isinstance(row, StateChange) else type(row).__name__.lower()
+        what = row.state.value if isinstance(row, StateChange) else NAMES[type(row)]
+        self.written = tuple(dict.fromkeys((*self.written, what)))
         super().append(row, key)
 
     def _commit(self) -> None:
-        what, self.what = self.what, ""
-        if what:
+        written, self.written = self.written, ()
+        for what in written:
             self.world.point(f"before the commit of {what}")
         super()._commit()
-        if what:
+        for what in written:
             self.world.point(f"after the commit of {what}")
 
 

@@ -39,7 +39,7 @@ def test_the_list_is_long_enough_and_says_what_each_bug_does() -> None:
 def test_a_seeded_bug_replaces_text_that_stands_once(mutant: Mutant) -> None:
     source = (ROOT / (mutant.module.replace(".", "/") + ".py")).read_text("utf-8")
     assert source.count(mutant.old) == 1
-    assert mutant.old != mutant.new
+    assert mutant.old != mutant.new and "|" not in mutant.old + mutant.new, "the plugin's own separator"
     compile(source.replace(mutant.old, mutant.new), mutant.module, "exec")
 
 

@@ -24,7 +24,7 @@ from tests.gateway import FakeGateway, random_plan
 from tests.session.stage import days, decide_every, set_line, stored
 from tests.session.wire import ACCOUNT, Clock, Wire, WireMarket
 
-SESSIONS = int(os.environ.get("EXO_TEST_SESSIONS", "25"))
+SESSIONS = int(os.environ.get("EXO_TEST_SESSIONS", "15"))
 SEED = int(os.environ.get("EXO_TEST_SEED", "7"))
 CASH = 100_000.0
 TRIES = 14
