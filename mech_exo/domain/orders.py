@@ -98,7 +98,7 @@ class Order:
     rests
         Good till cancelled: it may trade in any session from ``session`` on.
     group
-        Orders of one group cancel each other: the first to fill ends the rest.
+        Orders of one group exclude each other: the first to fill ends the rest, a partial fill leaves them for what is still to be done.
     parent
         Id of the entry this order protects: it goes out with it and works once it fills.
     after

@@ -88,7 +88,8 @@ class BrokerOrderState(StrEnum):
 class BrokerOrder:
     """An order at the broker. ``order_id`` is our reference ("" for a foreign order), ``broker_id`` the broker's own lasting one.
 
-    ``shares`` signed, as ordered; ``filled`` signed, so far; ``level`` its limit or stop price as it rests now.
+    ``shares`` signed, as ordered; ``filled`` signed, so far; ``level`` its limit or stop price as it rests now. ``works`` False: the broker
+    keeps it and does not work it, so that it protects nothing.
     """
 
     order_id: str
@@ -99,6 +100,7 @@ class BrokerOrder:
     note: str = ""
     filled: int = 0
     level: float | None = None
+    works: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 
-from mech_exo.domain.orders import ID_PREFIX, Fill
+from mech_exo.domain.orders import ID_PREFIX, Fill, OrderState
 from mech_exo.execution.breaks import Break, Cause
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.recovery import Snapshot
@@ -26,13 +26,16 @@ MOST_SPLIT, MOST_REVERSE = 50, 100
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What may explain a break, by symbol: fills of nobody's order, fills booked late or corrected since, shares our orders filled that
-    no fill told of; and the figures of the last 45 days, for what the broker pays later than the book counts it.
+    """What may explain a break, by symbol: fills of nobody's order whose shares, or whose cash, no accepted difference covers yet; fills
+    booked late or corrected since; shares our orders filled that no fill told of; what was left of orders that are gone, of a group the
+    largest; and the figures of the last 45 days, for what the broker pays later than the book counts it.
     """
 
     foreign: dict[str, list[Fill]]
+    unpaid: tuple[Fill, ...]
     late: dict[str, list[LateFill]]
     untold: dict[str, dict[str, int]]
+    gone: dict[str, dict[str, int]]
     days: tuple[BookedDay, ...]
     nav: float
 
@@ -40,10 +43,13 @@ class Evidence:
 def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
     """The evidence at hand."""
     last = ledger.last_booked(book)
+    strange = [fill for fill in seen.fills if not fill.order_id.startswith(ID_PREFIX)]
+    accepted = ledger.accepted(book)
     foreign: dict[str, list[Fill]] = defaultdict(list)
-    for fill in seen.fills:
-        if not fill.order_id.startswith(ID_PREFIX) and (last is None or fill.session > last):
+    for fill in strange:
+        if not any(one.shares and one.symbol == fill.symbol and fill.time <= one.at for one in accepted):
             foreign[fill.symbol].append(fill)
+    unpaid = (f for f in strange if not any(one.cash and one.symbol in (None, f.symbol) and f.time <= one.at for one in accepted))
     late: dict[str, list[LateFill]] = defaultdict(list)
     for one in () if last is None else ledger.late_fills(book, last):
         late[one.now.symbol].append(one)
@@ -53,15 +59,21 @@ def gather(ledger: Ledger, seen: Snapshot, book: BookId) -> Evidence:
         row = rows.get(order.order_id)
         if row is not None and row.book == book and order.filled != row.filled and abs(order.filled) > abs(row.filled):
             untold[order.symbol][order.order_id] = order.filled - row.filled
+    gone: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in ledger.orders(book, states={OrderState.LIVE}):
+        left, key = row.order.shares - row.filled, row.order.group or row.order.id
+        if row.order.id not in seen.ids:
+            gone[row.order.symbol][key] = max(left, gone[row.order.symbol].get(key, 0), key=abs)
     days = () if last is None else tuple(day for day in ledger.day_history(book) if day.session > last - ACCRUED_OVER)
-    return Evidence(foreign, late, untold, days, seen.account.nav)
+    return Evidence(foreign, tuple(unpaid), late, untold, gone, days, seen.account.nav)
 
 
 def of_position(found: Break, evidence: Evidence) -> Break:
     """``found`` with its cause: what explains the whole difference in shares, looked for in the order of how well it is known."""
     symbol = found.symbol or ""
     differs = int(found.broker) - int(found.ledger)
-    late, foreign, untold = evidence.late.get(symbol, []), evidence.foreign.get(symbol, []), evidence.untold.get(symbol, {})
+    late, foreign = evidence.late.get(symbol, []), evidence.foreign.get(symbol, [])
+    untold, gone = evidence.untold.get(symbol, {}), evidence.gone.get(symbol, {})
     if late and sum(_shares(one) for one in late) == differs:
         said = ", ".join(f"{one.now.id} revision {one.now.revision}" for one in late)
         evidently = f"recorded or corrected after its session was booked: {said}"
@@ -71,7 +83,11 @@ def of_position(found: Break, evidence: Evidence) -> Break:
         said = ", ".join(f"{id_} by {shares:+d}" for id_, shares in untold.items())
         return replace(found, cause=Cause.MISSED_FILL, evidence=f"the broker says that orders filled and shows no execution: {said}")
     if foreign and sum(fill.shares for fill in foreign) == differs:
-        return _manual(found, foreign, differs)
+        return _manual(found, foreign, differs, evidence.unpaid)
+    if gone and sum(gone.values()) == differs:
+        said = ", ".join(f"{shares:+d}" for shares in gone.values())
+        evidently = f"orders that are live here and gone there come to it ({said}): filled on a day of which the broker tells no more"
+        return replace(found, cause=Cause.MISSED_FILL, evidence=evidently)
     ratio = _split(int(found.ledger), int(found.broker))
     if ratio is not None:
         return replace(found, cause=Cause.SPLIT, evidence=f"as of a split {ratio.numerator}:{ratio.denominator}", cash=0.0)
@@ -83,7 +99,7 @@ def of_cash(found: Break, evidence: Evidence, *, alone: bool) -> Break:
     differs = found.broker - found.ledger
     allowed = cash_tolerance(evidence.nav, False)
     late = sum(_cash(one) for ones in evidence.late.values() for one in ones)
-    manual = sum(_paid(fill) for fills in evidence.foreign.values() for fill in fills)
+    manual = sum(_paid(fill) for fill in evidence.unpaid)
     owed, owing, which = _accrued(evidence.days)
     if not math.isfinite(differs):
         return replace(found, evidence="the broker does not report cash in USD")
@@ -111,8 +127,8 @@ def cash_tolerance(nav: float, inside: bool) -> float:
     return max(LEAST_TOLERANCE, TOLERANCE * nav) if math.isfinite(nav) else LEAST_TOLERANCE
 
 
-def _manual(found: Break, fills: Sequence[Fill], differs: int) -> Break:
-    cash = sum(_paid(fill) for fill in fills)
+def _manual(found: Break, fills: Sequence[Fill], differs: int, unpaid: Sequence[Fill]) -> Break:
+    cash = sum(_paid(fill) for fill in fills if fill in unpaid)
     price = sum(fill.shares * fill.price for fill in fills) / differs
     said = ", ".join(f"{fill.id} {fill.shares:+d} at {fill.price:,.2f}" for fill in fills)
     return replace(found, cause=Cause.MANUAL_TRADE, evidence=f"executions of orders not from here: {said}", price=price, cash=cash)

@@ -17,7 +17,9 @@ from mech_exo.utils.log import mask_accounts
 
 
 class RefusedError(BrokerError):
-    """The gateway refused a question, for a stated reason."""
+    """The gateway refused a question, for the reason ``code`` stands for."""
+
+    code = 0
 
 
 class ReadOnlyError(BrokerError):
@@ -43,9 +45,8 @@ def order(instruments: Instruments, told: Told, state: BrokerOrderState) -> Brok
     symbol = instruments.name(told.contract) if told.contract is not None else ""
     filled = 0.0 if math.isnan(told.filled) else math.copysign(told.filled, told.shares)
     number = str(told.perm_id) if told.perm_id else f"{told.client_id}/{told.order_id}"
-    return BrokerOrder(
-        _ours(told.ref), number, symbol, words.whole(told.shares, symbol), state, told.note, words.whole(filled, symbol), told.level
-    )
+    shares, done, works = words.whole(told.shares, symbol), words.whole(filled, symbol), told.status != words.INACTIVE
+    return BrokerOrder(_ours(told.ref), number, symbol, shares, state, told.note, done, told.level, works)
 
 
 def completed(instruments: Instruments, contract: Any, done: Any, state: Any) -> BrokerOrder:
@@ -107,5 +108,9 @@ def _failed(kind: str, code: int, text: str) -> BrokerError:
     if code == 0:
         remedy = "run it again; if it stays, look at the orders in TWS"
         return BrokerError(f"an answer is whole or none; {kind}: {text}", remedy=remedy)
-    error = RefusedError if words.meaning(code) is words.Meaning.REFUSED else BrokerError
-    return error(f"the broker did not tell {kind}: {words.said(code, text)}", remedy=words.remedy(code))
+    message = f"the broker did not tell {kind}: {words.said(code, text)}"
+    if words.meaning(code) is not words.Meaning.REFUSED:
+        return BrokerError(message, remedy=words.remedy(code))
+    refused = RefusedError(message, remedy=words.remedy(code))
+    refused.code = code
+    return refused

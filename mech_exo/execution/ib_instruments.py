@@ -61,6 +61,14 @@ def question(symbol: str) -> ib_async.Contract:
     return ib_async.Contract(secType=KIND, symbol=theirs(symbol), exchange=ROUTE, currency=CURRENCY)
 
 
+def unknown(symbol: str) -> str:
+    """That the broker has no such symbol, and what to do."""
+    return (
+        f"Interactive Brokers knows no US stock {symbol}: if it was renamed, store its bars under the name it has there; "
+        "else leave it out of the universe (universe.name in strategy.yml)"
+    )
+
+
 class Instruments:
     """What each symbol means, kept in ``path`` (None: in memory only)."""
 
@@ -77,8 +85,10 @@ class Instruments:
     def learn(self, symbol: str, answers: Sequence[ib_async.ContractDetails], today: date) -> Instrument | str:
         """The instrument among the broker's ``answers``, remembered; or why the symbol cannot be traded."""
         fitting = {c.conId: (c, details) for details in answers if (c := details.contract) is not None and _fits(c, symbol)}
-        if len(fitting) != 1:
-            found = f"{len(fitting)} ({', '.join(str(key) for key in sorted(fitting))})" if fitting else "none"
+        if not fitting:
+            return unknown(symbol)
+        if len(fitting) > 1:
+            found = f"{len(fitting)} ({', '.join(str(key) for key in sorted(fitting))})"
             return f"a symbol must mean one US stock at Interactive Brokers; {symbol} means {found}: look it up in TWS"
         ((con_id, (contract, details)),) = fitting.items()
         before = self._known.get(symbol)

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 NEW_YORK = ZoneInfo("America/New_York")
 SYMBOL = re.compile(r"[A-Z0-9.\- ]{1,12}")
 REFERENCE = re.compile(r"[\x21-\x7e]{1,40}")
-CANCEL_WITH_BLOCK = 1
+REDUCE_WITH_BLOCK = 2
+"""What a fill does to the rest of its group: it is cut by what filled, and one order at a time is at an exchange. A target that fills
+in part leaves the stop for what is still held; cancelling (1) would leave nothing.
+"""
+NO_SECURITY = 200
 UNSET = 1e300  # what the program sends for "not known" is the largest double
 _ZONES = {"EST": "America/New_York", "EDT": "America/New_York", "CST": "America/Chicago", "CDT": "America/Chicago", "MST": "America/Denver",
           "MDT": "America/Denver", "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles", "GMT": "UTC", "BST": "Europe/London",
@@ -187,6 +191,7 @@ def ended_state(status: str, text: str) -> BrokerOrderState:
 
 ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 """Statuses after which nothing trades any more. Inactive is none: the program may revive it."""
+INACTIVE = "Inactive"
 
 
 def on_tick(level: float, order: Order, step: float) -> float:
@@ -245,7 +250,7 @@ def wire_order(order: Order, account: str, step: float) -> ib_async.Order:
         level = on_tick(order.level, order, step)
         wire.auxPrice, wire.lmtPrice = (level, wire.lmtPrice) if kind == "STP" else (wire.auxPrice, level)
     if order.group is not None:
-        wire.ocaGroup, wire.ocaType = order.group, CANCEL_WITH_BLOCK
+        wire.ocaGroup, wire.ocaType = order.group, REDUCE_WITH_BLOCK
     if order.after is not None:
         wire.goodAfterTime = f"{order.after.astimezone(NEW_YORK):%Y%m%d %H:%M:%S} US/Eastern"
     return wire

@@ -89,11 +89,14 @@ class LedgerRepairs(ABC):
         rows = self._run(PENDING, (*tables.book_columns(book), *tables.book_columns(book)))
         return tuple(codec.decode(Adjustment, body) for (body,) in rows)
 
+    def accepted(self, book: BookId) -> tuple[Adjustment, ...]:
+        """What the operator accepted, ever, oldest first."""
+        sql = "SELECT body FROM journal JOIN adjustments USING (seq) WHERE account = ? AND strategy = ? ORDER BY seq"
+        return tuple(codec.decode(Adjustment, body) for (body,) in self._run(sql, tables.book_columns(book)))
+
     def accepted_orders(self, book: BookId) -> frozenset[str]:
         """Ids of orders whose break the operator accepted, ever."""
-        sql = "SELECT body FROM journal JOIN adjustments USING (seq) WHERE account = ? AND strategy = ?"
-        rows = (codec.decode(Adjustment, body) for (body,) in self._run(sql, tables.book_columns(book)))
-        return frozenset(id_ for row in rows for id_ in row.orders)
+        return frozenset(id_ for row in self.accepted(book) for id_ in row.orders)
 
     def instruments(self, book: BookId) -> dict[str, str]:
         """The broker's key of every symbol of the book that had one."""

@@ -58,7 +58,7 @@ class Guarded(Protocol):
 class Resting:
     """A resting exit as it stands now: ``shares`` signed, still to trade, and ``level`` in USD as the broker has them.
 
-    ``certain``: the ledger has it LIVE and the broker shows it; False while it is in doubt or not sent yet (``planned``).
+    ``certain``: the ledger has it LIVE and the broker shows it at work; False while it is in doubt or not sent yet (``planned``).
     """
 
     id: str
@@ -115,7 +115,7 @@ def resting_exits(rows: Sequence[OrderRow], shown: Sequence[BrokerOrder]) -> tup
         there = at_broker.get(order.id)
         shares = order.shares - row.filled if there is None else there.shares - there.filled
         level = order.level if there is None or there.level is None else there.level
-        certain = row.state is OrderState.LIVE and there is not None
+        certain = row.state is OrderState.LIVE and there is not None and there.works
         found.append(Resting(order.id, order.symbol, shares, order.type, level, order.group, certain, row.state is OrderState.NEW))
     return tuple(found)
 

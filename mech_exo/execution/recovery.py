@@ -23,6 +23,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 MOST_LOOKS = 5
 BEFORE_ANY_BOOK = timedelta(days=7)
 ENDED = {OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED, OrderState.ABANDONED}
+REFUSED = {OrderState.REJECTED, OrderState.DENIED}
 _S = OrderState
 
 
@@ -67,17 +68,22 @@ def look(ledger: Ledger, broker: BrokerInterface, book: BookId) -> Snapshot:
 def recover(ledger: Ledger, seen: Snapshot, book: BookId, *, proof: bool) -> tuple[Break, ...]:
     """Take over what ``seen`` says: fills first, then the life or end of each order that was sent; in one commit.
 
-    Breaks that halt: an order of ours that this journal does not have or never sent, and one given up that is there after all.
+    Breaks that halt: an order of ours that this journal does not have or never sent, one given up that is there after all, and one that was
+    refused and has filled.
     ``proof``: absence proves that an order never arrived; else an order left SENDING and not shown is in doubt.
     """
     rows = {row.order.id: row for row in ledger.orders(book, states=OPEN_STATES)}
     known = rows | ledger.find_orders(seen.ids - rows.keys())
-    breaks = _strays(seen, known, ledger.accepted_orders(book), proof)
+    accepted = ledger.accepted_orders(book)
+    breaks = _strays(seen, known, accepted, proof)
     mine = {id_: row for id_, row in known.items() if row.book == book}
     adopted = [row for id_, row in mine.items() if row.state is _S.NEW and id_ in seen.ids]
     revived = [row for id_, row in mine.items() if row.state is _S.ABANDONED and id_ in seen.ids]
     breaks += [_adopted(BreakKind.LOST_JOURNAL, row, "the broker has an order that this ledger never sent") for row in adopted]
     breaks += [_adopted(BreakKind.REVIVED_ORDER, row, "an order given up is at the broker after all") for row in revived]
+    filled = {fill.order_id for fill in seen.fills} - accepted
+    refused = [row for id_, row in mine.items() if row.state in REFUSED and id_ in filled]
+    breaks += [_adopted(BreakKind.REVIVED_ORDER, row, f"an order that is {row.state} here has filled at the broker") for row in refused]
     with ledger.transaction():
         for row in adopted:
             ledger.set_state(row.order.id, _S.SENDING, "the broker has it, though this ledger never sent it")

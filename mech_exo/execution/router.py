@@ -165,18 +165,25 @@ class OrderRouter:
         self._broker.cancel(order_id)
 
     def withdraw(self, plan: ProtectionPlan) -> tuple[str, ...]:
-        """Journal ``plan`` and cancel what it replaces, before tonight's orders leave; returns the ids that are not gone.
+        """Journal ``plan`` and cancel what it replaces, before tonight's orders leave; returns the ids that are not gone, each an alarm.
 
         Waits a bounded time for the broker to show that they ended, then passes the gate again: one of them may have filled meanwhile.
+        A cancel that is refused does not keep the others, already replaced, from going on.
         """
         self._passed()
+        refused = {}
         if self._ledger.protect(Protection(plan.book, previous_session(plan.session), plan.places, plan.cancels)):
             for id_ in plan.cancels:
-                self.cancel(id_)
+                try:
+                    self.cancel(id_)
+                except BrokerError as error:
+                    refused[id_] = error.message
             self._await_gone(plan.cancels)
             self.open_gate()
-        rows = self._ledger.find_orders(plan.cancels)
-        return tuple(id_ for id_ in plan.cancels if rows[id_].state in OPEN_STATES)
+        left = [row for row in self._ledger.find_orders(plan.cancels).values() if row.state in OPEN_STATES]
+        for row in left:
+            self._ledger.post_alert(_not_gone(row, plan.session, refused.get(row.order.id, "the broker did not take the cancel")))
+        return tuple(row.order.id for row in left)
 
     def protect(self, session: date, levels: Sequence[Guarded]) -> tuple[SendResult, ...]:
         """Send the NEW protection of ``session`` where what it replaces is gone, then alert for every position left without its stop."""
@@ -392,6 +399,13 @@ class _Family:
 
     row: OrderRow
     legs: tuple[Order, ...]
+
+
+def _not_gone(row: OrderRow, session: date, why: str) -> Alert:
+    order = row.order
+    text = f"The {order.type} order of {order.shares:+d} {order.symbol} ({order.id}) was to be cancelled and may still trade: {why}. "
+    text += "It may sell or buy more than is held: cancel it at the broker, then run it again."
+    return Alert(f"not-gone-{session}-{order.id}", "critical", f"{order.symbol}: protection that was to go still rests", text)
 
 
 def _result(row: OrderRow, outcome: SendOutcome, note: str) -> SendResult:

@@ -7,15 +7,17 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
 from mech_exo.domain.errors import BrokerError
-from mech_exo.domain.orders import Order
+from mech_exo.domain.orders import Order, OrderType
 from mech_exo.execution.broker import Acknowledgement, BrokerOrderState, NotSentError
 from mech_exo.execution.ib import IBBroker
 from tests.execution.ib_desk import EVER, a_broker, a_stop, an_order
 from tests.gateway import FakeGateway, random_plan
+from tests.gateway.account import LIVE
 from tests.gateway.faults import POINTS
 
 SHORT = {"acknowledge_seconds": 0.2, "answer_seconds": 0.3, "probe_seconds": 0.2}
@@ -101,6 +103,26 @@ def test_a_deaf_connection_is_found_by_the_probe(gateway: FakeGateway, broker: I
             broker.place(an_order("IBM"))
     with pytest.raises(BrokerError, match="frozen"), impatient(broker):
         broker.probe()
+
+
+def test_an_order_the_program_keeps_inactive_is_open_and_does_not_work(gateway: FakeGateway, broker: IBBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.place(a_stop())
+    (ticket,) = gateway.exchange.orders(a_stop().id)
+    assert [one.works for one in broker.open_orders()] == [True]
+    monkeypatch.setattr("tests.gateway.account.LIVE", frozenset({*LIVE, "Inactive"}))
+    ticket.status = "Inactive"
+    broker.connect()
+    assert [(one.order_id, one.works) for one in broker.open_orders()] == [(a_stop().id, False)]
+
+
+def test_a_target_that_fills_in_part_leaves_the_stop_for_the_rest(gateway: FakeGateway, broker: IBBroker) -> None:
+    gateway.exchange.manual_trade("AAPL", 10, 100.0)
+    stop, target = a_stop(shares=-10, group="mx1-g"), replace(a_stop(shares=-10, group="mx1-g", leg=1), type=OrderType.LIMIT, level=120.0)
+    assert broker.place(stop).accepted and broker.place(target).accepted
+    gateway.exchange.fill(target.id, price=120.0, shares=6)
+    assert {one.order_id: one.shares - one.filled for one in broker.open_orders()} == {stop.id: -4, target.id: -4}
+    gateway.exchange.fill(stop.id, price=90.0)
+    assert gateway.exchange.positions == {} and broker.open_orders() == ()
 
 
 def test_one_lost_answer_leaves_the_connection_usable(gateway: FakeGateway, broker: IBBroker) -> None:

@@ -125,9 +125,9 @@ def test_types_and_times_in_force(kind: OrderType, level: float | None, rests: b
     assert (wire.auxPrice if told[0] == "STP" else wire.lmtPrice) == (10.0 if level else words.wire_order(an_order(), ACCOUNT, 0.01).lmtPrice)
 
 
-def test_a_group_cancels_with_block_and_an_instant_is_told_in_new_york() -> None:
+def test_a_group_reduces_with_block_and_an_instant_is_told_in_new_york() -> None:
     wire = words.wire_order(a_stop(group="mx1-g", after=utc("2024-07-03T14:15")), ACCOUNT, 0.01)
-    assert (wire.ocaGroup, wire.ocaType) == ("mx1-g", 1)
+    assert (wire.ocaGroup, wire.ocaType) == ("mx1-g", 2)
     assert wire.goodAfterTime == "20240703 10:15:00 US/Eastern"
     winter = words.wire_order(a_stop(after=datetime(2024, 1, 3, 15, 15, tzinfo=UTC)), ACCOUNT, 0.01)
     assert winter.goodAfterTime == "20240103 10:15:00 US/Eastern"

@@ -225,8 +225,21 @@ def test_what_rests_is_told_by_ledger_and_broker_together() -> None:
     waits = [row(entry, OrderState.LIVE), row(leg, OrderState.LIVE)]
     (found,) = resting_exits([*waits, row(stop, OrderState.LIVE)], shown)
     assert (found.id, found.shares, found.level, found.certain) == (stop.id, -18, 45.0, True), "the broker's shares and level after a split"
+    (idle,) = resting_exits([row(stop, OrderState.LIVE)], [replace(shown[0], works=False)])
+    assert not idle.certain, "the broker keeps it and does not work it"
     works = resting_exits([row(leg, OrderState.LIVE)], [])
     assert [(one.id, one.certain) for one in works] == [(leg.id, False)], "its entry filled; the broker does not show it"
     assert [one.planned for one in resting_exits([row(stop, OrderState.NEW)], [])] == [True]
     assert resting_exits([row(stop, OrderState.CANCELLED)], []) == ()
     assert isinstance(Intent(stop, math.nan).price, float)
+
+
+@pytest.mark.parametrize("state", [OrderState.LIVE, OrderState.EXPIRED])
+def test_legs_of_an_entry_that_filled_in_part_are_cut_to_what_is_held(state: OrderState) -> None:
+    """A broker may let them work with all their shares: then they would sell more than there is."""
+    entry, *legs = dress(BOOK, [market("AAA", 100, 90.0, 120.0)], {}, [], [])
+    shown = [BrokerOrder(leg.id, str(k), "AAA", -100, BrokerOrderState.OPEN, level=leg.level) for k, leg in enumerate(legs)]
+    rests = resting_exits([row(entry, state, 60), *(row(leg, OrderState.LIVE) for leg in legs)], shown)
+    found = plan([Guard("AAA", 90.0, 120.0)], {"AAA": 60}, [], list(rests))
+    assert sorted(found.cancels) == sorted(leg.id for leg in legs)
+    assert placed(found) == [("AAA", -60, STOP, 90.0), ("AAA", -60, LIMIT, 120.0)]

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import UserError
-from mech_exo.domain.orders import OrderReason, OrderState
+from mech_exo.domain.orders import OrderReason, OrderState, OrderType
 from mech_exo.execution.breaks import Break, BreakKind, Cause
 from mech_exo.execution.broker import AccountState, BrokerOrder, BrokerOrderState
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.reconcile import accept, expected, gate
-from mech_exo.execution.rows import Instrument, SessionRow
+from mech_exo.execution.rows import Instrument, Intent, Protection, SessionRow
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, fill, intents, line, order
 
@@ -72,6 +72,23 @@ def test_a_manual_trade_is_known_by_its_execution_and_repaired_with_its_cash(led
     assert (expected(ledger, BOOK).shares, expected(ledger, BOOK).cash) == ({"AAA": 4}, 100_299.0)
 
 
+@pytest.mark.parametrize("whats", [("AAA",), ("cash", "AAA")])
+def test_a_trade_by_hand_on_a_day_that_is_booked_is_known_until_it_is_accepted(ledger: Ledger, broker: FakeBroker, whats: tuple[str, ...]) -> None:
+    """In the evening after the night was booked, or at the second gate of the same evening; and then another one."""
+    booked(ledger, AAA=10)
+    first, second = (dataclasses.replace(by_hand("AAA", shares, 50.0, id_), session=DAY_ONE) for shares, id_ in ((-6, "ib-1"), (-1, "ib-2")))
+    broker.held, broker.cash, broker.fills = {"AAA": 4}, 100_000.0 + 6 * 50.0 - 1.0, [first]
+    for kind in (BreakKind.POSITION, BreakKind.CASH, BreakKind.POSITION):
+        assert only(ledger, broker, kind).cause is Cause.MANUAL_TRADE
+    mended(ledger, broker, *whats)
+    broker.held, broker.cash = {"AAA": 3}, broker.cash + 50.0 - 1.0
+    broker.fills.append(dataclasses.replace(second, time=ledger.now() + timedelta(seconds=1)))
+    found = only(ledger, broker, BreakKind.POSITION)
+    assert (found.cause, found.cash) == (Cause.MANUAL_TRADE, 49.0)
+    assert "ib-2" in found.evidence and "ib-1" not in found.evidence
+    assert only(ledger, broker, BreakKind.CASH).cause is Cause.MANUAL_TRADE
+
+
 @pytest.mark.parametrize(("ours", "theirs", "cause"), [(10, 20, Cause.SPLIT), (100, 10, Cause.SPLIT), (-10, -30, Cause.SPLIT), (10, 15, Cause.SPLIT),
                                                        (10, 13, Cause.UNKNOWN), (10, -10, Cause.UNKNOWN), (10, 0, Cause.UNKNOWN)])  # fmt: skip
 def test_shares_of_a_split_look_like_one(ledger: Ledger, broker: FakeBroker, ours: int, theirs: int, cause: Cause) -> None:
@@ -112,6 +129,40 @@ def test_a_fill_corrected_after_its_session_was_booked(ledger: Ledger, broker: F
     assert (found.cause, found.cash) == (Cause.CORRECTED_FILL, pytest.approx(1.0))
     row = ledger.order(first.order_id)
     assert (row.state, row.filled, row.note) == (OrderState.FILLED, 9, "corrected: 9 of 10 shares filled")
+    mended(ledger, broker, "AAA")
+
+
+def test_a_correction_told_before_what_it_corrects_stays(ledger: Ledger) -> None:
+    sent(ledger)
+    first = fill(order("AAA", decided=DAY_ONE - timedelta(1)), price=10.0)
+    corrected = dataclasses.replace(first, shares=9, price=11.0, revision=2)
+    assert ledger.record_fill(BOOK, corrected)
+    for earlier in (first, dataclasses.replace(first, revision=1), corrected):
+        assert not ledger.record_fill(BOOK, earlier)
+    assert [row.fill for row in ledger.fills(BOOK)] == [corrected] and ledger.order(first.order_id).filled == 9
+
+
+def test_a_stop_that_filled_on_a_day_nobody_tells_of_any_more(ledger: Ledger, broker: FakeBroker) -> None:
+    booked(ledger, AAA=10)
+    exits = [dataclasses.replace(order("AAA", -10, leg=k), rests=True, group="g", type=OrderType.STOP, level=9.0) for k in range(2)]
+    ledger.protect(Protection(BOOK, DAY_ONE, tuple(Intent(one, math.nan) for one in exits), ()))
+    for one in exits:
+        ledger.set_state(one.id, OrderState.SENDING)
+        ledger.set_state(one.id, OrderState.LIVE)
+    found = only(ledger, broker, BreakKind.POSITION)
+    assert (found.cause, "live here and gone there" in found.evidence) == (Cause.MISSED_FILL, True)
+
+
+@pytest.mark.parametrize("state", [OrderState.REJECTED, OrderState.DENIED])
+def test_a_refused_order_that_filled_halts_until_it_is_accepted(ledger: Ledger, broker: FakeBroker, state: OrderState) -> None:
+    booked(ledger)
+    ledger.plan(intents("AAA"), BOOK, DAY_ONE)
+    for step in [OrderState.SENDING, state] if state is OrderState.REJECTED else [state]:
+        ledger.set_state(order("AAA").id, step)
+    broker.fills, broker.held, broker.cash = [fill(order("AAA"), price=10.0)], {"AAA": 10}, 100_000.0 - 101.0
+    report = gate(ledger, broker, BOOK)
+    assert [one.kind for one in report.halting] == [BreakKind.REVIVED_ORDER] and ledger.is_halted
+    assert expected(ledger, BOOK).shares == {"AAA": 10}, "the fill counts all the same"
     mended(ledger, broker, "AAA")
 
 

@@ -365,6 +365,35 @@ def test_a_pair_that_does_not_go_is_not_doubled_and_is_an_alarm_when_it_covers_t
     assert len(wire.states()) == 2
 
 
+def test_protection_that_does_not_go_is_an_alarm_with_or_without_a_position(wire: Wire) -> None:
+    wire.hold(AAA=10)
+    wire.protect([Guard("AAA", 9.0)])
+    wire.broker.held = {}
+    for _ in range(2):
+        wire.protect([])
+    (alert,) = wire.ledger.alerts()
+    assert (alert.severity, alert.title) == ("critical", "AAA: protection that was to go still rests")
+
+
+def test_a_refused_cancel_does_not_leave_the_other_positions_naked(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire.hold(AAA=10, BBB=10)
+    wire.broker.obeys = True
+    wire.protect([Guard("AAA", 9.0), Guard("BBB", 9.0)])
+    mine = {one.symbol: one.id for one in wire.broker.arrived}
+    cancel = wire.broker.cancel
+
+    def refusing(id_: str) -> None:
+        if id_ == mine["BBB"]:
+            raise BrokerError("an order is cancelled by the client id that placed it")
+        cancel(id_)
+
+    monkeypatch.setattr(wire.broker, "cancel", refusing)
+    assert sorted(wire.protect([Guard("AAA", 9.5), Guard("BBB", 9.5)])) == [BLOCKED, LIVE]
+    assert sorted(wire.stops()) == [(-10, 9.0), (-10, 9.5)]
+    (alert,) = wire.ledger.alerts()
+    assert "client id" in alert.text and mine["BBB"] in alert.text
+
+
 def test_protection_passes_a_halt_and_doubt(wire: Wire) -> None:
     wire.hold(AAA=10)
     wire.switch.halt("brake")
