@@ -202,7 +202,7 @@ class PositionSizer:
         plan["wanted"], plan["stop"], plan["gap"] = r.side * methods.whole(uncapped, lot), stop, r.gap
         single_name(plan, 0, r.price, self.nav, limits, np.zeros(2, BREACH), 0)
         shares, binding = int(plan["target"][0]), BreachCode[Rule(int(plan["binding"][0])).name]
-        if shares and methods.too_small(shares, r.price, self.sizing.min_position_value):
+        if shares and methods.too_small(float(shares), r.price, self.sizing.min_position_value):
             shares, binding = 0, BreachCode.MINIMUM_VALUE
         at_risk = loss_per_share(r.price, stop, r.side, 0.0 if math.isnan(r.gap) else r.gap)
         by_risk = limits.trade_risk * r.price / at_risk if at_risk > 0.0 else math.inf

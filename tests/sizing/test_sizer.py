@@ -10,7 +10,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mech_exo.domain.errors import InputError
@@ -224,6 +224,7 @@ number = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @given(number, number, number, number, number, st.sampled_from(SizingMethod), st.sampled_from(["long", "short"]))
+@example(9.223372036845552e19, 1.0, 1.0, 1.0, 0.0, SizingMethod.EQUAL_WEIGHT, "long")  # more shares than an int64 holds
 def test_any_figures_give_a_size_within_the_limits_or_an_input_error(nav, price, atr, volatility, win_rate, method, side):
     try:
         figures = {"atr": atr, "volatility": volatility, "win_rate": win_rate, "payoff": 1.5, "names": 7, "weight": win_rate}
