@@ -272,6 +272,8 @@ def _render_sent(to: Console, result: NightResult) -> None:
 def _render_fills(to: Console, result: NightResult) -> None:
     from rich.table import Table
 
+    from mech_exo.cli.orders import money
+
     assert result.played is not None
     table = Table("Symbol", "Shares", "Price", "Commission", "Slippage", "Why", title=f"Fills of {result.session}", title_justify="left")
     for column in table.columns[1:5]:
@@ -281,8 +283,8 @@ def _render_fills(to: Console, result: NightResult) -> None:
             fill.symbol,
             f"{fill.shares:+,d}",
             f"{fill.price:,.2f}",
-            f"{fill.commission:,.2f}",
-            f"{fill.slippage:,.2f}",
+            money(fill.commission),
+            money(fill.slippage),
             fill.reason.value.replace("_", " "),
         )
     to.print(table)

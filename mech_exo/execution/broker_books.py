@@ -135,12 +135,22 @@ class BrokerBooks(AccountBook):
             cash += one.cash
             if one.symbol is not None and one.shares and one.symbol not in strange:
                 column = panel.column_of(one.symbol)
-                mark, close = float(self._book[column]["mark"]), float(panel.close[row, column])
-                price = next(value for value in (one.price, mark, close, 0.0) if value >= 0.0)
+                price = self._price_of(one, column, float(panel.close[row, column]))
                 cash += one.shares * price
                 given = int(Reason.CORPORATE_ACTION)
                 lines.append((column, int(EventKind.ORDER), int(Outcome.FILLED), given, float(one.shares), price, price, 0.0, True))
         return lines, cash
+
+    def _price_of(self, accepted: Adjustment, column: int, close: float) -> float:
+        """USD a share at which accepted shares are booked: theirs, the position's mark, tonight's close. DataError when none is known."""
+        mark = float(self._book[column]["mark"])
+        known = [value for value in (accepted.price, mark, close) if value >= 0.0]
+        if not known:
+            raise DataError(
+                f"accepted shares are booked at a known price; {accepted.shares:+d} {accepted.symbol} have none, and no bar tonight",
+                remedy=f"import its bars: exo data import FILE; or trade it away, then exo reconcile accept {accepted.symbol}",
+            )
+        return known[0]
 
     def _order(self, fill: Fill) -> Order:
         return self._orders[fill.order_id]
@@ -148,7 +158,7 @@ class BrokerBooks(AccountBook):
     def _with_references(self, fills: Sequence[Fill], panel: BarPanel, row: int) -> tuple[Fill, ...]:
         """``fills`` with the price their slippage is measured from where the broker could not say: the open or close met, or the level.
 
-        A name without that price in the bars has no measurable slippage: its own price then.
+        NaN stays NaN for a name without that price in the bars.
         """
         late = {fill.symbol for fill in fills if _later(fill, self._order(fill))}
         found = []
@@ -157,7 +167,7 @@ class BrokerBooks(AccountBook):
             price = fill.reference
             if math.isnan(price):
                 price = _reference(order, panel, row, inside=_protects(order) and fill.symbol in late)
-            found.append(replace(fill, reference=fill.price if math.isnan(price) else price))
+            found.append(replace(fill, reference=price))
         return tuple(found)
 
     def _sent(self, session: date) -> dict[str, list[OrderRow]]:
@@ -188,7 +198,8 @@ class BrokerBooks(AccountBook):
             order = self._order(fill)
             column, kind = panel.column_of(fill.symbol), _kind(order)
             reason = order.reason if fill.reason is OrderReason.NONE else fill.reason  # a broker does not know why
-            figures = (float(fill.shares), fill.price, fill.reference, self._fee(fill), _later(fill, order))
+            measured = fill.price if math.isnan(fill.reference) else fill.reference  # unknown slippage is booked as part of the price P&L
+            figures = (float(fill.shares), fill.price, measured, self._fee(fill), _later(fill, order))
             stamped = (fill.time, 2 * number, (column, kind, int(Outcome.FILLED), code_of(reason), *figures))
             last[fill.symbol, EventKind(kind).name] = stamped
             yield stamped
