@@ -36,7 +36,7 @@ from mech_exo.execution.broker import (
     Capabilities,
     NotSentError,
 )
-from mech_exo.execution.ib_instruments import CURRENCY, Instrument, Instruments, question, unknown
+from mech_exo.execution.ib_instruments import CURRENCY, NO_STOCK, Instrument, Instruments, question
 from mech_exo.execution.ib_listener import GATE, Listener, UnreadMessages
 from mech_exo.execution.ib_records import TIME, Ask, Sent, Traded
 from mech_exo.utils.broker_settings import GatewayRules
@@ -401,7 +401,7 @@ class IBBroker:
         try:
             ask = self._ask("an instrument", lambda c: c.reqContractDetails(number, question(symbol)), number)
         except answers.RefusedError as error:
-            return unknown(symbol) if error.code == words.NO_SECURITY else error.message
+            return NO_STOCK if error.code == words.NO_SECURITY else error.message
         return self._instruments.learn(symbol, ask.items, today)
 
     def _send(self, order: Order, legs: Sequence[Order], instrument: Instrument) -> Acknowledgement:

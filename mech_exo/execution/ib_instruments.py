@@ -61,12 +61,11 @@ def question(symbol: str) -> ib_async.Contract:
     return ib_async.Contract(secType=KIND, symbol=theirs(symbol), exchange=ROUTE, currency=CURRENCY)
 
 
-def unknown(symbol: str) -> str:
-    """That the broker has no such symbol, and what to do."""
-    return (
-        f"Interactive Brokers knows no US stock {symbol}: if it was renamed, store its bars under the name it has there; "
-        "else leave it out of the universe (universe.name in strategy.yml)"
-    )
+NO_STOCK = (
+    "Interactive Brokers knows no US stock of that symbol: if it was renamed, store its bars under the name it has there; "
+    "else leave it out of the universe (universe.name in strategy.yml)"
+)
+"""That the broker has no such symbol, and what to do. Stands beside the order's symbol, and once where many share it."""
 
 
 class Instruments:
@@ -86,7 +85,7 @@ class Instruments:
         """The instrument among the broker's ``answers``, remembered; or why the symbol cannot be traded."""
         fitting = {c.conId: (c, details) for details in answers if (c := details.contract) is not None and _fits(c, symbol)}
         if not fitting:
-            return unknown(symbol)
+            return NO_STOCK
         if len(fitting) > 1:
             found = f"{len(fitting)} ({', '.join(str(key) for key in sorted(fitting))})"
             return f"a symbol must mean one US stock at Interactive Brokers; {symbol} means {found}: look it up in TWS"

@@ -93,6 +93,6 @@ def test_orders_that_are_all_refused_are_said_once_and_in_the_exit_code(exo: Exo
         set_line(place / "config" / "broker.yml", "  port: null", f"  port: {gateway.port}")
         ran = exo("run", "--date", FIRST, "--home", place)
         assert ran.code == 1 and "0 of " in ran.out and "orders handed to the broker" in ran.out
-        assert ran.out.count("rejected: the broker did not tell an instrument: 200") == 1
+        assert ran.out.count("rejected: Interactive Brokers knows no US stock of that symbol") == 1
         again = exo("run", "--date", FIRST, "--home", place)
         assert again.code == 0 and "booked already: nothing to do" in again.out

@@ -11,7 +11,7 @@ import pytest
 from ib_async.contract import Contract, ContractDetails
 
 from mech_exo.domain.errors import BrokerError
-from mech_exo.execution.ib_instruments import TRUSTED_DAYS, Instrument, Instruments, ours, question, theirs
+from mech_exo.execution.ib_instruments import NO_STOCK, TRUSTED_DAYS, Instrument, Instruments, ours, question, theirs
 from tests.execution.ib_desk import a_broker, an_order
 from tests.gateway import FakeGateway
 
@@ -47,7 +47,8 @@ def test_one_answer_is_remembered_in_the_file(tmp_path: Path) -> None:
 def test_none_or_more_than_one_is_refused(answers: list[ContractDetails]) -> None:
     known = Instruments()
     said = known.learn("AAPL", answers, TODAY)
-    assert isinstance(said, str) and "AAPL" in said and ("TWS" in said) == (len(answers) == 2)
+    assert isinstance(said, str) and ("AAPL" in said and "TWS" in said) == (len(answers) == 2)
+    assert (said == NO_STOCK) == (len(answers) != 2)
     assert known.get("AAPL", TODAY) is None
 
 
@@ -101,6 +102,6 @@ def test_at_the_broker_an_unknown_or_reused_symbol_is_refused(tmp_path: Path) ->
         broker.connect()
         unknown, reused = broker.place(an_order("NOPE")), broker.place(an_order("AAPL"))
         broker.close()
-        assert not unknown.accepted and unknown.reason.startswith("Interactive Brokers knows no US stock NOPE: ")
+        assert not unknown.accepted and unknown.reason.startswith("Interactive Brokers knows no US stock of that symbol: ")
         assert not reused.accepted and "another instrument" in reused.reason
         assert gateway.placed == []
