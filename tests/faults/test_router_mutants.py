@@ -43,11 +43,12 @@ def test_a_seeded_bug_replaces_text_that_stands_once(mutant: Mutant) -> None:
     compile(source.replace(mutant.old, mutant.new), mutant.module, "exec")
 
 
-@pytest.mark.skipif(not CAMPAIGN, reason="the suites are part of the same run")
-@pytest.mark.parametrize("suite", sorted({mutant.suite for mutant in CHOSEN}))
-def test_without_a_bug_the_suite_passes(suite: str) -> None:
-    said = verdict(suite, None)
-    assert said.returncode == 0, said.stdout[-3000:]
+if CAMPAIGN:  # in any other run the suites are part of it
+
+    @pytest.mark.parametrize("suite", sorted({mutant.suite for mutant in CHOSEN}))
+    def test_without_a_bug_the_suite_passes(suite: str) -> None:
+        said = verdict(suite, None)
+        assert said.returncode == 0, said.stdout[-3000:]
 
 
 @pytest.mark.parametrize("mutant", CHOSEN, ids=lambda mutant: mutant.what)
