@@ -88,16 +88,14 @@ def _slices(rules: Slicing, book: BookId, known: Known) -> Cut | None:
     if rules.above_volume_share is None:
         return None
     from mech_exo.execution.slicing import children
+    from mech_exo.kernels.liquidity import average_volume
     from mech_exo.utils.calendar import session_open
 
     panel = known.panel
-    later = np.cumprod(panel.split_ratio[::-1], axis=0)[::-1] / panel.split_ratio  # shares of a row are so many of today's
-    volume = (panel.volume * later)[-MONTH:]
-    count = np.maximum(1, (~np.isnan(volume)).sum(axis=0))
-    average = np.where(np.isnan(volume).all(axis=0), np.nan, np.nansum(volume, axis=0) / count)
 
     def cut(order: Order) -> tuple[Order, ...]:
-        return children(order, book, float(average[panel.column_of(order.symbol)]), session_open(order.session), rules)
+        volume = average_volume(known.row, panel.column_of(order.symbol), panel.volume, panel.split_ratio, MONTH)
+        return children(order, book, volume, session_open(order.session), rules)
 
     return cut
 

@@ -11,7 +11,7 @@ What a caller may rely on:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -19,6 +19,8 @@ from typing import Protocol, runtime_checkable
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Fill, Order, OrderType
+
+LOOKS, LOOK_SECONDS = 20, 0.25
 
 
 class NotSentError(BrokerError):
@@ -164,3 +166,17 @@ class BrokerInterface(Protocol):
     def cancel(self, order_id: str) -> None:
         """Ask for a cancel. A wish: only :meth:`open_orders` tells whether it was granted. Unknown ids are no error."""
         ...
+
+
+def comes_true(holds: Callable[[], bool], pause: Callable[[float], None]) -> bool:
+    """Look until ``holds``, some five seconds in all; False when it never does. ``pause`` waits that many seconds between two looks."""
+    for _ in range(LOOKS):
+        if holds():
+            return True
+        pause(LOOK_SECONDS)
+    return False
+
+
+def gone(broker: BrokerInterface, ids: Collection[str], pause: Callable[[float], None]) -> bool:
+    """Whether none of our orders ``ids`` is open at ``broker`` any more, looked at for some seconds: a cancel is a wish."""
+    return comes_true(lambda: not any(order.order_id in ids for order in broker.open_orders()), pause)

@@ -16,13 +16,11 @@ from pathlib import Path
 from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderState, OrderType
 from mech_exo.execution.breaks import GateReport
-from mech_exo.execution.broker import BrokerInterface
+from mech_exo.execution.broker import BrokerInterface, gone
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.reconcile import expected
 from mech_exo.execution.router import OrderRouter, SendOutcome, SendResult
 from mech_exo.execution.rows import OPEN_STATES, BookId, Intent, OrderRow, Protection
-
-POLLS, POLL_SECONDS = 20, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +73,7 @@ def _cancel(
     ids = [row.order.id for row in rows]
     for id_ in ids:
         router.cancel(id_)
-    for _ in range(POLLS):
-        if not {order.order_id for order in broker.open_orders()} & set(ids):
-            break
-        pause(POLL_SECONDS)
+    gone(broker, ids, pause)
     return tuple(ids)
 
 

@@ -13,7 +13,7 @@ from datetime import date
 
 from mech_exo.domain.errors import BrokerError, UserError
 from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderState, OrderType
-from mech_exo.execution.broker import BrokerInterface
+from mech_exo.execution.broker import BrokerInterface, comes_true, gone
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import BookId, Intent, OrderRow, Protection
 from mech_exo.utils import calendar
@@ -24,7 +24,6 @@ PAPER = "paper"
 """Account of the program's own fill model; Interactive Brokers' paper accounts begin with D."""
 SENTINEL_DISTANCE = 0.8
 """Of the last price: below any open that has not fallen by a fifth, and inside what exchanges take as a limit."""
-POLLS, POLL_SECONDS = 20, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +167,10 @@ def sentinel(
         ledger.set_state(order.id, OrderState.REJECTED, answer.reason, answer.broker_id)
         raise _failed(answer.reason)
     ledger.set_state(order.id, OrderState.LIVE, "acknowledged", answer.broker_id)
-    if not _until(lambda: _is_open(broker, order.id), pause):
+    if not comes_true(lambda: any(shown.order_id == order.id for shown in broker.open_orders()), pause):
         raise _failed("acknowledged, but not among the open orders")
     broker.cancel(order.id)
-    if not _until(lambda: not _is_open(broker, order.id), pause):
+    if not gone(broker, (order.id,), pause):
         raise _failed("the cancel did not take it away")
     ledger.set_state(order.id, OrderState.CANCELLED, "the sentinel went out, was seen and is gone")
     return order.id
@@ -180,18 +179,6 @@ def sentinel(
 def is_sentinel(order: Order) -> bool:
     """Whether ``order`` is the one that was only to be seen: nothing else goes out for no reason."""
     return order.reason is OrderReason.NONE and order.type is OrderType.LIMIT
-
-
-def _is_open(broker: BrokerInterface, order_id: str) -> bool:
-    return any(order.order_id == order_id for order in broker.open_orders())
-
-
-def _until(holds: Callable[[], bool], pause: Callable[[float], None]) -> bool:
-    for _ in range(POLLS):
-        if holds():
-            return True
-        pause(POLL_SECONDS)
-    return False
 
 
 def _failed(said: str) -> BrokerError:

@@ -18,7 +18,7 @@ from typing import Protocol
 from mech_exo.domain.errors import BrokerError, LedgerError
 from mech_exo.domain.orders import Order, OrderState
 from mech_exo.execution.breaks import Break, GateReport
-from mech_exo.execution.broker import Acknowledgement, BrokerInterface, NotSentError
+from mech_exo.execution.broker import Acknowledgement, BrokerInterface, NotSentError, gone
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import Guarded, ProtectionPlan, resting_exits, unprotected
 from mech_exo.execution.reconcile import gate
@@ -28,8 +28,6 @@ from mech_exo.utils.broker_settings import DoubtRules
 from mech_exo.utils.calendar import previous_session
 
 DOUBTFUL = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
-MOST_POLLS = 20
-POLL_SECONDS = 0.25
 
 
 class Valve(Protocol):
@@ -178,7 +176,7 @@ class OrderRouter:
                     self.cancel(id_)
                 except BrokerError as error:
                     refused[id_] = error.message
-            self._await_gone(plan.cancels)
+            gone(self._broker, plan.cancels, self._rules.pause)
             self.open_gate()
         left = [row for row in self._ledger.find_orders(plan.cancels).values() if row.state in OPEN_STATES]
         for row in left:
@@ -214,12 +212,6 @@ class OrderRouter:
         for symbol in unprotected(levels, held, live, resting_exits(rows, report.orders)):
             text = f"{symbol} is held, and the stops at the broker cover less than is held. Place one there by hand, or `exo flatten`."
             self._ledger.post_alert(Alert(f"unprotected-{session}-{symbol}", "critical", f"{symbol} is held without its stop", text))
-
-    def _await_gone(self, ids: Sequence[str]) -> None:
-        for _ in range(MOST_POLLS):
-            if not {order.order_id for order in self._broker.open_orders()} & set(ids):
-                return
-            self._rules.pause(POLL_SECONDS)
 
     def _passed(self) -> GateReport:
         if self._gate is None:

@@ -11,7 +11,7 @@ import pytest
 
 from mech_exo.domain.errors import BrokerError, UserError
 from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
-from mech_exo.execution import live
+from mech_exo.execution.broker import LOOK_SECONDS, LOOKS
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.live import LiveCheck, first_caps, is_paper, practised, sentinel
 from mech_exo.execution.rows import BookId, Intent
@@ -190,7 +190,7 @@ def test_a_sentinel_that_fails_anywhere_stops_everything_and_is_not_sent_again(l
     with pytest.raises(BrokerError, match="of an earlier try is"):
         fly(ledger, broker)
     assert len(broker.arrived) <= 1
-    assert live.POLLS * live.POLL_SECONDS < 10.0
+    assert LOOKS * LOOK_SECONDS < 10.0
 
 
 def test_the_sentinel_at_the_fake_gateway(ledger: Ledger) -> None:
