@@ -20,7 +20,6 @@ from mech_exo.domain.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-NEW_YORK = "America/New_York"
 START_SECONDS = 120
 
 
@@ -89,11 +88,11 @@ def _server() -> Iterator[str]:
 
 
 def _show(paper: Console, minutes: int, runs: tuple[tuple[Any, datetime], ...]) -> None:
-    from zoneinfo import ZoneInfo
-
     from rich.table import Table
+
+    from mech_exo.utils.calendar import NEW_YORK
 
     table = Table("session", "UTC", "New York", title=f"Nights, {minutes} minutes after each close", title_justify="left")
     for session, at in runs:
-        table.add_row(f"{session:%a} {session}", f"{at:%Y-%m-%d %H:%M}", f"{at.astimezone(ZoneInfo(NEW_YORK)):%Y-%m-%d %H:%M %Z}")
+        table.add_row(f"{session:%a} {session}", f"{at:%Y-%m-%d %H:%M}", f"{at.astimezone(NEW_YORK):%Y-%m-%d %H:%M %Z}")
     paper.print(table)

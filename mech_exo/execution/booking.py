@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -27,7 +26,6 @@ REASON_FIELDS = frozenset({"stop_reason", "order_reason", "order_stop_reason"})
 WHOLE_FIELDS = frozenset({"missing", "age", "order_kind", "order_keep"})
 FILL_KINDS = frozenset({"order", "stop", "target", "delisting", "stale_close"})
 """Kinds of events that change a holding by an execution."""
-EXCHANGE = ZoneInfo("America/New_York")
 OPEN, CLOSE = clock_time(9, 30), clock_time(16, 0)
 
 
@@ -160,7 +158,7 @@ def _fill(book: BookId, session: date, line: EventLine, waiting: Waiting) -> Fil
     order_id = order.id if order is not None else waiting.resting.get((line.symbol, line.kind), own)
     digest = hashlib.sha256(f"{order_id}/{session}/{line.kind}".encode()).hexdigest()
     at_open = order is not None and order.type is not OrderType.MARKET_ON_CLOSE and line.reference == waiting.opens[line.symbol]
-    stamp = datetime.combine(session, OPEN if at_open else CLOSE, EXCHANGE).astimezone(ZoneInfo("UTC"))
+    stamp = datetime.combine(session, OPEN if at_open else CLOSE, calendar.NEW_YORK).astimezone(UTC)
     return Fill(
         id=f"fx1-{digest[:24]}", order_id=order_id, symbol=line.symbol, shares=int(line.shares), price=line.price,
         commission=line.commission, session=session, time=stamp, reason=line.reason, reference=line.reference,

@@ -17,7 +17,7 @@ from mech_exo.domain.errors import BrokerError, DataError
 from mech_exo.domain.orders import Fill, Order, OrderReason, OrderState, OrderType
 from mech_exo.domain.panel import BarPanel
 from mech_exo.execution.account_book import AccountBook
-from mech_exo.execution.booking import CLOSE, EXCHANGE, OPEN, code_of, events_of
+from mech_exo.execution.booking import CLOSE, OPEN, code_of, events_of
 from mech_exo.execution.books import PlayedSession
 from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
@@ -27,6 +27,7 @@ from mech_exo.kernels.costs import commission
 from mech_exo.kernels.executions import EVENTS_PER_LINE, HAPPENED, book_session
 from mech_exo.kernels.records import EVENT, Bars, CostParams, EventKind, Outcome, Reason, Terms
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL
+from mech_exo.utils.calendar import NEW_YORK
 
 ENDED = frozenset({OrderState.FILLED, OrderState.EXPIRED, OrderState.CANCELLED})
 """How an order ends whose rest is ordered anew, as the backtest does: a broker cancels what did not fill. What is in doubt is not."""
@@ -118,7 +119,7 @@ class BrokerBooks(AccountBook):
         """USD of commission. Raises BrokerError while the broker may still report it."""
         if not math.isnan(fill.commission):
             return fill.commission
-        if self._ledger.now().astimezone(EXCHANGE).date() <= fill.session:
+        if self._ledger.now().astimezone(NEW_YORK).date() <= fill.session:
             raise BrokerError(
                 f"a session is booked when its commissions are known; that of {fill.symbol} on {fill.session} is not reported yet",
                 remedy="run the night again in some minutes; from tomorrow on it is booked by the configured schedule",
@@ -264,12 +265,12 @@ def _ending(column: int, kind: int, outcome: Outcome, reason: int, shares: float
 def _end_of(rows: Sequence[OrderRow], session: date) -> datetime:
     """When an order that nothing met had its last chance."""
     last = OPEN if all(row.order.type in AT_OPEN for row in rows) else CLOSE
-    return datetime.combine(session, last, EXCHANGE)
+    return datetime.combine(session, last, NEW_YORK)
 
 
 def _later(fill: Fill, order: Order) -> bool:
     """Whether ``fill`` came after the open."""
-    return order.type not in AT_OPEN and fill.time > datetime.combine(fill.session, OPEN, EXCHANGE)
+    return order.type not in AT_OPEN and fill.time > datetime.combine(fill.session, OPEN, NEW_YORK)
 
 
 def _reference(order: Order, panel: BarPanel, row: int, *, inside: bool) -> float:

@@ -40,6 +40,7 @@ from mech_exo.execution.ib_instruments import CURRENCY, NO_STOCK, Instrument, In
 from mech_exo.execution.ib_listener import GATE, Listener, UnreadMessages
 from mech_exo.execution.ib_records import TIME, Ask, Sent, Traded
 from mech_exo.utils.broker_settings import GatewayRules
+from mech_exo.utils.calendar import NEW_YORK
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
@@ -393,7 +394,7 @@ class IBBroker:
         return None
 
     def _instrument(self, symbol: str) -> Instrument | str:
-        today = self._clock().astimezone(words.NEW_YORK).date()
+        today = self._clock().astimezone(NEW_YORK).date()
         found = self._instruments.get(symbol, today)
         if found is not None:
             return found

@@ -13,6 +13,7 @@ from mech_exo.execution import ib_messages as words
 from mech_exo.execution.broker import BrokerOrder, BrokerOrderState, BrokerPosition
 from mech_exo.execution.ib_instruments import Instruments
 from mech_exo.execution.ib_records import Ask, Told, Traded
+from mech_exo.utils.calendar import NEW_YORK
 from mech_exo.utils.log import mask_accounts
 
 
@@ -69,7 +70,7 @@ def fill(instruments: Instruments, one: Traded, commission: float) -> Fill:
         )
     if not (0.0 < one.price < math.inf and one.shares):
         raise BrokerError(f"a fill has shares and a price; {one.id} of {symbol} has {one.shares:g} at {one.price}")
-    session = one.time.astimezone(words.NEW_YORK).date()
+    session = one.time.astimezone(NEW_YORK).date()
     shares, when = words.whole(one.shares, symbol), one.time.astimezone(UTC)
     return Fill(
         f"ib-{one.stem}", _ours(one.ref), symbol, shares, one.price, commission, session, when, OrderReason.NONE, math.nan, one.revision

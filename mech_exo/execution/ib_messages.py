@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import Order, OrderType
 from mech_exo.execution.broker import BrokerOrderState
+from mech_exo.utils.calendar import NEW_YORK
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     import ib_async
 
-NEW_YORK = ZoneInfo("America/New_York")
 SYMBOL = re.compile(r"[A-Z0-9.\- ]{1,12}")
 REFERENCE = re.compile(r"[\x21-\x7e]{1,40}")
 REDUCE_WITH_BLOCK = 2

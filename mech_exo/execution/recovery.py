@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import ID_PREFIX, Fill, OrderState
@@ -18,8 +17,8 @@ from mech_exo.execution.broker import AccountState, BrokerInterface, BrokerOrder
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Instrument, OrderRow, Unseen
 from mech_exo.utils.broker_settings import DoubtRules
+from mech_exo.utils.calendar import NEW_YORK
 
-NEW_YORK = ZoneInfo("America/New_York")
 MOST_LOOKS = 5
 BEFORE_ANY_BOOK = timedelta(days=7)
 ENDED = {OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED, OrderState.ABANDONED}

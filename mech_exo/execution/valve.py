@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.orders import Order, OrderType
 from mech_exo.utils import calendar
 from mech_exo.utils.broker_settings import SendingTimes
+from mech_exo.utils.calendar import NEW_YORK
 
-NEW_YORK = ZoneInfo("America/New_York")
 OPENING = frozenset({OrderType.MARKET_ON_OPEN, OrderType.LIMIT_ON_OPEN})
 DAY = timedelta(days=1)
 

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import BadZipFile
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 FIRST_DAY = date(1990, 1, 1)
 LAST_DAY = date(2049, 12, 31)
+NEW_YORK = ZoneInfo("America/New_York")
+"""The exchange's time of day."""
 
 
 class _Table(NamedTuple):

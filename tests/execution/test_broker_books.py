@@ -25,6 +25,7 @@ from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker
 from mech_exo.execution.rows import Adjustment, BookId, EventLine, Intent, SessionRow
 from mech_exo.kernels.records import OrderKind, Outcome, Reason, Terms
+from mech_exo.utils.calendar import NEW_YORK
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.paper_market import BOOK, CASH, SYMBOLS, costs, market
 
@@ -238,7 +239,7 @@ class Wired:
 
     def fill(self, order: Order, commission: float = 1.0, shares: int | None = None) -> Fill:
         price = float(QUIET.open[DAYS.index(order.session), SYMBOLS.index(order.symbol)]) + 0.01
-        time = datetime.combine(order.session, booking.OPEN, booking.EXCHANGE)
+        time = datetime.combine(order.session, booking.OPEN, NEW_YORK)
         terms = (order.symbol, order.shares if shares is None else shares, price, commission, order.session, time)
         return Fill(f"ib-{order.symbol}", order.id, *terms, OrderReason.NONE, math.nan)
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mech_exo.domain.orders import Order, OrderKey, OrderReason
-from mech_exo.execution.booking import EXCHANGE, OPEN
+from mech_exo.execution.booking import OPEN
 from mech_exo.execution.ib import IBBroker
 from mech_exo.utils import calendar
 from tests.gateway import FakeGateway
@@ -20,7 +20,7 @@ YEARS = [day.astype(object) for day in calendar.sessions(date(2013, 1, 1), date(
 
 
 def test_the_open_that_fills_are_stamped_with_is_the_exchanges_on_every_session_of_fourteen_years() -> None:
-    stamps = [datetime.combine(day, OPEN, EXCHANGE).astimezone(UTC) for day in YEARS]
+    stamps = [datetime.combine(day, OPEN, NEW_YORK).astimezone(UTC) for day in YEARS]
     assert stamps == [calendar.session_open(day) for day in YEARS] and len(YEARS) > 3_500
     assert {stamp.time() for stamp in stamps} == {time(13, 30), time(14, 30)}
     changed = [day for before, day in itertools.pairwise(YEARS) if calendar.session_open(day).hour != calendar.session_open(before).hour]
