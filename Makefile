@@ -9,7 +9,7 @@ DEV    := .venv/.installed-dev
 JOBS   ?= 2
 LEAST  ?= 100
 # What the lock of everything holds: every extra but finbert, whose torch weighs more than all the rest.
-EXTRAS := ib dash flows ray ml user build dev
+EXTRAS := ib dash alerts flows ray ml user build dev
 
 # uv does not read pip's settings: pass on the index a machine gives to pip.
 ifdef PIP_INDEX_URL
@@ -65,7 +65,7 @@ faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, ra
 
 lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(EXTRAS:%=--extra %) --upgrade pyproject.toml -o requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra user --extra build --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra user --extra dash --extra alerts --extra build --upgrade \
 		--constraint requirements-dev.txt pyproject.toml -o requirements.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --upgrade - -o requirements-uv.txt
 	@! grep -l '://' requirements*.txt || { echo "a lock must not name an index" >&2; exit 1; }

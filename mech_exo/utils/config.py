@@ -1,7 +1,8 @@
 """The configuration of one workspace: YAML files in, one frozen :class:`~mech_exo.utils.settings.Config` out.
 
-``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml``, ``research.yml``, ``broker.yml``
-and ``api_keys.yml``, the last overridden key by key by ``api_keys_local.yml``, which only its owner may read.
+``<home>/config`` holds ``strategy.yml``, ``risk_limits.yml``, ``factors.yml``, ``data.yml``, ``research.yml``, ``broker.yml``,
+``alerts.yml``, ``dashboard.yml`` and ``api_keys.yml``, the last overridden key by key by ``api_keys_local.yml``, which only its
+owner may read.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from mech_exo.domain.errors import ConfigError
 from mech_exo.utils import config_swap, log
+from mech_exo.utils.alert_settings import AlertsConfig
 from mech_exo.utils.broker_settings import BrokerConfig
 from mech_exo.utils.config_errors import explain
+from mech_exo.utils.dashboard_settings import DashboardConfig
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
@@ -36,10 +39,12 @@ FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "data": ("data.yml", DataConfig),
     "research": ("research.yml", ResearchConfig),
     "broker": ("broker.yml", BrokerConfig),
+    "alerts": ("alerts.yml", AlertsConfig),
+    "dashboard": ("dashboard.yml", DashboardConfig),
 }
-NEWER = {"research", "broker"}
+NEWER = {"research", "broker", "alerts", "dashboard"}
 """Files a workspace made before them lacks: absent means every default."""
-NOT_DECIDING = {"keys", "research", "broker"}
+NOT_DECIDING = {"keys", "research", "broker", "alerts", "dashboard"}
 """Parts that change no decision: not hashed, not recorded with one."""
 KEYS_FILE = "api_keys.yml"
 LOCAL_KEYS_FILE = "api_keys_local.yml"

@@ -12,7 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from mech_exo.utils.alert_settings import AlertsConfig
 from mech_exo.utils.broker_settings import BrokerConfig
+from mech_exo.utils.dashboard_settings import DashboardConfig
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
 from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
@@ -42,11 +44,11 @@ from mech_exo.utils.scoring_settings import (
 from mech_exo.utils.source_settings import SourcesConfig
 
 __all__ = [
-    "ApiKeys", "BrokerConfig", "CommissionPreset", "Config", "CostModel", "DataConfig", "Direction", "Every", "FactorWeight",
-    "FactorsConfig", "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin", "OrderRules", "OrderType",
-    "PortfolioLimits", "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights", "ResearchConfig", "RiskLimits",
-    "RiskModelLimits", "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts", "SizingMethod", "SizingRules",
-    "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
+    "AlertsConfig", "ApiKeys", "BrokerConfig", "CommissionPreset", "Config", "CostModel", "DashboardConfig", "DataConfig", "Direction",
+    "Every", "FactorWeight", "FactorsConfig", "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin",
+    "OrderRules", "OrderType", "PortfolioLimits", "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights",
+    "ResearchConfig", "RiskLimits", "RiskModelLimits", "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts",
+    "SizingMethod", "SizingRules", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
 ]
 
 
@@ -286,11 +288,12 @@ class ApiKeys(Model):
     slack_webhook: SecretStr = SecretStr("")
     telegram: TelegramKeys = TelegramKeys()
     ib_account: SecretStr = SecretStr("")
+    dashboard_password: SecretStr = SecretStr("")
     sec_user_agent: str = ""
 
 
 class Config(Model):
-    """The whole effective configuration. ``hash`` (in ``utils.config``) covers what decides: all but research, broker and keys."""
+    """The whole effective configuration. ``hash`` (in ``utils.config``) covers what decides: ``utils.config.NOT_DECIDING`` is left out."""
 
     strategy: StrategyConfig = StrategyConfig()
     risk: RiskLimits = RiskLimits()
@@ -300,4 +303,6 @@ class Config(Model):
     data: DataConfig = DataConfig()
     research: ResearchConfig = ResearchConfig()
     broker: BrokerConfig = BrokerConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     keys: ApiKeys = ApiKeys()

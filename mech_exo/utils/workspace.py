@@ -7,7 +7,10 @@ from pathlib import Path
 
 from mech_exo.domain.errors import UserError
 
-TEMPLATES = ("strategy.yml", "risk_limits.yml", "factors.yml", "data.yml", "research.yml", "broker.yml", "api_keys.yml")
+TEMPLATES = (
+    "strategy.yml", "risk_limits.yml", "factors.yml", "data.yml", "research.yml", "broker.yml", "alerts.yml", "dashboard.yml",
+    "api_keys.yml",
+)  # fmt: skip
 FOLDERS = ("config", "data", "reports")
 PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -19,6 +19,7 @@ from mech_exo.cli import COMMANDS, hoisted, output
 from mech_exo.cli import __main__ as edge
 from mech_exo.utils.config import config_hash
 from mech_exo.utils.settings import Config
+from mech_exo.utils.workspace import TEMPLATES
 
 Exo = Callable[..., Any]
 CANARY = "canary-cli-51b0-must-not-be-seen"
@@ -56,7 +57,7 @@ def test_init_into_a_file_is_a_plain_message(exo: Exo, tmp_path: Path) -> None:
 
 def test_init_as_json(exo: Exo, tmp_path: Path) -> None:
     made = json.loads(exo("init", tmp_path / "w", "--json").out)
-    assert len(made["written"]) == 7
+    assert len(made["written"]) == len(TEMPLATES)
     assert all(Path(path).exists() for path in made["written"])
 
 
