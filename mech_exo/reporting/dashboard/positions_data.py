@@ -146,8 +146,8 @@ def _prices(house: House, lines: Sequence[tuple[date, BookLine]], symbol: str, s
         found = (levels.get(day) for day in days.astype(object))
         return np.array([np.nan if line is None else getattr(line, field) for line in found], np.float64)
 
-    bars = (frame[column].to_numpy().astype(np.float64) for column in ("open", "high", "low", "close"))
-    return NamePrices(days, *bars, level("cost"), level("stop"), level("target"))
+    bars = {column: frame[column].to_numpy().astype(np.float64) for column in ("open", "high", "low", "close")}
+    return NamePrices(days, **bars, entry=level("cost"), stop=level("stop"), target=level("target"))
 
 
 def closed_trades(reader: Reader, book: BookId) -> tuple[dict[str, Any], ...] | MechExoError:
