@@ -146,7 +146,7 @@ def account_record(
     sessions = np.array([booked.session for booked in history], "datetime64[D]")
     rows = _rows(panel, sessions)
     decided = ledger.decision(book, history[-1].session)
-    lines = [(t, event) for t, day in enumerate(history) for event in _events(ledger, book, day)]
+    lines = [(t, event) for t, (_, events) in enumerate(ledger.events(book)) for event in events]
     column = _columns(panel, {event.symbol for _, event in lines})
     return AccountRecord(
         name=book.strategy,
@@ -174,11 +174,6 @@ def _said(ledger: Ledger, book: BookId, history: Sequence[BookedDay]) -> tuple[s
         if decision is not None:
             return tuple(str(warning) for warning in json.loads(decision.body)["warnings"])
     return ()
-
-
-def _events(ledger: Ledger, book: BookId, day: BookedDay) -> tuple[EventLine, ...]:
-    row = ledger.session(book, day.session)
-    return () if row is None else row.events
 
 
 def _rows(panel: BarPanel, sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
