@@ -79,7 +79,7 @@ def ask(
 def _make(reader: Reader, kept: _Kept, key: Hashable, stamp: object, make: Callable[[House, Ledger], Any]) -> Any:
     value: Any
     try:
-        value = reader.read(make)
+        value = reader.once(("later", key), make)
     except Exception as error:  # told to whoever asks, in his own thread
         log.get(__name__).info("%s could not be made: %s", key, error)
         value = error
