@@ -35,7 +35,8 @@ from tests.session.stage import choose_universe, decide_every, set_line
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEPT = REPOSITORY / ".pytest_cache" / "workspaces"
-NIGHTS, REAL_NIGHTS = 60, 250
+NIGHTS, REAL_NIGHTS = 61, 253
+"""The last of each decides the book anew."""
 WRITTEN = 10
 """Nights, the last ones, whose reports are written."""
 
@@ -49,12 +50,13 @@ class Built:
 
 
 def sample_workspace(folder: Path) -> Built:
-    """The invented market moved so that it ends with the session closed last: 60 nights with stops, withheld orders, a halt, a deposit,
+    """The invented market moved so that it ends with the session closed last: 61 nights with stops, withheld orders, a halt, a deposit,
     two backtests, a sweep, a walk-forward, alerts, quality verdicts and headlines."""
     now = datetime.now(UTC)
     last = latest_session(now)
     _configure(folder, UNIVERSE, every=5)
     set_line(folder / "config" / "data.yml", "benchmark: SPY", f"benchmark: {BENCHMARK}")
+    set_line(folder / "config" / "risk_limits.yml", "  max_sector_exposure: 0.20 ", "  max_sector_exposure: 0.10 ")
     market = _moved(sample_market(seed=11, symbols=60, years=6), last)
     with DataStorage(DataStorage.path_in(folder)) as storage:
         market.store(storage)
@@ -79,7 +81,7 @@ def sample_workspace(folder: Path) -> Built:
 
 
 def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
-    """482 real stocks over the last three years of the panel, and 250 nights of them up to 30 June 2016, performed today: old data."""
+    """Some 500 real stocks over the last three years of the panel, and 253 nights of them up to 30 June 2016, performed today: old data."""
     from mech_exo.datasource.importer import ImportRequest, run_import
 
     _configure(folder, "sp500", every=21)
