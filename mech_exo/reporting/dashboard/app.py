@@ -67,7 +67,7 @@ def frame(every: tuple[Page, ...], settings: DashboardConfig) -> Any:
 
 
 def _route(app: Dash, reader: Reader, by_path: dict[str, Page]) -> None:
-    @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"), Input("stamp", "data"))  # type: ignore[untyped-decorator]
+    @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"), Input("stamp", "data"))
     def show(path: str | None, search: str | None, _stamp: str | None) -> Any:
         page = by_path.get(path or "/")
         if page is None:
@@ -76,7 +76,7 @@ def _route(app: Dash, reader: Reader, by_path: dict[str, Page]) -> None:
 
     @app.callback(
         Output("shell", "navbar"), Input("burger", "opened"), State("shell", "navbar"), prevent_initial_call=True
-    )  # type: ignore[untyped-decorator]
+    )
     def menu(opened: bool, navbar: dict[str, Any]) -> dict[str, Any]:
         return navbar | {"collapsed": {"mobile": not opened}}
 
@@ -103,7 +103,7 @@ def shown(page: Page, reader: Reader, search: str | None) -> Any:
 
 
 def _watch(app: Dash, reader: Reader) -> None:
-    @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), State("stamp", "data"))  # type: ignore[untyped-decorator]
+    @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), State("stamp", "data"))
     def news(_ticks: int | None, before: str | None) -> Any:
         now = str(reader.stamp())
         return no_update if now == before else now
