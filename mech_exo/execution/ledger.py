@@ -275,10 +275,11 @@ class Ledger(LedgerJournal, LedgerRepairs):
         return True
 
     def fills(
-        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
-    ) -> tuple[FillRow, ...]:
+        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, symbol: str | None = None,
+        since: date | None = None,
+    ) -> tuple[FillRow, ...]:  # fmt: skip
         """Fills in the order they were recorded."""
-        wanted = tables.filters(book, session=session, order_id=order_id)
+        wanted = tables.filters(book, session=session, order_id=order_id, symbol=symbol)
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
         condition, values = tables.where(wanted)
