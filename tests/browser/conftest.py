@@ -98,8 +98,8 @@ def real_built(shared):
 @pytest.fixture(scope="session")
 def dashes(request, program, tmp_path_factory):
     """``dashes("sample")``: ``exo dash`` over that workspace (sample, real or empty: a fresh one), one process for all tests."""
-    from tests.browser.surfing import served
     from mech_exo.utils.workspace import create
+    from tests.browser.surfing import served
 
     running = {}
     with contextlib.ExitStack() as keep:

@@ -100,7 +100,7 @@ class Surfer:
         self.page.on("console", lambda message: self.wrong.append(f"console: {message.text}") if message.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
         self.page.on("request", self._asked)
-        self.page.on("requestfinished", lambda request: self.asked.discard(request))  # noqa: PLW0108: Playwright marks what it is given
+        self.page.on("requestfinished", self._finished)
         self.page.on("requestfailed", self._failed)
         self.page.on("response", lambda answer: self.wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
 
@@ -110,6 +110,9 @@ class Surfer:
         if CALLBACKS in request.url:
             self.asked.add(request)
             self.callbacks.append((request.url.removeprefix(self.url), request.post_data))
+
+    def _finished(self, request: Any) -> None:
+        self.asked.discard(request)
 
     def _failed(self, request: Any) -> None:
         self.asked.discard(request)

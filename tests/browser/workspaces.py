@@ -26,7 +26,6 @@ from mech_exo.decision.night import Known
 from mech_exo.execution import safety
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import Flow
-from mech_exo.kernels import code_version
 from mech_exo.nightly import Done, Step, alerts_of, handed_over, withheld, write_reports
 from mech_exo.session import NightResult, run_night
 from mech_exo.utils.calendar import latest_session, session_close, sessions
@@ -102,8 +101,7 @@ def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
 
 def kept(name: str, make: Callable[[Path], Built], root: Path = KEPT) -> Built:
     """What ``make`` builds, from the cache when this very code built it today; one process builds, the others wait."""
-    sources = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *sorted((REPOSITORY / "config").glob("*.yml")))))
-    key = f"{name}-{code_version()}-{sources.hexdigest()[:8]}-{latest_session(datetime.now(UTC))}"
+    key = f"{name}-{_sources()}-{latest_session(datetime.now(UTC))}"
     root.mkdir(parents=True, exist_ok=True)
     place, note = root / key / "w", root / key / "built.json"
     with (root / f"{name}.lock").open("w") as lock:
@@ -114,6 +112,14 @@ def kept(name: str, make: Callable[[Path], Built], root: Path = KEPT) -> Built:
             built = make(place)
             note.write_text(json.dumps(built.now.isoformat()))
     return Built(place, datetime.fromisoformat(json.loads(note.read_text())))
+
+
+def _sources() -> str:
+    """Of all that builds; the pages read only, so a change of theirs changes nothing here."""
+    package = REPOSITORY / "mech_exo"
+    code = [path for path in sorted(package.rglob("*.py")) if not {"dashboard", "alerts"} & set(path.relative_to(package).parts)]
+    files = [*code, *sorted(package.rglob("*.sql")), *sorted((REPOSITORY / "config").glob("*.yml")), *sorted(Path(__file__).parent.glob("[wl]*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def copy(built: Built, folder: Path) -> Built:
