@@ -297,7 +297,7 @@ class ApiKeys(Model):
     discord_webhook: SecretStr = SecretStr("")
     ntfy_topic: SecretStr = SecretStr("")
     smtp: SmtpKeys = SmtpKeys()
-    alert_urls: dict[str, SecretStr] = {}
+    alert_urls: dict[str, SecretStr] = Field({}, description="of channels of kind url, by name")
     heartbeat_url: SecretStr = SecretStr("")
     night_heartbeat_url: SecretStr = SecretStr("")
     ib_account: SecretStr = SecretStr("")

@@ -62,7 +62,7 @@ def directory(config: Config) -> Directory:
     rules = config.alerts
     declared = dict(rules.channels) or _by_keys(config.keys)
     channels = {name: _channel(name, one, config.keys) for name, one in declared.items()}
-    if unknown := sorted({*(rules.routes.info or ()), *(rules.routes.warning or ()), *(rules.routes.critical or ()), *rules.digest} - set(channels)):
+    if unknown := sorted({name for names in (*dict(rules.routes).values(), rules.digest) for name in names or ()} - set(channels)):
         raise ConfigError(
             f"routes and digest of alerts.yml name channels; {unknown[0]} has no key and none is configured",
             remedy=f"write its key into {LOCAL} (docs/alerts.md)",
@@ -79,7 +79,7 @@ def directory(config: Config) -> Directory:
             remedy="add a channel (docs/alerts.md), or write single_critical_channel: true",
         )
     if channels and not routes[Severity.CRITICAL]:
-        raise ConfigError("critical alerts need a channel; routes.critical of alerts.yml is empty", remedy="name one, or write null for all")
+        raise ConfigError("critical alerts need a channel; routes.critical of alerts.yml is empty", remedy="name one, or null for all")
     return Directory(channels, routes, tuple(rules.digest))
 
 
@@ -122,7 +122,7 @@ def register(secret: str) -> None:
     log.redact(secret)
     log.redact(quote(secret, safe=""))
     if "/" in secret:
-        for piece in secret.split("?")[0].rstrip("/").split("/")[3:]:
+        for piece in secret.split("?", maxsplit=1)[0].rstrip("/").split("/")[3:]:
             if len(piece) >= 8:
                 log.redact(piece)
     elif ":" in secret:

@@ -42,8 +42,9 @@ class Office:
     """Decides over the deliveries in ``store`` by the rules of ``config``; ``clock`` tells the present instant (UTC)."""
 
     def __init__(
-        self, store: DeliveryStore, config: AlertsConfig, channels: Directory, clock: Callable[[], datetime], chance: random.Random | None = None
-    ) -> None:
+        self, store: DeliveryStore, config: AlertsConfig, channels: Directory, clock: Callable[[], datetime],
+        chance: random.Random | None = None,
+    ) -> None:  # fmt: skip
         self.store, self.config, self.directory = store, config, channels
         self._clock, self._chance = clock, chance or random.Random()  # noqa: S311 - waits, not secrets
 
@@ -68,7 +69,8 @@ class Office:
         rows = ledger.outbox(after)
         if not rows:
             return ()
-        found = tuple(Posted(row.alert.id, _severity(row.alert.severity), row.alert.title, row.alert.text, row.at.timestamp()) for row in rows)
+        said = ((row.alert, row.at.timestamp()) for row in rows)
+        found = tuple(Posted(one.id, _severity(one.severity), one.title, one.text, at) for one, at in said)
         with self.store.transaction():
             self.post(*found)
             self.store.remember(CURSOR, f"{rows[-1].seq} {ledger.row_hash(rows[-1].seq)}")
@@ -81,7 +83,8 @@ class Office:
             return None
         self.store.hold_same(channel, now, self.config.flood.same_minutes * MINUTE)
         quiet = self.config.quiet is not None and is_quiet(self.config.quiet, datetime.fromtimestamp(now, UTC))
-        rows = next_rows([row for row in self.store.due(channel, now) if not (quiet and row.alert.severity == Severity.INFO)], self.config.flood.single_messages)
+        due = [row for row in self.store.due(channel, now) if not (quiet and row.alert.severity == Severity.INFO)]
+        rows = next_rows(due, self.config.flood.single_messages)
         if not rows:
             return None
         made = message(self.directory.channels[channel].kind, rows)
@@ -137,9 +140,7 @@ def next_rows(rows: Sequence[Due], singly: int) -> Sequence[Due]:
         return rows[:1]
     critical = [row for row in together if row.alert.severity == Severity.CRITICAL]
     if _kinds(together) > singly:
-        if _kinds(critical) > singly:
-            return together
-        if not critical:
+        if not critical or _kinds(critical) > singly:
             return together
         together = critical
     return [row for row in together if row.words == together[0].words]

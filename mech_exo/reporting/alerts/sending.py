@@ -89,9 +89,11 @@ class AppriseSender:
             if self._kind is Kind.URL:  # apprise knows what must be escaped there
                 every = Apprise()
                 every.add(self._plugin)
-                arrived = bool(every.notify(body=message.text or message.title, title=message.title, notify_type=type_, body_format=NotifyFormat.TEXT))
+                body = message.text or message.title
+                arrived = bool(every.notify(body=body, title=message.title, notify_type=type_, body_format=NotifyFormat.TEXT))
             else:
-                arrived = bool(self._plugin.send(body=message.page or message.text or message.title, title=message.title, notify_type=type_))
+                body = message.page or message.text or message.title
+                arrived = bool(self._plugin.send(body=body, title=message.title, notify_type=type_))
         if arrived:
             return Outcome(True)
         said = _reason("; ".join(dict.fromkeys(lines)) or "apprise gave no reason")

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -48,7 +48,7 @@ class Posted:
     @property
     def words(self) -> str:
         """Hash of what it says: equal for alerts that say the same."""
-        return hashlib.sha256("\x1f".join((self.severity, self.title, self.text)).encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{self.severity}\x1f{self.title}\x1f{self.text}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class DeliveryRow:
     attempts: int
     due: float
     ended: float | None
-    doubt: bool
+    doubt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,6 @@ class DeliveryStore:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # --- facts
-
     def fact(self, name: str) -> str | None:
         """A remembered text."""
         found = self._all("SELECT value FROM facts WHERE name = ?", name)
@@ -149,8 +147,6 @@ class DeliveryStore:
         """Remember a text."""
         with self.transaction():
             self._run("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
-
-    # --- what is to be told
 
     def post(self, alerts: Iterable[Posted], channels: Callable[[Posted], Sequence[str]], now: float) -> int:
         """Take alerts in, each once by its id, with a delivery for every channel; how many were new."""
@@ -174,8 +170,8 @@ class DeliveryStore:
         )
         with self.transaction():
             lost = self._all(sql, *known)
-            for seq, *said, alone in lost:
-                self._await(seq, channels(Posted(*said, bool(alone))), now)
+            for seq, *said in lost:
+                self._await(seq, channels(_posted(said)), now)
             change = "UPDATE deliveries SET state = 'withdrawn', ended = ? WHERE state IN ('waiting', 'sending')"
             self._run(f"{change} AND channel NOT IN ({marks})", now, *known)
         return len(lost)
@@ -214,14 +210,12 @@ class DeliveryStore:
             "ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, seq"
         )
         rows = self._all(sql, channel, now)
-        return tuple(Due(r[0], Posted(*r[1:6], bool(r[6])), r[7], r[8], bool(r[9])) for r in rows)
+        return tuple(Due(row[0], _posted(row[1:7]), row[7], row[8], bool(row[9])) for row in rows)
 
     def next_due(self, channel: str) -> float | None:
         """When the next alert of a channel is due, None when none waits."""
         ((found,),) = self._all("SELECT min(due) FROM deliveries WHERE channel = ? AND state = 'waiting'", channel)
         return found  # type: ignore[no-any-return]
-
-    # --- sending
 
     def begin(self, channel: str, rows: Sequence[Due], content: str, now: float) -> int:
         """Note, before it leaves, that a message with these alerts is being sent; its number."""
@@ -240,7 +234,8 @@ class DeliveryStore:
         """A message arrived: nothing of it is sent again."""
         with self.transaction():
             self._run("UPDATE messages SET ended = ?, outcome = 'acknowledged', said = '' WHERE id = ?", now, message)
-            self._run("UPDATE deliveries SET state = 'delivered', ended = ?, doubt = 0 WHERE message = ? AND state = 'sending'", now, message)
+            done = "UPDATE deliveries SET state = 'delivered', ended = ?, doubt = 0 WHERE message = ? AND state = 'sending'"
+            self._run(done, now, message)
             self._run("INSERT OR REPLACE INTO channels VALUES (?, 0, 0, NULL, ?, '')", channel, now)
 
     def failed(self, message: int, row: ChannelRow, said: str, *, doubt: bool, now: float) -> None:
@@ -265,16 +260,15 @@ class DeliveryStore:
     def give_up(self, severity: str, before: float, now: float) -> Mapping[str, Sequence[str]]:
         """End what has waited since ``before``: the titles given up, by channel."""
         which = "state = 'waiting' AND since < ? AND alert IN (SELECT seq FROM alerts WHERE severity = ?)"
+        sql = f"SELECT channel, title FROM deliveries JOIN alerts ON seq = alert WHERE {which} ORDER BY seq"
         with self.transaction():
-            rows = self._all(f"SELECT channel, title FROM deliveries JOIN alerts ON seq = alert WHERE {which} ORDER BY seq", before, severity)
+            rows = self._all(sql, before, severity)
             if rows:
                 self._run(f"UPDATE deliveries SET state = 'gave_up', ended = ? WHERE {which}", now, before, severity)
         found: dict[str, list[str]] = {}
         for channel, title in rows:
             found.setdefault(channel, []).append(title)
         return found
-
-    # --- alarms
 
     def alarms(self) -> tuple[Alarm, ...]:
         """What is not over."""
@@ -290,8 +284,6 @@ class DeliveryStore:
         with self.transaction():
             self._run("DELETE FROM alarms WHERE name = ?", name)
 
-    # --- commands
-
     def take_command(self, asked: Asked) -> bool:
         """Note a command before it is carried out; False when it was taken before."""
         with self.transaction():
@@ -305,13 +297,13 @@ class DeliveryStore:
 
     def unanswered(self) -> tuple[Asked, ...]:
         """Commands taken by a process that ended before it had carried them out."""
-        return tuple(Asked(*row) for row in self._all("SELECT update_id, chat, text, at FROM commands WHERE answered IS NULL ORDER BY 1"))
-
-    # --- to be shown
+        sql = "SELECT update_id, chat, text, at FROM commands WHERE answered IS NULL ORDER BY update_id"
+        return tuple(Asked(*row) for row in self._all(sql))
 
     def waiting(self) -> Mapping[str, Mapping[str, int]]:
         """How many deliveries wait, by channel and severity."""
-        sql = "SELECT channel, severity, count(*) FROM deliveries JOIN alerts ON seq = alert WHERE state IN ('waiting', 'sending') GROUP BY 1, 2"
+        sql = "SELECT channel, severity, count(*) FROM deliveries JOIN alerts ON seq = alert "
+        sql += "WHERE state IN ('waiting', 'sending') GROUP BY 1, 2"
         found: dict[str, dict[str, int]] = {}
         for channel, severity, count in self._all(sql):
             found.setdefault(channel, {})[severity] = count
@@ -324,9 +316,7 @@ class DeliveryStore:
             "SELECT id, severity, title, at, channel, state, attempts, due, ended, doubt FROM deliveries JOIN alerts ON seq = alert "
             f"{where} ORDER BY seq DESC, channel LIMIT ?"
         )
-        return tuple(DeliveryRow(*row[:9], bool(row[9])) for row in self._all(sql, limit))
-
-    # --- SQLite
+        return tuple(DeliveryRow(*row) for row in self._all(sql, limit))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -340,7 +330,7 @@ class DeliveryStore:
                 yield
                 self._run("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
+                with suppress(sqlite3.Error):  # SQLite has undone it itself where the disk is full
                     self._connection.execute("ROLLBACK")
                 raise
 
@@ -359,6 +349,12 @@ class DeliveryStore:
             self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise _wrong(self.path, error) from error
+
+
+def _posted(row: Sequence[Any]) -> Posted:
+    """An alert from its columns id, severity, title, text, at, alone."""
+    id_, severity, title, text, at, alone = row
+    return Posted(id_, severity, title, text, at, bool(alone))
 
 
 def _wrong(path: Path, error: Exception) -> DeliveryStateError:

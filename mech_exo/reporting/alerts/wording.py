@@ -25,7 +25,8 @@ LINE = 160
 MARKS = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """As it is."""
     return text
 
 
@@ -71,12 +72,13 @@ def message(kind: Kind, rows: Sequence[Due]) -> Message:
 
 def written(kind: Kind, title: str, text: str, severity: Severity) -> Message:
     """``title`` and ``text`` as ``kind`` must be given them."""
-    heading = cut(_clean(title, one_line=True), TITLE, _plain)
+    heading = cut(_clean(title, one_line=True), TITLE, plain)
     if kind is Kind.EMAIL:  # the subject is a header, the text a part of its own: only the HTML part is escaped
         body = cut(_clean(text), LIMITS[kind], html.escape)
-        shown = f'<pre style="white-space:pre-wrap;font-family:inherit">{html.escape(body)}</pre>'
+        lines = html.escape(body).replace("\n", "<br>")  # what becomes a new line in the plain part that apprise makes of it
+        shown = f'<pre style="white-space:pre-wrap;font-family:inherit">{lines}</pre>'
         return Message(heading, body, severity, f"<p><b>{html.escape(heading)}</b></p>{shown}")
-    escape = ESCAPES.get(kind, _plain)
+    escape = ESCAPES.get(kind, plain)
     title = escape(heading) if kind is Kind.DISCORD else heading  # apprise escapes Slack's titles
     return Message(title, escape(cut(_clean(text), LIMITS[kind] - len(title.encode()) - 1, escape)), severity)
 
@@ -104,11 +106,11 @@ def _single(kind: Kind, rows: Sequence[Due]) -> Message:
 
 def _digest(kind: Kind, rows: Sequence[Due]) -> Message:
     """A line for each alert, the gravest first, the same words once; where they do not fit, how many more there are of which severity."""
-    counts = {severity: sum(row.alert.severity == severity for row in rows) for severity in (Severity.CRITICAL, Severity.WARNING, Severity.INFO)}
+    counts = {severity: sum(row.alert.severity == severity for row in rows) for severity in reversed(Severity)}
     worst = next(severity for severity, count in counts.items() if count)
     counted = ", ".join(f"{count:,} {severity}" for severity, count in counts.items() if count)
     lines = _lines(rows)
-    escape, room = ESCAPES.get(kind, _plain), LIMITS[kind] - 400
+    escape, room = ESCAPES.get(kind, plain), LIMITS[kind] - 400
     shown, used = 0, 0
     for line, _ in lines:
         used += len(escape(_clean(line)).encode()) + 1
