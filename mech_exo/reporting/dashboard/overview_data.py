@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import OrderRow, PostedAlert
     from mech_exo.reporting.alerts.status import Status
-    from mech_exo.reporting.dashboard.condition import Condition
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import NightReport
@@ -111,10 +110,9 @@ def _waiting(ledger: Ledger, known: Booked) -> Waiting:
     return Waiting(ledger.orders(known.book, states=DOUBTFUL), tuple(reversed(news)))
 
 
-def needs(now: Condition, told_of: NightReport, left: Waiting, sent: Status | MechExoError) -> tuple[Need, ...]:
-    """Everything that wants the operator, the worst first."""
-    found = [Need(problem.said, problem.command, problem.tone) for problem in now.problems]
-    found += _of_orders(left)
+def needs(told_of: NightReport, left: Waiting, sent: Status | MechExoError) -> tuple[Need, ...]:
+    """Everything that wants the operator, the worst first; what the banner of every page says is not said again."""
+    found = _of_orders(left)
     found += _of_state(told_of)
     found += _of_limits(told_of)
     found += _of_alerts(left, sent)

@@ -43,10 +43,10 @@ def layout(reader: Reader, query: Query) -> Any:
     known = booked(reader, query)
     session = known.session(query)
     told_of, ran, sent, now = night(reader, known.book, session), running(reader, known), delivery(reader), condition(reader)
-    wanted = needs(now, night(reader, known.book, known.sessions[-1]), waiting(reader, known), sent)
+    wanted = needs(night(reader, known.book, known.sessions[-1]), waiting(reader, known), sent)
     state = "halted" if now.halt.halted or told_of.halted else told_of.state
     return stack(
-        _needs(wanted),
+        _needs(wanted, above=bool(now.problems)),
         _glance(told_of, ran, sent, state),
         session_bar("overview", "/", known, session, query),
         card("NAV and its falls", _curve(curve(reader, known, session))),
@@ -57,7 +57,10 @@ def layout(reader: Reader, query: Query) -> Any:
     )
 
 
-def _needs(wanted: Sequence[Need]) -> Any:
+def _needs(wanted: Sequence[Need], *, above: bool) -> Any:
+    """``above``: the banner over the page says something already."""
+    if not wanted and above:
+        return card("What needs you", html.P("Only what stands above."))
     if not wanted:
         return card("What needs you", html.P([badge("nothing", "good"), " Nothing needs you now."]))
     lines = [
@@ -88,7 +91,7 @@ def _running(told_of: NightReport, ran: Running, sent: Status | MechExoError, st
     bell = f"{ran.next:%A}, from {ran.next_at.astimezone(NEW_YORK):%H:%M} New York"
     return (
         tile("State", state.upper(), ENDS.get(state, ""), _close(told_of), STATES.get(state, "")),
-        tile("Last night", str(ran.booked), late, f"performed {_instant(ran.booked_at)}", "bad" if ran.booked < ran.due else "good"),
+        tile("Last night", str(ran.booked), f"{late}; performed", _instant(ran.booked_at), "bad" if ran.booked < ran.due else "good"),
         tile("Next night", str(ran.next), bell, _instant(ran.next_at)),
         _alerts(sent),
     )
@@ -142,10 +145,10 @@ def _alerts(sent: Status | MechExoError) -> Any:
     count = undelivered(sent)
     runs = "nobody delivers now" if sent.process is None else f"delivered by process {sent.process}"
     if not sent.channels:
-        return tile("Alerts", "no channel", "exo alert test", f"heartbeat: {sent.heartbeat}", "warn")
+        return tile("Alerts", "no channel", f"exo alert test; {sent.heartbeat}", "", "warn")
     tone = "bad" if count and sent.process is None else "warn" if count or sent.process is None else "good"
     said = f"{count} waiting" if count else "all delivered"
-    return tile("Alerts", said, f"{runs}; {sent.heartbeat}", f"last round {_instant(sent.last_round)}", tone)
+    return tile("Alerts", said, f"{runs}; {sent.heartbeat}; last round", _instant(sent.last_round), tone)
 
 
 def _curve(drawn: Curve) -> Any:
@@ -280,7 +283,9 @@ def _ages(told_of: NightReport) -> Any:
 
 
 def _old(sessions: int | None) -> str:
-    return UNKNOWN if sessions is None else "this session" if sessions == 0 else f"{sessions} sessions"
+    if sessions is None:
+        return UNKNOWN
+    return "this session" if sessions == 0 else "1 session" if sessions == 1 else f"{sessions} sessions"
 
 
 def _instant(at: datetime | None) -> str:
