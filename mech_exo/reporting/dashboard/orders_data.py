@@ -107,7 +107,7 @@ def _row(row: OrderRow, costs: tuple[FillCost, ...]) -> Row:
     order = row.order
     said = row.note if row.note not in ("", str(row.state)) else ""
     return {
-        "id": order.id, "session": order.session.isoformat(), "decided": row.decided.isoformat(), "symbol": order.symbol,
+        "key": order.id, "session": order.session.isoformat(), "decided": row.decided.isoformat(), "symbol": order.symbol,
         "shares": order.shares, "filled": row.filled, "price": known(row.price), "type": words(order.type.value),
         "reason": words(order.reason.value), "state": words(row.state.value), "note": said, "stop": order.stop_level,
         "target": order.target_level, "level": order.level, "leg": order.rests, **_costs(costs),
@@ -118,7 +118,7 @@ def _resting(fill: Fill, costs: tuple[FillCost, ...]) -> Row:
     """A stop or target that filled and was never an order by itself: the paper broker keeps levels, not orders."""
     shares = sum(cost.shares for cost in costs)
     return {
-        "id": fill.order_id, "session": fill.session.isoformat(), "decided": None, "symbol": fill.symbol, "shares": shares,
+        "key": fill.order_id, "session": fill.session.isoformat(), "decided": None, "symbol": fill.symbol, "shares": shares,
         "filled": shares, "price": None, "type": "resting level", "reason": words(fill.reason.value), "state": "filled", "note": "",
         "stop": None, "target": None, "level": None, "leg": False, **_costs(costs),
     }  # fmt: skip
