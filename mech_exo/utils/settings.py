@@ -289,6 +289,7 @@ class ApiKeys(Model):
     telegram: TelegramKeys = TelegramKeys()
     ib_account: SecretStr = SecretStr("")
     dashboard_password: SecretStr = SecretStr("")
+    dashboard_token: SecretStr = SecretStr("")
     sec_user_agent: str = ""
 
 
