@@ -349,11 +349,7 @@ def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> 
     from mech_exo.reporting.query import night_report
     from mech_exo.reporting.snapshot import DailySnapshot
 
-    if result.portfolio is None:
-        sectors = workspace.sectors(result.session)
-    else:
-        sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
-    found = night_report(ledger, workspace.book_id(), result.session, workspace.config.risk, sectors)
+    found = night_report(ledger, workspace.book_id(), result.session, workspace)
     paths = DailySnapshot(found).write(workspace.reports)
     return (paths.html, paths.json, paths.markdown)
 

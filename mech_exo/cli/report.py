@@ -44,10 +44,7 @@ def daily(
     workspace = Workspace.open(home())
     with workspace.ledger(read_only=True) as ledger:
         chosen = choose_book(ledger, book)
-        last = ledger.last_session(chosen)
-        session = date.date() if date is not None else (last.session if last else None)
-        sectors = None if session is None else workspace.sectors(session)
-        night = night_report(ledger, chosen, session, workspace.config.risk, sectors)
+        night = night_report(ledger, chosen, None if date is None else date.date(), workspace)
     snapshot = DailySnapshot(night)
     paths = snapshot.write(workspace.reports)
     files = {"html": str(paths.html), "json": str(paths.json), "markdown": str(paths.markdown)}

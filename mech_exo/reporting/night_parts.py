@@ -15,7 +15,7 @@ class Cause:
     """One cause of the day's P&L in USD, costs negative.
 
     ``kind``: market, factor (one line each, by the factor's ``name``), specific, trading, income (dividends, interest), cost (commission,
-    slippage, borrow) or residual.
+    slippage, borrow) or residual. A single cause "factors" without a figure stands for factors nobody knows.
     """
 
     name: str
@@ -25,15 +25,17 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class PositionPnl:
-    """What one symbol earned in the session, net: ``pnl`` = market + selection + specific + trading + dividends - commission - slippage.
+    """What one symbol earned in the session, net: ``pnl`` = ``price`` + dividends - commission - slippage.
 
-    ``selection`` is the sum over the factors; ``before`` and ``shares`` what was held at the close before and at this one.
+    ``price`` = market + ``selection`` (the sum over the factors) + specific + trading; ``before`` and ``shares`` are what was held at the
+    close before and at this one.
     """
 
     symbol: str
     before: int
     shares: int
     pnl: float | None
+    price: float | None
     market: float | None
     selection: float | None
     specific: float | None
@@ -48,10 +50,12 @@ class Causes:
     """The day's P&L by cause and by position; :mod:`mech_exo.reporting.causes` defines each.
 
     The parts sum to ``pnl``, the change of NAV net of flows, wherever all of them are known; ``positions`` and the account's interest,
-    borrow and residual do, too, best first. ``exposures`` is the session at whose close the factor scores were known.
+    borrow and residual do, too, best first. ``price`` is what changes of price brought before costs: market, factors, specific and
+    trading, known even where these are not. ``exposures`` is the session at whose close the factor scores were known.
     """
 
     pnl: float | None
+    price: float | None
     parts: tuple[Cause, ...]
     positions: tuple[PositionPnl, ...]
     exposures: date | None

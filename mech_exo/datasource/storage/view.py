@@ -155,6 +155,12 @@ class StoreView:
         looked = assessed_at(self._con, self._cut)
         return newest is None or (looked is not None and looked >= newest)
 
+    def newest(self) -> dict[str, datetime | None]:
+        """When the newest visible fact of each kind became known (UTC); None: there is none. Keys: bars, fundamentals, news."""
+        kinds = {"bars": facts.BARS, "fundamentals": facts.FUNDAMENTALS, "news": facts.NEWS}
+        asked = {kind: f"select max(known_at) from {fact.name} where {facts.within(fact)}" for kind, fact in kinds.items()}
+        return {kind: run(self._con, sql, self._cut.params())[0][0] for kind, sql in asked.items()}
+
     def doubts(self, panel: BarPanel) -> dict[str, str]:
         """Why, in words, the data of each symbol blocked at the last row of ``panel`` are in doubt."""
         return verdicts.doubts(panel, self.findings())
