@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from mech_exo.assembly import Workspace
+from mech_exo.backtest.stage import Stage, decisions
 from mech_exo.datasource.demo import LABEL, SECTOR_NAMES
 from mech_exo.datasource.quality import assess
 from mech_exo.datasource.storage import DataStorage
@@ -26,10 +27,9 @@ from mech_exo.execution.rows import Alert, BookId, DecisionRow, EventLine, Inten
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import EVENT
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
-from mech_exo.backtest.stage import Stage, decisions
 from mech_exo.scoring.scorer import ScoreTable
 from mech_exo.session import utc_now
-from mech_exo.utils.calendar import latest_session, next_session, sessions
+from mech_exo.utils.calendar import latest_session, next_session
 from tests.browser.workspaces import Built, _configure, _evening, _exo, _last_sessions
 from tests.session.stage import set_line
 
@@ -112,6 +112,7 @@ def _played(workspace: Workspace, known: Known, first: int) -> tuple[Stage, Iter
     booked = np.isin(np.arange(length), scheduled)
 
     def evenings() -> Iterator[_Evening]:
+        told = _scores(table, 0, whole=False)
         for row in range(first, length):
             stage.account["events"] = 0
             events = np.zeros(EVENTS_PER_SYMBOL * int(stage.account["live"][0]), EVENT)
@@ -121,8 +122,9 @@ def _played(workspace: Workspace, known: Known, first: int) -> tuple[Stage, Iter
             breaches = weighing.decide(
                 row, k, False, stage.bars, features, stage.book, stage.live, stage.account, stage.days, stage.night, strategy.rules
             )
-            scores = _scores(table, max(int(at[: row + 1].max()), 0), whole=row >= length - WHOLE)
-            yield _Evening(row, panel.sessions[row].astype(object), happened, _decision(known, stage, row, bool(k >= 0), breaches, scores))
+            if at[row] >= 0:
+                told = _scores(table, int(at[row]), whole=row >= length - WHOLE)
+            yield _Evening(row, panel.sessions[row].astype(object), happened, _decision(known, stage, row, k >= 0, breaches, told))
 
     return stage, evenings()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.account import AccountRecord
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
+    from mech_exo.reporting.night import NightReport
 
 START = "exo run --mode paper --date YYYY-MM-DD"
 
@@ -35,12 +37,18 @@ class Booked:
         return mask_accounts(str(self.book))
 
     def session(self, query: Mapping[str, str]) -> date:
-        """The booked session that ``query`` names, else the last one."""
+        """The booked session that ``query`` names, or the last one before that day; without a day the last of all."""
         try:
             asked = date.fromisoformat(query.get("session", ""))
         except ValueError:
             return self.sessions[-1]
-        return asked if asked in self.sessions else self.sessions[-1]
+        return self.sessions[max(0, bisect_right(self.sessions, asked) - 1)]
+
+    def beside(self, session: date) -> tuple[date | None, date | None]:
+        """The booked sessions before and after ``session``."""
+        place = self.sessions.index(session)
+        following = self.sessions[place + 1] if place + 1 < len(self.sessions) else None
+        return (self.sessions[place - 1] if place else None), following
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +83,13 @@ def _book(house: House, ledger: Ledger, wanted: str | None) -> BookId:
     except MechExoError:  # an account that is not configured has nothing to show; what was booked has
         own = None
     return own if own in books and own is not None else choose_book(ledger, None if len(books) < 2 else str(books[0]))
+
+
+def night(reader: Reader, book: BookId, session: date) -> NightReport:
+    """Everything said about one night."""
+    from mech_exo.reporting.query import night_report
+
+    return reader.once(("night", book, session), lambda house, ledger: night_report(ledger, book, session, house))
 
 
 def account(reader: Reader, book: BookId) -> Account:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from mech_exo.execution.tracker import CostSummary, ExecutionTracker, FillCost, 
 from mech_exo.reporting.text import words
 
 if TYPE_CHECKING:
+    from mech_exo.domain.orders import Fill
     from mech_exo.domain.panel import BarPanel
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookId, OrderRow
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
 
 Row = dict[str, Any]
-DATES = ("session", "decided")
-NEWEST = ({"colId": "session", "sort": "desc"}, {"colId": "symbol", "sort": "asc"})
+PARTS = ("delay", "impact", "fees", "shortfall")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +75,7 @@ class Way:
 
 
 def executions(reader: Reader, book: BookId) -> Executions:
-    """Every order of ``book``, resting legs included."""
+    """Every order of ``book``, resting legs included, the newest session first."""
     return reader.once(("executions", book), lambda house, ledger: _executions(house, ledger, book))
 
 
@@ -85,8 +85,12 @@ def _executions(house: House, ledger: Ledger, book: BookId) -> Executions:
     costs: dict[str, list[FillCost]] = {}
     for cost in ExecutionTracker(ledger, book, panel).costs():
         costs.setdefault(cost.order_id, []).append(cost)
-    rows = tuple(_row(order, tuple(costs.get(order.order.id, ()))) for order in orders)
-    return Executions(rows, {id_: tuple(each) for id_, each in costs.items()}, panel is not None)
+    planned = [_row(order, tuple(costs.get(order.order.id, ()))) for order in orders]
+    ids = {order.order.id for order in orders}
+    others = {row.fill.order_id: row.fill for row in ledger.fills(book) if row.fill.order_id not in ids}
+    rows = sorted((*planned, *(_resting(fill, tuple(costs[id_])) for id_, fill in others.items())), key=lambda row: row["symbol"])
+    rows.sort(key=lambda row: row["session"], reverse=True)
+    return Executions(tuple(rows), {id_: tuple(each) for id_, each in costs.items()}, panel is not None)
 
 
 def _panel(house: House, symbols: set[str], orders: Sequence[OrderRow]) -> BarPanel | None:
@@ -101,22 +105,32 @@ def _panel(house: House, symbols: set[str], orders: Sequence[OrderRow]) -> BarPa
 
 
 def _row(row: OrderRow, costs: tuple[FillCost, ...]) -> Row:
-    order, total = row.order, summed(costs)
+    order = row.order
     said = row.note if row.note not in ("", str(row.state)) else ""
     return {
-        "id": order.id, "session": order.session.isoformat(), "decided": row.decided.isoformat(), "symbol": order.symbol,
+        "key": order.id, "session": order.session.isoformat(), "decided": row.decided.isoformat(), "symbol": order.symbol,
         "shares": order.shares, "filled": row.filled, "price": known(row.price), "type": words(order.type.value),
         "reason": words(order.reason.value), "state": words(row.state.value), "note": said, "stop": order.stop_level,
-        "target": order.target_level, "level": order.level, "leg": order.rests, "fill_price": _average(costs),
-        "delay": _of(total, total.delay), "impact": _of(total, total.impact), "fees": _of(total, total.fees),
-        "shortfall": _of(total, total.shortfall), "delay_bps": _of(total, total.delay_bps), "impact_bps": _of(total, total.impact_bps),
-        "fees_bps": _of(total, total.fees_bps), "shortfall_bps": _of(total, total.shortfall_bps),
+        "target": order.target_level, "level": order.level, "leg": order.rests, **_costs(costs),
     }  # fmt: skip
 
 
-def _of(total: CostSummary, value: float) -> float | None:
-    """A part of the costs of fills that are all known; else it is unknown."""
-    return known(value) if total.fills and total.complete == total.fills else None
+def _resting(fill: Fill, costs: tuple[FillCost, ...]) -> Row:
+    """A stop or target that filled and was never an order by itself: the paper broker keeps levels, not orders."""
+    shares = sum(cost.shares for cost in costs)
+    return {
+        "key": fill.order_id, "session": fill.session.isoformat(), "decided": None, "symbol": fill.symbol, "shares": shares,
+        "filled": shares, "price": None, "type": "resting level", "reason": words(fill.reason.value), "state": "filled", "note": "",
+        "stop": None, "target": None, "level": None, "leg": False, **_costs(costs),
+    }  # fmt: skip
+
+
+def _costs(costs: tuple[FillCost, ...]) -> Row:
+    """What the fills of one order cost; a part that is unknown of one fill is unknown of all."""
+    total = summed(costs)
+    parts = {name: known(math.fsum(getattr(cost, name) for cost in costs)) if costs else None for name in PARTS}
+    whole = total.shortfall_bps if total.complete == total.fills else math.nan
+    return {"fill_price": _average(costs), **parts, "slippage_bps": known(total.slippage_bps), "shortfall_bps": known(whole)}
 
 
 def _average(costs: tuple[FillCost, ...]) -> float | None:
@@ -205,53 +219,3 @@ def _explained(house: House, ledger: Ledger, book: BookId, asked: str, session: 
 def _step(name: str, line: Mapping[str, Any], weights: Mapping[str, float]) -> Step:
     normalised = line["normalised"]
     return Step(name, line["raw"], normalised, weights.get(name), None if normalised is None else line["contribution"])
-
-
-def page_of(rows: Sequence[Row], request: Mapping[str, Any]) -> tuple[list[Row], int]:
-    """The part of ``rows`` that AG Grid's infinite row model asks for, filtered and sorted as it says, and how many there are.
-
-    ``request`` holds ``startRow``, ``endRow``, ``sortModel`` and ``filterModel``; a filter it does not know leaves the rows as they are.
-    """
-    found = [row for row in rows if all(_passes(row.get(column), rule) for column, rule in (request.get("filterModel") or {}).items())]
-    for rule in reversed(request.get("sortModel") or NEWEST):
-        column = rule["colId"]
-        there = [row for row in found if row.get(column) is not None]
-        there.sort(key=lambda row: row[column], reverse=rule["sort"] == "desc")
-        found = there + [row for row in found if row.get(column) is None]
-    return found[int(request.get("startRow", 0)) : int(request.get("endRow", 100))], len(found)
-
-
-TEXTS: dict[str, Callable[[str, str], bool]] = {
-    "contains": lambda value, wanted: wanted in value,
-    "notContains": lambda value, wanted: wanted not in value,
-    "equals": lambda value, wanted: value == wanted,
-    "notEqual": lambda value, wanted: value != wanted,
-    "startsWith": lambda value, wanted: value.startswith(wanted),
-    "endsWith": lambda value, wanted: value.endswith(wanted),
-}
-NUMBERS: dict[str, Callable[[float, float, float], bool]] = {
-    "equals": lambda value, low, _: value == low,
-    "notEqual": lambda value, low, _: value != low,
-    "greaterThan": lambda value, low, _: value > low,
-    "greaterThanOrEqual": lambda value, low, _: value >= low,
-    "lessThan": lambda value, low, _: value < low,
-    "lessThanOrEqual": lambda value, low, _: value <= low,
-    "inRange": lambda value, low, high: low <= value <= high,
-}
-
-
-def _passes(value: Any, rule: Mapping[str, Any]) -> bool:
-    if "conditions" in rule:
-        said = [_passes(value, one) for one in rule["conditions"]]
-        return any(said) if rule.get("operator") == "OR" else all(said)
-    kind, wanted = rule.get("type"), rule.get("filter")
-    if kind in ("blank", "notBlank"):
-        return (value in (None, "")) is (kind == "blank")
-    if wanted is None:
-        return True
-    if rule.get("filterType") == "number":
-        if kind not in NUMBERS:
-            return True
-        high = rule.get("filterTo")
-        return value is not None and NUMBERS[kind](float(value), float(wanted), math.inf if high is None else float(high))
-    return kind not in TEXTS or TEXTS[kind](str(value or "").lower(), str(wanted).lower())

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mech_exo.domain.errors import MechExoError, MissingDataError
-from mech_exo.execution.rows import OPEN_STATES
 from mech_exo.reporting.dashboard.account_data import account
 from mech_exo.reporting.text import words
 from mech_exo.risk.stops import StopParams, outlived
@@ -80,18 +79,19 @@ class Name:
 
 def standings(night: NightReport, sectors: dict[str, str | None] | None, rules: StopParams) -> tuple[Standing, ...]:
     """Every position of ``night``, the nearest to its stop first; those without one last."""
-    rows = [_standing(one, night, sectors or {}, rules) for one in night.holdings]
+    earned = {line.symbol: line.pnl for line in night.causes.positions}
+    rows = [_standing(one, night.session, (sectors or {}).get(one.symbol), earned.get(one.symbol), rules) for one in night.holdings]
     return tuple(sorted(rows, key=lambda row: (row.to_stop is None, row.to_stop or 0.0, row.holding.symbol)))
 
 
-def _standing(one: Holding, night: NightReport, sectors: dict[str, str | None], rules: StopParams) -> Standing:
+def _standing(one: Holding, session: date, sector: str | None, earned: float | None, rules: StopParams) -> Standing:
     return Standing(
         holding=one,
-        sector=sectors.get(one.symbol),
+        sector=sector,
         to_stop=distance(one.shares, one.price, one.stop),
         to_target=distance(-one.shares, one.price, one.target),
-        time_exit=time_exit(night.session, one.sessions_held, rules),
-        day_pnl=None,
+        time_exit=time_exit(session, one.sessions_held, rules),
+        day_pnl=earned,
     )
 
 
@@ -165,8 +165,3 @@ def closed_trades(reader: Reader, book: BookId) -> tuple[dict[str, Any], ...] | 
         )
 
     return reader.once(("closed", book), make)
-
-
-def open_orders(ledger: Ledger, book: BookId) -> tuple[OrderRow, ...]:
-    """Orders that may still trade."""
-    return ledger.orders(book, states=OPEN_STATES)
