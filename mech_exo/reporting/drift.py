@@ -1,8 +1,8 @@
 """Live against backtest, in dollars: what an account earned less what a replay of the same days earns, and why.
 
 The replay plays the book's own sessions from its own state with the decision path of the backtest. The causes are taken over one after
-the other from what really happened, each on top of those before it (:data:`TAKEN_OVER`), and each is what its step changed: so they add up to
-the difference exactly, whatever it is. What is left when all are taken over is the residual. docs/drift.md.
+the other from what really happened, each on top of those before it (:data:`TAKEN_OVER`), and each is what its step changed: so they add
+up to the difference exactly, whatever it is. What is left when all are taken over is the residual. docs/drift.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mech_exo.kernels import code_version
 from mech_exo.reporting.drift_course import Course, play
 from mech_exo.reporting.drift_facts import Account, booked
 from mech_exo.reporting.drift_market import Market
-from mech_exo.reporting.drift_values import Cause, DriftDay, DriftEvent, DriftParts, DriftPosition, DriftReport
+from mech_exo.reporting.drift_values import Cause, DriftDay, DriftParts, DriftPosition, DriftReport
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mech_exo.execution.rows import BookId
     from mech_exo.reporting.dashboard.house import House
 
-TAKEN_OVER = (Cause.LATE_DATA, Cause.MANUAL, Cause.MISSED, Cause.PRICE, Cause.COSTS, Cause.CORPORATE_ACTION)
-"""The order in which causes are put in the place of what the replay would have done: what was known, then what a person did, then what
-became of the orders, then at which price, then at which cost; last what was booked of splits, dividends and delistings."""
+TAKEN_OVER = (Cause.LATE_DATA, Cause.CORPORATE_ACTION, Cause.MANUAL, Cause.MISSED, Cause.PRICE, Cause.COSTS)
+"""The order in which causes are put in the place of what the replay would have done: what was known, what was booked of splits, dividends
+and delistings, what a person did, what became of the orders, at which price, at which cost. A cause takes its consequences with it."""
 MOST_EVENTS = 500
 
 
@@ -43,11 +43,10 @@ def drift(house: House, ledger: Ledger, book: BookId, first: date | None = None,
     account = booked(ledger, book, first, last)
     market = Market(ledger, account, house.known_with, house.storage.arrivals)
     courses = _courses(account, market)
-    replay, final = courses[0], courses[-1]
+    replay = courses[0]
     days = tuple(_day(account, courses, k) for k in range(len(account.nights)))
-    events = [event for course in _each(courses) for event in course.events]
+    events = [event for course in courses for event in course.events]
     events.sort(key=lambda event: (event.session, event.symbol, event.cause))
-    notes = _notes(account, len(events), final)
     return DriftReport(
         book=mask_accounts(str(book)),
         start=account.nights[0].session,
@@ -61,7 +60,7 @@ def drift(house: House, ledger: Ledger, book: BookId, first: date | None = None,
         days=days,
         positions=_positions(ledger, account, replay),
         events=tuple(events[-MOST_EVENTS:]),
-        notes=notes,
+        notes=_notes(account, len(events)),
     )
 
 
@@ -87,10 +86,6 @@ def _spoken_of(cause: Cause, account: Account, market: Market) -> bool:
     return True
 
 
-def _each(courses: Sequence[Course]) -> Sequence[Course]:
-    return courses[1:]
-
-
 def _day(account: Account, courses: Sequence[Course], k: int) -> DriftDay:
     night = account.nights[k]
     before = account.opening if k == 0 else account.nights[k - 1].day.nav
@@ -114,7 +109,7 @@ def _positions(ledger: Ledger, account: Account, replay: Course) -> tuple[DriftP
     return tuple(found)
 
 
-def _notes(account: Account, events: int, final: Course) -> tuple[str, ...]:
+def _notes(account: Account, events: int) -> tuple[str, ...]:
     said = []
     others = {night.decided.code_version for night in account.nights if night.decided is not None} - {code_version()}
     if others:
@@ -129,6 +124,3 @@ def _notes(account: Account, events: int, final: Course) -> tuple[str, ...]:
     if events > MOST_EVENTS:
         said.append(f"{events - MOST_EVENTS} earlier differences are left out of the list; the sums hold all")
     return tuple(said)
-
-
-__all__ = ["TAKEN_OVER", "DriftEvent", "drift"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -218,7 +216,7 @@ def test_a_night_that_was_not_run(home: Path, undisturbed: Path) -> None:
 def test_a_halt_and_a_flattened_name(exo: Exo, home: Path, undisturbed: Path) -> None:
     play(home, NIGHTS[6:10])
     largest = max(held(home).items(), key=lambda pair: pair[1])[0]
-    assert exo("flatten", largest, "--yes", "--reason", "test", "--home", home).code == 0
+    assert exo("flatten", "--symbol", largest, "--yes", "--reason", "test", "--home", home).code == 0
     play(home, NIGHTS[10:13])
     assert exo("resume", "--reason", "test over", "--home", home).code == 0
     play(home, NIGHTS[13:])
@@ -259,24 +257,37 @@ def test_a_bar_that_came_late(tmp_path: Path, undisturbed: Path) -> None:
     assert abs(found.days[8].parts.late_data) > 0.01
 
 
-def test_a_split_that_was_never_booked(home: Path) -> None:
-    """The paper book keeps the shares of before; what the split would have brought is missing from its NAV at once."""
-    play(home, NIGHTS[6:])
-    shares = held(home, NIGHTS[15])
-    symbol = min(name for name in shares if shares[name] == held(home, NIGHTS[16]).get(name) == held(home).get(name))
-    late = pl.DataFrame({"symbol": [symbol], "date": [NIGHTS[17]], "kind": ["split"], "value": [2.0]})
+def test_a_split_that_became_known_too_late(tmp_path: Path) -> None:
+    """The price falls by a third, the shares stay, and the stop of before the split sells them: all of it is the split's doing."""
+    nights, symbol, split = days("2020-06-01", 8), "SYN019", date(2020, 6, 9)
+    assert nights[6] == split
+
+    def ratio(what: str, frame: pl.DataFrame) -> pl.DataFrame:
+        there = (pl.col("symbol") == symbol) & (pl.col("date") == split) if what == "bars" else pl.lit(value=False)
+        if what != "bars":
+            return frame
+        assert frame.filter(there)["split_ratio"].to_list() == [1.5]
+        return frame.with_columns(split_ratio=pl.when(there).then(1.0).otherwise(pl.col("split_ratio")))
+
+    booked = {}
+    for change in (lambda what, frame: frame, ratio):
+        home = stored(tmp_path / str(len(booked)), change)
+        decide_every(home, EVERY)
+        last = play(home, nights)[-1]
+        booked[home] = last.day.nav
+        assert last.decision is not None and not last.decision.scheduled
+    (clean, whole), (home, without_it) = booked.items()
     with DataStorage(DataStorage.path_in(home)) as storage:
-        storage.store_corporate_actions(late, source="late")
+        late = pl.DataFrame({"symbol": [symbol], "date": [split], "kind": ["split"], "value": [1.5]})
+        storage.store_corporate_actions(late, source=LABEL)
         storage.publish()
+    assert report(clean).parts.total == 0.0
     found = report(home)
     check_sums(found, home)
-    panel = market().panel
-    close = float(panel.close[list(panel.sessions.astype(object)).index(NIGHTS[17]), panel.column_of(symbol)])
     parts = asdict(found.parts)
-    assert parts.pop("corporate_action") == pytest.approx(-shares[symbol] * close, abs=0.005)
+    assert without_it - whole < -1.0 and parts.pop("corporate_action") == pytest.approx(without_it - whole, abs=0.005)
     assert all(abs(value) < 0.005 for value in parts.values()), parts
-    (position,) = found.positions
-    assert (position.symbol, position.live_shares, position.replay_shares) == (symbol, shares[symbol], 2 * shares[symbol])
+    assert {event.cause for event in found.events} <= {Cause.CORPORATE_ACTION, Cause.LATE_DATA}
 
 
 def test_several_at_once_still_add_up(exo: Exo, tmp_path: Path, undisturbed: Path) -> None:
@@ -287,7 +298,7 @@ def test_several_at_once_still_add_up(exo: Exo, tmp_path: Path, undisturbed: Pat
     play(home, NIGHTS[:5])
     deliver(home, names[2], NIGHTS[4])
     disturbed(home, NIGHTS[5:10], slippage=0.001, fee=3.0, refused=names[:1], halved=names[1:2])
-    assert exo("flatten", names[3], "--yes", "--reason", "test", "--home", home).code == 0
+    assert exo("flatten", "--symbol", names[3], "--yes", "--reason", "test", "--home", home).code == 0
     disturbed(home, NIGHTS[10:12], slippage=0.001, fee=3.0)
     assert exo("resume", "--reason", "test over", "--home", home).code == 0
     disturbed(home, NIGHTS[12:], slippage=0.001, fee=3.0)
@@ -317,4 +328,3 @@ def test_nothing_to_explain(unplayed: Path, undisturbed: Path) -> None:
             drift(workspace, ledger, book, NIGHTS[3], NIGHTS[2])
         with pytest.raises(MissingDataError, match="none"):
             drift(workspace, ledger, replace(book, strategy="other"))
-    assert math.isfinite(nav(undisturbed)) and json
