@@ -287,12 +287,26 @@ def withheld(sent: Sequence[SendResult]) -> tuple[str, ...]:
 
 
 def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
-    """Write the night's HTML, JSON and Markdown."""
+    """Write the night's HTML, JSON and Markdown, and what the account earned beside its replay."""
     began = time.perf_counter()
     workspace = _workspace(evening)
     with workspace.ledger() as ledger:
         paths = write_reports(workspace, ledger, result)
-    return Done(Step.REPORT, f"{len(paths)} files" if paths else "written before", paths, (), time.perf_counter() - began)
+    attention = keep_drift(workspace) if paths else ()
+    return Done(Step.REPORT, f"{len(paths)} files" if paths else "written before", paths, attention, time.perf_counter() - began)
+
+
+def keep_drift(workspace: Workspace) -> tuple[str, ...]:
+    """Keep the account's drift for the dashboard; what stands in the way is said, and stops nothing."""
+    from mech_exo.reporting.drift import drift
+    from mech_exo.reporting.drift_values import save
+
+    try:
+        with workspace.ledger(read_only=True) as ledger:
+            save(drift(workspace, ledger, workspace.book_id()), workspace.reports)
+    except MechExoError as error:
+        return (f"the drift from the replay is not known: {error.message}",)
+    return ()
 
 
 def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:

@@ -24,7 +24,8 @@ HELD = (
 )
 NIGHTS = (
     "SELECT session, json_extract(body, '$.recorded_at'), json_extract(body, '$.stored_until'), json_extract(body, '$.config_hash'), "
-    "json_extract(body, '$.code_version') FROM journal JOIN decisions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session"
+    "json_extract(body, '$.code_version'), json_extract(body, '$.data_hash') "
+    "FROM journal JOIN decisions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session"
 )
 DAYS = "SELECT DISTINCT session FROM orders WHERE account = ? AND strategy = ? ORDER BY session"
 POSTED = "SELECT alerts.id, severity, title, text, at, seq FROM alerts JOIN journal USING (seq) WHERE seq > ? ORDER BY seq DESC"
@@ -51,6 +52,7 @@ class Decided:
     stored_until: datetime | None
     config_hash: str
     code_version: str
+    data_hash: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ TAKEN_OVER = (Cause.LATE_DATA, Cause.CORPORATE_ACTION, Cause.MANUAL, Cause.MISSE
 """The order in which causes are put in the place of what the replay would have done: what was known, what was booked of splits, dividends
 and delistings, what a person did, what became of the orders, at which price, at which cost. A cause takes its consequences with it."""
 MOST_EVENTS = 500
+CENT = 0.005
 
 
 def drift(house: House, ledger: Ledger, book: BookId, first: date | None = None, last: date | None = None) -> DriftReport:
@@ -60,7 +61,7 @@ def drift(house: House, ledger: Ledger, book: BookId, first: date | None = None,
         days=days,
         positions=_positions(ledger, account, replay),
         events=tuple(events[-MOST_EVENTS:]),
-        notes=_notes(account, len(events)),
+        notes=_notes(account, market, days, len(events)),
     )
 
 
@@ -109,15 +110,19 @@ def _positions(ledger: Ledger, account: Account, replay: Course) -> tuple[DriftP
     return tuple(found)
 
 
-def _notes(account: Account, events: int) -> tuple[str, ...]:
+def _notes(account: Account, market: Market, days: Sequence[DriftDay], events: int) -> tuple[str, ...]:
     said = []
+    unexplained = any(abs(day.parts.residual) >= CENT for day in days)
     others = {night.decided.code_version for night in account.nights if night.decided is not None} - {code_version()}
-    if others:
+    if others and unexplained:
         nights = sum(night.decided is not None and night.decided.code_version in others for night in account.nights)
         said.append(f"{nights} of {len(account.nights)} nights were decided by another version of the code: what that changed is residual")
     hashes = {night.decided.config_hash for night in account.nights if night.decided is not None}
     if len(hashes) > 1:
         said.append(f"the configuration changed {len(hashes) - 1} times or more: each night is replayed with its own")
+    if market.forgotten:
+        count = len(market.forgotten)
+        said.append(f"what {count} night{'s' if count > 1 else ''} had in hand cannot be read any more: replayed with what is known now")
     missed = sum(night.decided is None for night in account.nights)
     if missed:
         said.append(f"{missed} of {len(account.nights)} nights were not run; the replay decides at them")

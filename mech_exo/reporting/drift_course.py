@@ -129,10 +129,12 @@ class _Player:
         if halted and self.newest is Cause.MANUAL:
             self.events.append(DriftEvent(night.session, "", Cause.MANUAL, "halted: no new risk was decided", None))
         then = self.market.then(k) if Cause.LATE_DATA in self.causes else None
+        unseen = then is not None or night.session in self.market.late_bars - self.market.forgotten
+        if self.newest is Cause.LATE_DATA and unseen:
+            did = "decided" if then is not None else "booked"
+            said = f"{did} without what was recorded later ({', '.join(self.market.late[night.session])})"
+            self.events.append(DriftEvent(night.session, "", Cause.LATE_DATA, said, None))
         if then is not None and self._decide_then(t, then, halted=halted):
-            if self.newest is Cause.LATE_DATA:
-                said = f"decided without {', '.join(self.market.late[night.session])} recorded later"
-                self.events.append(DriftEvent(night.session, "", Cause.LATE_DATA, said, None))
             return
         model = self.model
         live, count = self._live(())
@@ -153,9 +155,8 @@ class _Player:
         days = days_on(panel.sessions, model.known.panel.sessions[played], self.days[played])
         live, count = _live_of(book, ())
         self.state["live"] = count
-        k = 0 if model.decision_at[t] >= 0 else -1
         row = then.known.row
-        weighing.decide(row, k, halted, Bars.of(panel), then.features, book, live, self.state, days, then.night, model.strategy.rules)
+        weighing.decide(row, 0, halted, Bars.of(panel), then.features, book, live, self.state, days, then.night, model.strategy.rules)
         lines = [line for line in lines_of(panel.symbols, book) if line.symbol in model.column]
         self.book, self.days[t] = book_of(model.symbols, lines), days[row]
         return True

@@ -148,7 +148,7 @@ def _priced(
     session: _Session, symbol: str, shares: float, source: tuple[float, float, float] | None, model: float, traded: Traded | None,
     found: Lines,
 ) -> tuple[float, float, float, bool]:  # fmt: skip
-    """Price, reference and commission of an execution of ``shares``, and whether they are not the model's (``source``, of ``model`` shares)."""
+    """Price, reference and commission of ``shares``, and whether they are other than the model's (``source``, of ``model`` shares)."""
     if source is None:
         assert traded is not None, "what neither the model nor the account filled is no execution"
         price = traded.reference if math.isfinite(traded.reference) else traded.price

@@ -83,6 +83,8 @@ class Market:
         self._ledger, self._known_with = ledger, known_with
         self._models: dict[str, Model] = {}
         self._then: dict[date, Then | None] = {}
+        self._had: dict[date, Known | None] = {}
+        self.forgotten: set[date] = set()
         self._bars: dict[tuple[int, bool, bool], Bars] = {}
         self._hashes = _hashes(account.nights)
         self.late, self.late_bars = _late(account.nights, arrivals)
@@ -95,13 +97,34 @@ class Market:
         return self._models[hash_]
 
     def then(self, k: int) -> Then | None:
-        """What the night of place ``k`` decided from, None where that is what is known now."""
-        night = self.account.nights[k]
-        if night.session not in self.late or night.decided is None:
+        """What the night of place ``k`` decided the book from, None where that is what is known now, or it did not decide the book."""
+        night, model = self.account.nights[k], self.model(k)
+        if night.session not in self.late or night.decided is None or model.decision_at[model.row(night.session)] < 0:
             return None
         if night.session not in self._then:
-            self._then[night.session] = self._as_it_was(k)
+            known, strategy = self.had(k), model.strategy
+            if known is None:
+                self._then[night.session] = None
+            else:
+                features, _ = strategy.features(known.panel, known.universe, np.array([known.row], np.int64))
+                buffers = night_buffers(len(known.panel.symbols), strategy.rules.limits)
+                self._then[night.session] = Then(known, features, buffers)
         return self._then[night.session]
+
+    def had(self, k: int) -> Known | None:
+        """What the night of place ``k`` had in hand; None, and noted in ``forgotten``, where the store does not give that back: its hash
+        is not the journaled one."""
+        night = self.account.nights[k]
+        if night.session not in self._had:
+            try:
+                known: Known | None = self._known_with(self.model(k).strategy.config, night.session, night.stored_until)
+            except MissingDataError:
+                known = None
+            if known is None or (night.decided is not None and known.data_hash() != night.decided.data_hash):
+                known = None
+                self.forgotten.add(night.session)
+            self._had[night.session] = known
+        return self._had[night.session]
 
     def bars(self, k: int, late: bool, booked: bool) -> Bars:
         """The bars of the model of night ``k``: ``late``, each session as it was known when it was booked; ``booked``, with the splits,
@@ -149,38 +172,20 @@ class Market:
         buffers = night_buffers(len(panel.symbols), strategy.rules.limits)
         return Model(strategy, known, features, decisions(at, len(panel.sessions)), cost_params(strategy.settings.costs), terms, buffers)
 
-    def _as_it_was(self, k: int) -> Then | None:
-        night, strategy = self.account.nights[k], self.model(k).strategy
-        try:
-            known = self._known_with(strategy.config, night.session, night.stored_until)
-        except MissingDataError:
-            return None  # the store has forgotten what the night had in hand
-        features, _ = strategy.features(known.panel, known.universe, np.array([known.row], np.int64))
-        return Then(known, features, night_buffers(len(known.panel.symbols), strategy.rules.limits))
-
     def _as_they_came(self, model: Model) -> Bars:
         arrays = {name: getattr(model.bars, name).copy() for name in PRICES}
         for k, night in enumerate(self.account.nights):
             if night.session in self.late_bars:
-                panel = self._panel_then(k)
-                if panel is None:
+                known = self.had(k)
+                if known is None:
                     continue
+                panel = known.panel
                 t, columns = model.row(night.session), [model.column.get(symbol, -1) for symbol in panel.symbols]
                 place = np.array(columns, np.int64)
                 for name, array in arrays.items():
                     array[t] = np.nan
                     array[t, place[place >= 0]] = getattr(panel, name)[-1][place >= 0]
         return model.bars._replace(**arrays)
-
-    def _panel_then(self, k: int):  # type: ignore[no-untyped-def]
-        then = self.then(k)
-        if then is not None:
-            return then.known.panel
-        night = self.account.nights[k]
-        try:
-            return self._known_with(self.model(k).strategy.config, night.session, night.stored_until).panel
-        except MissingDataError:
-            return None
 
     def _as_booked(self, model: Model, bars: Bars) -> Bars:
         if not self.differing:
