@@ -10,7 +10,7 @@ from typing import Any
 
 from mech_exo.execution import codec
 from mech_exo.execution import ledger_tables as tables
-from mech_exo.execution.rows import Alert, BookId, BookLine, EventLine
+from mech_exo.execution.rows import BookId, BookLine, EventLine
 
 BULKY = ("decision", "session")
 """Kinds whose bodies hold whole markets: their text is not searched."""
@@ -23,7 +23,6 @@ LINES = (
     "SELECT session, line.value FROM journal JOIN sessions USING (seq), json_each(body, '$.lines') AS line "
     "WHERE account = ? AND strategy = ? AND session >= ? AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
 )
-POSTED = "SELECT alerts.id, severity, title, text, at, seq FROM alerts JOIN journal USING (seq) WHERE seq > ? ORDER BY seq DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,6 @@ class Sought:
     since: date | None = None
     until: date | None = None
     text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An alert, when it was put in the outbox (UTC), and its row of the journal."""
-
-    alert: Alert
-    at: datetime
-    seq: int
 
 
 class LedgerJournal(ABC):
@@ -97,10 +87,6 @@ class LedgerJournal(ABC):
     def order_sessions(self, book: BookId) -> tuple[date, ...]:
         """Every session that orders were made for."""
         return tuple(date.fromisoformat(day) for (day,) in self._run(DAYS, tables.book_columns(book)))
-
-    def posted(self, after: int = 0) -> tuple[Posted, ...]:
-        """Alerts of the rows after ``after``, the newest first."""
-        return tuple(Posted(Alert(*row), datetime.fromisoformat(at), seq) for *row, at, seq in self._run(POSTED, (after,)))
 
     def booked_at(self, book: BookId, session: date) -> Entry | None:
         """The row that booked a session, without its body; None where it is not booked."""

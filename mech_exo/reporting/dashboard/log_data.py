@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ from mech_exo.utils.log import mask, mask_accounts
 
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
+    from mech_exo.reporting.alerts.store import DeliveryRow
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
 
@@ -77,6 +78,22 @@ class Detail:
     hash: str
     text: str
     cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert, when it was posted (UTC), and what became of it on each channel."""
+
+    at: datetime
+    severity: str
+    title: str
+    text: str
+    state: str
+
+    @property
+    def tone(self) -> str:
+        """How it is coloured."""
+        return {"critical": "bad", "warning": "warn"}.get(self.severity, "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,35 @@ def chain(reader: Reader) -> Chain:
 def verified(reader: Reader) -> tuple[VerifyReport, datetime]:
     """The chain recomputed and every derived table rebuilt, and when that was done: once for each state of the ledger."""
     return reader.once(("verified",), lambda _, ledger: (ledger.verify(), reader.clock()))
+
+
+def deliveries(reader: Reader, count: int = 50) -> tuple[Told, ...]:
+    """The latest alerts, the newest first: those of the outbox and those the delivery process raised itself. Raises DataError."""
+    from mech_exo.reporting.alerts.store import DeliveryStore
+
+    def make(house: House, ledger: Ledger) -> tuple[Told, ...]:
+        posted = ledger.outbox()[-count:]
+        known = {one.alert.id: (one.at, one.alert.severity, one.alert.title, one.alert.text) for one in posted}
+        states: dict[str, list[str]] = {}
+        store = DeliveryStore.look(house.home)
+        if store is not None:
+            with store:
+                for row in store.listed(count * 10):
+                    known.setdefault(row.id, (datetime.fromtimestamp(row.at, UTC), row.severity, row.title, ""))
+                    states.setdefault(row.id, []).append(_delivered(row))
+        told = (
+            Told(at, severity, shown(title), shown(text), "; ".join(states.get(id_, ())) or "not taken by a delivery process")
+            for id_, (at, severity, title, text) in known.items()
+        )
+        return tuple(sorted(told, key=lambda one: one.at, reverse=True)[:count])
+
+    return reader.once(("deliveries", count), make)
+
+
+def _delivered(row: DeliveryRow) -> str:
+    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
+    doubt = ", may have arrived" if row.doubt and row.ended is None else ""
+    return f"{row.channel} {words(row.state)}{tries}{doubt}"
 
 
 def tail(home: Path) -> tuple[Path, tuple[str, ...]] | None:
