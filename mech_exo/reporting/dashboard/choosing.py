@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Query = Mapping[str, str]
 ONE = {"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}}
 """AG Grid's options of a table whose rows are chosen by a click, or by the space bar."""
+LEVEL = {"valueFormatter": {"function": "params.value == null ? 'none' : exo.price(params.value)"}}
+"""A column of levels: where there is none, none rests."""
 
 
 def session_bar(page: str, path: str, known: Booked, session: date, query: Query) -> Any:
@@ -92,6 +94,11 @@ def drawer(table: str, title: str, children: Any, *, opened: bool) -> Any:
         children, id=f"{table}-drawer", title=title, opened=opened, position="right", size="min(760px, 100%)", padding="md",
         closeButtonProps={"aria-label": "Close"}, transitionProps={"duration": 0}, overlayProps={"backgroundOpacity": 0.35},
     )  # fmt: skip
+
+
+def fitted(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``columns`` wide enough for their own titles."""
+    return [{**each, "minWidth": max(int(each.get("minWidth", 0)), 58 + 8 * len(str(each["headerName"])))} for each in columns]
 
 
 def told(error: MechExoError) -> Any:

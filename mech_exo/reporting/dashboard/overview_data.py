@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import NightReport
 
+NEAREST = 5
 DOUBTFUL = (OrderState.UNKNOWN, OrderState.SENDING)
 
 
@@ -167,11 +168,13 @@ def _of_alerts(left: Waiting, sent: Status | MechExoError) -> list[Need]:
 
 
 def _of_positions(told_of: NightReport) -> list[Need]:
-    found = [
-        Need(f"{one.symbol} is {percent(one.distance, 1)} from its stop.", "", "warn", f"/positions?symbol={one.symbol}")
-        for one in told_of.upcoming.exits
-        if one.kind == "stop"
-    ]
+    near = [one for one in told_of.upcoming.exits if one.kind == "stop"]
+    found = []
+    if near:
+        first = ", ".join(f"{one.symbol} {percent(one.distance, 1)}" for one in near[:NEAREST])
+        more = f" and {len(near) - NEAREST} more" if len(near) > NEAREST else ""
+        said = f"{len(near)} of {len(told_of.holdings)} positions are within {percent(told_of.upcoming.near, 0)} of their stop"
+        found.append(Need(f"{said}: {first}{more}.", "", "warn", "/positions"))
     found += [
         Need(f"{one.symbol} has had no bar for {one.missing_sessions} sessions.", "exo data quality", "warn", "/quality")
         for one in told_of.holdings

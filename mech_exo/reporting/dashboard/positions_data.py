@@ -5,7 +5,7 @@ USD; fractions, never percent; None = unknown. As-traded prices: a split shows a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class Name:
     fills: tuple[FillRow, ...]
 
 
-def standings(night: NightReport, sectors: dict[str, str | None] | None, rules: StopParams) -> tuple[Standing, ...]:
+def standings(night: NightReport, sectors: Mapping[str, str | None] | None, rules: StopParams) -> tuple[Standing, ...]:
     """Every position of ``night``, the nearest to its stop first; those without one last."""
     earned = {line.symbol: line.pnl for line in night.causes.positions}
     rows = [_standing(one, night.session, (sectors or {}).get(one.symbol), earned.get(one.symbol), rules) for one in night.holdings]
