@@ -118,6 +118,19 @@ class Ledger(LedgerJournal, LedgerRepairs):
         self.close()
 
     @contextmanager
+    def still(self) -> Iterator[None]:
+        """Everything read in the block is the journal as it is now, whatever another process commits meanwhile.
+
+        Keep it short: what is committed meanwhile stays in the log beside the file until the block ends.
+        """
+        self._run("BEGIN")
+        try:
+            self._run("SELECT seq FROM journal LIMIT 1")  # the first read takes the snapshot
+            yield
+        finally:
+            self._rollback()
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """Group writes into one atomic commit. Nests; only the outermost commits, and only if nothing inside failed."""
         if self.read_only:
@@ -262,10 +275,11 @@ class Ledger(LedgerJournal, LedgerRepairs):
         return True
 
     def fills(
-        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
-    ) -> tuple[FillRow, ...]:
+        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, symbol: str | None = None,
+        since: date | None = None,
+    ) -> tuple[FillRow, ...]:  # fmt: skip
         """Fills in the order they were recorded."""
-        wanted = tables.filters(book, session=session, order_id=order_id)
+        wanted = tables.filters(book, session=session, order_id=order_id, symbol=symbol)
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
         condition, values = tables.where(wanted)

@@ -221,8 +221,11 @@ class StoreView:
 
     def news(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Headlines known by now: id, symbol, headline, source, url, published, sentiment, sentiment_version, known_at; oldest first."""
-        rows = facts.read(self._con, facts.NEWS, self._cut)
-        rows = rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
+        among, params = "true", {}
+        if symbols is not None:
+            params = {f"symbol{place}": name for place, name in enumerate(dict.fromkeys(symbols))}
+            among = f"symbol in ({', '.join(f'${name}' for name in params)})" if params else "false"
+        rows = table(self._con, facts.visible(facts.NEWS, among), {**self._cut.params(), **params})
         return rows.drop("recorded_at", "version").sort("published", "id", "symbol")
 
     def warnings(self) -> tuple[str, ...]:
