@@ -30,13 +30,13 @@ from mech_exo.execution.rows import (
     BookedDay,
     BookId,
     DecisionRow,
-    Delivered,
     FillRow,
     Flow,
     HaltRow,
     Intent,
     OrderRow,
     Plan,
+    PostedAlert,
     Promotion,
     SentTotals,
     SessionRow,
@@ -116,6 +116,19 @@ class Ledger(LedgerJournal, LedgerRepairs):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Everything read in the block is the journal as it is now, whatever another process commits meanwhile.
+
+        Keep it short: what is committed meanwhile stays in the log beside the file until the block ends.
+        """
+        self._run("BEGIN")
+        try:
+            self._run("SELECT seq FROM journal LIMIT 1")  # the first read takes the snapshot
+            yield
+        finally:
+            self._rollback()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -262,10 +275,11 @@ class Ledger(LedgerJournal, LedgerRepairs):
         return True
 
     def fills(
-        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
-    ) -> tuple[FillRow, ...]:
+        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, symbol: str | None = None,
+        since: date | None = None,
+    ) -> tuple[FillRow, ...]:  # fmt: skip
         """Fills in the order they were recorded."""
-        wanted = tables.filters(book, session=session, order_id=order_id)
+        wanted = tables.filters(book, session=session, order_id=order_id, symbol=symbol)
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
         condition, values = tables.where(wanted)
@@ -375,15 +389,19 @@ class Ledger(LedgerJournal, LedgerRepairs):
         """Put an alert in the outbox; False when one of that id is there already."""
         return self.once(row)
 
-    def alerts(self, channel: str | None = None) -> tuple[Alert, ...]:
-        """Alerts not yet delivered to ``channel``, oldest first; all of them when it is None."""
-        sql = "SELECT id, severity, title, text FROM alerts WHERE id NOT IN (SELECT id FROM deliveries WHERE channel = ?) ORDER BY seq"
-        return tuple(Alert(*row) for row in self._run(sql, (channel,)))
+    def alerts(self) -> tuple[Alert, ...]:
+        """Every alert, oldest first. Which of them were delivered is known to the delivery process alone (``data/deliveries.sqlite``)."""
+        return tuple(Alert(*row) for row in self._run("SELECT id, severity, title, text FROM alerts ORDER BY seq"))
 
-    def delivered(self, alert_id: str, channel: str) -> None:
-        """Note that an alert reached ``channel``."""
-        if not self._run("SELECT 1 FROM deliveries WHERE id = ? AND channel = ?", (alert_id, channel)):
-            self.append(Delivered(alert_id, channel), alert_id)
+    def outbox(self, after: int = 0) -> tuple[PostedAlert, ...]:
+        """Alerts of journal rows later than ``after``, oldest first."""
+        sql = "SELECT seq, at, id, severity, title, text FROM alerts JOIN journal USING (seq) WHERE seq > ? ORDER BY seq"
+        return tuple(PostedAlert(seq, datetime.fromisoformat(at), Alert(*row)) for seq, at, *row in self._run(sql, (after,)))
+
+    def row_hash(self, seq: int) -> str:
+        """The hash of a journal row, empty where there is none: another one than before means that a backup was restored."""
+        found = self._run("SELECT hash FROM journal WHERE seq = ?", (seq,))
+        return str(found[0][0]) if found else ""
 
     def verify(self) -> VerifyReport:
         """Recompute the chain, rebuild every derived table from it and compare, with the mark and SQLite's own check."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from mech_exo.execution import codec
 from mech_exo.execution import ledger_tables as tables
-from mech_exo.execution.rows import Alert, BookId, EventLine
+from mech_exo.execution.rows import BookId, BookLine, EventLine
 
 BULKY = ("decision", "session")
 """Kinds whose bodies hold whole markets: their text is not searched."""
@@ -28,7 +28,10 @@ NIGHTS = (
     "FROM journal JOIN decisions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session"
 )
 DAYS = "SELECT DISTINCT session FROM orders WHERE account = ? AND strategy = ? ORDER BY session"
-POSTED = "SELECT alerts.id, severity, title, text, at, seq FROM alerts JOIN journal USING (seq) WHERE seq > ? ORDER BY seq DESC"
+LINES = (
+    "SELECT session, line.value FROM journal JOIN sessions USING (seq), json_each(body, '$.lines') AS line "
+    "WHERE account = ? AND strategy = ? AND session >= ? AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,6 @@ class Sought:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An alert, when it was put in the outbox (UTC), and its row of the journal."""
-
-    alert: Alert
-    at: datetime
-    seq: int
-
-
 class LedgerJournal(ABC):
     """Questions about the journal's rows."""
 
@@ -106,6 +100,11 @@ class LedgerJournal(ABC):
         kind: Any = tuple[EventLine, ...]
         return tuple((date.fromisoformat(session), codec.decode(kind, body) if body else ()) for session, body in rows)
 
+    def lines_of(self, book: BookId, symbol: str, since: date) -> tuple[tuple[date, BookLine], ...]:
+        """The line of ``symbol`` after each close from ``since`` on at which there was one, in order."""
+        rows = self._run(LINES, (*tables.book_columns(book), str(since), symbol))
+        return tuple((date.fromisoformat(session), codec.decode(BookLine, line)) for session, line in rows)
+
     def holdings(self, book: BookId, first: date, last: date) -> dict[date, dict[str, int]]:
         """Shares by symbol at the booked closes from ``first`` to ``last`` at which something was held."""
         found: dict[date, dict[str, int]] = {}
@@ -124,10 +123,6 @@ class LedgerJournal(ABC):
     def order_sessions(self, book: BookId) -> tuple[date, ...]:
         """Every session that orders were made for."""
         return tuple(date.fromisoformat(day) for (day,) in self._run(DAYS, tables.book_columns(book)))
-
-    def posted(self, after: int = 0) -> tuple[Posted, ...]:
-        """Alerts of the rows after ``after``, the newest first."""
-        return tuple(Posted(Alert(*row), datetime.fromisoformat(at), seq) for *row, at, seq in self._run(POSTED, (after,)))
 
     def booked_at(self, book: BookId, session: date) -> Entry | None:
         """The row that booked a session, without its body; None where it is not booked."""

@@ -33,7 +33,7 @@ def explain(symbol: str, body: Body, ledger: Ledger, book: BookId, sectors: Sect
             remedy=f"did you mean {', '.join(map(cut, near))}?" if near else "exo data status lists what is stored",
         )
     orders = [row for row in ledger.orders(book, session=date.fromisoformat(body["session"])) if row.order.symbol == symbol]
-    fills = [row.fill for row in ledger.fills(book) if row.fill.symbol == symbol and row.fill.session <= session]
+    fills = [row.fill for row in ledger.fills(book, symbol=symbol) if row.fill.session <= session]
     found["orders"] = [
         {
             "id": r.order.id,

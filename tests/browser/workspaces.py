@@ -26,7 +26,6 @@ from mech_exo.decision.night import Known
 from mech_exo.execution import safety
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import Flow
-from mech_exo.kernels import code_version
 from mech_exo.nightly import Done, Step, alerts_of, handed_over, withheld, write_reports
 from mech_exo.session import NightResult, run_night
 from mech_exo.utils.calendar import latest_session, session_close, sessions
@@ -35,7 +34,8 @@ from tests.session.stage import choose_universe, decide_every, set_line
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEPT = REPOSITORY / ".pytest_cache" / "workspaces"
-NIGHTS, REAL_NIGHTS = 60, 250
+NIGHTS, REAL_NIGHTS = 61, 253
+"""The last of each decides the book anew."""
 WRITTEN = 10
 """Nights, the last ones, whose reports are written."""
 
@@ -49,12 +49,13 @@ class Built:
 
 
 def sample_workspace(folder: Path) -> Built:
-    """The invented market moved so that it ends with the session closed last: 60 nights with stops, withheld orders, a halt, a deposit,
+    """The invented market moved so that it ends with the session closed last: 61 nights with stops, withheld orders, a halt, a deposit,
     two backtests, a sweep, a walk-forward, alerts, quality verdicts and headlines."""
     now = datetime.now(UTC)
     last = latest_session(now)
     _configure(folder, UNIVERSE, every=5)
     set_line(folder / "config" / "data.yml", "benchmark: SPY", f"benchmark: {BENCHMARK}")
+    set_line(folder / "config" / "risk_limits.yml", "  max_sector_exposure: 0.20 ", "  max_sector_exposure: 0.10 ")
     market = _moved(sample_market(seed=11, symbols=60, years=6), last)
     with DataStorage(DataStorage.path_in(folder)) as storage:
         market.store(storage)
@@ -79,7 +80,7 @@ def sample_workspace(folder: Path) -> Built:
 
 
 def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
-    """482 real stocks over the last three years of the panel, and 250 nights of them up to 30 June 2016, performed today: old data."""
+    """Some 500 real stocks over the last three years of the panel, and 253 nights of them up to 30 June 2016, performed today: old data."""
     from mech_exo.datasource.importer import ImportRequest, run_import
 
     _configure(folder, "sp500", every=21)
@@ -100,8 +101,7 @@ def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
 
 def kept(name: str, make: Callable[[Path], Built], root: Path = KEPT) -> Built:
     """What ``make`` builds, from the cache when this very code built it today; one process builds, the others wait."""
-    sources = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *sorted((REPOSITORY / "config").glob("*.yml")))))
-    key = f"{name}-{code_version()}-{sources.hexdigest()[:8]}-{latest_session(datetime.now(UTC))}"
+    key = f"{name}-{_sources()}-{latest_session(datetime.now(UTC))}"
     root.mkdir(parents=True, exist_ok=True)
     place, note = root / key / "w", root / key / "built.json"
     with (root / f"{name}.lock").open("w") as lock:
@@ -112,6 +112,14 @@ def kept(name: str, make: Callable[[Path], Built], root: Path = KEPT) -> Built:
             built = make(place)
             note.write_text(json.dumps(built.now.isoformat()))
     return Built(place, datetime.fromisoformat(json.loads(note.read_text())))
+
+
+def _sources() -> str:
+    """Of all that builds; the pages read only, so a change of theirs changes nothing here."""
+    package = REPOSITORY / "mech_exo"
+    code = [path for path in sorted(package.rglob("*.py")) if not {"dashboard", "alerts"} & set(path.relative_to(package).parts)]
+    files = [*code, *sorted(package.rglob("*.sql")), *sorted((REPOSITORY / "config").glob("*.yml")), *sorted(Path(__file__).parent.glob("[wl]*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def copy(built: Built, folder: Path) -> Built:

@@ -7,13 +7,14 @@ import re
 
 import pytest
 
+from mech_exo.assembly import Workspace
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import BookId, SessionRow
 from mech_exo.reporting import DailySnapshot
 from mech_exo.reporting.query import choose_book, night_report
 from mech_exo.reporting.snapshot import headline
-from mech_exo.utils.settings import RiskLimits
+from mech_exo.utils.settings import Config
 from tests.execution.ledger_rows import BOOK, NAN, day, line
 from tests.reporting.nights import EVIL, ONE, THREE, TWO, fill_ledger
 from tests.reporting.test_tearsheet import parsed
@@ -25,8 +26,9 @@ def ledger(tmp_path):
         yield ledger
 
 
-def report_of(ledger, session=None, **more):
-    return night_report(ledger, BOOK, session, RiskLimits(), **more)
+def report_of(ledger, session=None):
+    """Of a workspace in which nothing but the ledger is left."""
+    return night_report(ledger, BOOK, session, Workspace(ledger.path.parent, Config()))
 
 
 def used(report, name):
@@ -53,9 +55,9 @@ def test_the_night_says_what_the_ledger_says(ledger):
 
 def test_headroom_is_the_limit_less_its_use(ledger):
     fill_ledger(ledger)
-    report = report_of(ledger, sectors={"AAA": "Tech"})
+    report = report_of(ledger)
     weight = 11_011 / 101_000
-    for name in ("Gross exposure", "Net exposure", "Leverage", "Single position", "Sector"):
+    for name in ("Gross exposure", "Net exposure", "Leverage", "Single position"):
         assert used(report, name).value == pytest.approx(weight)
     assert used(report, "Single position").left == pytest.approx(0.10 - weight) and used(report, "Single position").left < 0
     assert used(report, "Drawdown").value == pytest.approx(0.0)
@@ -64,7 +66,6 @@ def test_headroom_is_the_limit_less_its_use(ledger):
 def test_an_unknown_sector_stop_or_price_makes_the_use_unknown(ledger):
     fill_ledger(ledger)
     assert used(report_of(ledger), "Sector").value is None
-    assert used(report_of(ledger, sectors={"AAA": None}), "Sector").value is None
     unpriced, unstopped = line("CCC", 5.0, mark=NAN), line("DDD", 5.0, mark=10.0, stop=NAN)
     ledger.book_session(SessionRow(BOOK, THREE, day(101_000.0, index=1.01), (unpriced, unstopped)))
     report = report_of(ledger)
