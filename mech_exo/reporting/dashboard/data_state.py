@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mech_exo.datasource.quality import QualityReport
     from mech_exo.datasource.storage import Status
     from mech_exo.domain.panel import BarPanel
+    from mech_exo.execution.ledger import Ledger
     from mech_exo.reporting.dashboard.house import House
 
 MOST_REFUSED = 5000
@@ -127,8 +128,9 @@ def standing(panel: BarPanel, findings: pl.DataFrame) -> tuple[Finding, ...]:
     ).sort(pl.col("code"), "symbol", "session", descending=[True, False, False])  # fmt: skip
     return tuple(
         Finding(
-            row["symbol"], row["check"], row["verdict"], row["session"], None if row["lasts"] is None else row["first"] + row["lasts"] - last,
-            row["value"], row["limit"], row["evidence"], clearing(row["symbol"], row["session"], row["check"]),
+            row["symbol"], row["check"], row["verdict"], row["session"],
+            None if row["lasts"] is None else row["first"] + row["lasts"] - last, row["value"], row["limit"], row["evidence"],
+            clearing(row["symbol"], row["session"], row["check"]),
         )
         for row in rows.iter_rows(named=True)
         if living[panel.column_of(row["symbol"])]
@@ -148,3 +150,9 @@ def _row(reason: str, file: str | None, text: str, at: datetime) -> Refused:
     symbol = next((str(named[key]) for key in ("symbol", "ticker", "name") if named.get(key) is not None), "")
     day = next((str(named[key])[:10] for key in ("date", "session", "day") if named.get(key) is not None), "")
     return Refused(reason, symbol, day, file or "", text, at)
+
+
+def held_now(ledger: Ledger) -> frozenset[str]:
+    """Names in any book at its last close."""
+    rows = [ledger.last_session(book) for book in ledger.books()]
+    return frozenset(line.symbol for row in rows if row is not None for line in row.lines if line.shares)
