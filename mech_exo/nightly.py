@@ -289,14 +289,15 @@ def withheld(sent: Sequence[SendResult]) -> tuple[str, ...]:
 
 
 def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
-    """Write the night's HTML, JSON and Markdown."""
+    """Write the night's HTML, JSON and Markdown, and what the account earned beside its replay."""
     began = time.perf_counter()
     workspace = _workspace(evening)
     with workspace.ledger() as ledger:
         paths = write_reports(workspace, ledger, result)
     said = f"{len(paths)} files" if paths else "written before"
     studied = "" if evening.past else study_factors(workspace, result, evening.now)
-    return Done(Step.REPORT, f"{said}{'; ' if studied else ''}{studied}", paths, (), time.perf_counter() - began)
+    attention = keep_drift(workspace) if paths else ()
+    return Done(Step.REPORT, f"{said}{'; ' if studied else ''}{studied}", paths, attention, time.perf_counter() - began)
 
 
 def study_factors(workspace: Workspace, result: NightResult, now: datetime) -> str:
@@ -339,6 +340,19 @@ def _outdated(workspace: Workspace, session: date) -> bool:
     if kept is None or kept.recipe != bulletin.recipe_of(config.factors, config.strategy.universe):
         return True
     return len(sessions(kept.as_of, session)) > WEEK if kept.as_of <= session else False
+
+
+def keep_drift(workspace: Workspace) -> tuple[str, ...]:
+    """Keep the account's drift for the dashboard; what stands in the way is said, and stops nothing."""
+    from mech_exo.reporting.drift import drift
+    from mech_exo.reporting.drift_values import save
+
+    try:
+        with workspace.ledger(read_only=True) as ledger:
+            save(drift(workspace, ledger, workspace.book_id()), workspace.reports)
+    except MechExoError as error:
+        return (f"the drift from the replay is not known: {error.message}",)
+    return ()
 
 
 def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:

@@ -18,6 +18,15 @@ EVENTS = (
     "SELECT session, json_extract(body, '$.events') FROM journal JOIN sessions USING (seq) "
     "WHERE account = ? AND strategy = ? ORDER BY session"
 )
+HELD = (
+    "SELECT session, json_extract(value, '$.symbol'), json_extract(value, '$.shares') FROM journal JOIN sessions USING (seq), "
+    "json_each(body, '$.lines') WHERE account = ? AND strategy = ? AND session BETWEEN ? AND ? AND json_extract(value, '$.shares') != 0"
+)
+NIGHTS = (
+    "SELECT session, json_extract(body, '$.recorded_at'), json_extract(body, '$.stored_until'), json_extract(body, '$.config_hash'), "
+    "json_extract(body, '$.code_version'), json_extract(body, '$.data_hash') "
+    "FROM journal JOIN decisions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session"
+)
 DAYS = "SELECT DISTINCT session FROM orders WHERE account = ? AND strategy = ? ORDER BY session"
 LINES = (
     "SELECT session, line.value FROM journal JOIN sessions USING (seq), json_each(body, '$.lines') AS line "
@@ -35,6 +44,18 @@ class Entry:
     key: str
     body: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decided session without what was decided: when (UTC), on what data, by which configuration and code."""
+
+    session: date
+    recorded_at: datetime
+    stored_until: datetime | None
+    config_hash: str
+    code_version: str
+    data_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,21 @@ class LedgerJournal(ABC):
         """The line of ``symbol`` after each close from ``since`` on at which there was one, in order."""
         rows = self._run(LINES, (*tables.book_columns(book), str(since), symbol))
         return tuple((date.fromisoformat(session), codec.decode(BookLine, line)) for session, line in rows)
+
+    def holdings(self, book: BookId, first: date, last: date) -> dict[date, dict[str, int]]:
+        """Shares by symbol at the booked closes from ``first`` to ``last`` at which something was held."""
+        found: dict[date, dict[str, int]] = {}
+        for session, symbol, shares in self._run(HELD, (*tables.book_columns(book), str(first), str(last))):
+            found.setdefault(date.fromisoformat(session), {})[symbol] = int(shares)
+        return found
+
+    def nights(self, book: BookId) -> tuple[Decided, ...]:
+        """Every decided session, in order; the bodies, which hold whole markets, are not decoded."""
+        rows = self._run(NIGHTS, tables.book_columns(book))
+        return tuple(
+            Decided(date.fromisoformat(day), datetime.fromisoformat(at), None if until is None else datetime.fromisoformat(until), *hashes)
+            for day, at, until, *hashes in rows
+        )
 
     def order_sessions(self, book: BookId) -> tuple[date, ...]:
         """Every session that orders were made for."""

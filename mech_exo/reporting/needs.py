@@ -68,6 +68,11 @@ def _limits(report: NightReport) -> Iterator[Need]:
             yield Need("warning", f"{limit.name}{who} is beyond its limit: {used}", "exo risk status")
         elif limit.status == "unknown":
             yield Need("warning", f"{limit.name}{who} is unknown: nothing may be increased until it is known", "exo risk status")
+        elif limit.status == "warning" and limit.value is not None:
+            yield Need("info", f"{limit.name}{who} is at {percent(limit.value / limit.limit, 0)} of its limit", "exo risk status")
+    if report.governor < 1.0:
+        left = percent(report.governor, 0)
+        yield Need("info", f"the drawdown governor leaves {left} of full exposure", "exo risk status")
 
 
 def measure(limit: Headroom, value: float | None) -> str:

@@ -164,8 +164,9 @@ class NavPoint:
 class NightReport:
     """Everything said about one night of one book.
 
-    ``decided`` is False for a session that was booked without a decision (its ideas and orders are then unknown, not
-    empty); ``scheduled`` tells whether the book was decided anew.
+    ``decided`` is False for a session that was booked without a decision (its ideas and orders are then unknown, not empty);
+    ``scheduled`` tells whether the book was decided anew. ``governor`` is the share of full exposure that the drawdown governor leaves,
+    1 = all. ``book`` is shown with its account masked.
     """
 
     session: date
@@ -174,6 +175,7 @@ class NightReport:
     state: str
     halted: bool
     drawdown: float | None
+    governor: float
     decided: bool
     scheduled: bool
     orders_for: date | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,16 +30,32 @@ def render(template: str, view: object) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_honest,
     )
-    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, cell)
+    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, cell, said)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(template).render(v=view)
+
+
+def _honest(value: object) -> object:
+    """Text that came with the view, without what hides in it; what a template made stays as it is."""
+    return text.honest(value) if type(value) is str else value
 
 
 def cell(value: object) -> str:
     """Foreign text for one cell of a Markdown table: no pipe, no line break, no markup."""
     plain = " ".join(str(value).split())
     return "".join("\\" + letter if letter in r"\`*_{}[]<>()#+!|" else letter for letter in plain)
+
+
+def said(value: object) -> str:
+    """Foreign text within a line of Markdown that is read as plain text, too: only what would be markup there is escaped.
+
+    An underscore within a word is none; a link needs its brackets, an element its ``<``, an address its colon.
+    """
+    plain = " ".join(str(value).split())
+    plain = re.sub(r"(?<!\w)_|_(?!\w)|[\\`*\[\]<>~|]|&(?=#|\w+;)", lambda found: "\\" + found.group(), plain)
+    return re.sub(r"://|(?<=www)\.|(?<=\w)@(?=\w)", lambda found: found.group()[0] + "\u200b" + found.group()[1:], plain)
 
 
 def chart(title: str, caption: str, figure: go.Figure, *, wide: bool = True) -> Chart:

@@ -111,6 +111,7 @@ def night_report(ledger: Ledger, book: BookId, session: date | None, house: Hous
         state=row.day.state.value,
         halted=halted,
         drawdown=_drawdown(history),
+        governor=row.day.scale,
         decided=said is not None,
         scheduled=said is not None and said.scheduled,
         orders_for=None if said is None else said.session,

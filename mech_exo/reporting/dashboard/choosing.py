@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
 
 Query = Mapping[str, str]
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 ONE = {"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}}
 """AG Grid's options of a table whose rows are chosen by a click, or by the space bar."""
 LEVEL = {"valueFormatter": {"function": "params.value == null ? 'none' : exo.price(params.value)"}}
@@ -110,5 +112,10 @@ def plain_table(head: Sequence[str], body: Sequence[Sequence[Any]], numbers: Seq
     """A short table that needs no sorting; ``numbers`` are the columns of figures."""
     look = ["number" if place in numbers else None for place in range(len(head))]
     heads = [html.Th(text, className=kind, scope="col") for text, kind in zip(head, look, strict=True)]
-    rows = [html.Tr([html.Td(cell, className=kind) for cell, kind in zip(row, look, strict=True)]) for row in body]
+    rows = [html.Tr([html.Td(cell, className=kind or _day(cell)) for cell, kind in zip(row, look, strict=True)]) for row in body]
     return html.Div(html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="plain"), className="scroll", tabIndex=0)
+
+
+def _day(cell: Any) -> str | None:
+    """The class of a date, which is not to be broken at its hyphens."""
+    return "day" if isinstance(cell, str) and DAY.match(cell) else None

@@ -94,14 +94,13 @@ def _executions(house: House, ledger: Ledger, book: BookId) -> Executions:
 
 
 def _panel(house: House, symbols: set[str], orders: Sequence[OrderRow]) -> BarPanel | None:
-    """Bars of what traded; None where nothing is published."""
+    """Bars since the first order; None where nothing is published. Mapped, not read: cutting columns out of it would copy it."""
     if not symbols:
         return None
     try:
-        whole = house.storage.view().panel(start=min(row.decided for row in orders))
+        return house.storage.view().panel(start=min(row.decided for row in orders))
     except MechExoError:
         return None
-    return whole.select(sorted(symbols & set(whole.symbols)))
 
 
 def _row(row: OrderRow, costs: tuple[FillCost, ...]) -> Row:

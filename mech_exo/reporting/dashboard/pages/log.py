@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 PATH, TABLE = "/log", "log-rows"
 STILL: dict[str, Any] = {"sortable": False, "filter": False}
 COLUMNS = [
-    column("at", "Written, UTC", width=176, flex=0, **STILL),
+    column("at", "Written, UTC", width=168, flex=0, **STILL),
+    column("said", "What", flex=1, minWidth=320, tooltipField="said", **STILL),
     column("kind", "Kind", width=110, flex=0, **STILL),
-    column("said", "What", flex=1, minWidth=340, **STILL),
     column("key", "Row", width=90, flex=0, **STILL),
 ]
 BLOCK = 200
@@ -90,13 +90,13 @@ def _none(reader: Reader) -> Any:
 
 def _chain(reader: Reader, rows: int) -> Any:
     stands = chain(reader)
-    when = UNKNOWN if stands.last_at is None else f"{stands.last_at:%Y-%m-%d %H:%M:%S} UTC"
+    when = UNKNOWN if stands.last_at is None else f"{stands.last_at:%Y-%m-%d %H:%M} UTC"
     button = html.Button("Verify the chain now", id="log-verify", type="button", className="mini")
     said = html.Div("Each exo run verifies it before it does anything else; exo ledger verify does, too.", id="log-verified", role="status")
     return stack(
         tiles(
-            tile("Rows", whole(stands.rows), f"{whole(rows)} of them as filtered", f"last written {when}"),
-            tile("Hash of the last row", stands.last_hash[:12], "each row is chained to the one before by its hash", f"last written {when}"),
+            tile("Rows", whole(stands.rows), f"{whole(rows)} as filtered; the last written", when),
+            tile("Last hash", stands.last_hash[:8], f"{stands.last_hash[8:16]}…: each row holds that of the row before", when),
         ),
         html.Div([button, said], className="choosing"),
     )

@@ -117,7 +117,8 @@ def _held(rows: tuple[Standing, ...], asked: str) -> Any:
         {
             "key": row.holding.symbol, "sector": row.sector, "shares": row.holding.shares, "entry": row.holding.entry,
             "price": row.holding.price, "value": row.holding.value, "weight": row.holding.weight, "unrealised": row.holding.unrealised,
-            "day_pnl": row.day_pnl, "held": row.holding.sessions_held, "stop": row.holding.stop, "to_stop": _near(row.to_stop, row.holding.stop),
+            "day_pnl": row.day_pnl, "held": row.holding.sessions_held, "stop": row.holding.stop,
+            "to_stop": _near(row.to_stop, row.holding.stop),
             "target": row.holding.target,
             "to_target": _near(row.to_target, row.holding.target), "at_risk": row.holding.at_risk,
             "time_exit": "none" if row.time_exit is None else row.time_exit.isoformat(),
