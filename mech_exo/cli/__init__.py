@@ -52,6 +52,7 @@ COMMANDS = (
     Lazy("halt", "halt:halt", "Stop everything that adds risk, at once.", NIGHT),
     Lazy("flatten", "halt:flatten", "Halt, cancel every open order and close every position.", NIGHT),
     Lazy("resume", "halt:resume", "End a halt.", NIGHT),
+    Lazy("alert", "alert:app", "Deliver alerts, try the channels, see what waits.", NIGHT),
     Lazy("score", "score:score", "Rank the universe.", RESEARCH),
     Lazy("factors", "factors:app", "What can be scored with, what a factor says today, and what it told of later returns.", RESEARCH),
     Lazy("backtest", "backtest:app", "Run the very same decisions over history.", RESEARCH),

@@ -2,8 +2,8 @@
 
 The table ``journal`` is the truth; the other tables are derived from it in the same transaction, so that questions are
 cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this file, its
-``ledger_tables.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes (a lock names it),
-any number read.
+``ledger_tables.py``, ``ledger_journal.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes
+(a lock names it), any number read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mech_exo.domain.orders import Fill, OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
+from mech_exo.execution.ledger_journal import LedgerJournal
 from mech_exo.execution.ledger_repairs import LedgerRepairs
 from mech_exo.execution.rows import (
     TRANSITIONS,
@@ -29,13 +30,13 @@ from mech_exo.execution.rows import (
     BookedDay,
     BookId,
     DecisionRow,
-    Delivered,
     FillRow,
     Flow,
     HaltRow,
     Intent,
     OrderRow,
     Plan,
+    PostedAlert,
     Promotion,
     SentTotals,
     SessionRow,
@@ -60,7 +61,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(LedgerRepairs):
+class Ledger(LedgerJournal, LedgerRepairs):
     """The money journal. Open it with :meth:`open`, as a context manager.
 
     Raises
@@ -274,15 +275,16 @@ class Ledger(LedgerRepairs):
         return True
 
     def fills(
-        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
-    ) -> tuple[FillRow, ...]:
+        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, symbol: str | None = None,
+        since: date | None = None,
+    ) -> tuple[FillRow, ...]:  # fmt: skip
         """Fills in the order they were recorded."""
-        wanted = tables.filters(book, session=session, order_id=order_id)
+        wanted = tables.filters(book, session=session, order_id=order_id, symbol=symbol)
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
         condition, values = tables.where(wanted)
-        rows = self._run(f"SELECT body FROM journal JOIN fills USING (seq) {condition} ORDER BY seq", values)
-        return tuple(codec.decode(FillRow, body) for (body,) in rows)
+        rows = self._run(f"SELECT {tables.FILL_COLUMNS} FROM fills {condition} ORDER BY seq", values)
+        return tuple(tables.fill_row(*row) for row in rows)
 
     def book_session(self, row: SessionRow) -> bool:
         """Journal a booked session; False when the identical one is known, LedgerError when another is or a later one is."""
@@ -387,15 +389,19 @@ class Ledger(LedgerRepairs):
         """Put an alert in the outbox; False when one of that id is there already."""
         return self.once(row)
 
-    def alerts(self, channel: str | None = None) -> tuple[Alert, ...]:
-        """Alerts not yet delivered to ``channel``, oldest first; all of them when it is None."""
-        sql = "SELECT id, severity, title, text FROM alerts WHERE id NOT IN (SELECT id FROM deliveries WHERE channel = ?) ORDER BY seq"
-        return tuple(Alert(*row) for row in self._run(sql, (channel,)))
+    def alerts(self) -> tuple[Alert, ...]:
+        """Every alert, oldest first. Which of them were delivered is known to the delivery process alone (``data/deliveries.sqlite``)."""
+        return tuple(Alert(*row) for row in self._run("SELECT id, severity, title, text FROM alerts ORDER BY seq"))
 
-    def delivered(self, alert_id: str, channel: str) -> None:
-        """Note that an alert reached ``channel``."""
-        if not self._run("SELECT 1 FROM deliveries WHERE id = ? AND channel = ?", (alert_id, channel)):
-            self.append(Delivered(alert_id, channel), alert_id)
+    def outbox(self, after: int = 0) -> tuple[PostedAlert, ...]:
+        """Alerts of journal rows later than ``after``, oldest first."""
+        sql = "SELECT seq, at, id, severity, title, text FROM alerts JOIN journal USING (seq) WHERE seq > ? ORDER BY seq"
+        return tuple(PostedAlert(seq, datetime.fromisoformat(at), Alert(*row)) for seq, at, *row in self._run(sql, (after,)))
+
+    def row_hash(self, seq: int) -> str:
+        """The hash of a journal row, empty where there is none: another one than before means that a backup was restored."""
+        found = self._run("SELECT hash FROM journal WHERE seq = ?", (seq,))
+        return str(found[0][0]) if found else ""
 
     def verify(self) -> VerifyReport:
         """Recompute the chain, rebuild every derived table from it and compare, with the mark and SQLite's own check."""

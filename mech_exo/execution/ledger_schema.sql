@@ -65,6 +65,7 @@ CREATE TABLE alerts (
     id TEXT PRIMARY KEY, severity TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL, seq INTEGER NOT NULL
 ) STRICT;
 
+-- Of journals written before deliveries had a record of their own (data/deliveries.sqlite).
 CREATE TABLE deliveries (
     id TEXT, channel TEXT, seq INTEGER NOT NULL,
     PRIMARY KEY (id, channel)

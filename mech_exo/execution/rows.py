@@ -346,8 +346,17 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class PostedAlert:
+    """An alert as it stands in the outbox: its journal row, and when it was posted (UTC)."""
+
+    seq: int
+    at: datetime
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
-    """The alert ``id`` reached ``channel``."""
+    """The alert ``id`` reached ``channel``. No longer written: deliveries have a record of their own. Old journals may hold some."""
 
     id: str
     channel: str

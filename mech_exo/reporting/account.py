@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,13 @@ class AccountRecord:
     universe: Universe
     benchmark: NDArray[np.float64] | None
     warnings: tuple[str, ...]
-    market: Market | None = None
+    seen: tuple[BarPanel, Universe, int]
+
+    @functools.cached_property
+    def market(self) -> Market:
+        """The bars up to the last session as risk sees them."""
+        panel, universe, row = self.seen
+        return market_until(panel, universe, row)
 
     @functools.cached_property
     def round_trips(self) -> NDArray[np.void]:
@@ -128,8 +135,9 @@ def account_record(
     universe: Universe | None = None,
     benchmark: NDArray[np.float64] | None = None,
     warnings: tuple[str, ...] = (),
+    until: date | None = None,
 ) -> AccountRecord:
-    """The account of ``book`` since its first booked session.
+    """The account of ``book`` since its first booked session, up to ``until`` (None: the last one booked).
 
     ``panel`` must hold the booked sessions and traded symbols; ``universe`` ``(T, N)`` and ``benchmark`` ``(T,)`` are aligned with it;
     without a universe no sector is known.
@@ -140,13 +148,14 @@ def account_record(
     MissingDataError
         Nothing is booked yet, or the store lacks a booked session or a traded symbol.
     """
-    history = ledger.day_history(book)
+    history = tuple(day for day in ledger.day_history(book) if until is None or day.session <= until)
     if not history:
         raise MissingDataError(f"performance needs booked sessions; {book} has none", remedy="exo run --mode paper --date YYYY-MM-DD")
     sessions = np.array([booked.session for booked in history], "datetime64[D]")
     rows = _rows(panel, sessions)
+    everywhere, cut = universe or Universe.everyone(panel), _cut(rows)
     decided = ledger.decision(book, history[-1].session)
-    lines = [(t, event) for t, day in enumerate(history) for event in _events(ledger, book, day)]
+    lines = [(t, event) for t, (_, events) in enumerate(ledger.events(book)[: len(history)]) for event in events]
     column = _columns(panel, {event.symbol for _, event in lines})
     return AccountRecord(
         name=book.strategy,
@@ -157,13 +166,13 @@ def account_record(
         data_hash=decided.data_hash if decided else "unknown",
         sessions=sessions,
         symbols=panel.symbols,
-        days=np.array([_day(booked) for booked in history], DAY),
+        days=np.array([day_record(booked) for booked in history], DAY),
         events=np.array([_event(t, column, line) for t, line in lines], EVENT),
-        bars=_bars(panel, rows),
-        universe=(universe or Universe.everyone(panel)).at(rows),
-        benchmark=None if benchmark is None else benchmark[rows],
+        bars=_bars(panel, cut),
+        universe=everywhere.at(cut),
+        benchmark=None if benchmark is None else benchmark[cut],
         warnings=once((*warnings, *_said(ledger, book, history))),
-        market=market_until(panel, universe or Universe.everyone(panel), int(rows[-1])),
+        seen=(panel, everywhere, int(rows[-1])),
     )
 
 
@@ -174,11 +183,6 @@ def _said(ledger: Ledger, book: BookId, history: Sequence[BookedDay]) -> tuple[s
         if decision is not None:
             return tuple(str(warning) for warning in json.loads(decision.body)["warnings"])
     return ()
-
-
-def _events(ledger: Ledger, book: BookId, day: BookedDay) -> tuple[EventLine, ...]:
-    row = ledger.session(book, day.session)
-    return () if row is None else row.events
 
 
 def _rows(panel: BarPanel, sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -194,6 +198,12 @@ def _rows(panel: BarPanel, sessions: NDArray[np.datetime64]) -> NDArray[np.int64
     return found.astype(np.int64)
 
 
+def _cut(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """``rows`` as a slice where none is left out: a slice of ten years is a view, an array of rows a copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
 def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
     place = {symbol: i for i, symbol in enumerate(panel.symbols)}
     missing = sorted(symbols - place.keys())
@@ -204,12 +214,13 @@ def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
     return place
 
 
-def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
+def _bars(panel: BarPanel, rows: slice | NDArray[np.int64]) -> Bars:
     cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
     return Bars._make([*cut, panel.delisted, panel.delisting_value, panel.calendar_day[rows]])
 
 
-def _day(booked: BookedDay) -> tuple[float | int, ...]:
+def day_record(booked: BookedDay) -> tuple[float | int, ...]:
+    """A booked session as a row of DAY."""
     names = DAY.names or ()
     return tuple(RiskState[booked.day.state.name] if name == "state" else getattr(booked.day, name) for name in names)
 

@@ -15,6 +15,7 @@ from mech_exo.reporting.text import percent, ratio, whole, words
 from mech_exo.reporting.view import Block, OutOfSample, Result, Section, Table, Words
 
 if TYPE_CHECKING:
+    from mech_exo.execution.ledger import Ledger
     from mech_exo.performance.overfitting import OverfittingReport
 
 FRACTIONS = ("total_return", "cagr", "volatility_ann", "max_drawdown")
@@ -74,7 +75,7 @@ def overfitting(report: OverfittingReport | None, sessions: int, terms: str) -> 
     blocks: tuple[Block, ...] = (
         Words(luck_alone(report)),
         page.chart("Sharpe ratio against luck", LUCK, drawn),
-        Table("What the statistics say", ("Figure", "Value", "In words"), _statistics(report, sessions), (0, 2), prose=True),
+        Table("What the statistics say", ("Figure", "Value", "In words"), statistics(report, sessions), (0, 2), prose=True),
         *((Words("What could not be measured, and remarks:", report.notes),) if report.notes else ()),
     )
     return Section(anchor, title, blocks, terms)
@@ -146,6 +147,16 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
+def luck(ledger: Ledger, result: Result) -> OverfittingReport:
+    """How much of a backtest is luck, this run counted among the ledger's trials whether or not it is there already."""
+    from mech_exo.performance.overfitting import overfitting_report
+
+    figures = {trial.run_id: trial.value for trial in ledger.trial_figures("sharpe")}
+    mine = result.metrics["sharpe"]
+    figures[result.run_id] = math.nan if mine is None else mine
+    return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
+
+
 def luck_alone(report: OverfittingReport) -> str:
     """What luck alone would have shown among so many trials, beside what was found, in a sentence or two."""
     shown = f"this one shows {ratio(report.sharpe)} (95 %: {ratio(report.sharpe_low)} to {ratio(report.sharpe_high)})"
@@ -163,7 +174,7 @@ def luck_alone(report: OverfittingReport) -> str:
     )
 
 
-def _statistics(report: OverfittingReport, sessions: int) -> tuple[tuple[str, ...], ...]:
+def statistics(report: OverfittingReport, sessions: int) -> tuple[tuple[str, ...], ...]:
     """Figure, value, in words and with its source."""
     need = report.minimum_track_record
     record = f"{whole(math.ceil(need))} sessions" if math.isfinite(need) else "never"

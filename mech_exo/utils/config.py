@@ -201,6 +201,8 @@ def _secrets(model: BaseModel) -> Iterator[str]:
             yield value.get_secret_value()
         elif isinstance(value, BaseModel):
             yield from _secrets(value)
+        elif isinstance(value, dict):
+            yield from (secret.get_secret_value() for secret in value.values())
 
 
 def _masked(model: BaseModel) -> dict[str, Any]:
@@ -210,7 +212,13 @@ def _masked(model: BaseModel) -> dict[str, Any]:
         if isinstance(value, BaseModel):
             result[name] = _masked(value)
         elif isinstance(value, SecretStr):
-            result[name] = log.MASK if value.get_secret_value() else ""
+            result[name] = _mask_of(value)
+        elif isinstance(value, dict):
+            result[name] = {key: _mask_of(secret) for key, secret in value.items()}
         else:
             result[name] = value
     return result
+
+
+def _mask_of(secret: SecretStr) -> str:
+    return log.MASK if secret.get_secret_value() else ""

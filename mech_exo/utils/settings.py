@@ -48,7 +48,7 @@ __all__ = [
     "Every", "FactorWeight", "FactorsConfig", "GovernorRules", "Keys", "MarginRules", "Neutral", "Normalisation", "NormalisedWithin",
     "OrderRules", "OrderType", "PortfolioLimits", "PositionLimits", "QualityRules", "ReRisk", "RegimeRules", "RegressionWeights",
     "ResearchConfig", "RiskLimits", "RiskModelLimits", "Schedule", "ScoringRules", "Selection", "SendingLimits", "Sentiment", "Shorts",
-    "SizingMethod", "SizingRules", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
+    "SizingMethod", "SizingRules", "SmtpKeys", "SourcesConfig", "StopRules", "StrategyConfig", "TelegramKeys", "UniverseRules",
 ]
 
 
@@ -281,12 +281,25 @@ class TelegramKeys(Model):
     chat_id: SecretStr = SecretStr("")
 
 
+class SmtpKeys(Model):
+    """Who logs in at the mail server of ``alerts.yml``."""
+
+    user: str = ""
+    password: SecretStr = SecretStr("")
+
+
 class ApiKeys(Model):
     """``api_keys.yml``, overridden by ``api_keys_local.yml``. Never part of the config hash."""
 
     finnhub: Keys = Keys()
     slack_webhook: SecretStr = SecretStr("")
     telegram: TelegramKeys = TelegramKeys()
+    discord_webhook: SecretStr = SecretStr("")
+    ntfy_topic: SecretStr = SecretStr("")
+    smtp: SmtpKeys = SmtpKeys()
+    alert_urls: dict[str, SecretStr] = Field({}, description="of channels of kind url, by name")
+    heartbeat_url: SecretStr = SecretStr("")
+    night_heartbeat_url: SecretStr = SecretStr("")
     ib_account: SecretStr = SecretStr("")
     dashboard_password: SecretStr = SecretStr("")
     dashboard_token: SecretStr = SecretStr("")

@@ -16,6 +16,7 @@ from mech_exo.execution.rows import (
     BookLine,
     DayFigures,
     DecisionRow,
+    Delivered,
     EventLine,
     Flow,
     Instrument,
@@ -107,7 +108,7 @@ def write_everything(ledger: Ledger) -> None:
     ledger.halt("test")
     ledger.resume("over")
     ledger.post_alert(Alert("a1", "critical", "Title", "Text"))
-    ledger.delivered("a1", "slack")
+    ledger.append(Delivered("a1", "slack"), "a1")  # as releases wrote that kept deliveries here
     at = datetime(2024, 1, 3, 23, tzinfo=UTC)
     stop = Order("mx1-stop", "AAA", -10, DAY_ONE + timedelta(1), OrderReason.HARD_STOP, OrderType.STOP, level=9.5, rests=True, group="mx1-g")
     ledger.protect(Protection(BOOK, DAY_ONE, (Intent(stop, NAN),), ("mx1-before",)))

@@ -52,7 +52,8 @@ def test_every_row_reads_back_and_the_chain_holds(path: Path) -> None:
         assert ledger.trials()[0].metrics[1].value is None
         assert codec.encode(ledger.rows(Promotion)[0]) == codec.encode(promotion())
         assert [halt.halted for halt in ledger.halts()] == [True, False]
-        assert (ledger.alerts("slack"), len(ledger.alerts("telegram"))) == ((), 1)
+        assert [(one.alert, one.at) for one in ledger.outbox()] == [(ledger.alerts()[0], ledger.outbox()[0].at)]
+        assert ledger.outbox(ledger.outbox()[0].seq) == () and ledger.row_hash(report.rows) == report.last_hash and not ledger.row_hash(99)
         assert ledger.books() == (BOOK,)
 
 

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived. ``path`` without the query; ``query`` holds the first value of every parameter."""
+    """A request as it arrived. ``path`` without the query; ``query`` holds the first value of every parameter; ``body`` of a POST."""
 
     host: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -224,17 +225,16 @@ class _Inner(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        self._reply()
+        self._reply(b"")
 
     def do_POST(self) -> None:
-        """Answer, whatever was sent along."""
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self._reply()
+        """Answer what was sent along."""
+        self._reply(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
-    def _reply(self) -> None:
+    def _reply(self, body: bytes) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        answer = self.server.replay.answer(Asked(self.host, parts.path, query, dict(self.headers)))  # type: ignore[attr-defined]
+        answer = self.server.replay.answer(Asked(self.host, parts.path, query, dict(self.headers), body))  # type: ignore[attr-defined]
         time.sleep(answer.pause)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)

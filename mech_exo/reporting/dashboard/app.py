@@ -42,6 +42,8 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
 
     ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
+    import pandas as _whole  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
+
     every = pages()
     app = _Dash(
         "mech_exo.reporting.dashboard", title=NAME, update_title="", index_string=DOCUMENT, assets_ignore=r"early\.js",

@@ -75,7 +75,7 @@ def _of_book(house: House, ledger: Ledger) -> tuple[Metric, ...]:
         return ()
     configured = house.book_id()
     book = configured if configured in books else choose_book(ledger, None)
-    night = night_report(ledger, book, None, house.config.risk)
+    night = night_report(ledger, book, None, house)
     name = {"book": mask_accounts(str(book))}
     states = Counter(row.state for row in ledger.orders(book, decided=night.session))
     return (
