@@ -75,11 +75,13 @@ def init(
 @config.command()
 def check(as_json: JsonOption = False) -> None:
     """Read every configuration file; exit code 2 and one line per mistake when something is wrong."""
+    from mech_exo.reporting.alerts.channels import directory
     from mech_exo.utils.config import config_hash, load
 
     place = home()
     loaded = load(place)
     check_factors(loaded, place / "config" / "factors.yml")
+    directory(loaded)
     doubts = unusual(loaded)
     data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights()), "notes": doubts}
 

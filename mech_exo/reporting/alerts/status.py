@@ -37,7 +37,7 @@ class ChannelStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything ``exo alert status`` says. ``process`` None: nobody delivers now."""
+    """Everything ``exo alert status`` says. ``process`` None: nobody delivers now; ``chats``: the last digits of those that may command."""
 
     channels: tuple[ChannelStatus, ...]
     last_round: datetime | None
@@ -46,7 +46,7 @@ class Status:
     next_night: datetime
     grace_minutes: int
     heartbeat: str
-    chats: tuple[int, ...]
+    chats: tuple[str, ...]
     alarms: tuple[tuple[str, datetime], ...]
 
 
@@ -80,7 +80,7 @@ def look(home: Path, config: Config, now: datetime) -> Status:
         next_night=_next_night(now, config.data.night_after_close),
         grace_minutes=rules.watch.grace_minutes,
         heartbeat=f"an address is pinged for {' and '.join(pinged)}" if pinged else "no address is pinged",
-        chats=tuple(rules.commands.chats),
+        chats=tuple(f"…{str(chat)[-3:]}" for chat in rules.commands.chats),
         alarms=alarms,
     )
 
