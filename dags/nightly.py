@@ -29,6 +29,7 @@ from prefect.utilities.annotations import quote
 from mech_exo import nightly as night
 from mech_exo.domain.errors import DataError, InputError, MechExoError, cut
 from mech_exo.nightly import Done, Evening
+from mech_exo.utils.calendar import due_and_next
 
 if TYPE_CHECKING:
     from mech_exo.session import NightResult
@@ -145,7 +146,7 @@ async def _keep_planned(deployment: UUID, home: str, minutes: int) -> None:
     import anyio
 
     while True:
-        for session, at in night.due_and_next(datetime.now(UTC), minutes, AHEAD):
+        for session, at in due_and_next(datetime.now(UTC), minutes, AHEAD):
             await plan_run(deployment, home, session, at)
         await anyio.sleep(LOOK_SECONDS)
 

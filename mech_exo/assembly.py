@@ -247,10 +247,11 @@ class Workspace:
         """Decide a past night again from what was in hand then."""
         from mech_exo.session import replay_night
 
-        def then(config: Config, as_of: date, recorded_by: datetime) -> Known:
-            return Workspace(self.home, config).known(as_of, recorded_by=recorded_by)
+        return replay_night(ledger, self.book_id(), self.known_with, session)
 
-        return replay_night(ledger, self.book_id(), then, session)
+    def known_with(self, config: Config, as_of: date | None = None, recorded_by: datetime | None = None) -> Known:
+        """As :meth:`known`, for another configuration: the one a past night decided with."""
+        return Workspace(self.home, config).known(as_of, recorded_by=recorded_by)
 
     def known(self, as_of: date | None = None, *, recorded_by: datetime | None = None, facts: Sequence[str] | None = None) -> Known:
         """What was known at the close of ``as_of`` (None: everything stored), optionally as stored by ``recorded_by``.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -306,11 +306,7 @@ def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> 
     from mech_exo.reporting.query import night_report
     from mech_exo.reporting.snapshot import DailySnapshot
 
-    if result.portfolio is None:
-        sectors = workspace.sectors(result.session)
-    else:
-        sectors = {symbol: position.sector for symbol, position in result.portfolio.positions.items()}
-    found = night_report(ledger, workspace.book_id(), result.session, workspace.config.risk, sectors)
+    found = night_report(ledger, workspace.book_id(), result.session, workspace)
     paths = DailySnapshot(found).write(workspace.reports)
     return (paths.html, paths.json, paths.markdown)
 
@@ -345,28 +341,6 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
     wanted = [done for done in steps if done.attention]
     found += [Alert(f"{done.step}-{session}", "warning", f"{session}: {done.step}", _lines(done.attention)) for done in wanted]
     return tuple(found)
-
-
-def next_runs(after: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
-    """The next ``count`` nights after an instant (tz-aware): session, and its close (early ones included) plus ``minutes``, in UTC."""
-    from mech_exo.utils.calendar import latest_session, next_session, session_close
-
-    wait = timedelta(minutes=minutes)
-    found: list[tuple[date, datetime]] = []
-    session = next_session(latest_session(after - wait))
-    while len(found) < count:
-        found.append((session, session_close(session) + wait))
-        session = next_session(session)
-    return tuple(found)
-
-
-def due_and_next(now: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
-    """The last night that is due already, then the next ``count``: a schedule that was not served misses none but those before the last."""
-    from mech_exo.utils.calendar import latest_session, session_close
-
-    wait = timedelta(minutes=minutes)
-    due = latest_session(now - wait)
-    return ((due, session_close(due) + wait), *next_runs(now, minutes, count))
 
 
 def _workspace(evening: Evening) -> Workspace:

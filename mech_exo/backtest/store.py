@@ -7,6 +7,7 @@ digest of every other file: a damaged run says so instead of showing other figur
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,30 @@ def describe(folder: Path) -> dict[str, Any]:
         said = f"lacks {', '.join(missing)}" if version == FORMAT else f"is of format {version}, this version reads {FORMAT}"
         raise StoreError(f"a saved run must be of this version; {path} {said}", remedy=AGAIN)
     return run
+
+
+def saved(folder: Path) -> list[Path]:
+    """The saved runs of the folder of runs, each a folder, the latest first."""
+    if not folder.is_dir():
+        return []
+    found = [place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")]
+    return sorted(found, key=lambda place: ((place / RUN) if (place / RUN).exists() else place).stat().st_mtime_ns, reverse=True)
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """A run's line in a list: identity, headline figures (None unknown), verdict on the KPI contract; ``damaged`` says why it has none."""
+    try:
+        run = describe(folder)
+    except StoreError as error:
+        return {"run_id": folder.name, "damaged": error.message}
+    figures = ("cagr", "sharpe", "max_drawdown", "cost_share", "trades", "final_equity")
+    return {
+        **{name: run[name] for name in ("run_id", "name", "start", "end", "config_hash", "code_version", "data_hash")},
+        **{name: run["metrics"].get(name) for name in figures},
+        "kpi": run["kpi"]["whole_period"]["verdict"],
+        "saved_at": datetime.fromtimestamp((folder / RUN).stat().st_mtime).astimezone().isoformat(timespec="seconds"),
+        "damaged": None,
+    }
 
 
 def _damage(folder: Path, run: dict[str, Any]) -> str:

@@ -40,6 +40,7 @@ COMMANDS = (
     Lazy("plan", "run:plan", "What tonight's decision would order, and why. Orders nothing.", NIGHT),
     Lazy("why", "run:why", "Why a symbol is held, bought, sold or not bought.", NIGHT),
     Lazy("replay", "run:replay", "Derive a past night's decision again and compare it with the journal.", NIGHT),
+    Lazy("dash", "dash:dash", "The account in a browser, read-only.", NIGHT),
     Lazy("risk", "risk:app", "Risk status against the limits.", NIGHT),
     Lazy("orders", "orders:orders", "Orders in the ledger.", NIGHT),
     Lazy("fills", "orders:fills", "Fills in the ledger.", NIGHT),

@@ -164,14 +164,10 @@ def play(engine: EventBacktester, start: date | None, end: date | None, *, quiet
 
 def luck(workspace: Workspace, result: BacktestResult) -> OverfittingReport:
     """How much of the result is luck, this run counted among the ledger's trials whether or not it is there already."""
-    from mech_exo.performance.overfitting import overfitting_report
-    from mech_exo.performance.trading import account_returns
+    from mech_exo.reporting.evidence import luck as counted
 
     with workspace.journal() as ledger:
-        figures = {trial.run_id: trial.value for trial in ledger.trial_figures("sharpe")}
-    mine = result.metrics["sharpe"]
-    figures[result.run_id] = float("nan") if mine is None else mine
-    return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
+        return counted(ledger, result)
 
 
 def write_report(

@@ -10,10 +10,13 @@ import typer
 
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
+from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mech_exo.assembly import Workspace
+    from mech_exo.execution.rows import BookId
     from mech_exo.reporting.account import AccountRecord
     from mech_exo.reporting.night import NightReport
     from mech_exo.reporting.snapshot import SnapshotPaths
@@ -31,9 +34,10 @@ def _group() -> None:
 def daily(
     date: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default: the last one booked.")] = None,
     book: BookOption = None,
+    show: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """The snapshot of one night as HTML, JSON and Markdown under reports/daily.
+    """The snapshot of one night as HTML, JSON and a Markdown digest under reports/daily.
 
     Example: exo report daily --date 2015-12-31
     """
@@ -44,14 +48,23 @@ def daily(
     workspace = Workspace.open(home())
     with workspace.ledger(read_only=True) as ledger:
         chosen = choose_book(ledger, book)
-        last = ledger.last_session(chosen)
-        session = date.date() if date is not None else (last.session if last else None)
-        sectors = None if session is None else workspace.sectors(session)
-        night = night_report(ledger, chosen, session, workspace.config.risk, sectors)
+        night = night_report(ledger, chosen, None if date is None else date.date(), workspace)
     snapshot = DailySnapshot(night)
-    paths = snapshot.write(workspace.reports)
+    paths = snapshot.write(workspace.reports, aside=chosen != _configured(workspace))
     files = {"html": str(paths.html), "json": str(paths.json), "markdown": str(paths.markdown)}
     emit(snapshot.as_dict() | {"files": files}, as_json, lambda to: _night(to, night, paths))
+    if show:
+        import webbrowser
+
+        webbrowser.open(paths.html.absolute().as_uri())
+
+
+def _configured(workspace: Workspace) -> BookId | None:
+    """The book whose nights are reported in reports/daily itself; None where its account is not configured."""
+    try:
+        return workspace.book_id()
+    except UserError:
+        return None
 
 
 @report.command()
@@ -99,16 +112,26 @@ def _night(to: Console, night: NightReport, paths: SnapshotPaths) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from mech_exo.reporting.daily_view import cause_name
+    from mech_exo.reporting.needs import measure, needs
     from mech_exo.reporting.snapshot import headline
-    from mech_exo.reporting.text import money, once, percent
+    from mech_exo.reporting.text import money, once
 
     to.print(Text(f"{night.session} {night.book}: {headline(night)}"))
+    for need in needs(night):
+        told = f"{need.severity}: {need.text}" + (f"   ({need.command})" if need.command else "")
+        to.print(Text(told, style="red" if need.severity == "critical" else "yellow" if need.severity == "warning" else ""))
     for warning in once(night.warnings):
         to.print(Text(f"note: {warning}", style="yellow"))
-    table = Table("Limit, of NAV", "Used", "Allowed", "Left")
+    table = Table("Limit", "Used", "Allowed", "Left")
     for limit in night.limits:
-        table.add_row(limit.name, percent(limit.value), percent(limit.limit), percent(limit.left))
+        table.add_row(limit.name, measure(limit, limit.value), measure(limit, limit.limit), measure(limit, limit.left))
     to.print(table)
+    causes = Table("The day's P&L by cause", "USD")
+    causes.columns[1].justify = "right"
+    for part in night.causes.parts:
+        causes.add_row(cause_name(part), money(part.pnl))
+    to.print(causes)
     to.print(f"NAV {money(night.money.nav)} USD, P&L {money(night.money.pnl)} USD")
     to.print(Text(f"Report: {paths.html}"))
 

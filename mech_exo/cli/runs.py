@@ -13,7 +13,7 @@ import typer
 from mech_exo.cli import home
 from mech_exo.cli.choices import as_yaml
 from mech_exo.cli.output import JsonOption, console, emit
-from mech_exo.domain.errors import StoreError, UserError, cut
+from mech_exo.domain.errors import UserError, cut
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,9 +38,10 @@ Body = dict[str, Any]
 def list_runs(as_json: JsonOption = False) -> None:
     """The saved runs with their headline figures, the latest first."""
     from mech_exo.assembly import Workspace
+    from mech_exo.backtest.store import summary
 
     workspace = Workspace.open(home())
-    runs = [_summary(folder) for folder in saved(workspace)]
+    runs = [summary(folder) for folder in saved(workspace)]
     emit({"runs": runs}, as_json, lambda to: _render_list(to, runs))
 
 
@@ -166,12 +167,9 @@ def _agreed(question: str, run_id: str) -> bool:
 
 def saved(workspace: Workspace) -> list[Path]:
     """The folders of the saved runs, the latest first."""
-    from mech_exo.backtest.store import RUN
+    from mech_exo.backtest.store import saved as folders
 
-    if not workspace.runs.is_dir():
-        return []
-    found = [folder for folder in workspace.runs.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-    return sorted(found, key=lambda folder: ((folder / RUN) if (folder / RUN).exists() else folder).stat().st_mtime_ns, reverse=True)
+    return folders(workspace.runs)
 
 
 def find(workspace: Workspace, name: str) -> Path:
@@ -204,24 +202,6 @@ def opened(workspace: Workspace, folder: Path, *, with_bars: bool = False) -> Ba
     if not is_counted(workspace, result.run_id):
         record_trial(workspace, result)
     return result
-
-
-def _summary(folder: Path) -> Body:
-    """A run's line in the list; one that cannot be read says why."""
-    from mech_exo.backtest.store import RUN, describe
-
-    try:
-        run = describe(folder)
-    except StoreError as error:
-        return {"run_id": folder.name, "damaged": error.message}
-    figures = ("cagr", "sharpe", "max_drawdown", "cost_share", "trades", "final_equity")
-    return {
-        **{name: run[name] for name in ("run_id", "name", "start", "end", "config_hash", "code_version", "data_hash")},
-        **{name: run["metrics"].get(name) for name in figures},
-        "kpi": run["kpi"]["whole_period"]["verdict"],
-        "saved_at": datetime.fromtimestamp((folder / RUN).stat().st_mtime).astimezone().isoformat(timespec="seconds"),
-        "damaged": None,
-    }
 
 
 def _render_list(to: Console, runs: list[Body]) -> None:

@@ -33,7 +33,7 @@ def schedule(
     Prefect keeps the list of runs, their logs and states; its database is in data/prefect of the workspace unless PREFECT_HOME says more,
     and a server of your own is used where PREFECT_API_URL names one. A night missed while nobody served is performed at once.
     """
-    from mech_exo.nightly import next_runs
+    from mech_exo.utils.calendar import next_runs
     from mech_exo.utils.config import load
 
     place = home()

@@ -2,8 +2,8 @@
 
 The table ``journal`` is the truth; the other tables are derived from it in the same transaction, so that questions are
 cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this file, its
-``ledger_tables.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes (a lock names it),
-any number read.
+``ledger_tables.py``, ``ledger_journal.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes
+(a lock names it), any number read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mech_exo.domain.orders import Fill, OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
+from mech_exo.execution.ledger_journal import LedgerJournal
 from mech_exo.execution.ledger_repairs import LedgerRepairs
 from mech_exo.execution.rows import (
     TRANSITIONS,
@@ -60,7 +61,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(LedgerRepairs):
+class Ledger(LedgerJournal, LedgerRepairs):
     """The money journal. Open it with :meth:`open`, as a context manager.
 
     Raises
@@ -115,6 +116,19 @@ class Ledger(LedgerRepairs):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Everything read in the block is the journal as it is now, whatever another process commits meanwhile.
+
+        Keep it short: what is committed meanwhile stays in the log beside the file until the block ends.
+        """
+        self._run("BEGIN")
+        try:
+            self._run("SELECT seq FROM journal LIMIT 1")  # the first read takes the snapshot
+            yield
+        finally:
+            self._rollback()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -261,10 +275,11 @@ class Ledger(LedgerRepairs):
         return True
 
     def fills(
-        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, since: date | None = None
-    ) -> tuple[FillRow, ...]:
+        self, book: BookId | None = None, *, session: date | None = None, order_id: str | None = None, symbol: str | None = None,
+        since: date | None = None,
+    ) -> tuple[FillRow, ...]:  # fmt: skip
         """Fills in the order they were recorded."""
-        wanted = tables.filters(book, session=session, order_id=order_id)
+        wanted = tables.filters(book, session=session, order_id=order_id, symbol=symbol)
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
         condition, values = tables.where(wanted)

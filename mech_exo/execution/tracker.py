@@ -143,8 +143,9 @@ class ExecutionTracker:
 
     def costs(self, since: date | None = None) -> tuple[FillCost, ...]:
         """One row per fill of sessions from ``since`` on, in the order they were recorded."""
-        orders = {row.order.id: row for row in self._ledger.orders(self._book)}
-        return tuple(self._cost(row.fill, orders.get(row.fill.order_id)) for row in self._ledger.fills(self._book, since=since))
+        fills = self._ledger.fills(self._book, since=since)
+        orders = self._ledger.find_orders(row.fill.order_id for row in fills)
+        return tuple(self._cost(row.fill, orders.get(row.fill.order_id)) for row in fills)
 
     def summary(self, since: date | None = None) -> CostSummary:
         """Totals of the sessions from ``since`` on."""

@@ -121,6 +121,19 @@ def attribute(
     return FactorAttribution(_table(parts, exposures, factor_returns, carried, held), by_session, measured, notes)
 
 
+def cross_section(returns: Floats, scores: Floats) -> Floats | None:
+    """``(1 + F,)``: what a name with no exposure earned (a) and what one unit of each score brought (b) in one session.
+
+    ``returns`` ``(N,)`` total returns, NaN where unknown; ``scores`` ``(N, F)``, NaN where a name was not scored. None where no more names
+    are known than there are figures to be found.
+    """
+    known = ~np.isnan(scores[:, 0]) & ~np.isnan(returns)
+    if known.sum() <= scores.shape[1] + 1:
+        return None
+    design = np.column_stack([np.ones(int(known.sum())), scores[known]])
+    return np.asarray(np.linalg.lstsq(design, returns[known], rcond=None)[0], np.float64)
+
+
 def _explained(
     days: NDArray[np.void], held: NDArray[np.void], returns: Floats, exposures: Exposures
 ) -> tuple[Floats, Floats, Floats, Floats]:
@@ -139,11 +152,9 @@ def _explained(
         line = line[scored[line["symbol"]]]
         value = line["shares"] * line["price"]
         carried[t] = value @ scores[line["symbol"]] / days["nav"][t - 1] if days["nav"][t - 1] > 0.0 else np.nan
-        known = scored & ~np.isnan(returns[t])
-        if known.sum() <= count + 1:
+        solution = cross_section(returns[t], scores)
+        if solution is None:
             continue
-        design = np.column_stack([np.ones(int(known.sum())), scores[known]])
-        solution = np.linalg.lstsq(design, returns[t, known], rcond=None)[0]
         factor_returns[t] = solution
         market[t] = value.sum() * solution[0]
         factors[t] = (value @ scores[line["symbol"]]) * solution[1:]

@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,8 +129,9 @@ def account_record(
     universe: Universe | None = None,
     benchmark: NDArray[np.float64] | None = None,
     warnings: tuple[str, ...] = (),
+    until: date | None = None,
 ) -> AccountRecord:
-    """The account of ``book`` since its first booked session.
+    """The account of ``book`` since its first booked session, up to ``until`` (None: the last one booked).
 
     ``panel`` must hold the booked sessions and traded symbols; ``universe`` ``(T, N)`` and ``benchmark`` ``(T,)`` are aligned with it;
     without a universe no sector is known.
@@ -140,13 +142,13 @@ def account_record(
     MissingDataError
         Nothing is booked yet, or the store lacks a booked session or a traded symbol.
     """
-    history = ledger.day_history(book)
+    history = tuple(day for day in ledger.day_history(book) if until is None or day.session <= until)
     if not history:
         raise MissingDataError(f"performance needs booked sessions; {book} has none", remedy="exo run --mode paper --date YYYY-MM-DD")
     sessions = np.array([booked.session for booked in history], "datetime64[D]")
     rows = _rows(panel, sessions)
     decided = ledger.decision(book, history[-1].session)
-    lines = [(t, event) for t, day in enumerate(history) for event in _events(ledger, book, day)]
+    lines = [(t, event) for t, (_, events) in enumerate(ledger.events(book)[: len(history)]) for event in events]
     column = _columns(panel, {event.symbol for _, event in lines})
     return AccountRecord(
         name=book.strategy,
@@ -157,7 +159,7 @@ def account_record(
         data_hash=decided.data_hash if decided else "unknown",
         sessions=sessions,
         symbols=panel.symbols,
-        days=np.array([_day(booked) for booked in history], DAY),
+        days=np.array([day_record(booked) for booked in history], DAY),
         events=np.array([_event(t, column, line) for t, line in lines], EVENT),
         bars=_bars(panel, rows),
         universe=(universe or Universe.everyone(panel)).at(rows),
@@ -174,11 +176,6 @@ def _said(ledger: Ledger, book: BookId, history: Sequence[BookedDay]) -> tuple[s
         if decision is not None:
             return tuple(str(warning) for warning in json.loads(decision.body)["warnings"])
     return ()
-
-
-def _events(ledger: Ledger, book: BookId, day: BookedDay) -> tuple[EventLine, ...]:
-    row = ledger.session(book, day.session)
-    return () if row is None else row.events
 
 
 def _rows(panel: BarPanel, sessions: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -209,7 +206,8 @@ def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
     return Bars._make([*cut, panel.delisted, panel.delisting_value, panel.calendar_day[rows]])
 
 
-def _day(booked: BookedDay) -> tuple[float | int, ...]:
+def day_record(booked: BookedDay) -> tuple[float | int, ...]:
+    """A booked session as a row of DAY."""
     names = DAY.names or ()
     return tuple(RiskState[booked.day.state.name] if name == "state" else getattr(booked.day, name) for name in names)
 

@@ -15,6 +15,7 @@ from mech_exo.reporting.text import percent, ratio, whole, words
 from mech_exo.reporting.view import Block, OutOfSample, Result, Section, Table, Words
 
 if TYPE_CHECKING:
+    from mech_exo.execution.ledger import Ledger
     from mech_exo.performance.overfitting import OverfittingReport
 
 FRACTIONS = ("total_return", "cagr", "volatility_ann", "max_drawdown")
@@ -144,6 +145,16 @@ def _metric(name: str, value: float | None) -> str:
 def _mean(values: Floats) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else math.nan
+
+
+def luck(ledger: Ledger, result: Result) -> OverfittingReport:
+    """How much of a backtest is luck, this run counted among the ledger's trials whether or not it is there already."""
+    from mech_exo.performance.overfitting import overfitting_report
+
+    figures = {trial.run_id: trial.value for trial in ledger.trial_figures("sharpe")}
+    mine = result.metrics["sharpe"]
+    figures[result.run_id] = math.nan if mine is None else mine
+    return overfitting_report(account_returns(result.days), list(figures.values()), risk_free=result.metrics["risk_free"] or 0.0)
 
 
 def luck_alone(report: OverfittingReport) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from mech_exo.reporting.night_parts import Age, Causes, DayCosts, KpiContract, Quality, Stress, Upcoming
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:
@@ -100,15 +102,18 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """A limit, what it measures now, and what is left. All fractions of NAV; None = unknown, which denies.
+    """A limit, what it measures now, and what is left: a ``risk.usage.LimitUsage``. None = unknown, which denies.
 
-    ``who`` is the symbol or sector that uses most of it; None = the whole portfolio, or nobody.
+    ``who`` is the symbol or sector that uses most of it; None = the whole portfolio, or nobody. ``unit`` is nav (a fraction of NAV, or of
+    the peak), days or number; ``status`` ok, warning (80 % of the limit or more), unknown or breach.
     """
 
     name: str
     who: str | None
     limit: float
     value: float | None
+    unit: str
+    status: str
 
     @property
     def left(self) -> float | None:
@@ -159,8 +164,9 @@ class NavPoint:
 class NightReport:
     """Everything said about one night of one book.
 
-    ``decided`` is False for a session that was booked without a decision (its ideas and orders are then unknown, not
-    empty); ``scheduled`` tells whether the book was decided anew.
+    ``decided`` is False for a session that was booked without a decision (its ideas and orders are then unknown, not empty);
+    ``scheduled`` tells whether the book was decided anew. ``governor`` is the share of full exposure that the drawdown governor leaves,
+    1 = all. ``book`` is shown with its account masked.
     """
 
     session: date
@@ -169,6 +175,7 @@ class NightReport:
     state: str
     halted: bool
     drawdown: float | None
+    governor: float
     decided: bool
     scheduled: bool
     orders_for: date | None
@@ -187,3 +194,10 @@ class NightReport:
     code_version: str
     data_hash: str
     history: tuple[NavPoint, ...]
+    causes: Causes
+    kpi: KpiContract
+    stress: Stress
+    quality: Quality
+    upcoming: Upcoming
+    costs: DayCosts
+    ages: tuple[Age, ...]

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.reporting.causes import Session, day_causes, explain
+from mech_exo.reporting.contract import contract, day_costs
+from mech_exo.reporting.evening import Evening, ages, quality
 from mech_exo.reporting.night import (
     Contribution,
     Cut,
     Executed,
-    Headroom,
     Holding,
     Idea,
     Money,
@@ -26,12 +28,15 @@ from mech_exo.reporting.night import (
     Planned,
     Withheld,
 )
+from mech_exo.reporting.night_parts import Causes
+from mech_exo.reporting.standing import closing_status, headroom, stress
+from mech_exo.reporting.upcoming import upcoming
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookedDay, BookId, BookLine, DecisionRow, SessionRow
-    from mech_exo.utils.settings import RiskLimits
+    from mech_exo.reporting.dashboard.house import House
 
 SHOWN_IDEAS = 20
 HISTORY = 252
@@ -74,12 +79,10 @@ def choose_book(ledger: Ledger, wanted: str | None) -> BookId:
     raise InputError(f"the book must be one of {names}; got {wanted or 'none'}", remedy=f"--book {books[0]}")
 
 
-def night_report(
-    ledger: Ledger, book: BookId, session: date | None, limits: RiskLimits, sectors: Mapping[str, str | None] | None = None
-) -> NightReport:
-    """The night of ``session`` (None: the last one booked), from the ledger alone.
+def night_report(ledger: Ledger, book: BookId, session: date | None, house: House) -> NightReport:
+    """The night of ``session`` (None: the last one booked): the ledger's word, and what ``house`` has stored to measure it with.
 
-    ``sectors`` (symbol → sector, None = unknown) measures the sector limit; without it that limit's use is unknown.
+    What needs market data that are not at hand is unknown and says why. Levels, states and resting orders are as the ledger knows them now.
 
     Raises
     ------
@@ -91,23 +94,28 @@ def night_report(
         when = "no session is booked" if session is None else f"{session} is not booked"
         remedy = "exo run --mode paper --date YYYY-MM-DD" if session is None else f"exo run --mode paper --date {session}"
         raise MissingDataError(f"a daily report needs a booked session; {when} in {book}", remedy=remedy)
-    history = tuple(day for day in ledger.day_history(book) if day.session <= row.session)
+    every = ledger.day_history(book)
+    history = tuple(day for day in every if day.session <= row.session)
     decision = ledger.decision(book, row.session)
     said = None if decision is None else journaled(decision)
-    nav = _known(row.day.nav)
-    holdings = tuple(_holding(line, nav) for line in row.lines if line.shares)
-    drawdown = _drawdown(history)
+    evening = Evening.of(house, row.session)
+    panel = None if evening.known is None else evening.known.panel
+    halted = _halted(ledger, house) if len(history) == len(every) else row.day.state.value == "halted"
+    status = closing_status(row, history, house.config.risk, evening.sectors(), evening.market, halted=halted)
+    funds, nav = _money(row, history), _known(row.day.nav)
+    causes = _causes(ledger, row, history, funds.pnl, evening)
     return NightReport(
         session=row.session,
-        book=str(book),
-        money=_money(row, history),
+        book=mask_accounts(str(book)),
+        money=funds,
         state=row.day.state.value,
-        halted=ledger.is_halted,
-        drawdown=drawdown,
+        halted=halted,
+        drawdown=_drawdown(history),
+        governor=row.day.scale,
         decided=said is not None,
         scheduled=said is not None and said.scheduled,
         orders_for=None if said is None else said.session,
-        holdings=holdings,
+        holdings=tuple(_holding(line, nav) for line in row.lines if line.shares),
         ideas=() if said is None else said.ideas[:SHOWN_IDEAS],
         scored=None if said is None else said.scored,
         excluded=() if said is None else said.excluded,
@@ -116,13 +124,37 @@ def night_report(
         withheld=() if said is None else said.withheld,
         cuts=() if said is None else said.cuts,
         executed=_executed(row),
-        limits=headroom(row, drawdown, limits, sectors),
+        limits=headroom(status),
         warnings=("no decision was journaled for this session",) if said is None else said.warnings,
         config_hash="" if decision is None else decision.config_hash,
         code_version="" if decision is None else decision.code_version,
         data_hash="" if decision is None else decision.data_hash,
         history=tuple(NavPoint(day.session, _known(day.day.nav), _known(day.day.index)) for day in history[-HISTORY:]),
+        causes=causes,
+        kpi=contract(ledger, book, house.config, evening.known, row.session, evening.why),
+        stress=stress(status, evening.why),
+        quality=quality(evening, {line.symbol for line in row.lines if line.shares}),
+        upcoming=upcoming(row, ledger, house.strategy, panel, history[0].session),
+        costs=day_costs(ledger, book, panel, history),
+        ages=ages(evening, causes.exposures, said is not None, house.strategy.facts),
     )
+
+
+def _halted(ledger: Ledger, house: House) -> bool:
+    from mech_exo.execution.safety import HaltSwitch
+
+    return ledger.is_halted or HaltSwitch(house.home).state().halted
+
+
+def _causes(ledger: Ledger, row: SessionRow, history: tuple[BookedDay, ...], pnl: float | None, evening: Evening) -> Causes:
+    """Attribution needs the book of the close before, the scores of the last decision before, and the session's bars."""
+    earlier = [day.session for day in history[:-1]]
+    before = ledger.session(row.book, earlier[-1]) if earlier else None
+    if not evening.has_session or evening.known is None:
+        why = evening.why or f"the store has no bars of {row.session}"
+        return day_causes(row, before, pnl, Session({}, None, why))
+    found = (ledger.decision(row.book, day) for day in reversed(earlier))
+    return day_causes(row, before, pnl, explain(evening.known.panel, next((one for one in found if one is not None), None)))
 
 
 def journaled(decision: DecisionRow) -> Journaled:
@@ -140,25 +172,6 @@ def journaled(decision: DecisionRow) -> Journaled:
         cuts=tuple(Cut(t["symbol"], t["wanted"], t["shares"], t["binding"]) for t in body["targets"] if t["binding"]),
         warnings=tuple(str(warning) for warning in body["warnings"]),
     )
-
-
-def headroom(
-    row: SessionRow, drawdown: float | None, limits: RiskLimits, sectors: Mapping[str, str | None] | None
-) -> tuple[Headroom, ...]:
-    """Every limit that is on, with the use of its most used instance at this close; measured by ``risk.usage``. None = unknown."""
-    from mech_exo.domain.portfolio import Portfolio
-    from mech_exo.execution.booking import position_of
-    from mech_exo.risk.usage import Standing, usages
-
-    sector = {} if sectors is None else sectors
-    held = [line for line in row.lines if line.shares]
-    if any(math.isnan(line.mark) for line in held):
-        portfolio = Portfolio(0.0)  # without a price there is no NAV, and without a NAV every use is unknown
-    else:
-        portfolio = Portfolio(row.day.cash, {line.symbol: position_of(line, row.session, sector.get(line.symbol)) for line in held})
-    fall = math.nan if drawdown is None else drawdown
-    lines, _ = usages(portfolio, limits, Standing(fall, share=row.day.scale))
-    return tuple(Headroom(line.label, line.who, line.limit, line.value) for line in lines if line.limit is not None)
 
 
 def _money(row: SessionRow, history: tuple[BookedDay, ...]) -> Money:

@@ -1,16 +1,21 @@
-"""The daily snapshot: one night's report as HTML, JSON and Markdown under ``reports/daily``."""
+"""The daily snapshot: one night's report as HTML, JSON and a Markdown digest under ``reports/daily``."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from datetime import date
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mech_exo.reporting import page
+from mech_exo.reporting.caveats import is_synthetic
+from mech_exo.reporting.daily_view import Tile, digest_lines, sections, tiles
+from mech_exo.reporting.needs import Need, needs
 from mech_exo.reporting.night import NavPoint, NightReport
+from mech_exo.reporting.schema import plain, schema_of
 from mech_exo.reporting.text import UNKNOWN, percent
+from mech_exo.reporting.view import Section
 from mech_exo.utils.durable import write_text
 
 __all__ = ["DailySnapshot", "NightReport", "SnapshotPaths"]
@@ -29,17 +34,22 @@ class SnapshotPaths:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the templates read: the report, its headline and its drawing."""
+    """What the templates read."""
 
     report: NightReport
     headline: str
-    factors: tuple[str, ...]
+    good: bool
+    synthetic: bool
+    needs: tuple[Need, ...]
+    tiles: tuple[Tile, ...]
+    sections: tuple[Section, ...]
+    digest: tuple[tuple[str, tuple[str, ...]], ...]
     curve: str
     curve_from: str
 
 
 class DailySnapshot:
-    """One night of one book, written for a person (HTML, Markdown) and for a program (JSON).
+    """One night of one book, written for a person (HTML, a Markdown digest) and for a program (JSON).
 
     ``DailySnapshot(report).write(home / "reports")`` writes ``daily/DATE.html``, ``.json`` and ``.md``. The same report gives
     the same bytes; each file appears whole or not at all.
@@ -48,9 +58,11 @@ class DailySnapshot:
     def __init__(self, report: NightReport) -> None:
         self.report = report
 
-    def write(self, folder: Path | str) -> SnapshotPaths:
-        """Write the three files under ``folder``/daily and return their paths."""
-        stem = Path(folder) / "daily" / self.report.session.isoformat()
+    def write(self, folder: Path | str, *, aside: bool = False) -> SnapshotPaths:
+        """Write the three files under ``folder``/daily and return their paths; ``aside``: in a folder of the book's own."""
+        place = Path(folder) / "daily"
+        place = place / re.sub(r"[^\w.…-]+", "-", self.report.book).strip(".") if aside else place
+        stem = place / self.report.session.isoformat()
         return SnapshotPaths(
             html=write_text(stem.with_suffix(".html"), self.html()),
             json=write_text(stem.with_suffix(".json"), self.json()),
@@ -58,36 +70,41 @@ class DailySnapshot:
         )
 
     def html(self) -> str:
-        """A self-contained page without scripts; the NAV curve is drawn as SVG."""
+        """A self-contained page without scripts, light or dark as the reader's system is; the NAV curve is drawn as SVG."""
         return page.render("daily.html", self._shown())
 
     def markdown(self) -> str:
-        """The same as Markdown tables, foreign text escaped."""
+        """The digest: the verdict and what needs a person first, then the most telling lines; it reads as plain text, too."""
         return page.render("daily.md", self._shown())
 
     def as_dict(self) -> dict[str, Any]:
-        """Every field of the report with P&L, return and headroom; unknown is None, dates are ISO text."""
-        report = self.report
-        data = _plain(asdict(report))
-        data["money"] |= {"pnl": report.money.pnl, "day_return": report.money.day_return}
-        for line, limit in zip(data["limits"], report.limits, strict=True):
-            line["left"] = limit.left
-        return dict(data)
+        """Every field and property of the report, its verdict and its needs; unknown is None, dates are ISO text."""
+        return {"verdict": headline(self.report), "needs": plain(needs(self.report)), **plain(self.report)}
 
     def json(self) -> str:
-        """:meth:`as_dict` as JSON text."""
+        """:meth:`as_dict` as JSON text; ``docs/daily-report.schema.json`` is its schema."""
         return json.dumps(self.as_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def _shown(self) -> Shown:
         report = self.report
-        factors = dict.fromkeys(part.factor for idea in report.ideas for part in idea.contributions)
+        wanted = needs(report)
         return Shown(
             report=report,
             headline=headline(report),
-            factors=tuple(factors),
+            good=not any(need.severity == "critical" for need in wanted),
+            synthetic=is_synthetic(report.warnings),
+            needs=wanted,
+            tiles=tiles(report),
+            sections=sections(report),
+            digest=tuple((title, lines) for title, lines in digest_lines(report) if lines),
             curve=_curve(report.history),
             curve_from=report.history[0].session.isoformat() if report.history else UNKNOWN,
         )
+
+
+def daily_schema() -> dict[str, Any]:
+    """The JSON schema of a daily report."""
+    return schema_of(NightReport, "Mech-Exo daily report", verdict=str, needs=tuple[Need, ...])
 
 
 def headline(report: NightReport) -> str:
@@ -120,11 +137,3 @@ def _curve(history: tuple[NavPoint, ...]) -> str:
     span = (high - low) or 1.0
     step = WIDTH / (len(values) - 1)
     return " ".join(f"{i * step:.1f},{HEIGHT - 6 - (value - low) / span * (HEIGHT - 12):.1f}" for i, value in enumerate(values))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.isoformat() if isinstance(value, date) else value

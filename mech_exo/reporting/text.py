@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from datetime import date
 
@@ -49,6 +50,15 @@ def once(warnings: Iterable[str]) -> tuple[str, ...]:
     """Warnings in their order, each said once; "x" gives way to "x: more"."""
     said = tuple(dict.fromkeys(warnings))
     return tuple(warning for warning in said if not any(other.startswith(f"{warning}:") for other in said))
+
+
+HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+"""Control characters, and what turns the direction of writing round: never part of an honest text."""
+
+
+def honest(text: str) -> str:
+    """``text`` without what a reader would not see."""
+    return HIDDEN.sub("", text)
 
 
 def _shown(value: Number, text: Callable[[float], str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -168,3 +168,21 @@ def latest_session(at: datetime) -> date:
         raise InputError(f"an instant must carry its time zone; got {at.isoformat()} without one")
     instant = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "s")
     return _session_at(int(np.searchsorted(_table().closes, instant, side="right")) - 1, f"the session closed by {at}")
+
+
+def next_runs(after: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
+    """The next ``count`` nights after an instant (tz-aware): session, and its close (early ones included) plus ``minutes``, in UTC."""
+    wait = timedelta(minutes=minutes)
+    found: list[tuple[date, datetime]] = []
+    session = next_session(latest_session(after - wait))
+    while len(found) < count:
+        found.append((session, session_close(session) + wait))
+        session = next_session(session)
+    return tuple(found)
+
+
+def due_and_next(now: datetime, minutes: int, count: int) -> tuple[tuple[date, datetime], ...]:
+    """The last night that is due already, then the next ``count``: a schedule that was not served misses none but those before the last."""
+    wait = timedelta(minutes=minutes)
+    due = latest_session(now - wait)
+    return ((due, session_close(due) + wait), *next_runs(now, minutes, count))

@@ -302,6 +302,7 @@ class ApiKeys(Model):
     night_heartbeat_url: SecretStr = SecretStr("")
     ib_account: SecretStr = SecretStr("")
     dashboard_password: SecretStr = SecretStr("")
+    dashboard_token: SecretStr = SecretStr("")
     sec_user_agent: str = ""
 
 

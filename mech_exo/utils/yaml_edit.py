@@ -36,6 +36,23 @@ def with_values(text: str, section: str, values: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
+def with_key(text: str, key: str, value: str) -> str:
+    """``text`` with the scalar ``value`` (YAML) for the top-level ``key``, which is added at the end where it is not there.
+
+    Raises ConfigError for a key that is a mapping or written over several lines.
+    """
+    lines = text.splitlines(keepends=True)
+    place = next((n for n, line in enumerate(lines) if re.match(rf"{re.escape(key)}[ \t]*:", line)), None)
+    if place is None:
+        ending = "" if not text or text.endswith("\n") else "\n"
+        return f"{text}{ending}{key}: {value}\n"
+    found = re.fullmatch(LINE.format(indent="", name=re.escape(key)), lines[place])
+    if found is None or any(re.match(r"[ \t]+[^\s#]", line) for line in lines[place + 1 : place + 2]):
+        raise ConfigError(f"{key}: must be one line to be changed by a program", remedy="change it by hand")
+    lines[place] = _replaced(found, value)
+    return "".join(lines)
+
+
 def _replaced(found: re.Match[str], value: str) -> str:
     rest, before = found["rest"], len(found["value"])
     if "#" in rest:

@@ -77,3 +77,40 @@ def opened(chromium):
         context.close()
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def sample_built():
+    """The sample workspace with its nights. Not to be written in."""
+    from tests.browser.workspaces import kept, sample_workspace
+
+    return kept("sample", sample_workspace)
+
+
+@pytest.fixture(scope="session")
+def real_built(shared):
+    """The real panel's workspace with its nights. Not to be written in."""
+    from tests.browser.workspaces import kept, real_workspace
+
+    return kept("real", lambda folder: real_workspace(folder, shared))
+
+
+@pytest.fixture(scope="session")
+def dashes(request, program, tmp_path_factory):
+    """``dashes("sample")``: ``exo dash`` over that workspace (sample, real or empty: a fresh one), one process for all tests."""
+    from mech_exo.utils.workspace import create
+    from tests.browser.surfing import served
+
+    running = {}
+    with contextlib.ExitStack() as keep:
+
+        def dash(name: str):
+            if name not in running:
+                folder = tmp_path_factory.mktemp(f"dash-{name}")
+                if name == "empty":
+                    create(folder / "w")
+                home = folder / "w" if name == "empty" else request.getfixturevalue(f"{name}_built").home
+                running[name] = keep.enter_context(served(home, said=folder / "said.log"))
+            return running[name]
+
+        yield dash

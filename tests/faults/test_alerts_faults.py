@@ -229,6 +229,6 @@ def test_one_process_delivers_and_stops_when_told(servers: World, place: Path) -
         assert second.returncode == 2 and f"process {first.pid} holds" in second.stderr and "Traceback" not in second.stderr
     finally:
         first.send_signal(signal.SIGTERM)
-        out, err = first.communicate(timeout=PATIENCE)
+        _, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0 and "Traceback" not in err
     assert any(path.endswith("/start") for path in servers.pings())

@@ -102,7 +102,7 @@ class Campaign:
         while self.waiting() and time.monotonic() < end:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, self.waiting()) == (0, 0), err
 
 

@@ -20,8 +20,8 @@ import pytest
 from mech_exo.assembly import Workspace
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import LedgerError, MissingDataError
-from mech_exo.nightly import LOCK, Evening, Step, due_and_next, guarded, next_runs, perform
-from mech_exo.utils.calendar import latest_session, previous_session
+from mech_exo.nightly import LOCK, Evening, Step, guarded, perform
+from mech_exo.utils.calendar import due_and_next, latest_session, next_runs, previous_session
 from tests.session import tonight
 
 CHILD = Path(__file__).resolve().parents[1] / "faults" / "evening_child.py"

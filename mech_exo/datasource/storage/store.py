@@ -12,7 +12,7 @@ import polars as pl
 
 from mech_exo.datasource.fetching import Outcome
 from mech_exo.datasource.sentiment import Scorer, scorer
-from mech_exo.datasource.storage import bars, facts, others, publish, reach
+from mech_exo.datasource.storage import arrivals, bars, facts, others, publish, reach
 from mech_exo.datasource.storage.connection import WriterLock, connect, speaking
 from mech_exo.datasource.storage.publish import SnapshotRef
 from mech_exo.datasource.storage.quality import QualityTables, assessed_at
@@ -208,6 +208,10 @@ class DataStorage:
         """When the latest fact in it was stored, or assessed (UTC): a view ``recorded_by`` then sees all that is here and nothing later."""
         moments = (facts.last_recorded(self._con), assessed_at(self._con))
         return max((moment for moment in moments if moment is not None), default=None)
+
+    def arrivals(self, since: datetime) -> pl.DataFrame:
+        """When facts came: see :func:`mech_exo.datasource.storage.arrivals.arrivals`."""
+        return arrivals.arrivals(self._con, since)
 
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""

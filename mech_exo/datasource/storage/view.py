@@ -155,6 +155,12 @@ class StoreView:
         looked = assessed_at(self._con, self._cut)
         return newest is None or (looked is not None and looked >= newest)
 
+    def newest(self) -> dict[str, datetime | None]:
+        """When the newest visible fact of each kind became known (UTC); None: there is none. Keys: bars, fundamentals, news."""
+        kinds = {"bars": facts.BARS, "fundamentals": facts.FUNDAMENTALS, "news": facts.NEWS}
+        asked = {kind: f"select max(known_at) from {fact.name} where {facts.within(fact)}" for kind, fact in kinds.items()}
+        return {kind: run(self._con, sql, self._cut.params())[0][0] for kind, sql in asked.items()}
+
     def doubts(self, panel: BarPanel) -> dict[str, str]:
         """Why, in words, the data of each symbol blocked at the last row of ``panel`` are in doubt."""
         return verdicts.doubts(panel, self.findings())
@@ -215,8 +221,11 @@ class StoreView:
 
     def news(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Headlines known by now: id, symbol, headline, source, url, published, sentiment, sentiment_version, known_at; oldest first."""
-        rows = facts.read(self._con, facts.NEWS, self._cut)
-        rows = rows if symbols is None else rows.filter(pl.col("symbol").is_in(list(symbols)))
+        among, params = "true", {}
+        if symbols is not None:
+            params = {f"symbol{place}": name for place, name in enumerate(dict.fromkeys(symbols))}
+            among = f"symbol in ({', '.join(f'${name}' for name in params)})" if params else "false"
+        rows = table(self._con, facts.visible(facts.NEWS, among), {**self._cut.params(), **params})
         return rows.drop("recorded_at", "version").sort("published", "id", "symbol")
 
     def warnings(self) -> tuple[str, ...]:

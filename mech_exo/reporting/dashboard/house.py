@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,6 +59,9 @@ class House(Protocol):
 
     def known(self, as_of: date | None = None, *, facts: Sequence[str] | None = None) -> Known:
         """What was known at a close. Raises MissingDataError."""
+
+    def known_with(self, config: Config, as_of: date | None = None, recorded_by: datetime | None = None) -> Known:
+        """As ``known``, for the configuration of a past night, and optionally what was stored by an instant."""
 
     def seen(self, as_of: date | None = None) -> Known:
         """As ``known``, however complete the session is."""

@@ -1,0 +1,212 @@
+"""What the first page says: whether it runs, what needs the operator, how the account has fared.
+
+USD; fractions, never percent; None = unknown; instants in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mech_exo.domain.errors import MechExoError
+from mech_exo.domain.orders import OrderState
+from mech_exo.domain.verdict import BreachCode
+from mech_exo.performance.figures.returns import joined
+from mech_exo.performance.ratios import from_first_close
+from mech_exo.reporting.dashboard.account_data import Booked, account
+from mech_exo.reporting.text import percent
+from mech_exo.utils.calendar import due_and_next
+from mech_exo.utils.log import mask, mask_accounts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mech_exo.execution.ledger import Ledger
+    from mech_exo.execution.rows import OrderRow, PostedAlert
+    from mech_exo.reporting.alerts.status import Status
+    from mech_exo.reporting.dashboard.condition import Condition
+    from mech_exo.reporting.dashboard.house import House
+    from mech_exo.reporting.dashboard.reader import Reader
+    from mech_exo.reporting.night import NightReport
+
+DOUBTFUL = (OrderState.UNKNOWN, OrderState.SENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The last booked session and when it was booked; the session whose night is due by now; the next night."""
+
+    booked: date
+    booked_at: datetime | None
+    due: date
+    next: date
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something for the operator: what, the command that mends it or shows more, and where on the pages it is. ``tone``: bad or warn."""
+
+    said: str
+    command: str = ""
+    tone: str = "warn"
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """Sessions ``(T,)`` with NAV in USD and growth of 1 (flows taken out) at their closes; NaN unknown.
+
+    ``benchmark`` ``(T,)``: the account's capital grown as the benchmark did since the first close; None where it is not stored.
+    """
+
+    sessions: NDArray[np.datetime64]
+    nav: NDArray[np.float64]
+    index: NDArray[np.float64]
+    benchmark: NDArray[np.float64] | None
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the ledger holds that somebody must look at: orders in doubt, and what was raised since the night before the last one."""
+
+    doubtful: tuple[OrderRow, ...]
+    alerts: tuple[PostedAlert, ...]
+
+
+def running(reader: Reader, known: Booked) -> Running:
+    """When nights were and will be."""
+    last = known.sessions[-1]
+    row = reader.once(("booked at", known.book, last), lambda _, ledger: ledger.booked_at(known.book, last))
+    minutes = reader.once_of_data(("night after close",), lambda house: house.config.data.night_after_close)
+    (due, _), (following, at) = due_and_next(reader.clock(), minutes, 1)
+    return Running(last, None if row is None else row.at, due, following, at)
+
+
+def delivery(reader: Reader) -> Status | MechExoError:
+    """How alerts are delivered; the error that says why nobody can tell."""
+    from mech_exo.reporting.alerts.status import look
+
+    try:
+        return look(reader.home, reader.once_of_data(("config",), lambda house: house.config), reader.clock())
+    except MechExoError as error:
+        return error
+
+
+def waiting(reader: Reader, known: Booked) -> Waiting:
+    """What waits for the operator in the ledger."""
+    return reader.once(("waiting", known.book), lambda _, ledger: _waiting(ledger, known))
+
+
+def _waiting(ledger: Ledger, known: Booked) -> Waiting:
+    before = ledger.booked_at(known.book, known.sessions[-2]) if len(known.sessions) > 1 else None
+    told = f"-{known.sessions[-2]}" if len(known.sessions) > 1 else ""
+    posted = [one for one in ledger.outbox(0 if before is None else before.seq) if one.alert.severity != "info"]
+    news = [one for one in posted if not told or not one.alert.id.endswith(told)]
+    return Waiting(ledger.orders(known.book, states=DOUBTFUL), tuple(reversed(news)))
+
+
+def needs(now: Condition, told_of: NightReport, left: Waiting, sent: Status | MechExoError) -> tuple[Need, ...]:
+    """Everything that wants the operator, the worst first."""
+    found = [Need(problem.said, problem.command, problem.tone) for problem in now.problems]
+    found += _of_orders(left)
+    found += _of_state(told_of)
+    found += _of_limits(told_of)
+    found += _of_alerts(left, sent)
+    found += _of_positions(told_of)
+    return tuple(sorted(found, key=lambda need: need.tone != "bad"))
+
+
+def _of_orders(left: Waiting) -> list[Need]:
+    return [
+        Need(
+            f"{row.order.symbol} {row.order.shares:+,} for {row.order.session} is {row.state.value}: no new risk until it is settled.",
+            f"exo reconcile\nexo ledger settle {row.order.id} --as cancelled --reason '…'", "bad", f"/orders?explain={row.order.id}",
+        )
+        for row in left.doubtful
+    ]  # fmt: skip
+
+
+def _of_state(told_of: NightReport) -> list[Need]:
+    if told_of.state != "reducing":
+        return []
+    return [Need("REDUCING: no new risk is taken until NAV recovers; only reductions pass.", "exo risk status", "bad", "/risk")]
+
+
+def _of_limits(told_of: NightReport) -> list[Need]:
+    tones = {"breach": "bad", "unknown": "bad", "warning": "warn"}
+    words = {"breach": "is broken", "unknown": "is unknown, which denies new risk", "warning": "is nearly used up"}
+    return [
+        Need(f"{line.name}{f' ({line.who})' if line.who else ''} {words[line.status]}.", "exo risk status", tones[line.status], "/risk")
+        for line in told_of.limits
+        if line.status in tones
+    ]
+
+
+def _of_alerts(left: Waiting, sent: Status | MechExoError) -> list[Need]:
+    tones = {"critical": "bad", "warning": "warn"}
+    found = [
+        Need(_masked(f"{one.alert.title}: {one.alert.text.splitlines()[0]}"), "", tones.get(one.alert.severity, "warn"), "/log?kind=alerts")
+        for one in left.alerts
+        if one.alert.text
+    ]
+    if isinstance(sent, MechExoError):
+        return [*found, Need(f"Alerts: {sent.message}", sent.remedy or "")]
+    count = undelivered(sent)
+    if count:
+        found.append(Need(f"{count} alerts are not delivered yet.", "exo alert status", "warn", "/log?kind=alerts"))
+    if not sent.channels:
+        found.append(Need("No channel tells you of alerts.", "exo alert test", "warn"))
+    elif sent.process is None:
+        found.append(Need("Nobody delivers alerts now: no process runs.", "exo alert run", "bad" if count else "warn"))
+    return [*found, *(Need(_masked(text), "exo alert status", "bad") for text, _ in sent.alarms)]
+
+
+def _of_positions(told_of: NightReport) -> list[Need]:
+    found = [
+        Need(f"{one.symbol} is {percent(one.distance, 1)} from its stop.", "", "warn", f"/positions?symbol={one.symbol}")
+        for one in told_of.upcoming.exits
+        if one.kind == "stop"
+    ]
+    found += [
+        Need(f"{one.symbol} has had no bar for {one.missing_sessions} sessions.", "exo data quality", "warn", "/quality")
+        for one in told_of.holdings
+        if one.missing_sessions
+    ]
+    return found + [
+        Need(f"{one.symbol} is held and its data are in doubt ({one.check}): {one.evidence}", one.clear, "bad", "/quality")
+        for one in told_of.quality.doubts
+        if one.held
+    ]
+
+
+def undelivered(sent: Status) -> int:
+    """Deliveries that wait, of every channel and severity."""
+    return sum(sum(channel.waiting.values()) for channel in sent.channels)
+
+
+def _masked(text: str) -> str:
+    return mask(mask_accounts(text))
+
+
+def curve(reader: Reader, known: Booked, until: date) -> Curve:
+    """The account from its first booked session up to ``until``."""
+    record = account(reader, known.book).record
+    benchmark = None if record is None else record.benchmark
+    return reader.once(("curve", known.book, until), lambda house, ledger: _curve(house, ledger, known, until, benchmark))
+
+
+def _curve(house: House, ledger: Ledger, known: Booked, until: date, benchmark: NDArray[np.float64] | None) -> Curve:
+    from mech_exo.risk.usage import limit_of
+
+    days = [one for one in ledger.day_history(known.book) if one.session <= until]
+    nav, index = (np.array([getattr(one.day, name) for one in days], np.float64) for name in ("nav", "index"))
+    theirs = None
+    if benchmark is not None:
+        theirs = joined(100.0 * index, from_first_close(benchmark[: len(days)])) / 100.0 * nav / index
+    sessions = np.array([one.session for one in days], "datetime64[D]")
+    return Curve(sessions, nav, index, theirs, limit_of(BreachCode.DRAWDOWN, house.config.risk))
