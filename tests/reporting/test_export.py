@@ -205,7 +205,11 @@ def test_what_fails_half_way_leaves_nothing(made: Path, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     calls = [module._csv, full]
-    monkeypatch.setattr(module, "_csv", lambda *given: calls.pop(0)(*given))
+
+    def write_csv(*given: Any) -> int:
+        return calls.pop(0)(*given)
+
+    monkeypatch.setattr(module, "_csv", write_csv)
     with pytest.raises(UserError, match="No space left"):
         write(made, (Kind.NAV, Kind.FILLS), tmp_path)
     assert list(tmp_path.iterdir()) == []
