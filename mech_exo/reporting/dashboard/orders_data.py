@@ -196,8 +196,8 @@ def explained(reader: Reader, book: BookId, asked: str, session: date) -> Way:
 
 def _explained(house: House, ledger: Ledger, book: BookId, asked: str, session: date) -> Way:
     from mech_exo.decision.explanation import story
+    from mech_exo.execution.undecided import undecided
     from mech_exo.reporting.why import explain
-    from mech_exo.session import undecided
 
     order = ledger.find_order(asked)
     if order is not None and order.book != book:
