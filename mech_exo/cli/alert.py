@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.alerts.service import Service
     from mech_exo.reporting.alerts.status import Status
     from mech_exo.reporting.alerts.store import DeliveryRow
+    from mech_exo.utils.settings import Config
 
 app = typer.Typer(help="Deliver alerts, try the channels, see what waits.")
 FAILED, UNREADABLE = 1, 4
@@ -48,16 +49,15 @@ def run(
     """
     from mech_exo.reporting.alerts.service import Service, only_one
 
-    workspace = _workspace()
-    place = workspace.home
+    place, config = home(), _config()
 
-    def open_house() -> Workspace:
+    def open_house() -> Workspace:  # for commands alone: it takes a second to import
         from mech_exo.assembly import Workspace
 
         return Workspace.open(place)
 
     with only_one(place):
-        service = Service(place, workspace.config, open_house)
+        service = Service(place, config, open_house)
         try:
             if once:
                 _once(service, as_json)
@@ -79,9 +79,10 @@ def try_channels(
     from mech_exo.reporting.alerts.wording import written
     from mech_exo.utils.alert_settings import Severity
 
-    config = _workspace().config
-    channels = directory(config).channels
-    require_channels(directory(config))
+    config = _config()
+    known = directory(config)
+    require_channels(known)
+    channels = known.channels
     if channel is not None and channel not in channels:
         raise UserError(f"the channel must be one of {', '.join(channels)}; got {channel}")
     retry, tried = config.alerts.retry, []
@@ -101,8 +102,7 @@ def status(as_json: JsonOption = False) -> None:
     """What waits on each channel, when it last delivered and tries next, the heartbeat, the chats that may command."""
     from mech_exo.reporting.alerts.status import look
 
-    workspace = _workspace()
-    found = look(workspace.home, workspace.config, datetime.now(UTC))
+    found = look(home(), _config(), datetime.now(UTC))
     emit(found, as_json, lambda paper: _show_status(paper, found))
 
 
@@ -131,10 +131,10 @@ def list_(
     emit(data, as_json, lambda paper: _show_rows(paper, rows))
 
 
-def _workspace() -> Workspace:
-    from mech_exo.assembly import Workspace
+def _config() -> Config:
+    from mech_exo.utils.config import load
 
-    return Workspace.open(home())
+    return load(home())
 
 
 def _once(service: Service, as_json: bool) -> None:
@@ -190,7 +190,7 @@ def _show_status(paper: Console, found: Status) -> None:
         f"last look: {_shown(found.last_round)} UTC ({runs})",
         f"last night told: {found.last_night or 'none yet'}; the next is due {_shown(found.next_night)} UTC, {missed}",
         f"heartbeat: {found.heartbeat}",
-        f"chats that may command: {', '.join(map(str, found.chats)) or 'none'}",
+        f"chats that may command: {', '.join(found.chats) or 'none'}",
         *(f"ALARM since {_shown(since)} UTC: {text}" for text, since in found.alarms),
     ]
     paper.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)

@@ -30,7 +30,7 @@ from mech_exo.performance.ratios import Floats
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-NAMED = 24
+NAMED = 12
 """Names a heat map writes its figures for: more would run into each other."""
 LONGEST = 2.0
 """Uses of a limit beyond which a bar ends: how far beyond is in its words."""
@@ -76,10 +76,10 @@ def sector_exposure_figure(names: Sequence[str], longs: Floats, shorts: Floats, 
 
 
 def correlation_figure(names: Sequence[str], matrix: Floats) -> go.Figure:
-    """Heat map of ``matrix`` ``(C, C)``, -1 to 1; a NaN is a gap. Up to 24 names are written with their figures."""
+    """Heat map of ``matrix`` ``(C, C)``, -1 to 1; a NaN is a gap. Up to 12 names are written with their figures."""
     few = len(names) <= NAMED
     figure = blank(height=120 + (26 if few else 15) * max(2, len(names)), top=8)
-    text = [["" if not np.isfinite(value) else f"{value:.1f}" for value in line] for line in matrix] if few else None
+    text = [[_tenths(value) for value in line] for line in matrix] if few else None
     figure.add_heatmap(
         z=matrix, x=list(names), y=list(names), zmin=-1.0, zmax=1.0, colorscale=[[0.0, VERMILLION], [0.5, PAPER], [1.0, BLUE]],
         xgap=1, ygap=1, hoverongaps=False, hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
@@ -89,6 +89,11 @@ def correlation_figure(names: Sequence[str], matrix: Floats) -> go.Figure:
     axis = {"type": "category", "showgrid": False, "tickmode": "linear", "tickfont": {"size": 10 if few else 8}}
     figure.update_layout(xaxis=axis | {"tickangle": -90}, yaxis=axis | {"autorange": "reversed"})
     return figure
+
+
+def _tenths(value: float) -> str:
+    """A correlation for its cell: no minus before a 0."""
+    return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "\u2212") if np.isfinite(value) else ""
 
 
 def falls_figure(sessions: Dates, fall: Floats, share: Floats, hard: float | None, soft: float | None) -> go.Figure:

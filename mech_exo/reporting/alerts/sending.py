@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "mech-exo[alerts]"'
 LONGEST_REASON = 300
-STATUS = re.compile(r"error=(\d{3})\b")
+STATUS = re.compile(r"error=(\d{3})\b|\((\d{3}), b['\"]")
+"""How apprise tells an answer of HTTP, and smtplib one of a mail server."""
 PORTS = {MailSecurity.STARTTLS: 587, MailSecurity.TLS: 465, MailSecurity.NONE: 25}
 OURS = threading.local()
 """The lines apprise logs in this thread while it sends."""
@@ -98,7 +99,7 @@ class AppriseSender:
             return Outcome(True)
         said = _reason("; ".join(dict.fromkeys(lines)) or "apprise gave no reason")
         status = STATUS.search(said)
-        return Outcome(False, said, doubt=status is None or status[1] == "200")
+        return Outcome(False, said, doubt=status is None or (status[1] or status[2]).startswith("2"))
 
 
 def _plugin(channel: Channel, answer_seconds: float) -> NotifyBase:

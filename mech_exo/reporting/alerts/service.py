@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from mech_exo.reporting.alerts.answers import Answers
 from mech_exo.reporting.alerts.channels import Directory, directory, register
 from mech_exo.reporting.alerts.commands import Commands
 from mech_exo.reporting.alerts.heartbeat import EVERY_SECONDS, FAIL, START, SUCCESS, Heartbeat
-from mech_exo.reporting.alerts.office import CURSOR, MINUTE, Office, Parcel
+from mech_exo.reporting.alerts.office import CURSOR, Office, Parcel
 from mech_exo.reporting.alerts.sending import Outcome, Sender, sender
 from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore, Posted, default_path
 from mech_exo.reporting.alerts.telegram import Bot, TelegramError
@@ -88,12 +88,18 @@ class Service:
 
     def __init__(self, home: Path, config: Config, open_house: Callable[[], House], clock: Callable[[], datetime] = utc_now) -> None:
         self.home, self._config, self._clock = home, config, clock
+        self._cried: datetime | None
         channels = directory(config)
         require_channels(channels)
         self._senders: dict[str, Sender] = {
             name: sender(channel, config.alerts.retry.answer_seconds) for name, channel in channels.channels.items()
         }
-        self._store = DeliveryStore(default_path(home))
+        self._channels, self._cried = channels, None
+        try:
+            self._store = DeliveryStore(default_path(home))
+        except DeliveryStateError as error:
+            self._cry(error, wait=True)
+            raise
         self.office = Office(self._store, config.alerts, channels, clock)
         self._watch = Watch(home, self.office, config.data.night_after_close)
         self._heart = _heartbeat(config.keys.heartbeat_url.get_secret_value())
@@ -101,14 +107,20 @@ class Service:
         self._commands = self._listening(open_house)
         self._stop, self._wake = threading.Event(), threading.Condition()
         self._seen: tuple[object, Sight] | None = None
-        self._cried: float | None = None
 
     def close(self) -> None:
         """Let go of everything."""
         self._store.close()
 
     def once(self) -> Told:
-        """Collect, watch, deliver what is due, and end."""
+        """Collect, watch, deliver what is due, and end. Raises DeliveryStateError, once the channels were told of it."""
+        try:
+            return self._once()
+        except DeliveryStateError as error:
+            self._cry(error, wait=True)
+            raise
+
+    def _once(self) -> Told:
         self._begin()
         told = Told()
         sight = self._collect()
@@ -129,8 +141,10 @@ class Service:
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
-        self._begin()
         self._heart.ping(START)
+        while not self._began():
+            if self._stop.wait(TROUBLE_SECONDS):
+                return
         workers = [threading.Thread(target=self._serve, args=(name,), name=name, daemon=True) for name in self._senders]
         if self._commands is not None:
             threading.Thread(target=self._listen, args=(self._commands,), name="commands", daemon=True).start()
@@ -158,6 +172,15 @@ class Service:
     def stop(self) -> None:
         """Let :meth:`run` end; safe in a signal handler."""
         self._stop.set()
+
+    def _began(self) -> bool:
+        try:
+            self._begin()
+        except DeliveryStateError as error:
+            self._cry(error)
+            self._heart.ping(FAIL)
+            return False
+        return True
 
     def _begin(self) -> None:
         if doubtful := self.office.open():
@@ -205,17 +228,22 @@ class Service:
         if self.office.directory.digest and (digest := night_digest(self.home, session.isoformat(), self.office.now())) is not None:
             self.office.post(digest)
 
-    def _cry(self, error: DeliveryStateError) -> None:
-        """What cannot be written down is not sent, but for this: once an hour the channels are told that it is so."""
-        LOG.error("%s", error)
-        now = self.office.now()
-        if self._cried is not None and now - self._cried < 60 * MINUTE:
+    def _cry(self, error: DeliveryStateError, *, wait: bool = False) -> None:
+        """What cannot be written down is not sent, but for this: once an hour those told of critical alerts are told that it is so."""
+        now = self._clock()
+        if self._cried is not None and now - self._cried < timedelta(hours=1):
             return
         self._cried = now
-        for name in self.office.directory.routes[Severity.CRITICAL]:
-            kind = self.office.directory.channels[name].kind
-            said = written(kind, "CRITICAL: alerts cannot be delivered", f"{error}\nThey are kept in the ledger.", Severity.CRITICAL)
-            threading.Thread(target=attempt, args=(self._senders[name], said, self._hang), daemon=True).start()
+        LOG.error("%s", error)
+        crying = []
+        for name in self._channels.routes[Severity.CRITICAL]:
+            kind = self._channels.channels[name].kind
+            text = f"{error}\nThey are kept in the ledger: exo alert list, once this is mended."
+            said = written(kind, "CRITICAL: alerts cannot be delivered", text, Severity.CRITICAL)
+            crying.append(threading.Thread(target=attempt, args=(self._senders[name], said, self._hang), daemon=True))
+            crying[-1].start()
+        for one in crying if wait else ():
+            one.join()
 
     @property
     def _hang(self) -> float:

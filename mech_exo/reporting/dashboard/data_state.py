@@ -122,7 +122,7 @@ def standing(panel: BarPanel, findings: pl.DataFrame) -> tuple[Finding, ...]:
     from mech_exo.datasource.storage.verdicts import spans
 
     last = len(panel.sessions) - 1
-    living = (~np.isnan(panel.close[max(0, last - MONTH) :])).any(axis=0)
+    living = np.asarray((~np.isnan(panel.close[max(0, last - MONTH) :])).any(axis=0))
     rows = spans(panel, findings).filter(
         (pl.col("begin") <= last) & (pl.col("stop") > last) & (pl.col("code") >= int(DataVerdict.WARN))
     ).sort(pl.col("code"), "symbol", "session", descending=[True, False, False])  # fmt: skip

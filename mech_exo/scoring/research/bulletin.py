@@ -202,9 +202,10 @@ def read(data: Path) -> Bulletin | None:
 def _bulletin(body: dict[str, Any]) -> Bulletin:
     lines = tuple(_from(FactorLine, line) for line in body.pop("factors"))
     correlation = tuple(tuple(row) for row in body.pop("correlation"))
-    when = {"as_of": date.fromisoformat(body.pop("as_of")), "made_at": datetime.fromisoformat(body.pop("made_at"))}
-    words = {name: tuple(body.pop(name)) for name in ("correlated", "warnings")}
-    return Bulletin(factors=lines, correlation=correlation, **words, **when, **body)
+    return Bulletin(
+        factors=lines, correlation=correlation, correlated=tuple(body.pop("correlated")), warnings=tuple(body.pop("warnings")),
+        as_of=date.fromisoformat(body.pop("as_of")), made_at=datetime.fromisoformat(body.pop("made_at")), **body,
+    )  # fmt: skip
 
 
 def _from(kind: type[FactorLine], line: dict[str, Any]) -> FactorLine:

@@ -20,7 +20,22 @@ from mech_exo.reporting.dashboard.choosing import plain_table, told
 from mech_exo.reporting.dashboard.downsample import thinned
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, command, empty, stack, table, tile, tiles
-from mech_exo.reporting.dashboard.saved_runs import MOST, Beside, Places, Run, SweepLine, Walk, beside, files, listed, report_of, run, sweeps, walks
+from mech_exo.reporting.dashboard.saved_runs import (
+    MOST,
+    Beside,
+    Places,
+    Run,
+    SweepLine,
+    Walk,
+    beside,
+    curves,
+    files,
+    listed,
+    report_of,
+    run,
+    sweeps,
+    walks,
+)
 from mech_exo.reporting.evidence import luck_alone, statistics
 from mech_exo.reporting.text import UNKNOWN, money, percent, ratio, whole, words
 
@@ -48,9 +63,9 @@ FIGURES = (
     ("total_return", "Total return", percent), ("cagr", "CAGR", percent), ("volatility_ann", "Volatility, a year", percent),
     ("sharpe", "Sharpe", ratio), ("sortino", "Sortino", ratio), ("calmar", "Calmar", ratio), ("max_drawdown", "Deepest fall", percent),
     ("max_drawdown_12m", "… from a 12-month peak", percent), ("value_at_risk_95", "Value at risk 95 %, a session", percent),
-    ("turnover_ann", "Turnover a year, one way", percent), ("total_costs", "Costs, USD", money), ("cost_share", "Costs of gross P&L", percent),
-    ("trades", "Closed trades", whole), ("win_rate", "Winning trades", percent), ("orders", "Orders", whole),
-    ("final_equity", "Last NAV, USD", money),
+    ("turnover_ann", "Turnover a year, one way", percent), ("total_costs", "Costs, USD", money),
+    ("cost_share", "Costs of gross P&L", percent), ("trades", "Closed trades", whole),
+    ("win_rate", "Winning trades", percent), ("orders", "Orders", whole), ("final_equity", "Last NAV, USD", money),
 )  # fmt: skip
 """What stands in the comparison: key of ``BacktestResult.metrics``, label, how it is written."""
 VERDICTS = {"pass": "good", "fail": "bad", "not enough data": "warn", "not meaningful": ""}
@@ -107,7 +122,8 @@ def _walk(walk: Walk) -> tuple[Any, ...]:
         )
         for row in walk.windows
     ]  # fmt: skip
-    head = ("Chosen on", "Judged on", "Chosen", f"{name} before", f"{name} after", "CAGR after", "Efficiency", "Deepest fall", "Trades")
+    named = (f"{name.capitalize()} before", f"{name.capitalize()} after")
+    head = ("Chosen on", "Judged on", "Chosen", *named, "CAGR after", "Efficiency", "Deepest fall", "Trades")
     place = thinned(np.cumsum(walk.returns)) if len(walk.returns) else np.empty(0, np.int64)
     steady = ", ".join(f"{row['parameter']} {row['most_frequent']} in {percent(row['share'], 0)}" for row in walk.parameters)
     drawn = figures.out_of_sample_figure(walk.sessions, walk.returns, starts[1:])
@@ -166,7 +182,7 @@ def _chosen(reader: Reader, rows: Sequence[Mapping[str, Any]], wanted: Sequence[
 
 def _beside(found: Beside) -> Any:
     first, others = found.results[0], found.results[1:]
-    curves = found.curves
+    lines = found.curves
     head = ("Figure", *(f"{result.run_id[:8]}" for result in found.results), *(f"{other.run_id[:8]} less first" for other in others))
     rows = []
     for key, label, form in FIGURES:
@@ -175,24 +191,25 @@ def _beside(found: Beside) -> Any:
         rows.append((label, *(form(value) for value in values), *(_change(change, form) for change in changes)))
     asked = [
         plain_table(
-            ("Asked differently", first.run_id[:8], other.run_id[:8]), [(line.key, _said(line.a), _said(line.b)) for line in one.differences]
+            ("Asked differently", first.run_id[:8], other.run_id[:8]),
+            [(line.key, _said(line.a), _said(line.b)) for line in one.differences],
         )
         if one.differences else html.P(f"{other.run_id[:8]} was asked the same.", className="card-note")
         for one, other in zip(found.comparisons, others, strict=True)
     ]  # fmt: skip
     said = [html.Li(f"{other.run_id[:8]}: {line}") for one, other in zip(found.comparisons, others, strict=True) for line in one.lines()]
-    if len(curves.sessions):
-        places = [np.union1d(thinned(grown), thinned(fallen)) for grown, fallen in zip(curves.growth, curves.falls, strict=True)]
+    if len(lines.sessions):
+        places = [np.union1d(thinned(grown), thinned(fallen)) for grown, fallen in zip(lines.growth, lines.falls, strict=True)]
         drawn = figures.beside_figure(
-            [curves.sessions[place] for place in places], [line[place] for line, place in zip(curves.growth, places, strict=True)],
-            [line[place] for line, place in zip(curves.falls, places, strict=True)], [name[:8] for name in curves.names],
+            [lines.sessions[place] for place in places], [line[place] for line, place in zip(lines.growth, places, strict=True)],
+            [line[place] for line, place in zip(lines.falls, places, strict=True)], [name[:8] for name in lines.names],
         )  # fmt: skip
-        picture = chart("backtests-beside", drawn, f"{curves.sessions[0]} to {curves.sessions[-1]}.")
+        picture = chart("backtests-beside", drawn, f"{lines.sessions[0]} to {lines.sessions[-1]}.")
     else:
         picture = empty("These runs have no session in common.")
     return stack(
         card("Beside each other", picture, SAME),
-        card("Figures", plain_table(head, rows, tuple(range(1, len(head)))), "Of each run's whole period; unknown where it has not enough data."),
+        card("Figures", plain_table(head, rows, tuple(range(1, len(head)))), "Of each run's whole period."),
         card("What was asked, and where they part", [*asked, html.Ul(said)]),
     )  # fmt: skip
 
@@ -214,8 +231,9 @@ def _run(found: Run) -> Any:
     metrics = result.metrics
     span = f"{result.sessions[0]} to {result.sessions[-1]}"
     verdict = words(str(found.listed["kpi"]))
-    place = np.union1d(*(thinned(line) for line in _growth(found)))
-    drawn = figures.beside_figure([result.sessions[place]], *([[line[place]] for line in _growth(found)]), [result.run_id[:8]])
+    grown, fallen = _growth(found)
+    place = np.union1d(thinned(grown), thinned(fallen))
+    drawn = figures.beside_figure([result.sessions[place]], [grown[place]], [fallen[place]], [result.run_id[:8]])
     sheet = (
         html.A("Tear sheet (HTML)", href=f"/reports/backtests/{result.run_id}.html", download=f"{result.run_id}.html", className="mini")
         if found.report is not None else html.Span(["No tear sheet: ", command("exo backtest run")], className="tile-age")
@@ -234,9 +252,12 @@ def _run(found: Run) -> Any:
         card("KPI contract", plain_table(("Demand", "", "Trailing 12 months", "Whole period"), demands), f"Whole period: {verdict}."),
         card("Growth and falls, in sample", chart("backtests-run", drawn, f"Growth of 100, {span}; falls from the peak so far below.")),
         html.Details([html.Summary("Every figure"), html.Div(groups, className="columns")]),
-        card("Before believing it", html.Ul([html.Li(text) for text in (*result.warnings, *report.notes)]) if result.warnings or report.notes
-             else empty("Nothing is to be said against it.")),
-    )  # fmt: skip
+        card("Before believing it", _doubts((*result.warnings, *report.notes))),
+    )
+
+
+def _doubts(said: Sequence[str]) -> Any:
+    return html.Ul([html.Li(text) for text in said]) if said else empty("Nothing is to be said against it.")
 
 
 def _cell(value: str, verdict: str) -> Any:
@@ -244,8 +265,6 @@ def _cell(value: str, verdict: str) -> Any:
 
 
 def _growth(found: Run) -> tuple[Any, Any]:
-    from mech_exo.reporting.dashboard.saved_runs import curves
-
     line = curves([found.result])
     return line.growth[0], line.falls[0]
 
@@ -256,6 +275,8 @@ def _luck(found: Run) -> Any:
     deflated = report.deflated_sharpe
     tone = "" if not math.isfinite(deflated) else "good" if deflated >= 0.95 else "bad"
     counted = "the ledger's, this run among them"
+    said, warn = ("counted", "") if found.walked else ("none", "warn")
+    walked = tile("Walk-forward", said, "of this very configuration", tone=warn)
     return card(
         "Luck and overfitting",
         stack(
@@ -264,7 +285,7 @@ def _luck(found: Run) -> Any:
                 tile("Trials", whole(report.trials), counted),
                 tile("PBO", percent(report.pbo, 0), "of its sweep" if found.swept else "no sweep belongs to it"),
                 tile("Sharpe", ratio(report.sharpe), f"luck alone: {ratio(report.expected_best)}"),
-                tile("Walk-forward", "counted" if found.walked else "none", "of this very configuration", tone="" if found.walked else "warn"),
+                walked,
             ),
             html.P(luck_alone(report)),
             chart("backtests-luck", drawn, POINT),

@@ -1,4 +1,4 @@
-"""Factor health: whether each factor still tells of later returns. Read from the file that a night or the command keeps; never computed here."""
+"""Factor health: whether each factor still tells of later returns, read from the file that a night or the command keeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from dash import Input, Output, State, html, no_update
 
 from mech_exo.performance import figures
+from mech_exo.performance.figures.factors import errors_figure
 from mech_exo.reporting.dashboard.address import parsed, search_of
 from mech_exo.reporting.dashboard.choosing import ONE
 from mech_exo.reporting.dashboard.factor_state import FactorState, factor_state
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 PATH, TABLE = "/factors", "factors-rows"
 TONES = {Health.HEALTHY: "good", Health.WEAKENING: "warn", Health.ALARM: "bad", Health.UNKNOWN: ""}
 ORDER = {Health.ALARM: 0, Health.WEAKENING: 1, Health.HEALTHY: 2, Health.UNKNOWN: 3}
+THREE = {"function": "params.value == null ? 'unknown' : d3.format(',.3f')(params.value)"}
 COLUMNS = [
     column("factor", "Factor", pinned="left", width=170, flex=0),
     column("state", "State", minWidth=110),
-    column("ic", "IC, window", "ratio", minWidth=106),
-    column("band", "95 % band", minWidth=140),
-    column("before", "IC before", "ratio", minWidth=106),
-    column("mean_ic", "IC, all", "ratio"),
+    column("ic", "IC, window", "ratio", minWidth=116, valueFormatter=THREE),
+    column("band", "95 % band", minWidth=150),
+    column("before", "IC before", "ratio", minWidth=112, valueFormatter=THREE),
+    column("mean_ic", "IC, all", "ratio", valueFormatter=THREE),
     column("ir", "IR", "ratio"),
     column("t_stat", "t", "ratio"),
     column("spread", "Spread", "percent"),
@@ -108,16 +110,22 @@ def _band(line: FactorLine) -> str:
 
 def _one(kept: Bulletin, line: FactorLine, names: list[str]) -> tuple[Any, ...]:
     chooser = dmc.Select(
-        id="factors-factor", data=names, value=line.factor, size="xs", w=220, allowDeselect=False, searchable=True, **{"aria-label": "Factor"}
-    )
-    head = html.Div([chooser, badge(line.state.value, TONES[line.state]), html.Span(line.reason, className="tile-age")], className="choosing")
+        id="factors-factor", data=names, value=line.factor, size="xs", w=220, allowDeselect=False, searchable=True,
+        **{"aria-label": "Factor"},
+    )  # fmt: skip
+    said = html.Span(line.reason, className="tile-age")
+    head = html.Div([chooser, badge(line.state.value, TONES[line.state]), said], className="choosing")
     trend = f"trend a year {ratio(line.trend_ann, 3)} (t {ratio(line.trend_t, 1)})"
     life = f"half-life of the signal: {line.half_life_text or UNKNOWN}"
     return (
         card(words(line.factor).capitalize(), head, f"{trend}; {life}."),
         html.Div(
-            [card("Rolling IC", _rolling(line), ROLLING), card("Decay", _decay(line), DECAY), card("Quantiles", _quantiles(kept, line), QUANTILES)],
-            className="columns",
+            [
+                card("Rolling IC", _rolling(line), ROLLING),
+                card("Decay", _decay(line), DECAY),
+                card("Quantiles", _quantiles(kept, line), QUANTILES),
+            ],
+            className="thirds",
         ),
     )  # fmt: skip
 
@@ -133,9 +141,9 @@ def _rolling(line: FactorLine) -> Any:
 def _decay(line: FactorLine) -> Any:
     if not line.decay:
         return empty(f"Unknown: {line.reason}.")
-    drawn = figures.errors_figure(
-        [str(row.lag) for row in line.decay], _numbers([row.mean for row in line.decay]), _numbers([row.standard_error for row in line.decay]),
-        "Age in sessions",
+    drawn = errors_figure(
+        [str(row.lag) for row in line.decay], _numbers([row.mean for row in line.decay]),
+        _numbers([row.standard_error for row in line.decay]), "Age in sessions",
     )  # fmt: skip
     return chart("factors-decay", drawn, line.half_life_text)
 
@@ -143,7 +151,7 @@ def _decay(line: FactorLine) -> Any:
 def _quantiles(kept: Bulletin, line: FactorLine) -> Any:
     if not line.quantiles:
         return empty(f"Unknown: {line.reason}.")
-    drawn = figures.errors_figure(
+    drawn = errors_figure(
         [str(row.quantile) for row in line.quantiles], _numbers([row.excess for row in line.quantiles]),
         _numbers([row.standard_error for row in line.quantiles]), "Quantile",
     )  # fmt: skip

@@ -35,14 +35,14 @@ PATH, TABLE = "/ideas", "ideas-rows"
 COLUMNS = [
     column("rank", "Rank", "whole", pinned="left", width=84, minWidth=72, flex=0),
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("outcome", "What became of it", minWidth=150),
+    column("outcome", "What became of it", minWidth=172),
     column("bound", "Bound by", minWidth=130),
     column("score", "Score", "ratio"),
     column("percentile", "Percentile", "percent", minWidth=110),
     column("coverage", "Coverage", "percent", minWidth=104),
     column("sector", "Sector", minWidth=150),
     column("held", "Held", "whole"),
-    column("ordered", "Ordered", "signed"),
+    column("ordered", "Ordered", "whole", minWidth=104),
 ]
 TONES = {"positive": "good", "negative": "bad", "neutral": ""}
 JUDGED = 0.05
@@ -101,11 +101,11 @@ def chosen(made: Ranking, query: Mapping[str, str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _filters(made: Ranking, query: Query) -> tuple[Any, Any]:
+def _filters(made: Ranking, query: Query) -> tuple[Any, ...]:
     found = Counter(each.outcome for each in made.candidates)
     outcomes = [one.value for one in Outcome if found[one]]
     sectors = sorted({each.sector or UNKNOWN for each in made.candidates})
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         dmc.Select(
             id=f"ideas-{name}", data=data, value=query.get(name) if query.get(name) in data else None, placeholder=f"any {label}",
             clearable=True, size="xs", w=170, **{"aria-label": label.capitalize()},
@@ -115,14 +115,14 @@ def _filters(made: Ranking, query: Query) -> tuple[Any, Any]:
 
 
 def _summary(made: Ranking) -> Any:
-    found, age = Counter(each.outcome for each in made.candidates), f"at the close of {made.session}"
-    what = "decided anew" if made.scheduled else "no rebalance was due"
+    found, age = Counter(each.outcome for each in made.candidates), f"at {made.session}"
+    what = "decided anew" if made.scheduled else "not due"
     return tiles(
         tile("Scored", whole(len(made.candidates)), f"{len(made.excluded)} others were not considered", age),
         tile("Ordered", whole(found[Outcome.ORDERED]), f"for {made.orders_for}", age),
         tile("Held as they are", whole(found[Outcome.HELD]), "without an order", age),
         tile("Denied by a limit", whole(found[Outcome.DENIED]), "wanted and cut to nothing", age, "warn" if found[Outcome.DENIED] else ""),
-        tile("The book", what, f"state {words(made.state)}", age),
+        tile("Rebalance", what, f"state {words(made.state)}", age),
     )
 
 

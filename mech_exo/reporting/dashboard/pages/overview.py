@@ -13,7 +13,7 @@ from mech_exo.performance import figures
 from mech_exo.reporting.dashboard.account_data import booked, night
 from mech_exo.reporting.dashboard.choosing import plain_table, session_bar, steer_session
 from mech_exo.reporting.dashboard.condition import condition
-from mech_exo.reporting.dashboard.overview_data import Need, Running, curve, delivery, needs, running, undelivered, waiting
+from mech_exo.reporting.dashboard.overview_data import Running, curve, delivery, running, undelivered, waiting, wanted
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, command, empty, stack, tile, tiles
 from mech_exo.reporting.text import UNKNOWN, money, percent, ratio, whole, words
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.alerts.status import Status
     from mech_exo.reporting.dashboard.overview_data import Curve
     from mech_exo.reporting.dashboard.reader import Reader
+    from mech_exo.reporting.needs import Need
     from mech_exo.reporting.night import Headroom, NightReport
     from mech_exo.reporting.night_parts import KpiDemand, KpiFigure
 
@@ -36,6 +37,13 @@ ENDS = {
     "active": "new risk may be taken",
 }
 SHOWN = 8
+WORDS = {"critical": ("now", "bad"), "warning": ("soon", "warn"), "info": ("note", "info")}
+"""How soon something wants the operator, and how that is coloured."""
+PATHS = {
+    "exo risk status": "/risk", "exo orders": "/orders", "exo reconcile": "/orders", "exo positions": "/positions",
+    "exo data quality": "/quality", "exo data publish": "/quality", "exo data update": "/quality", "exo alert status": "/log?kind=alerts",
+}  # fmt: skip
+"""The page that shows what a command tells of."""
 
 
 def layout(reader: Reader, query: Query) -> Any:
@@ -43,10 +51,10 @@ def layout(reader: Reader, query: Query) -> Any:
     known = booked(reader, query)
     session = known.session(query)
     told_of, ran, sent, now = night(reader, known.book, session), running(reader, known), delivery(reader), condition(reader)
-    wanted = needs(night(reader, known.book, known.sessions[-1]), waiting(reader, known), sent)
+    asks = wanted(night(reader, known.book, known.sessions[-1]), waiting(reader, known), sent)
     state = "halted" if now.halt.halted or told_of.halted else told_of.state
     return stack(
-        _needs(wanted, above=bool(now.problems)),
+        _needs(asks, above=bool(now.problems)),
         _glance(told_of, ran, sent, state),
         session_bar("overview", "/", known, session, query),
         card("NAV and its falls", _curve(curve(reader, known, session))),
@@ -57,28 +65,21 @@ def layout(reader: Reader, query: Query) -> Any:
     )
 
 
-def _needs(wanted: Sequence[Need], *, above: bool) -> Any:
+def _needs(asks: Sequence[Need], *, above: bool) -> Any:
     """``above``: the banner over the page says something already."""
-    if not wanted and above:
+    if not asks and above:
         return card("What needs you", html.P("Only what stands above."))
-    if not wanted:
+    if not asks:
         return card("What needs you", html.P([badge("nothing", "good"), " Nothing needs you now."]))
-    lines = [
-        html.Li(
-            [
-                badge("now" if need.tone == "bad" else "look", need.tone),
-                html.Div(
-                    [
-                        html.Span(need.said),
-                        *([dcc.Link("show", href=need.path, className="step", title=f"show: {need.said}")] if need.path else []),
-                        *[command(line) for line in need.command.splitlines()],
-                    ]
-                ),
-            ]
-        )
-        for need in wanted
-    ]
-    return card(f"What needs you ({len(wanted)})", html.Ul(lines, className="needs"))
+    return card(f"What needs you ({len(asks)})", html.Ul([html.Li(_need(need)) for need in asks], className="needs"))
+
+
+def _need(need: Need) -> list[Any]:
+    word, tone = WORDS[need.severity]
+    path = PATHS.get(" ".join(need.command.split()[:3])) if need.command else "/log?kind=alerts"
+    said: list[Any] = [html.Span(f"{need.text[:1].upper()}{need.text[1:]}.")]
+    said += [dcc.Link("show", href=path, className="step", title=f"show: {need.text}")] if path else []
+    return [badge(word, tone), html.Div([*said, *(command(line) for line in need.command.splitlines())])]
 
 
 def _glance(told_of: NightReport, ran: Running, sent: Status | MechExoError, state: str) -> Any:

@@ -139,7 +139,7 @@ def _calendar(found: DataState, query: Query) -> Any:
     known = share[np.isfinite(share)]
     if not len(known):
         return stack(chooser, empty("Nobody is a member of the universe in these sessions.", "exo data import --universe FILE"))
-    said = f"Mean {percent(float(known.mean()), 1)}, lowest {percent(float(known.min()), 1)} over {len(known)} sessions."
+    said = f"Mean {percent(float(known.mean()))}, lowest {percent(float(known.min()))} over {len(known)} sessions."
     return stack(chooser, chart("quality-calendar", figures.coverage_figure(found.sessions[inside], share), said))
 
 
@@ -148,8 +148,9 @@ def _filters(found: DataState, query: Query) -> list[Any]:
     verdicts = sorted({one.verdict for one in found.findings})
     selects = [
         dmc.Select(
-            id=f"quality-{name}", data=[{"value": one, "label": words(one)} for one in data], value=query.get(name) if query.get(name) in data
-            else None, placeholder=f"any {name}", clearable=True, size="xs", w=160, **{"aria-label": name.capitalize()},
+            id=f"quality-{name}", data=[{"value": one, "label": words(one)} for one in data],
+            value=query.get(name) if query.get(name) in data else None, placeholder=f"any {name}",
+            clearable=True, size="xs", w=160, **{"aria-label": name.capitalize()},
         )
         for name, data in (("check", checks), ("verdict", verdicts))
     ]  # fmt: skip

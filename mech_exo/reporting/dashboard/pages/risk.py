@@ -60,10 +60,16 @@ def layout(reader: Reader, query: Query) -> Any:
         *_said(found, fresh=answer.fresh),
         _summary(found),
         card("Limits", _limits(found), LIMITS),
-        html.Div([card("Sectors", _sectors(found)), card("Who carries the risk", _components(found))], className="columns"),
+        html.Div(
+            [
+                stack(card("Sectors", _sectors(found)), card("What the book risks", _figures(found))),
+                card("Who carries the risk", _components(found), COMPONENTS),
+            ],
+            className="columns",
+        ),
+        card("What bad days would do", _stress(found), STRESS),
         card("Positions", _positions(found), f"By the last {found.status.risk.window} sessions of their own bars; exits at "
              f"{percent(found.status.risk.participation, 0)} of the average volume a day."),
-        html.Div([card("What bad days would do", _stress(found), STRESS), card("What the book risks", _figures(found))], className="columns"),
         card("How the positions move together", _correlation(found), TOGETHER),
         card("Falls and the governor", _falls(found), FALLS),
         waiting("risk", fresh=answer.fresh),
@@ -84,7 +90,7 @@ def _said(found: BookRiskView, *, fresh: bool) -> list[Any]:
 
 
 def _summary(found: BookRiskView) -> Any:
-    risk, nav, age = found.status.risk, found.nav, f"at the close of {found.session}"
+    risk, nav, age = found.status.risk, found.nav, f"at {found.session}"
     usage = {line.label: line for line in found.status.limits}
 
     def of_limit(label: str) -> tuple[str, str]:
@@ -96,15 +102,14 @@ def _summary(found: BookRiskView) -> Any:
     def share(value: float | None) -> str:
         return UNKNOWN if value is None or nav is None or not nav > 0.0 else percent(value / nav)
 
-    gross, net = (_value(usage[label]) for label in ("Gross exposure", "Net exposure"))
-    drawdown = _value(usage["Drawdown"])
+    gross, net, drawdown = (usage[label].value for label in ("Gross exposure", "Net exposure", "Drawdown"))
     broken = len(found.status.violations)
     state, margin = found.status.state.value, found.margin
     level = percent(risk.level, 0)
     return tiles(
         tile("State", words(state), f"{broken} limits broken" if broken else "no limit is broken", age, STATES[state]),
         tile("Gross exposure", percent(gross), *_beside(of_limit("Gross exposure"), age)),
-        tile("Net exposure, absolute", percent(net), *_beside(of_limit("Net exposure"), age)),
+        tile("Net exposure", percent(net), *_beside(of_limit("Net exposure"), age)),
         tile("Leverage", ratio(gross), *_beside(of_limit("Leverage"), age)),
         tile("Beta", ratio(risk.beta), f"to {found.market or 'the market'}", age),
         tile("Drawdown, 12 months", percent(drawdown), *_beside(of_limit("Drawdown"), age)),
@@ -164,10 +169,6 @@ def room(line: LimitUsage) -> str:
     return f"{money(line.headroom, 0)} USD" if line.unit is Unit.NAV else amount(line.headroom, line.unit)
 
 
-def _value(line: LimitUsage) -> float | None:
-    return line.value
-
-
 def _short(who: str) -> str:
     return who if len(who) <= 18 else f"{who[:17]}…"
 
@@ -193,7 +194,7 @@ def _components(found: BookRiskView) -> Any:
     if all(line.share is None for line in lines):
         return empty("Unknown: without enough history of every position the book's volatility is unknown.", "exo risk status")
     shares = np.array([math.nan if line.share is None else line.share for line in lines])
-    return chart("risk-components", figures.components_figure([line.symbol for line in lines], shares), COMPONENTS)
+    return chart("risk-components", figures.components_figure([line.symbol for line in lines], shares), f"At the close of {found.session}.")
 
 
 def _positions(found: BookRiskView) -> Any:
