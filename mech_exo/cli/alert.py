@@ -131,6 +131,23 @@ def list_(
     emit(data, as_json, lambda paper: _show_rows(paper, rows))
 
 
+@app.command()
+def show(id_: Annotated[str, typer.Argument(metavar="ID", help="As exo alert list shows it.")], as_json: JsonOption = False) -> None:
+    """One alert with its whole text."""
+    from mech_exo.reporting.alerts.store import DeliveryStore
+
+    store = DeliveryStore.look(home())
+    found = None
+    if store is not None:
+        with store:
+            found = store.alert(id_)
+    if found is None:
+        raise UserError(f"an alert is shown by its id; {id_} is none that was taken in for delivery", remedy="exo alert list")
+    data = {"id": found.id, "severity": found.severity, "posted": _at(found.at), "title": found.title, "text": found.text}
+    said = f"{found.id}  {found.severity}  {_shown(_at(found.at))} UTC\n{found.title}\n\n{found.text}"
+    emit(data, as_json, lambda paper: paper.print(said, soft_wrap=True, markup=False, highlight=False))
+
+
 def _config() -> Config:
     from mech_exo.utils.config import load
 
@@ -202,9 +219,9 @@ def _show_rows(paper: Console, rows: tuple[DeliveryRow, ...]) -> None:
     if not rows:
         paper.print("nothing: exo alert run delivers what the nights have posted", highlight=False)
         return
-    table = Table("posted (UTC)", "severity", "alert", "channel", "state", "attempts", "next or ended (UTC)")
+    table = Table("posted (UTC)", "id", "severity", "alert", "channel", "state", "tries", "next or ended (UTC)")
     for row in rows:
         state = row.state.replace("_", " ") + (" (may have arrived)" if row.doubt else "")
         when = row.due if row.state == "waiting" else row.ended
-        table.add_row(_shown(_at(row.at)), row.severity, escape(row.title), row.channel, state, str(row.attempts), _shown(_at(when)))
+        table.add_row(_shown(_at(row.at)), escape(row.id), row.severity, escape(row.title), row.channel, state, str(row.attempts), _shown(_at(when)))
     paper.print(table)
