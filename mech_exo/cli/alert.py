@@ -223,5 +223,6 @@ def _show_rows(paper: Console, rows: tuple[DeliveryRow, ...]) -> None:
     for row in rows:
         state = row.state.replace("_", " ") + (" (may have arrived)" if row.doubt else "")
         when = row.due if row.state == "waiting" else row.ended
-        table.add_row(_shown(_at(row.at)), escape(row.id), row.severity, escape(row.title), row.channel, state, str(row.attempts), _shown(_at(when)))
+        told = (row.id, row.severity, row.title, row.channel, state, str(row.attempts))
+        table.add_row(_shown(_at(row.at)), *map(escape, told), _shown(_at(when)))
     paper.print(table)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,7 @@ class Service:
         self._commands = self._listening(open_house)
         self._stop, self._wake = threading.Event(), threading.Condition()
         self._seen: tuple[object, Sight] | None = None
+        self._broken: Exception | None = None
 
     def close(self) -> None:
         """Let go of everything."""
@@ -140,14 +142,14 @@ class Service:
         return told
 
     def run(self) -> None:
-        """Serve until :meth:`stop`."""
+        """Serve until :meth:`stop`. A bug in any thread ends all of it: the next process takes up the rest."""
         self._heart.ping(START)
         while not self._began():
             if self._stop.wait(TROUBLE_SECONDS):
                 return
-        workers = [threading.Thread(target=self._serve, args=(name,), name=name, daemon=True) for name in self._senders]
+        workers = [self._thread(name, partial(self._serve, name)) for name in self._senders]
         if self._commands is not None:
-            threading.Thread(target=self._listen, args=(self._commands,), name="commands", daemon=True).start()
+            self._thread("commands", partial(self._listen, self._commands)).start()
         for worker in workers:
             worker.start()
         looked = pinged = float("-inf")
@@ -168,10 +170,22 @@ class Service:
         for worker in workers:
             worker.join(STOP_SECONDS)
         self._ended()
+        if self._broken is not None:
+            raise self._broken
 
     def stop(self) -> None:
         """Let :meth:`run` end; safe in a signal handler."""
         self._stop.set()
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - the outermost edge of a thread; run() raises it
+                self._broken = error
+                self._stop.set()
+
+        return threading.Thread(target=guarded, name=name, daemon=True)
 
     def _began(self) -> bool:
         try:
