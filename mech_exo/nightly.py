@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LOCK = Path("data") / "night.lock"
 SHOWN = 20
+WEEK = 5
+"""Sessions after which the factors are studied anew."""
 PATIENCE = 5.0
 """Seconds a failed night waits for another process that writes the ledger, to tell that it failed."""
 Made = TypeVar("Made")
@@ -290,12 +292,70 @@ def withheld(sent: Sequence[SendResult]) -> tuple[str, ...]:
 
 
 def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
-    """Write the night's HTML, JSON and Markdown."""
+    """Write the night's HTML, JSON and Markdown, and what the account earned beside its replay."""
     began = time.perf_counter()
     workspace = _workspace(evening)
     with workspace.ledger() as ledger:
         paths = write_reports(workspace, ledger, result)
-    return Done(Step.REPORT, f"{len(paths)} files" if paths else "written before", paths, (), time.perf_counter() - began)
+    said = f"{len(paths)} files" if paths else "written before"
+    studied = "" if evening.past else study_factors(workspace, result, evening.now)
+    attention = keep_drift(workspace) if paths else ()
+    return Done(Step.REPORT, f"{said}{'; ' if studied else ''}{studied}", paths, attention, time.perf_counter() - began)
+
+
+def study_factors(workspace: Workspace, result: NightResult, now: datetime) -> str:
+    """Study the factors anew for the dashboard where that is due; what was done, "" where nothing was.
+
+    Due when the book was decided anew, when what was kept is a week old or of another configuration, and when there is none. That it
+    cannot be done is no trouble of the night.
+    """
+    from mech_exo.scoring.research import bulletin
+
+    if result.portfolio is None or not (_scheduled(result) or _outdated(workspace, result.session)):
+        return ""
+    try:
+        known = workspace.known(result.session)
+        rules = workspace.config.strategy.universe
+        sample = bulletin.sample_for(known.panel, known.universe, rules)
+        made = bulletin.bulletin(
+            sample, workspace.config.factors, snapshot=workspace.storage.path.stem, made_at=now, warnings=known.warnings
+        )
+    except MechExoError as error:
+        return f"the factors could not be studied: {error.message}"
+    bulletin.write(made, workspace.home / "data")
+    return f"{len(made.factors)} factors studied"
+
+
+def _scheduled(result: NightResult) -> bool:
+    return result.decision is not None and result.decision.scheduled
+
+
+def _outdated(workspace: Workspace, session: date) -> bool:
+    """Whether what was kept of the factors is of another configuration, or a week of sessions old by ``session``."""
+    from mech_exo.scoring.research import bulletin
+    from mech_exo.utils.calendar import sessions
+
+    try:
+        kept = bulletin.read(workspace.home / "data")
+    except MechExoError:
+        return True
+    config = workspace.config
+    if kept is None or kept.recipe != bulletin.recipe_of(config.factors, config.strategy.universe):
+        return True
+    return len(sessions(kept.as_of, session)) > WEEK if kept.as_of <= session else False
+
+
+def keep_drift(workspace: Workspace) -> tuple[str, ...]:
+    """Keep the account's drift for the dashboard; what stands in the way is said, and stops nothing."""
+    from mech_exo.reporting.drift import drift
+    from mech_exo.reporting.drift_values import save
+
+    try:
+        with workspace.ledger(read_only=True) as ledger:
+            save(drift(workspace, ledger, workspace.book_id()), workspace.reports)
+    except MechExoError as error:
+        return (f"the drift from the replay is not known: {error.message}",)
+    return ()
 
 
 def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:

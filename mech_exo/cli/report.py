@@ -1,15 +1,16 @@
-"""``exo report daily`` and ``exo report performance``: what happened, read from the ledger."""
+"""``exo report``: what happened, read from the ledger. The other reports are in files of their own."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
+from mech_exo.cli.report_drift import drift
+from mech_exo.cli.report_performance import BookOption, PdfOption, performance
 from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 
     from mech_exo.assembly import Workspace
     from mech_exo.execution.rows import BookId
-    from mech_exo.reporting.account import AccountRecord
     from mech_exo.reporting.night import NightReport
     from mech_exo.reporting.snapshot import SnapshotPaths
 
 report = typer.Typer(help="Write a report.", no_args_is_help=True)
-BookOption = Annotated[str | None, typer.Option("--book", help="account/strategy; needed only where the ledger holds several.")]
 
 
 @report.callback()
@@ -30,11 +29,16 @@ def _group() -> None:
     """Write a report from the ledger."""
 
 
+report.command()(performance)
+report.command()(drift)
+
+
 @report.command()
 def daily(
     date: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default: the last one booked.")] = None,
     book: BookOption = None,
     show: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    pdf: PdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The snapshot of one night as HTML, JSON and a Markdown digest under reports/daily.
@@ -42,9 +46,12 @@ def daily(
     Example: exo report daily --date 2015-12-31
     """
     from mech_exo.assembly import Workspace
+    from mech_exo.reporting.pdf import browser, write_pdf
     from mech_exo.reporting.query import choose_book, night_report
     from mech_exo.reporting.snapshot import DailySnapshot
 
+    if pdf is not None:
+        browser()  # known to be there before anything is written
     workspace = Workspace.open(home())
     with workspace.ledger(read_only=True) as ledger:
         chosen = choose_book(ledger, book)
@@ -52,7 +59,9 @@ def daily(
     snapshot = DailySnapshot(night)
     paths = snapshot.write(workspace.reports, aside=chosen != _configured(workspace))
     files = {"html": str(paths.html), "json": str(paths.json), "markdown": str(paths.markdown)}
-    emit(snapshot.as_dict() | {"files": files}, as_json, lambda to: _night(to, night, paths))
+    if pdf is not None:
+        files["pdf"] = str(write_pdf(paths.html, pdf))
+    emit(snapshot.as_dict() | {"files": files}, as_json, lambda to: _night(to, night, paths, files.get("pdf")))
     if show:
         import webbrowser
 
@@ -67,48 +76,7 @@ def _configured(workspace: Workspace) -> BookId | None:
         return None
 
 
-@report.command()
-def performance(
-    book: BookOption = None,
-    out: Annotated[Path | None, typer.Option("--report", help="Where the HTML goes; default reports/performance.html.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """The account since its first booked session: metrics, KPI contract and a tear sheet.
-
-    Example: exo report performance --json
-    """
-    from mech_exo.assembly import Workspace
-    from mech_exo.reporting.account import account_record
-    from mech_exo.reporting.query import choose_book
-    from mech_exo.reporting.tearsheet import write_tearsheet
-
-    workspace = Workspace.open(home())
-    with workspace.ledger(read_only=True) as ledger:
-        chosen = choose_book(ledger, book)
-        known = workspace.known()
-        record = account_record(
-            ledger,
-            chosen,
-            known.panel,
-            workspace.config,
-            universe=known.universe,
-            benchmark=workspace.benchmark(known.panel),
-            warnings=known.warnings,
-        )
-    path = write_tearsheet(record, out or workspace.reports / "performance.html", kind=f"Account {chosen.account}")
-    data = {
-        "book": str(chosen),
-        "start": record.sessions[0].astype(object),
-        "end": record.sessions[-1].astype(object),
-        "metrics": record.metrics,
-        "kpi": record.kpi.as_dict(),
-        "warnings": list(record.warnings),
-        "report": str(path),
-    }
-    emit(data, as_json, lambda to: _performance(to, record, path))
-
-
-def _night(to: Console, night: NightReport, paths: SnapshotPaths) -> None:
+def _night(to: Console, night: NightReport, paths: SnapshotPaths, pdf: str | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -134,27 +102,5 @@ def _night(to: Console, night: NightReport, paths: SnapshotPaths) -> None:
     to.print(causes)
     to.print(f"NAV {money(night.money.nav)} USD, P&L {money(night.money.pnl)} USD")
     to.print(Text(f"Report: {paths.html}"))
-
-
-def _performance(to: Console, record: AccountRecord, path: Path) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from mech_exo.reporting.text import once
-    from mech_exo.reporting.wording import kpi_lines, metric_groups, verdict_line
-
-    to.print(Text(f"{record.run_id}: {verdict_line(record.kpi.whole)}"))
-    for warning in once(record.warnings):
-        to.print(Text(f"note: {warning}", style="yellow"))
-    contract = Table("Demand", "Bound", "Trailing 12 months", "Whole period")
-    for line in kpi_lines(record.kpi):
-        cells = [f"{cell.value} {verdict}" for cell, verdict in zip(line.cells, line.verdicts, strict=True)]
-        contract.add_row(line.label, line.demand, *cells)
-    to.print(contract)
-    for figures in metric_groups(record.metrics)[:3]:
-        table = Table(figures.title, "Value")
-        table.columns[1].justify = "right"
-        for figure in figures.lines:
-            table.add_row(figure.name, figure.value)
-        to.print(table)
-    to.print(Text(f"Report: {path}"))
+    if pdf is not None:
+        to.print(Text(f"PDF:    {pdf}"))

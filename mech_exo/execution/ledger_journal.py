@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +20,21 @@ EVENTS = (
     "SELECT session, json_extract(body, '$.events') FROM journal JOIN sessions USING (seq) "
     "WHERE account = ? AND strategy = ? ORDER BY session"
 )
+HELD = (
+    "SELECT session, json_extract(value, '$.symbol'), json_extract(value, '$.shares') FROM journal JOIN sessions USING (seq), "
+    "json_each(body, '$.lines') WHERE account = ? AND strategy = ? AND session BETWEEN ? AND ? AND json_extract(value, '$.shares') != 0"
+)
+NIGHTS = (
+    "SELECT session, json_extract(body, '$.recorded_at'), json_extract(body, '$.stored_until'), json_extract(body, '$.config_hash'), "
+    "json_extract(body, '$.code_version'), json_extract(body, '$.data_hash') "
+    "FROM journal JOIN decisions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session"
+)
 DAYS = "SELECT DISTINCT session FROM orders WHERE account = ? AND strategy = ? ORDER BY session"
 LINES = (
     "SELECT session, line.value FROM journal JOIN sessions USING (seq), json_each(body, '$.lines') AS line "
-    "WHERE account = ? AND strategy = ? AND session >= ? AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
+    "WHERE account = ? AND strategy = ? AND session >= ? AND instr(body, ?) AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
 )
+"""The text of a symbol is looked for first: most sessions do not hold it, and need not be taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +50,22 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """A decided session without what was decided: when (UTC), on what data, by which configuration and code."""
+
+    session: date
+    recorded_at: datetime
+    stored_until: datetime | None
+    config_hash: str
+    code_version: str
+    data_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sought:
     """Which rows: of ``kinds`` (none: all), written from ``since`` to ``until`` (UTC days, both included), holding ``text``.
 
-    ``text`` is looked for in the key and in the body, whatever its case; of :data:`BULKY` kinds in the key alone.
+    ``text`` is looked for in the key and in the body, whatever the case of its Latin letters; of :data:`BULKY` kinds in the key alone.
     """
 
     kinds: tuple[str, ...] = ()
@@ -81,8 +105,24 @@ class LedgerJournal(ABC):
 
     def lines_of(self, book: BookId, symbol: str, since: date) -> tuple[tuple[date, BookLine], ...]:
         """The line of ``symbol`` after each close from ``since`` on at which there was one, in order."""
-        rows = self._run(LINES, (*tables.book_columns(book), str(since), symbol))
+        text = f'"symbol":{json.dumps(symbol, ensure_ascii=False)}'
+        rows = self._run(LINES, (*tables.book_columns(book), str(since), text, symbol))
         return tuple((date.fromisoformat(session), codec.decode(BookLine, line)) for session, line in rows)
+
+    def holdings(self, book: BookId, first: date, last: date) -> dict[date, dict[str, int]]:
+        """Shares by symbol at the booked closes from ``first`` to ``last`` at which something was held."""
+        found: dict[date, dict[str, int]] = {}
+        for session, symbol, shares in self._run(HELD, (*tables.book_columns(book), str(first), str(last))):
+            found.setdefault(date.fromisoformat(session), {})[symbol] = int(shares)
+        return found
+
+    def nights(self, book: BookId) -> tuple[Decided, ...]:
+        """Every decided session, in order; the bodies, which hold whole markets, are not decoded."""
+        rows = self._run(NIGHTS, tables.book_columns(book))
+        return tuple(
+            Decided(date.fromisoformat(day), datetime.fromisoformat(at), None if until is None else datetime.fromisoformat(until), *hashes)
+            for day, at, until, *hashes in rows
+        )
 
     def order_sessions(self, book: BookId) -> tuple[date, ...]:
         """Every session that orders were made for."""
@@ -105,8 +145,9 @@ def _clauses(sought: Sought) -> list[tables.Clause]:
         clauses.append(("at < ?", (str(sought.until + timedelta(1)),)))
     if sought.text:
         bulky = ", ".join(f"'{kind}'" for kind in BULKY)
-        said = f"(instr(lower(key), ?1) OR (kind NOT IN ({bulky}) AND instr(lower(body), ?1)))"
-        clauses.append((said.replace("?1", "lower(?)"), (sought.text, sought.text)))
+        said = rf"(key LIKE ? ESCAPE '\' OR (kind NOT IN ({bulky}) AND body LIKE ? ESCAPE '\'))"
+        literal = re.sub(r"([%_\\])", r"\\\1", sought.text)
+        clauses.append((said, (f"%{literal}%", f"%{literal}%")))
     return clauses
 
 

@@ -55,8 +55,7 @@ def day_costs(ledger: Ledger, book: BookId, panel: BarPanel | None, days: Sequen
     from mech_exo.reporting.account import day_record
 
     session = days[-1].session
-    found = [cost for cost in ExecutionTracker(ledger, book, panel).costs(since=session) if cost.session == session]
-    total = summed(found)
+    total = summed(ExecutionTracker(ledger, book, panel).costs(session=session))
     paid = costs(np.array([day_record(day) for day in days], DAY))
     nothing = f"gross P/L of the record is {paid.gross:,.2f} USD, not above 0: a share of it means nothing"
     note = "" if math.isfinite(paid.share) else nothing

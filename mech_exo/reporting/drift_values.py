@@ -107,7 +107,7 @@ class DriftEvent:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """The account of ``book`` over ``days`` beside the replay of its decisions. ``nav`` is the account's at the last close; ``made`` in UTC.
+    """The account of ``book`` over ``days`` beside its replay. ``nav`` is the account's at the last close; ``made`` in UTC.
 
     ``notes`` say what a reader must know of the figures, e.g. that some nights were decided by another version of the code.
     """

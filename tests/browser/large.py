@@ -27,6 +27,7 @@ from mech_exo.execution.rows import Alert, BookId, DecisionRow, EventLine, Inten
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import EVENT
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
+from mech_exo.nightly import keep_drift
 from mech_exo.scoring.scorer import ScoreTable
 from mech_exo.session import utc_now
 from mech_exo.utils.calendar import latest_session, next_session
@@ -55,7 +56,10 @@ def large_workspace(folder: Path, symbols: int = SYMBOLS, count: int = SESSIONS)
         storage.store_universe(pl.DataFrame({"symbol": names}), name="large")
         assess(storage, Workspace.open(folder).config, now=now)
         storage.publish()
-    _journal(Workspace.open(folder), WARM_UP)
+    workspace = Workspace.open(folder)
+    _journal(workspace, WARM_UP)
+    _studied(workspace, now)
+    keep_drift(workspace)
     _exo(folder, "backtest", "run", "--start", days[WARM_UP], "--end", last)
     return Built(folder, max(now, _evening(last)))
 
@@ -73,6 +77,16 @@ def _bars(names: list[str], days: list[date]) -> pl.DataFrame:
     data = {name: array.ravel().round(2) for name, array in columns.items()}
     volume = rng.integers(100_000, 9_000_000, close.size).astype(float)
     return pl.DataFrame({"symbol": np.repeat(names, shape[1]), "date": np.tile(np.array(days, "datetime64[D]"), shape[0]), **data, "volume": volume})
+
+
+def _studied(workspace: Workspace, now: datetime) -> None:
+    """The factors as a night studies them."""
+    from mech_exo.scoring.research import bulletin
+
+    known, config = workspace.known(), workspace.config
+    sample = bulletin.sample_for(known.panel, known.universe, config.strategy.universe)
+    made = bulletin.bulletin(sample, config.factors, snapshot=workspace.storage.path.stem, made_at=now, warnings=known.warnings)
+    bulletin.write(made, workspace.home / "data")
 
 
 @dataclass(frozen=True)

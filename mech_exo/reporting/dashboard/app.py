@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.utils.dashboard_settings import DashboardConfig
 
+DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_errors", "validate_callbacks")
 UNEXPECTED = "This page could not be made; see the log of exo dash."
 _logger = log.get(__name__)
 
@@ -41,6 +42,8 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
 
     ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
+    import pandas as _whole  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
+
     every = pages()
     app = _Dash(
         "mech_exo.reporting.dashboard", title=NAME, update_title="", index_string=DOCUMENT, assets_ignore=r"early\.js",
@@ -48,7 +51,8 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
         requests_pathname_prefix="/", routes_pathname_prefix="/", include_assets_files=True, enable_mcp=False, add_log_handler=False,
         on_error=_failed,
     )  # fmt: skip
-    app.server.debug = False  # whatever FLASK_DEBUG says
+    app.server.debug = False  # whatever FLASK_DEBUG says, and DASH_UI and its like
+    app._dev_tools.update(dict.fromkeys(DEVELOPING, False))
     login = access is not None and access.locked
     app.layout = lambda: frame(every, settings, str(reader.stamp()), login=login)
     _route(app, reader, {page.path: page for page in every})
