@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,16 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
         _logger.exception("the page %s could not be made", page.path)
         body = empty(UNEXPECTED)
     return [html.H1(page.title, id="heading"), html.Div(body, id=f"{page.icon}-body")]
+
+
+def warm(reader: Reader) -> None:
+    """Make every page once, the first one first, in a thread of its own: who comes first need not wait for what is imported and compiled."""
+
+    def make() -> None:
+        for page in pages():
+            shown(page, reader, {})
+
+    threading.Thread(target=make, name="warm", daemon=True).start()
 
 
 def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:
