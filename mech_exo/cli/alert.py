@@ -47,7 +47,8 @@ def run(
 
     With --once the exit code is 1 where a channel failed and 4 where the ledger cannot be read; what failed waits for the next time.
     """
-    from mech_exo.reporting.alerts.service import Service, only_one
+    from mech_exo.reporting.alerts.process import only_one
+    from mech_exo.reporting.alerts.service import Service
 
     place, config = home(), _config()
 
@@ -74,8 +75,8 @@ def try_channels(
 ) -> None:
     """Send a real test message to each channel and say what came of it. Exit code 1 where one failed."""
     from mech_exo.reporting.alerts.channels import directory
-    from mech_exo.reporting.alerts.sending import sender
-    from mech_exo.reporting.alerts.service import attempt, require_channels
+    from mech_exo.reporting.alerts.sending import attempt, sender
+    from mech_exo.reporting.alerts.service import require_channels
     from mech_exo.reporting.alerts.wording import written
     from mech_exo.utils.alert_settings import Severity
 
@@ -223,5 +224,6 @@ def _show_rows(paper: Console, rows: tuple[DeliveryRow, ...]) -> None:
     for row in rows:
         state = row.state.replace("_", " ") + (" (may have arrived)" if row.doubt else "")
         when = row.due if row.state == "waiting" else row.ended
-        table.add_row(_shown(_at(row.at)), escape(row.id), row.severity, escape(row.title), row.channel, state, str(row.attempts), _shown(_at(when)))
+        told = (row.id, row.severity, row.title, row.channel, state, str(row.attempts))
+        table.add_row(_shown(_at(row.at)), *map(escape, told), _shown(_at(when)))
     paper.print(table)
