@@ -41,7 +41,7 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
 
     ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
-    import pandas as _whole  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
+    import pandas as pd  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
 
     every = pages()
     app = _Dash(
