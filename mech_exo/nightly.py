@@ -6,10 +6,11 @@ and leaves it closed, so that a night killed anywhere is simply performed again.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 LOCK = Path("data") / "night.lock"
 SHOWN = 20
+WEEK = 5
+"""Sessions after which the factors are studied anew."""
+PATIENCE = 5.0
+"""Seconds a failed night waits for another process that writes the ledger, to tell that it failed."""
 Made = TypeVar("Made")
 Progress = Callable[[str], None]
 
@@ -292,8 +297,52 @@ def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
     workspace = _workspace(evening)
     with workspace.ledger() as ledger:
         paths = write_reports(workspace, ledger, result)
+    said = f"{len(paths)} files" if paths else "written before"
+    studied = "" if evening.past else study_factors(workspace, result, evening.now)
     attention = keep_drift(workspace) if paths else ()
-    return Done(Step.REPORT, f"{len(paths)} files" if paths else "written before", paths, attention, time.perf_counter() - began)
+    return Done(Step.REPORT, f"{said}{'; ' if studied else ''}{studied}", paths, attention, time.perf_counter() - began)
+
+
+def study_factors(workspace: Workspace, result: NightResult, now: datetime) -> str:
+    """Study the factors anew for the dashboard where that is due; what was done, "" where nothing was.
+
+    Due when the book was decided anew, when what was kept is a week old or of another configuration, and when there is none. That it
+    cannot be done is no trouble of the night.
+    """
+    from mech_exo.scoring.research import bulletin
+
+    if result.portfolio is None or not (_scheduled(result) or _outdated(workspace, result.session)):
+        return ""
+    try:
+        known = workspace.known(result.session)
+        rules = workspace.config.strategy.universe
+        sample = bulletin.sample_for(known.panel, known.universe, rules)
+        made = bulletin.bulletin(
+            sample, workspace.config.factors, snapshot=workspace.storage.path.stem, made_at=now, warnings=known.warnings
+        )
+    except MechExoError as error:
+        return f"the factors could not be studied: {error.message}"
+    bulletin.write(made, workspace.home / "data")
+    return f"{len(made.factors)} factors studied"
+
+
+def _scheduled(result: NightResult) -> bool:
+    return result.decision is not None and result.decision.scheduled
+
+
+def _outdated(workspace: Workspace, session: date) -> bool:
+    """Whether what was kept of the factors is of another configuration, or a week of sessions old by ``session``."""
+    from mech_exo.scoring.research import bulletin
+    from mech_exo.utils.calendar import sessions
+
+    try:
+        kept = bulletin.read(workspace.home / "data")
+    except MechExoError:
+        return True
+    config = workspace.config
+    if kept is None or kept.recipe != bulletin.recipe_of(config.factors, config.strategy.universe):
+        return True
+    return len(sessions(kept.as_of, session)) > WEEK if kept.as_of <= session else False
 
 
 def keep_drift(workspace: Workspace) -> tuple[str, ...]:
@@ -378,7 +427,7 @@ def _worth_beginning(evening: Evening) -> None:
 
 
 def _post_failure(evening: Evening, error: MechExoError) -> None:
-    """An evening that could not be done is told, where the ledger can be written at all."""
+    """An evening that could not be done is told, each reason once, where the ledger can be written at all."""
     from mech_exo.execution.ledger import Ledger, default_path
     from mech_exo.execution.rows import Alert
     from mech_exo.utils.calendar import latest_session
@@ -387,7 +436,10 @@ def _post_failure(evening: Evening, error: MechExoError) -> None:
         return
     session = evening.session or latest_session(evening.now)
     row = Alert(f"failed-{session}", "critical", f"The night of {session} could not be performed", str(error))
-    with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home)) as ledger:
+    with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home), wait=PATIENCE) as ledger:
+        known = {alert.id: alert.text for alert in ledger.alerts()}
+        if known.get(row.id, row.text) != row.text:
+            row = replace(row, id=f"{row.id}-{hashlib.sha256(row.text.encode()).hexdigest()[:8]}")
         ledger.post_alert(row)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.alerts.service import Service
     from mech_exo.reporting.alerts.status import Status
     from mech_exo.reporting.alerts.store import DeliveryRow
+    from mech_exo.utils.settings import Config
 
 app = typer.Typer(help="Deliver alerts, try the channels, see what waits.")
 FAILED, UNREADABLE = 1, 4
@@ -46,18 +47,18 @@ def run(
 
     With --once the exit code is 1 where a channel failed and 4 where the ledger cannot be read; what failed waits for the next time.
     """
-    from mech_exo.reporting.alerts.service import Service, only_one
+    from mech_exo.reporting.alerts.process import only_one
+    from mech_exo.reporting.alerts.service import Service
 
-    workspace = _workspace()
-    place = workspace.home
+    place, config = home(), _config()
 
-    def open_house() -> Workspace:
+    def open_house() -> Workspace:  # for commands alone: it takes a second to import
         from mech_exo.assembly import Workspace
 
         return Workspace.open(place)
 
     with only_one(place):
-        service = Service(place, workspace.config, open_house)
+        service = Service(place, config, open_house)
         try:
             if once:
                 _once(service, as_json)
@@ -74,14 +75,15 @@ def try_channels(
 ) -> None:
     """Send a real test message to each channel and say what came of it. Exit code 1 where one failed."""
     from mech_exo.reporting.alerts.channels import directory
-    from mech_exo.reporting.alerts.sending import sender
-    from mech_exo.reporting.alerts.service import attempt, require_channels
+    from mech_exo.reporting.alerts.sending import attempt, sender
+    from mech_exo.reporting.alerts.service import require_channels
     from mech_exo.reporting.alerts.wording import written
     from mech_exo.utils.alert_settings import Severity
 
-    config = _workspace().config
-    channels = directory(config).channels
-    require_channels(directory(config))
+    config = _config()
+    known = directory(config)
+    require_channels(known)
+    channels = known.channels
     if channel is not None and channel not in channels:
         raise UserError(f"the channel must be one of {', '.join(channels)}; got {channel}")
     retry, tried = config.alerts.retry, []
@@ -101,8 +103,7 @@ def status(as_json: JsonOption = False) -> None:
     """What waits on each channel, when it last delivered and tries next, the heartbeat, the chats that may command."""
     from mech_exo.reporting.alerts.status import look
 
-    workspace = _workspace()
-    found = look(workspace.home, workspace.config, datetime.now(UTC))
+    found = look(home(), _config(), datetime.now(UTC))
     emit(found, as_json, lambda paper: _show_status(paper, found))
 
 
@@ -131,10 +132,27 @@ def list_(
     emit(data, as_json, lambda paper: _show_rows(paper, rows))
 
 
-def _workspace() -> Workspace:
-    from mech_exo.assembly import Workspace
+@app.command()
+def show(id_: Annotated[str, typer.Argument(metavar="ID", help="As exo alert list shows it.")], as_json: JsonOption = False) -> None:
+    """One alert with its whole text."""
+    from mech_exo.reporting.alerts.store import DeliveryStore
 
-    return Workspace.open(home())
+    store = DeliveryStore.look(home())
+    found = None
+    if store is not None:
+        with store:
+            found = store.alert(id_)
+    if found is None:
+        raise UserError(f"an alert is shown by its id; {id_} is none that was taken in for delivery", remedy="exo alert list")
+    data = {"id": found.id, "severity": found.severity, "posted": _at(found.at), "title": found.title, "text": found.text}
+    said = f"{found.id}  {found.severity}  {_shown(_at(found.at))} UTC\n{found.title}\n\n{found.text}"
+    emit(data, as_json, lambda paper: paper.print(said, soft_wrap=True, markup=False, highlight=False))
+
+
+def _config() -> Config:
+    from mech_exo.utils.config import load
+
+    return load(home())
 
 
 def _once(service: Service, as_json: bool) -> None:
@@ -190,7 +208,7 @@ def _show_status(paper: Console, found: Status) -> None:
         f"last look: {_shown(found.last_round)} UTC ({runs})",
         f"last night told: {found.last_night or 'none yet'}; the next is due {_shown(found.next_night)} UTC, {missed}",
         f"heartbeat: {found.heartbeat}",
-        f"chats that may command: {', '.join(map(str, found.chats)) or 'none'}",
+        f"chats that may command: {', '.join(found.chats) or 'none'}",
         *(f"ALARM since {_shown(since)} UTC: {text}" for text, since in found.alarms),
     ]
     paper.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
@@ -202,9 +220,10 @@ def _show_rows(paper: Console, rows: tuple[DeliveryRow, ...]) -> None:
     if not rows:
         paper.print("nothing: exo alert run delivers what the nights have posted", highlight=False)
         return
-    table = Table("posted (UTC)", "severity", "alert", "channel", "state", "attempts", "next or ended (UTC)")
+    table = Table("posted (UTC)", "id", "severity", "alert", "channel", "state", "tries", "next or ended (UTC)")
     for row in rows:
         state = row.state.replace("_", " ") + (" (may have arrived)" if row.doubt else "")
         when = row.due if row.state == "waiting" else row.ended
-        table.add_row(_shown(_at(row.at)), row.severity, escape(row.title), row.channel, state, str(row.attempts), _shown(_at(when)))
+        told = (row.id, row.severity, row.title, row.channel, state, str(row.attempts))
+        table.add_row(_shown(_at(row.at)), *map(escape, told), _shown(_at(when)))
     paper.print(table)

@@ -42,7 +42,7 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     _installed()
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.dashboard import server
-    from mech_exo.reporting.dashboard.app import create_app
+    from mech_exo.reporting.dashboard.app import create_app, warm
     from mech_exo.reporting.dashboard.auth import Access, Password
     from mech_exo.reporting.dashboard.guard import Door
     from mech_exo.reporting.dashboard.reader import Reader
@@ -52,18 +52,23 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     anywhere = server.check_host(host, locked=bool(stored))
     access = Access(Password.read(stored) if stored else None, config.keys.dashboard_token.get_secret_value(), settings.session_hours)
     names = frozenset((*settings.names, *(() if anywhere else (host.lower().strip("[]"),))))
-    app = create_app(Reader(place, lambda: Workspace.open(place)), settings, access, Door(names, anywhere, settings.https))
+    reader = Reader(place, lambda: Workspace.open(place))
+    app = create_app(reader, settings, access, Door(names, anywhere, settings.https))
     listening = server.bind(app, host, port)
     where = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host}:{port}"  # noqa: S104 - named, not bound
 
     def ready() -> None:
+        warm(reader)
         typer.echo(f"{where} shows {place}, read-only. Ctrl-C ends it.", err=True)
         if browser:
             import webbrowser
 
             webbrowser.open(where)
 
-    server.run(listening, ready)
+    try:
+        server.run(listening, ready)
+    finally:
+        reader.close()
 
 
 def _check(place: Path, as_json: bool) -> None:

@@ -96,19 +96,39 @@ def health(
 ) -> None:
     """Whether each factor's rolling IC is still above zero: healthy, weakening, alarm or unknown.
 
+    With the default window and horizon it also studies every factor and keeps both as data/factor_health.json, which the dashboard shows.
+
     Example: exo factors health --json
     """
     from mech_exo.assembly import Workspace
     from mech_exo.scoring.research import State, factor_health
+    from mech_exo.scoring.research.health import HORIZON, WINDOW
 
     workspace = Workspace.open(home())
     known, sample = prepared(workspace, Terms(None, None, str(horizon), 1, False))
     found = factor_health(sample, workspace.config.factors, window=window, horizon=horizon)
     lines = [one.as_dict() | {"history": one.history} for one in found]
-    emit({"window": window, "horizon": horizon, "factors": lines, "warnings": list(known.warnings)}, as_json,
-         lambda to: _health(to, found, window, horizon, known.warnings))  # fmt: skip
+    kept = _kept(workspace, known, sample, found) if (window, horizon) == (WINDOW, HORIZON) else None
+    data = {"window": window, "horizon": horizon, "factors": lines, "warnings": list(known.warnings), "kept": kept}
+    emit(data, as_json, lambda to: _health(to, found, window, horizon, known.warnings))
     if strict and any(one.state is State.ALARM for one in found):
         raise typer.Exit(ALARM)
+
+
+def _kept(workspace: Workspace, known: Known, sample: Sample, found: tuple[FactorHealth, ...]) -> Path | None:
+    """Where everything about the factors is kept for the dashboard; None where no factor can be studied."""
+    from datetime import UTC
+
+    from mech_exo.scoring.research import bulletin
+    from mech_exo.scoring.research.health import State
+
+    if all(one.state is State.UNKNOWN for one in found):
+        return None
+    made = bulletin.bulletin(
+        sample, workspace.config.factors, snapshot=workspace.storage.path.stem, made_at=datetime.now(UTC), warnings=known.warnings,
+        health=found,
+    )  # fmt: skip
+    return bulletin.write(made, workspace.home / "data")
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,10 @@ class BarPanel:
             raise InputError(f"the panel holds {self._span()}; {session} is not one of its sessions")
         return row
 
+    def find(self, symbol: str) -> int | None:
+        """Column of ``symbol``, None for one it lacks."""
+        return self._columns.get(symbol)
+
     def column_of(self, symbol: str) -> int:
         """Column of ``symbol``. Raises InputError with the nearest known names."""
         column = self._columns.get(symbol)

@@ -284,8 +284,8 @@ class Ledger(LedgerExport, LedgerJournal, LedgerRepairs):
         if since is not None:
             wanted.append(("session >= ?", (str(since),)))
         condition, values = tables.where(wanted)
-        rows = self._run(f"SELECT body FROM journal JOIN fills USING (seq) {condition} ORDER BY seq", values)
-        return tuple(codec.decode(FillRow, body) for (body,) in rows)
+        rows = self._run(f"SELECT {tables.FILL_COLUMNS} FROM fills {condition} ORDER BY seq", values)
+        return tuple(tables.fill_row(*row) for row in rows)
 
     def book_session(self, row: SessionRow) -> bool:
         """Journal a booked session; False when the identical one is known, LedgerError when another is or a later one is."""

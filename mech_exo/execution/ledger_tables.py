@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mech_exo.domain.errors import LedgerError
-from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
+from mech_exo.domain.orders import Fill, Order, OrderReason, OrderState, OrderType
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution import codec
 from mech_exo.execution.guard import Mark, writer_lock
@@ -291,6 +291,17 @@ def order_row(values: Sequence[Any]) -> OrderRow:
     order = Order(id_, symbol, shares, _date(session), _REASONS[reason], _TYPES[type_], *terms)
     known = math.nan if price is None else price
     return OrderRow(_book(account, strategy), _date(decided), order, known, _STATES[state], note, broker_id, sends, filled)
+
+
+FILL_COLUMNS = "account, strategy, id, order_id, symbol, shares, price, commission, session, time, reason, reference, revision"
+
+
+def fill_row(account: str, strategy: str, id_: str, order_id: str, symbol: str, shares: int, price: float, *rest: Any) -> FillRow:
+    """A fill row from its :data:`FILL_COLUMNS`."""
+    commission, session, time, reason, reference, revision = rest
+    fee, met = (math.nan if value is None else value for value in (commission, reference))
+    fill = Fill(id_, order_id, symbol, shares, price, fee, _date(session), datetime.fromisoformat(time), _REASONS[reason], met, revision)
+    return FillRow(_book(account, strategy), fill)
 
 
 def booked_day(session: str, *figures: Any) -> BookedDay:

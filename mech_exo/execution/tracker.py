@@ -141,9 +141,9 @@ class ExecutionTracker:
     def __init__(self, ledger: Ledger, book: BookId, panel: BarPanel | None = None) -> None:
         self._ledger, self._book, self._panel = ledger, book, panel
 
-    def costs(self, since: date | None = None) -> tuple[FillCost, ...]:
-        """One row per fill of sessions from ``since`` on, in the order they were recorded."""
-        fills = self._ledger.fills(self._book, since=since)
+    def costs(self, since: date | None = None, *, session: date | None = None) -> tuple[FillCost, ...]:
+        """One row per fill of sessions from ``since`` on, or of ``session`` alone, in the order they were recorded."""
+        fills = self._ledger.fills(self._book, since=since, session=session)
         orders = self._ledger.find_orders(row.fill.order_id for row in fills)
         return tuple(self._cost(row.fill, orders.get(row.fill.order_id)) for row in fills)
 
@@ -190,9 +190,10 @@ class _Bar:
 
     @classmethod
     def of(cls, panel: BarPanel | None, symbol: str, session: date) -> _Bar:
-        if panel is None or symbol not in panel.symbols:
+        column = None if panel is None else panel.find(symbol)
+        if panel is None or column is None:
             return cls()
-        row, column = int(np.searchsorted(panel.sessions, np.datetime64(session, "D"))), panel.column_of(symbol)
+        row = int(np.searchsorted(panel.sessions, np.datetime64(session, "D")))
         if row == len(panel.sessions) or panel.sessions[row] != np.datetime64(session, "D"):
             return cls()
         return cls(*(float(values[row, column]) for values in (panel.open, panel.close, panel.split_ratio, panel.dividend)))

@@ -54,7 +54,13 @@ class AccountRecord:
     universe: Universe
     benchmark: NDArray[np.float64] | None
     warnings: tuple[str, ...]
-    market: Market | None = None
+    seen: tuple[BarPanel, Universe, int]
+
+    @functools.cached_property
+    def market(self) -> Market:
+        """The bars up to the last session as risk sees them."""
+        panel, universe, row = self.seen
+        return market_until(panel, universe, row)
 
     @functools.cached_property
     def round_trips(self) -> NDArray[np.void]:
@@ -147,6 +153,7 @@ def account_record(
         raise MissingDataError(f"performance needs booked sessions; {book} has none", remedy="exo run --mode paper --date YYYY-MM-DD")
     sessions = np.array([booked.session for booked in history], "datetime64[D]")
     rows = _rows(panel, sessions)
+    everywhere, cut = universe or Universe.everyone(panel), _cut(rows)
     decided = ledger.decision(book, history[-1].session)
     lines = [(t, event) for t, (_, events) in enumerate(ledger.events(book)[: len(history)]) for event in events]
     column = _columns(panel, {event.symbol for _, event in lines})
@@ -161,11 +168,11 @@ def account_record(
         symbols=panel.symbols,
         days=np.array([day_record(booked) for booked in history], DAY),
         events=np.array([_event(t, column, line) for t, line in lines], EVENT),
-        bars=_bars(panel, rows),
-        universe=(universe or Universe.everyone(panel)).at(rows),
-        benchmark=None if benchmark is None else benchmark[rows],
+        bars=_bars(panel, cut),
+        universe=everywhere.at(cut),
+        benchmark=None if benchmark is None else benchmark[cut],
         warnings=once((*warnings, *_said(ledger, book, history))),
-        market=market_until(panel, universe or Universe.everyone(panel), int(rows[-1])),
+        seen=(panel, everywhere, int(rows[-1])),
     )
 
 
@@ -191,6 +198,12 @@ def _rows(panel: BarPanel, sessions: NDArray[np.datetime64]) -> NDArray[np.int64
     return found.astype(np.int64)
 
 
+def _cut(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """``rows`` as a slice where none is left out: a slice of ten years is a view, an array of rows a copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
 def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
     place = {symbol: i for i, symbol in enumerate(panel.symbols)}
     missing = sorted(symbols - place.keys())
@@ -201,7 +214,7 @@ def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
     return place
 
 
-def _bars(panel: BarPanel, rows: NDArray[np.int64]) -> Bars:
+def _bars(panel: BarPanel, rows: slice | NDArray[np.int64]) -> Bars:
     cut = [getattr(panel, name)[rows] for name in ("open", "high", "low", "close", "volume", "split_ratio", "dividend")]
     return Bars._make([*cut, panel.delisted, panel.delisting_value, panel.calendar_day[rows]])
 

@@ -75,7 +75,7 @@ def overfitting(report: OverfittingReport | None, sessions: int, terms: str) -> 
     blocks: tuple[Block, ...] = (
         Words(luck_alone(report)),
         page.chart("Sharpe ratio against luck", LUCK, drawn),
-        Table("What the statistics say", ("Figure", "Value", "In words"), _statistics(report, sessions), (0, 2), prose=True),
+        Table("What the statistics say", ("Figure", "Value", "In words"), statistics(report, sessions), (0, 2), prose=True),
         *((Words("What could not be measured, and remarks:", report.notes),) if report.notes else ()),
     )
     return Section(anchor, title, blocks, terms)
@@ -174,7 +174,7 @@ def luck_alone(report: OverfittingReport) -> str:
     )
 
 
-def _statistics(report: OverfittingReport, sessions: int) -> tuple[tuple[str, ...], ...]:
+def statistics(report: OverfittingReport, sessions: int) -> tuple[tuple[str, ...], ...]:
     """Figure, value, in words and with its source."""
     need = report.minimum_track_record
     record = f"{whole(math.ceil(need))} sessions" if math.isfinite(need) else "never"

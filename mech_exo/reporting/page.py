@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from mech_exo.reporting import text
 from mech_exo.reporting.view import Chart
 
 if TYPE_CHECKING:
+    import jinja2
     import plotly.graph_objects as go
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -20,8 +22,13 @@ TEMPLATES = Path(__file__).with_name("templates")
 def render(template: str, view: object) -> str:
     """Fill ``template`` with ``view`` (seen there as ``v``). An unknown name in a template is an error, not an empty place.
 
-    Markup in values is escaped; a Markdown template escapes foreign text with the filter ``cell``.
+    Markup in values is escaped; a Markdown template escapes foreign text with the filter ``said``.
     """
+    return _environment().get_template(template).render(v=view)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
@@ -32,20 +39,14 @@ def render(template: str, view: object) -> str:
         lstrip_blocks=True,
         finalize=_honest,
     )
-    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, cell, said)
+    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, said)
     environment.filters |= {function.__name__: function for function in filters}
-    return environment.get_template(template).render(v=view)
+    return environment
 
 
 def _honest(value: object) -> object:
     """Text that came with the view, without what hides in it; what a template made stays as it is."""
     return text.honest(value) if type(value) is str else value
-
-
-def cell(value: object) -> str:
-    """Foreign text for one cell of a Markdown table: no pipe, no line break, no markup."""
-    plain = " ".join(str(value).split())
-    return "".join("\\" + letter if letter in r"\`*_{}[]<>()#+!|" else letter for letter in plain)
 
 
 def said(value: object) -> str:
@@ -54,7 +55,7 @@ def said(value: object) -> str:
     An underscore within a word is none; a link needs its brackets, an element its ``<``, an address its colon.
     """
     plain = " ".join(str(value).split())
-    plain = re.sub(r"(?<!\w)_|_(?!\w)|[\\`*\[\]<>~|]|&(?=#|\w+;)", lambda found: "\\" + found.group(), plain)
+    plain = re.sub(r"(?<![^\W_])_|_(?![^\W_])|[\\`*\[\]<>~|]|&(?=#|\w+;)", lambda found: "\\" + found.group(), plain)
     return re.sub(r"://|(?<=www)\.|(?<=\w)@(?=\w)", lambda found: found.group()[0] + "\u200b" + found.group()[1:], plain)
 
 

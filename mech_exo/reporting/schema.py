@@ -28,10 +28,13 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def schema_of(kind: type, title: str) -> dict[str, Any]:
-    """The JSON schema that ``plain`` of a ``kind`` meets: every name is required, no other is allowed."""
+def schema_of(kind: type, title: str, **more: Any) -> dict[str, Any]:
+    """The JSON schema that ``plain`` of a ``kind`` meets, and ``more`` by name beside its own: all are required, no other is allowed."""
     found: dict[str, Any] = {}
     _reference(kind, found)
+    top = found[kind.__name__]
+    top["properties"] = {name: _schema(hint, found) for name, hint in more.items()} | top["properties"]
+    top["required"] = [*more, *top["required"]]
     return {"$schema": DRAFT, "title": title, "$ref": f"#/$defs/{kind.__name__}", "$defs": dict(sorted(found.items()))}
 
 

@@ -79,8 +79,7 @@ class DailySnapshot:
 
     def as_dict(self) -> dict[str, Any]:
         """Every field and property of the report, its verdict and its needs; unknown is None, dates are ISO text."""
-        data: dict[str, Any] = plain(Daily(headline(self.report), needs(self.report), self.report))
-        return data
+        return {"verdict": headline(self.report), "needs": plain(needs(self.report)), **plain(self.report)}
 
     def json(self) -> str:
         """:meth:`as_dict` as JSON text; ``docs/daily-report.schema.json`` is its schema."""
@@ -103,18 +102,9 @@ class DailySnapshot:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Daily:
-    """A daily report: the night in one sentence, what needs a person, and everything it is made of."""
-
-    verdict: str
-    needs: tuple[Need, ...]
-    night: NightReport
-
-
 def daily_schema() -> dict[str, Any]:
     """The JSON schema of a daily report."""
-    return schema_of(Daily, "Mech-Exo daily report")
+    return schema_of(NightReport, "Mech-Exo daily report", verdict=str, needs=tuple[Need, ...])
 
 
 def headline(report: NightReport) -> str:

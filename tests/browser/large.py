@@ -55,7 +55,9 @@ def large_workspace(folder: Path, symbols: int = SYMBOLS, count: int = SESSIONS)
         storage.store_universe(pl.DataFrame({"symbol": names}), name="large")
         assess(storage, Workspace.open(folder).config, now=now)
         storage.publish()
-    _journal(Workspace.open(folder), WARM_UP)
+    workspace = Workspace.open(folder)
+    _journal(workspace, WARM_UP)
+    _studied(workspace, now)
     _exo(folder, "backtest", "run", "--start", days[WARM_UP], "--end", last)
     return Built(folder, max(now, _evening(last)))
 
@@ -73,6 +75,16 @@ def _bars(names: list[str], days: list[date]) -> pl.DataFrame:
     data = {name: array.ravel().round(2) for name, array in columns.items()}
     volume = rng.integers(100_000, 9_000_000, close.size).astype(float)
     return pl.DataFrame({"symbol": np.repeat(names, shape[1]), "date": np.tile(np.array(days, "datetime64[D]"), shape[0]), **data, "volume": volume})
+
+
+def _studied(workspace: Workspace, now: datetime) -> None:
+    """The factors as a night studies them."""
+    from mech_exo.scoring.research import bulletin
+
+    known, config = workspace.known(), workspace.config
+    sample = bulletin.sample_for(known.panel, known.universe, config.strategy.universe)
+    made = bulletin.bulletin(sample, config.factors, snapshot=workspace.storage.path.stem, made_at=now, warnings=known.warnings)
+    bulletin.write(made, workspace.home / "data")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from mech_exo.decision.night import Known
 from mech_exo.execution import safety
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import Flow
-from mech_exo.nightly import Done, Step, alerts_of, handed_over, withheld, write_reports
+from mech_exo.nightly import Done, Step, alerts_of, handed_over, keep_drift, study_factors, withheld, write_reports
 from mech_exo.session import NightResult, run_night
 from mech_exo.utils.calendar import latest_session, session_close, sessions
 from mech_exo.utils.workspace import create
@@ -153,18 +153,21 @@ def _player(folder: Path, clock: Callable[[date], datetime] | None = None) -> Ca
         for number, night in enumerate(nights):
             at = (clock or _evening)(night)
             with Ledger.open(workspace.ledger_path, clock=lambda at=at: at) as ledger:
-                _perform(workspace, ledger, known, night, written=number >= len(nights) - WRITTEN)
+                result = _perform(workspace, ledger, known, night, written=number >= len(nights) - WRITTEN)
+        study_factors(workspace, result, _evening(nights[-1]))
+        keep_drift(workspace)
 
     return play
 
 
-def _perform(workspace: Workspace, ledger: Ledger, known: Callable[[date], Known], night: date, *, written: bool) -> None:
+def _perform(workspace: Workspace, ledger: Ledger, known: Callable[[date], Known], night: date, *, written: bool) -> NightResult:
     """A night and what is told of it, as ``mech_exo.nightly`` does."""
     result = run_night(replace(workspace.desks(ledger), known=known), night)
     for alert in alerts_of(result, _steps(result)):
         ledger.post_alert(alert)
     if written:
         write_reports(workspace, ledger, result)
+    return result
 
 
 def _steps(result: NightResult) -> list[Done]:

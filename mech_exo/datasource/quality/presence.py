@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BLOCK, WARN = int(DataVerdict.BLOCK), int(DataVerdict.WARN)
 SEVERE = 5.0  # times max_missing
 MONTH = 21
+PIECE = 256
 
 
 def stale(evidence: Evidence) -> pl.DataFrame:
@@ -110,11 +111,35 @@ def wrong(opened: float | None, high: float | None, low: float | None, close: fl
 
 def present(panel: BarPanel) -> NDArray[np.float64]:
     """``(T,)`` of the names that are listed, not delisted and had a bar in the month before, the share with a bar; NaN = no name."""
-    traded = ~np.isnan(panel.close)
-    rows = np.arange(len(panel.sessions), dtype=np.int32)[:, None]
-    last = np.maximum.accumulate(np.where(traded, rows, -1), axis=0)
-    alive = (last >= 0) & (rows - last <= MONTH) & (rows < panel.delisted)
-    count = alive.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        share: NDArray[np.float64] = np.where(count > 0, (traded & alive).sum(axis=1) / np.maximum(count, 1), np.nan)
+    return _share(panel, None, None)
+
+
+def usable(panel: BarPanel, member: NDArray[np.bool_], verdict: NDArray[np.int8] | None) -> NDArray[np.float64]:
+    """``(T,)`` of the members that :func:`present` counts, the share with a bar that is not blocked; NaN = no such member.
+
+    ``member`` ``(T, N)``; ``verdict`` ``(T, N)`` data verdicts, None = nothing was found.
+    """
+    return _share(panel, member, verdict)
+
+
+def _share(panel: BarPanel, member: NDArray[np.bool_] | None, verdict: NDArray[np.int8] | None) -> NDArray[np.float64]:
+    """A piece of the columns at a time: beside a history of thousands of names nothing of its size is made."""
+    count, good = (np.zeros(len(panel.sessions), np.int64) for _ in range(2))
+    for first in range(0, len(panel.symbols), PIECE):
+        part = np.s_[:, first : first + PIECE]
+        traded = ~np.isnan(panel.close[part])
+        counted = _alive(traded, panel.delisted[first : first + PIECE])
+        if member is not None:
+            counted &= member[part]
+        count += counted.sum(axis=1)
+        good += (counted & (traded if verdict is None else traded & (verdict[part] < BLOCK))).sum(axis=1)
+    share: NDArray[np.float64] = np.where(count > 0, good / np.maximum(count, 1), np.nan)
     return share
+
+
+def _alive(traded: NDArray[np.bool_], delisted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """``(T, n)`` whether a name is listed, not delisted and had a bar in the month before."""
+    rows = np.arange(len(traded), dtype=np.int32)[:, None]
+    last = np.maximum.accumulate(np.where(traded, rows, np.int32(-1)), axis=0)
+    found: NDArray[np.bool_] = (last >= 0) & (rows - last <= MONTH) & (rows < delisted)
+    return found

@@ -49,6 +49,19 @@ def status(con: Connection, path: Path, now: datetime) -> Status:
     )
 
 
+SOURCES = " union all ".join(
+    f"select '{kind}' as kind, source, count(*) as rows, max(known_at) as known_at, max(recorded_at) as recorded_at from {fact.name} "
+    "group by source"
+    for kind, fact in (("bars", facts.BARS), ("splits and dividends", facts.ACTIONS), ("company figures", facts.FUNDAMENTALS),
+                       ("headlines", facts.NEWS))
+)  # fmt: skip
+
+
+def sources(con: Connection) -> pl.DataFrame:
+    """kind, source, rows, known_at and recorded_at (UTC) of its newest row: who told what, and when last."""
+    return table(con, f"select * from ({SOURCES}) order by kind, source")
+
+
 def quarantined_rows(con: Connection, limit: int) -> pl.DataFrame:
     """The last ``limit`` quarantined rows, newest first."""
     return table(con, 'select "row", reason, file, recorded_at from quarantine order by recorded_at desc limit $limit', {"limit": limit})

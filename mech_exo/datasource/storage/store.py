@@ -16,7 +16,7 @@ from mech_exo.datasource.storage import arrivals, bars, facts, others, publish, 
 from mech_exo.datasource.storage.connection import WriterLock, connect, speaking
 from mech_exo.datasource.storage.publish import SnapshotRef
 from mech_exo.datasource.storage.quality import QualityTables, assessed_at
-from mech_exo.datasource.storage.status import quarantined_rows, status
+from mech_exo.datasource.storage.status import quarantined_rows, sources, status
 from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Status
 from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
@@ -216,6 +216,10 @@ class DataStorage:
     def quarantine(self, limit: int = 20) -> pl.DataFrame:
         """The last quarantined rows: row (JSON), reason, file, recorded_at; newest first."""
         return quarantined_rows(self._con, limit)
+
+    def sources(self) -> pl.DataFrame:
+        """Who told what, and when last: kind, source, rows, known_at, recorded_at (UTC)."""
+        return sources(self._con)
 
     def quality(self) -> QualityTables:
         """What the quality gate reads beside the bars, and writes."""

@@ -46,6 +46,18 @@ def series_figure(sessions: Dates, values: Floats, smooth: int, tick: str = NUMB
     return figure
 
 
+def rolling_ic_figure(sessions: Dates, ic: Floats, low: Floats, high: Floats) -> go.Figure:
+    """Mean IC ``(T,)`` of rolling windows within its 95 % band; NaN leaves a gap."""
+    figure, when = blank(height=260), days(sessions)
+    edge = {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=when, y=light(high), **edge)
+    figure.add_scatter(x=when, y=light(low), fill="tonexty", fillcolor="rgba(86,180,233,0.28)", **edge)
+    figure.add_scatter(x=when, y=light(ic), name="Mean IC of the window", line={"color": BLUE, "width": 1.8}, hovertemplate="%{y:.3f}")
+    figure.update_layout(yaxis={"tickformat": ",.3~f", "zeroline": True, "zerolinewidth": 2}, hovermode="x unified")
+    dates(figure, sessions)
+    return figure
+
+
 def histogram_figure(values: Floats, mean: float) -> go.Figure:
     """How often a value was how large, and where the mean lies."""
     figure = blank(height=260, top=10)

@@ -115,7 +115,7 @@ class Answers:
         from mech_exo.reporting.query import night_report
 
         with house.journal() as ledger:
-            return night_report(ledger, house.book_id(), None, house.config.risk)
+            return night_report(ledger, house.book_id(), None, house)
 
 
 def command_of(text: str) -> str:

@@ -7,6 +7,7 @@ another place is not acknowledged.
 from __future__ import annotations
 
 import logging
+import queue
 import re
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "mech-exo[alerts]"'
 LONGEST_REASON = 300
-STATUS = re.compile(r"error=(\d{3})\b")
+STATUS = re.compile(r"error=(\d{3})\b|\((\d{3}), b['\"]")
+"""How apprise tells an answer of HTTP, and smtplib one of a mail server."""
 PORTS = {MailSecurity.STARTTLS: 587, MailSecurity.TLS: 465, MailSecurity.NONE: 25}
 OURS = threading.local()
 """The lines apprise logs in this thread while it sends."""
@@ -55,6 +57,23 @@ def sender(channel: Channel, answer_seconds: float) -> Sender:
         _require()
         return TelegramSender(Bot(channel.secret, answer_seconds), channel.user)
     return AppriseSender(channel, answer_seconds)
+
+
+def attempt(sender: Sender, message: Message, seconds: float) -> Outcome:
+    """Send, for at most ``seconds``: an attempt that hangs is left to itself, failed and in doubt."""
+    done: queue.Queue[Outcome] = queue.Queue()
+
+    def send() -> None:
+        try:
+            done.put(sender.send(message))
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a thread: whatever a plugin raises is a failed attempt
+            done.put(Outcome(False, f"{type(error).__name__} while sending", doubt=True))
+
+    threading.Thread(target=send, daemon=True).start()
+    try:
+        return done.get(timeout=seconds)
+    except queue.Empty:
+        return Outcome(False, f"no end after {seconds:g} seconds", doubt=True)
 
 
 class TelegramSender:
@@ -98,7 +117,7 @@ class AppriseSender:
             return Outcome(True)
         said = _reason("; ".join(dict.fromkeys(lines)) or "apprise gave no reason")
         status = STATUS.search(said)
-        return Outcome(False, said, doubt=status is None or status[1] == "200")
+        return Outcome(False, said, doubt=status is None or (status[1] or status[2]).startswith("2"))
 
 
 def _plugin(channel: Channel, answer_seconds: float) -> NotifyBase:

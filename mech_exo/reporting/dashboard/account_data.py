@@ -103,9 +103,7 @@ def _account(house: House, ledger: Ledger, book: BookId) -> Account:
     days = ledger.day_history(book)
     try:
         view = house.storage.view()
-        traded = sorted({event.symbol for _, events in ledger.events(book) for event in events})
-        whole = view.panel(start=days[0].session)
-        panel = whole.select(traded) if traded else whole.select(whole.symbols[:1])
+        panel = view.panel(start=days[0].session)
         universe = view.universe(panel, house.config.strategy.universe.name)
         benchmark = house.benchmark(panel)
         return Account(account_record(ledger, book, panel, house.config, universe=universe, benchmark=benchmark))

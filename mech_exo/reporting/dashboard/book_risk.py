@@ -1,4 +1,4 @@
-"""The book as risk sees it at its last close: limits, sectors, correlations, the account's falls. Every figure is that of ``exo risk status``."""
+"""The book as risk sees it at its last close: limits, sectors, correlations, falls. Every figure is that of ``exo risk status``."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def book_risk_view(house: House, ledger: Ledger, book: BookId) -> BookRiskView:
 
 
 def market_at(house: House, session: date, window: int) -> tuple[Market, Mapping[str, str | None], tuple[str, ...]]:
-    """The market that risk measures on, every name's sector and what must be said: as :meth:`House.seen` and :meth:`House.market` give them.
+    """The market that risk measures on, every name's sector and what must be said: those of :meth:`House.seen` and :meth:`House.market`.
 
     The whole history stays on disk, to be read where a scenario asks for a name's past; the members' returns are made of the last
     ``window`` sessions alone, which is all that betas look at. Raises MissingDataError where nothing is stored up to then.

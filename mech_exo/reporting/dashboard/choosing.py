@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
 
 Query = Mapping[str, str]
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 ONE = {"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}}
 """AG Grid's options of a table whose rows are chosen by a click, or by the space bar."""
+LEVEL = {"valueFormatter": {"function": "params.value == null ? 'none' : exo.price(params.value)"}}
+"""A column of levels: where there is none, none rests."""
 
 
 def session_bar(page: str, path: str, known: Booked, session: date, query: Query) -> Any:
@@ -94,6 +98,11 @@ def drawer(table: str, title: str, children: Any, *, opened: bool) -> Any:
     )  # fmt: skip
 
 
+def fitted(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``columns`` wide enough for their own titles."""
+    return [{**each, "minWidth": max(int(each.get("minWidth", 0)), 58 + 8 * len(str(each["headerName"])))} for each in columns]
+
+
 def told(error: MechExoError) -> Any:
     """Why something is not shown, and what mends it."""
     return empty(error.message[:1].upper() + error.message[1:], error.remedy or "")
@@ -103,5 +112,10 @@ def plain_table(head: Sequence[str], body: Sequence[Sequence[Any]], numbers: Seq
     """A short table that needs no sorting; ``numbers`` are the columns of figures."""
     look = ["number" if place in numbers else None for place in range(len(head))]
     heads = [html.Th(text, className=kind, scope="col") for text, kind in zip(head, look, strict=True)]
-    rows = [html.Tr([html.Td(cell, className=kind) for cell, kind in zip(row, look, strict=True)]) for row in body]
+    rows = [html.Tr([html.Td(cell, className=kind or _day(cell)) for cell, kind in zip(row, look, strict=True)]) for row in body]
     return html.Div(html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="plain"), className="scroll", tabIndex=0)
+
+
+def _day(cell: Any) -> str | None:
+    """The class of a date, which is not to be broken at its hyphens."""
+    return "day" if isinstance(cell, str) and DAY.match(cell) else None

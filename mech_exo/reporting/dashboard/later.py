@@ -7,17 +7,19 @@ it is the one before, and the page says that, too.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from mech_exo.utils import log
-
 if TYPE_CHECKING:
+    from dash import Dash
+
     from mech_exo.execution.ledger import Ledger
     from mech_exo.reporting.dashboard.house import House
+    from mech_exo.reporting.dashboard.pages import Page
     from mech_exo.reporting.dashboard.reader import Reader
 
 Made = TypeVar("Made")
@@ -35,14 +37,35 @@ class Answer(Generic[Made]):
     fresh: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An answer made, or being made, of ``stamp``."""
+
+    stamp: object
+    future: Future[Any]
+
+    def value(self) -> Any:
+        """What was made; None where that failed."""
+        return None if self.future.exception() else self.future.result()
+
+
 class _Kept:
-    """What was made for one reader."""
+    """What was made for one reader, and what is being made."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.worker = ThreadPoolExecutor(1, "pages")
-        self.made: dict[Hashable, tuple[object, Any]] = {}
-        self.running: dict[Hashable, tuple[object, Future[Any]]] = {}
+        self.made: OrderedDict[Hashable, _Asked] = OrderedDict()
+        self.running: dict[Hashable, _Asked] = {}
+
+    def finished(self, key: Hashable, asked: _Asked) -> None:
+        """Keep an answer, or the error that stands for it."""
+        with self.lock:
+            self.running.pop(key, None)
+            self.made[key] = asked
+            self.made.move_to_end(key)
+            while len(self.made) > KEPT:
+                self.made.popitem(last=False)
 
 
 _by_reader: WeakKeyDictionary[Reader, _Kept] = WeakKeyDictionary()
@@ -62,36 +85,40 @@ def ask(
     now = reader.stamp() if stamp is None else stamp
     with kept.lock:
         made = kept.made.get(key)
-        if made is not None and made[0] == now:
-            kept.made[key] = kept.made.pop(key)
-            return Answer(_told(made[1]), fresh=True)
-        running = kept.running.get(key)
-        if running is None:
-            running = kept.running[key] = (now, kept.worker.submit(_make, reader, kept, key, now, make))
+        if made is not None and made.stamp == now:
+            kept.made.move_to_end(key)
+            return Answer(made.future.result(), fresh=True)
+        asked = kept.running.get(key)
+        if asked is None:
+            asked = kept.running[key] = _Asked(now, kept.worker.submit(reader.once, ("later", key), make))
+            begun = True
+        else:
+            begun = False
+    if begun:  # outside the lock: an answer that is there at once is kept at once
+        asked.future.add_done_callback(lambda _: kept.finished(key, asked))
     try:
-        value = running[1].result(patience)
+        return Answer(asked.future.result(patience), fresh=asked.stamp == now)
     except TimeoutError:
-        before = None if made is None or isinstance(made[1], Exception) else made[1]
-        return Answer(before, fresh=False)
-    return Answer(_told(value), fresh=running[0] == now)
+        return Answer(None if made is None else made.value(), fresh=False)
 
 
-def _make(reader: Reader, kept: _Kept, key: Hashable, stamp: object, make: Callable[[House, Ledger], Any]) -> Any:
-    value: Any
-    try:
-        value = reader.once(("later", key), make)
-    except Exception as error:  # told to whoever asks, in his own thread
-        log.get(__name__).info("%s could not be made: %s", key, error)
-        value = error
-    with kept.lock:
-        kept.made[key] = (stamp, value)
-        kept.running.pop(key, None)
-        while len(kept.made) > KEPT:
-            kept.made.pop(next(iter(kept.made)))
-    return value
+def waiting(page: str, *, fresh: bool) -> Any:
+    """Lets ``page`` be drawn again each second while an answer of it is being made; :func:`steer_waiting` does it."""
+    from dash import dcc
+
+    return dcc.Interval(id=f"{page}-wait", interval=1000, disabled=fresh)
 
 
-def _told(value: Any) -> Any:
-    if isinstance(value, Exception):
-        raise value
-    return value
+def steer_waiting(app: Dash, reader: Reader, page: Page) -> None:
+    """The callback of :func:`waiting`; called from a page's ``register``."""
+    from dash import Input, Output, State
+
+    from mech_exo.reporting.dashboard.address import parsed
+    from mech_exo.reporting.dashboard.app import shown
+
+    @app.callback(
+        Output("made", "data", allow_duplicate=True), Input(f"{page.icon}-wait", "n_intervals"), State("url", "search"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+    def again(_ticks: object, search: object) -> Any:
+        return {"path": page.path, "page": shown(page, reader, parsed(search))}

@@ -161,7 +161,7 @@ def verified(reader: Reader) -> tuple[VerifyReport, datetime]:
     return reader.once(("verified",), lambda _, ledger: (ledger.verify(), reader.clock()))
 
 
-def deliveries(reader: Reader, count: int = 50) -> tuple[Told, ...]:
+def deliveries(reader: Reader, count: int = 20) -> tuple[Told, ...]:
     """The latest alerts, the newest first: those of the outbox and those the delivery process raised itself. Raises DataError."""
     from mech_exo.reporting.alerts.store import DeliveryStore
 

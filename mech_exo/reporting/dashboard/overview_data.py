@@ -17,6 +17,7 @@ from mech_exo.domain.verdict import BreachCode
 from mech_exo.performance.figures.returns import joined
 from mech_exo.performance.ratios import from_first_close
 from mech_exo.reporting.dashboard.account_data import Booked, account
+from mech_exo.reporting.needs import SEVERITIES, Need, needs
 from mech_exo.reporting.text import percent
 from mech_exo.utils.calendar import due_and_next
 from mech_exo.utils.log import mask, mask_accounts
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import OrderRow, PostedAlert
     from mech_exo.reporting.alerts.status import Status
-    from mech_exo.reporting.dashboard.condition import Condition
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import NightReport
 
+NEAREST = 5
 DOUBTFUL = (OrderState.UNKNOWN, OrderState.SENDING)
 
 
@@ -44,16 +45,6 @@ class Running:
     due: date
     next: date
     next_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Something for the operator: what, the command that mends it or shows more, and where on the pages it is. ``tone``: bad or warn."""
-
-    said: str
-    command: str = ""
-    tone: str = "warn"
-    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,78 +101,64 @@ def _waiting(ledger: Ledger, known: Booked) -> Waiting:
     return Waiting(ledger.orders(known.book, states=DOUBTFUL), tuple(reversed(news)))
 
 
-def needs(now: Condition, told_of: NightReport, left: Waiting, sent: Status | MechExoError) -> tuple[Need, ...]:
-    """Everything that wants the operator, the worst first."""
-    found = [Need(problem.said, problem.command, problem.tone) for problem in now.problems]
-    found += _of_orders(left)
-    found += _of_state(told_of)
-    found += _of_limits(told_of)
-    found += _of_alerts(left, sent)
-    found += _of_positions(told_of)
-    return tuple(sorted(found, key=lambda need: need.tone != "bad"))
+def wanted(told_of: NightReport, left: Waiting, sent: Status | MechExoError) -> tuple[Need, ...]:
+    """Everything that wants the operator now, the gravest first: what the night says itself, orders in doubt since, stops near, alerts.
+
+    What the banner of every page says (a halt, a night that is missing) is not said again.
+    """
+    found = [*(need for need in needs(told_of) if not told_of.halted or "halted" not in need.text), *_of_orders(told_of, left)]
+    found += [*_of_alerts(left), *_of_delivery(sent), *_of_stops(told_of)]
+    return tuple(sorted(found, key=lambda need: SEVERITIES.index(need.severity)))
 
 
-def _of_orders(left: Waiting) -> list[Need]:
+def _of_orders(told_of: NightReport, left: Waiting) -> list[Need]:
+    """Orders in doubt that the night did not plan."""
+    planned = {order.id for order in told_of.planned}
     return [
         Need(
-            f"{row.order.symbol} {row.order.shares:+,} for {row.order.session} is {row.state.value}: no new risk until it is settled.",
-            f"exo reconcile\nexo ledger settle {row.order.id} --as cancelled --reason '…'", "bad", f"/orders?explain={row.order.id}",
+            "critical", f"{row.order.symbol} {row.order.shares:+,} for {row.order.session} is in doubt: no new risk until it is settled",
+            f"exo reconcile\nexo ledger settle {row.order.id} --as cancelled --reason '…'",
         )
         for row in left.doubtful
+        if row.order.id not in planned
     ]  # fmt: skip
 
 
-def _of_state(told_of: NightReport) -> list[Need]:
-    if told_of.state != "reducing":
-        return []
-    return [Need("REDUCING: no new risk is taken until NAV recovers; only reductions pass.", "exo risk status", "bad", "/risk")]
+def _of_alerts(left: Waiting) -> list[Need]:
+    """What was raised since the night before, a line each; its text is on the log's page."""
+    return [Need(_severity(one.alert.severity), _masked(f"{one.alert.title}{_first(one.alert.text)}"), "") for one in left.alerts]
 
 
-def _of_limits(told_of: NightReport) -> list[Need]:
-    tones = {"breach": "bad", "unknown": "bad", "warning": "warn"}
-    words = {"breach": "is broken", "unknown": "is unknown, which denies new risk", "warning": "is nearly used up"}
-    return [
-        Need(f"{line.name}{f' ({line.who})' if line.who else ''} {words[line.status]}.", "exo risk status", tones[line.status], "/risk")
-        for line in told_of.limits
-        if line.status in tones
-    ]
+def _first(text: str) -> str:
+    lines = text.strip().splitlines()
+    return f": {lines[0]}{' …' if len(lines) > 1 else ''}" if lines else ""
 
 
-def _of_alerts(left: Waiting, sent: Status | MechExoError) -> list[Need]:
-    tones = {"critical": "bad", "warning": "warn"}
-    found = [
-        Need(_masked(f"{one.alert.title}: {one.alert.text.splitlines()[0]}"), "", tones.get(one.alert.severity, "warn"), "/log?kind=alerts")
-        for one in left.alerts
-        if one.alert.text
-    ]
+def _of_delivery(sent: Status | MechExoError) -> list[Need]:
     if isinstance(sent, MechExoError):
-        return [*found, Need(f"Alerts: {sent.message}", sent.remedy or "")]
-    count = undelivered(sent)
+        return [Need("warning", f"alerts cannot be delivered: {sent.message}", sent.remedy or "")]
+    count, found = undelivered(sent), []
     if count:
-        found.append(Need(f"{count} alerts are not delivered yet.", "exo alert status", "warn", "/log?kind=alerts"))
+        found.append(Need("warning", f"{count} alerts are not delivered yet", "exo alert status"))
     if not sent.channels:
-        found.append(Need("No channel tells you of alerts.", "exo alert test", "warn"))
+        found.append(Need("warning", "no channel is configured: nobody tells you of alerts (config/alerts.yml)", "exo alert test"))
     elif sent.process is None:
-        found.append(Need("Nobody delivers alerts now: no process runs.", "exo alert run", "bad" if count else "warn"))
-    return [*found, *(Need(_masked(text), "exo alert status", "bad") for text, _ in sent.alarms)]
+        found.append(Need("critical" if count else "warning", "no process delivers alerts now", "exo alert run"))
+    return [*found, *(Need("critical", _masked(text), "exo alert status") for text, _ in sent.alarms)]
 
 
-def _of_positions(told_of: NightReport) -> list[Need]:
-    found = [
-        Need(f"{one.symbol} is {percent(one.distance, 1)} from its stop.", "", "warn", f"/positions?symbol={one.symbol}")
-        for one in told_of.upcoming.exits
-        if one.kind == "stop"
-    ]
-    found += [
-        Need(f"{one.symbol} has had no bar for {one.missing_sessions} sessions.", "exo data quality", "warn", "/quality")
-        for one in told_of.holdings
-        if one.missing_sessions
-    ]
-    return found + [
-        Need(f"{one.symbol} is held and its data are in doubt ({one.check}): {one.evidence}", one.clear, "bad", "/quality")
-        for one in told_of.quality.doubts
-        if one.held
-    ]
+def _of_stops(told_of: NightReport) -> list[Need]:
+    near = [one for one in told_of.upcoming.exits if one.kind == "stop" and one.distance > 0.0]
+    if not near:
+        return []
+    first = ", ".join(f"{one.symbol} {percent(one.distance, 1)}" for one in near[:NEAREST])
+    more = f" and {len(near) - NEAREST} more" if len(near) > NEAREST else ""
+    said = f"{len(near)} of {len(told_of.holdings)} positions are within {percent(told_of.upcoming.near, 0)} of their stop"
+    return [Need("info", f"{said}: {first}{more}", "exo positions")]
+
+
+def _severity(said: str) -> str:
+    return said if said in SEVERITIES else "warning"
 
 
 def undelivered(sent: Status) -> int:

@@ -5,7 +5,7 @@ USD; fractions, never percent; None = unknown. As-traded prices: a split shows a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import Holding, NightReport
 
-BEFORE = 60
-"""Sessions of prices shown before the first fill that a name's chart is about."""
+BEFORE, SHOWN = 60, 504
+"""Sessions of prices before the first fill that a name's chart is about, and the most that are about its fills."""
 TRADE_COLUMNS = (
     "symbol", "sector", "entry_date", "exit_date", "shares", "entry_price", "exit_price", "pnl", "return", "nav_fraction", "holding",
     "mae", "mfe", "entry_reason", "exit_reason", "commission", "slippage",
@@ -77,7 +77,7 @@ class Name:
     fills: tuple[FillRow, ...]
 
 
-def standings(night: NightReport, sectors: dict[str, str | None] | None, rules: StopParams) -> tuple[Standing, ...]:
+def standings(night: NightReport, sectors: Mapping[str, str | None] | None, rules: StopParams) -> tuple[Standing, ...]:
     """Every position of ``night``, the nearest to its stop first; those without one last."""
     earned = {line.symbol: line.pnl for line in night.causes.positions}
     rows = [_standing(one, night.session, (sectors or {}).get(one.symbol), earned.get(one.symbol), rules) for one in night.holdings]
@@ -126,7 +126,8 @@ def _name(house: House, ledger: Ledger, book: BookId, symbol: str, session: date
     if not orders and not fills:
         return None
     newest = tuple(sorted(orders, key=lambda row: (row.decided, row.order.session, row.order.id), reverse=True))
-    first = min((row.fill.session for row in fills), default=session)
+    oldest = calendar.sessions(session - timedelta(days=2 * SHOWN), session)[-SHOWN:][0].astype(object)
+    first = max(oldest, min((row.fill.session for row in fills), default=session))
     try:
         prices, error = _prices(house, ledger.lines_of(book, symbol, first), symbol, (first, session)), None
     except MechExoError as failed:

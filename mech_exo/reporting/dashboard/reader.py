@@ -106,6 +106,13 @@ class Reader:
                 continue
         return self._at(_Moment(self, None), ask)
 
+    def close(self) -> None:
+        """Let go of the snapshots; nobody may be reading any more."""
+        with self._lock:
+            if self._edition is not None:
+                self._edition.market.close()
+            self._edition = None
+
     def _at(self, moment: _Moment, ask: Callable[[], Made]) -> Made:
         self._here.moment = moment
         try:
@@ -138,17 +145,24 @@ class _Market:
     def __init__(self, open_house: Callable[[], House]) -> None:
         self.answers = Kept()
         self._open = open_house
-        self._houses = threading.local()
+        self._houses: dict[int, House] = {}
 
     def house(self) -> House:
         """This thread's, with its snapshot open (where there is one), so that it stays the one of this moment."""
-        found: House | None = getattr(self._houses, "house", None)
+        found = self._houses.get(threading.get_ident())
         if found is None:
             found = self._open()
             with suppress(DataError):  # a page that needs it says so
                 _ = found.storage
-            self._houses.house = found
+            self._houses[threading.get_ident()] = found
         return found
+
+    def close(self) -> None:
+        """Close every snapshot."""
+        for house in self._houses.values():
+            with suppress(DataError):
+                house.storage.close()
+        self._houses.clear()
 
 
 class _Edition:

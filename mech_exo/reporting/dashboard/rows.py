@@ -14,7 +14,7 @@ CONDITIONS = 10
 
 
 def asked_for(rows: Sequence[Row], request: Mapping[str, Any]) -> Sequence[Row]:
-    """``rows`` as ``request`` (``filterModel``, ``sortModel``) wants them. Unknown (None) sorts last either way; nonsense is ignored."""
+    """``rows`` as ``request`` (``filterModel``, ``sortModel``) wants them. Unknown and empty sort last either way; nonsense is ignored."""
     found = rows
     filters = request.get("filterModel")
     for field, wanted in (filters if isinstance(filters, Mapping) else {}).items():
@@ -48,12 +48,12 @@ def harmless(value: object) -> object:
 
 
 def _sorted(rows: Sequence[Row], field: str, *, descending: bool) -> list[Row]:
-    known = [row for row in rows if row.get(field) is not None]
+    known = [row for row in rows if row.get(field) not in (None, "")]
     try:
         known.sort(key=lambda row: row[field], reverse=descending)
     except TypeError:  # of several kinds
         known.sort(key=lambda row: str(row[field]), reverse=descending)
-    return [*known, *(row for row in rows if row.get(field) is None)]
+    return [*known, *(row for row in rows if row.get(field) in (None, ""))]
 
 
 def _test(wanted: object) -> Callable[[Any], bool] | None:

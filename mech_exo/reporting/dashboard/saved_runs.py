@@ -83,13 +83,21 @@ class Walk:
         return np.array([math.nan if row.get(name) is None else float(row[name]) for row in self.windows])
 
 
-def files(house_runs: Path, home: Path) -> Files:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders of a workspace: its own, those of saved runs and of reports."""
+
+    home: Path
+    runs: Path
+    reports: Path
+
+
+def files(places: Places) -> Files:
     """What lists of runs and walks are made of: names, times and sizes. Equal: nothing was saved or deleted."""
     from mech_exo.backtest.store import RUN
 
-    places = (*house_runs.glob(f"*/{RUN}"), *(home / "data" / WALKS).glob("*.json"))
     found = []
-    for path in sorted(places):
+    for path in sorted((*places.runs.glob(f"*/{RUN}"), *(places.home / "data" / WALKS).glob("*.json"))):
         try:
             about = path.stat()
         except FileNotFoundError:
@@ -105,19 +113,19 @@ def listed(house: House) -> tuple[dict[str, Any], ...]:
     return tuple(summary(folder) for folder in saved(house.runs))
 
 
-def folder_of(house: House, run_id: str) -> Path:
+def folder_of(runs: Path, run_id: str) -> Path:
     """The folder of the saved run ``run_id``, which must be its whole id. Raises InputError where there is none."""
     from mech_exo.backtest.store import saved
 
-    for folder in saved(house.runs):
+    for folder in saved(runs):
         if folder.name == run_id:
             return folder
     raise InputError("a run must be one of the saved ones; this address names none of them", remedy="exo backtest list")
 
 
-def report_of(house: House, run_id: str) -> Path | None:
+def report_of(places: Places, run_id: str) -> Path | None:
     """The tear sheet of a saved run, None where there is none. Raises InputError for anything that is no saved run."""
-    place = house.reports / "backtests" / f"{folder_of(house, run_id).name}.html"
+    place = places.reports / "backtests" / f"{folder_of(places.runs, run_id).name}.html"
     return place if place.is_file() else None
 
 
@@ -134,13 +142,13 @@ def run(house: House, ledger: Ledger, run_id: str) -> Run:
     from mech_exo.backtest.promotion import Standing
     from mech_exo.backtest.store import load, summary
 
-    folder = folder_of(house, run_id)
+    folder = folder_of(house.runs, run_id)
     result = load(folder)
     standing = Standing.of(ledger, result)
     report = standing.completed(luck(ledger, result))
     return Run(
         summary(folder), result, report, len(ledger.trial_figures()), standing.from_sweep, standing.walked_forward,
-        report_of(house, run_id),
+        report_of(Places(house.home, house.runs, house.reports), run_id),
     )  # fmt: skip
 
 
@@ -152,7 +160,7 @@ def beside(house: House, run_ids: Sequence[str]) -> Beside:
     wanted = tuple(dict.fromkeys(run_ids))
     if not 2 <= len(wanted) <= MOST:
         raise InputError(f"two to {MOST} different runs stand beside each other; got {len(wanted)}")
-    results = tuple(load(folder_of(house, name)) for name in wanted)
+    results = tuple(load(folder_of(house.runs, name)) for name in wanted)
     return Beside(results, tuple(compare(results[0], other) for other in results[1:]), curves(results))
 
 
@@ -196,3 +204,25 @@ def _walk(path: Path) -> Walk:
         np.array([math.nan if row["return"] is None else row["return"] for row in equity], np.float64),
         tuple(map(str, body["warnings"])),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLine:
+    """A sweep the ledger counted: how many runs it compared, and what that says of the choice among them. None = unknown."""
+
+    id: str
+    runs: int
+    pbo: float | None
+    reality_check: float | None
+    spa: float | None
+
+
+def sweeps(ledger: Ledger) -> tuple[SweepLine, ...]:
+    """Every counted sweep, the latest first."""
+    from mech_exo.execution.rows import Sweep
+
+    found = []
+    for row in reversed(ledger.rows(Sweep)):
+        figures = {one.name: one.value for one in row.figures}
+        found.append(SweepLine(row.id, len(row.run_ids), figures.get("pbo"), figures.get("reality_check"), figures.get("spa")))
+    return tuple(found)

@@ -58,7 +58,8 @@ class ScoreHistory:
                 score[t], rank[t] = night.score[place], night.rank[place]
         return History(
             np.array([night.session for night in self.nights], "datetime64[D]"), score, rank,
-            np.array([len(night.symbols) for night in self.nights], np.int64), np.array([night.scheduled for night in self.nights], np.bool_),
+            np.array([len(night.symbols) for night in self.nights], np.int64),
+            np.array([night.scheduled for night in self.nights], np.bool_),
         )  # fmt: skip
 
 

@@ -53,12 +53,15 @@ class Comparison:
         factor, and one column per factor: :func:`factor_correlation`.
     skipped
         Factors that could not be studied, with the reason.
+    studies
+        The study of each factor of ``table``, in its order.
     """
 
     horizon: int
     table: pl.DataFrame
     correlation: pl.DataFrame
     skipped: tuple[tuple[str, str], ...]
+    studies: tuple[FactorStudy, ...]
 
 
 def usable(sample: Sample, config: FactorsConfig) -> tuple[dict[str, Ordered], dict[str, str]]:
@@ -157,7 +160,7 @@ def compare(sample: Sample, config: FactorsConfig, *, quantiles: int = 5) -> Com
         raise InputError(f"at least one configured factor must have values; none has ({said})")
     studies = [study_of(sample, name, config, quantiles=quantiles) for name in values]
     table = frame(_line(one, config) for one in studies)
-    return Comparison(studies[0].horizon, table, factor_correlation(sample, values), tuple(skipped.items()))
+    return Comparison(studies[0].horizon, table, factor_correlation(sample, values), tuple(skipped.items()), tuple(studies))
 
 
 def _line(one: FactorStudy, config: FactorsConfig) -> dict[str, object]:

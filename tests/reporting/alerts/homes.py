@@ -30,11 +30,12 @@ class Clock:
         self.at += timedelta(**by)
 
 
-def home(folder: Path, mail_port: int = 25, **rules: object) -> Path:
+def home(folder: Path, mail_port: int = 25, *, per_minute: int = 600, **rules: object) -> Path:
     """A fresh workspace that tells Slack, Telegram and by mail, with ``rules`` of alerts.yml laid over that."""
     create(folder)
     mail = {"server": "127.0.0.1", "port": mail_port, "security": "none", "sender": "exo@example.com", "to": "me@example.com"}
-    channels = {"slack": {"kind": "slack"}, "telegram": {"kind": "telegram"}, "mail": {"kind": "email", "mail": mail}}
+    kinds: dict[str, dict[str, object]] = {"slack": {"kind": "slack"}, "telegram": {"kind": "telegram"}, "mail": {"kind": "email", "mail": mail}}
+    channels = {name: rules_ | {"per_minute": per_minute} for name, rules_ in kinds.items()}
     write(folder, **{"channels": channels, "retry": HASTY} | rules)
     keys = {
         "slack_webhook": WEBHOOK, "telegram": {"bot_token": TOKEN, "chat_id": "4242"}, "discord_webhook": DISCORD, "ntfy_topic": NTFY,

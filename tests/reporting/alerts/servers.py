@@ -138,13 +138,14 @@ class Mail:
         finally:
             connection.close()
 
-    def _session(self, connection: socket.socket) -> None:
-        file, secure, envelope = connection.makefile("rb"), False, 0
+    def _session(self, connection: socket.socket, *, secure: bool = False) -> None:
+        file = connection.makefile("rb")
 
         def say(text: str) -> None:
             connection.sendall(f"{text}\r\n".encode())
 
-        say("220 local ESMTP")
+        if not secure:
+            say("220 local ESMTP")
         while line := file.readline():
             verb, _, rest = line.decode().strip().partition(" ")
             verb = verb.upper()
@@ -162,8 +163,9 @@ class Mail:
                     say(f"250{'-' if n < len(offers) - 1 else ' '}{offer}")
             elif verb == "STARTTLS" and self._context is not None:
                 say("220 go ahead")
-                connection = self._context.wrap_socket(connection, server_side=True)
-                file, secure = connection.makefile("rb"), True
+                with self._context.wrap_socket(connection, server_side=True) as inner:
+                    self._session(inner, secure=True)
+                return
             elif verb == "AUTH":
                 kind, _, words = rest.partition(" ")
                 if kind.upper() == "LOGIN":
@@ -195,7 +197,6 @@ class Mail:
                 return
             else:
                 assert re.match(r"(MAIL FROM:|RCPT TO:)", f"{verb} {rest}") or verb in ("RSET", "NOOP", "MAIL", "RCPT"), line
-                envelope += 1
                 say("250 fine")
 
 

@@ -69,9 +69,10 @@
       const before = shown;
       shown = made;
       if (!before || before.path !== made.path || !document.getElementById("page")?.firstChild) return made.page;
-      const found = changes(before.page, made.page, [], []);
+      const found = children(before.page, made.page, [], [], {});
       if (found === null) return made.page;
-      const root = placeOf("page", window.dash_component_api.getLayout([]), []);
+      const root = placeOf("page", window.dash_component_api.getLayout(["components"]), ["components"]);
+      if (!root) return made.page;
       for (const [place, props] of found) set_props([...root, "props", "children", ...place], props);
       refreshEndless();
       return no_update;

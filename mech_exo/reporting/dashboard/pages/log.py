@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 PATH, TABLE = "/log", "log-rows"
 STILL: dict[str, Any] = {"sortable": False, "filter": False}
 COLUMNS = [
-    column("at", "Written, UTC", width=160, flex=0, **STILL),
+    column("at", "Written, UTC", width=168, flex=0, **STILL),
+    column("said", "What", flex=1, minWidth=320, tooltipField="said", **STILL),
     column("kind", "Kind", width=110, flex=0, **STILL),
-    column("said", "What", flex=1, minWidth=340, **STILL),
-    column("key", "Row", "whole", width=90, flex=0, **STILL),
+    column("key", "Row", width=90, flex=0, **STILL),
 ]
 BLOCK = 200
-READING = "The newest first; a row opens in full. Text is looked for in everything but decisions and booked sessions, of which the key counts."
+READING = "The newest first; a row opens in full. Text is looked for in all of a row; of decisions and booked sessions in the key alone."
 
 
 class Journal(Sequence[Mapping[str, Any]]):
@@ -64,14 +64,14 @@ class Journal(Sequence[Mapping[str, Any]]):
 
 
 def _row(line: Line) -> dict[str, Any]:
-    return {"at": f"{line.at:%Y-%m-%d %H:%M:%S}", "kind": line.kind, "said": line.said, "key": line.seq}
+    return {"at": f"{line.at:%Y-%m-%d %H:%M:%S}", "kind": line.kind, "said": line.said, "key": str(line.seq)}
 
 
 def layout(reader: Reader, query: Query) -> Any:
     """The page for ``kind``, ``since``, ``until``, ``text`` and ``row`` of the address."""
     asked = query.get("row", "")
     rows = how_many(reader, sought(query))
-    body = endless(TABLE, COLUMNS, getRowId="params.data.key", dashGridOptions=ONE) if rows else _none(reader, query)
+    body = endless(TABLE, COLUMNS, getRowId="params.data.key", dashGridOptions=ONE) if rows else _none(reader)
     return stack(
         _chain(reader, rows),
         _filters(query),
@@ -82,7 +82,7 @@ def layout(reader: Reader, query: Query) -> Any:
     )
 
 
-def _none(reader: Reader, query: Query) -> Any:
+def _none(reader: Reader) -> Any:
     if chain(reader).rows:
         return empty("No row of the journal is of this kind and says this in these days: widen the filters above.")
     return empty("Nothing is journaled yet.", "exo run --mode paper --date YYYY-MM-DD")
@@ -90,13 +90,13 @@ def _none(reader: Reader, query: Query) -> Any:
 
 def _chain(reader: Reader, rows: int) -> Any:
     stands = chain(reader)
-    when = UNKNOWN if stands.last_at is None else f"{stands.last_at:%Y-%m-%d %H:%M:%S} UTC"
+    when = UNKNOWN if stands.last_at is None else f"{stands.last_at:%Y-%m-%d %H:%M} UTC"
     button = html.Button("Verify the chain now", id="log-verify", type="button", className="mini")
     said = html.Div("Each exo run verifies it before it does anything else; exo ledger verify does, too.", id="log-verified", role="status")
     return stack(
         tiles(
-            tile("Rows", whole(stands.rows), f"{whole(rows)} of them as filtered", f"last written {when}"),
-            tile("Hash of the last row", stands.last_hash[:12], "each row is chained to the one before by its hash", f"last written {when}"),
+            tile("Rows", whole(stands.rows), f"{whole(rows)} as filtered; the last written", when),
+            tile("Last hash", stands.last_hash[:8], f"{stands.last_hash[8:16]}…: each row holds that of the row before", when),
         ),
         html.Div([button, said], className="choosing"),
     )
@@ -114,9 +114,8 @@ def _filters(query: Query) -> Any:
         id="log-span", type="range", value=span, valueFormat="YYYY-MM-DD", placeholder="all days", clearable=True, size="xs", w=220,
         allowSingleDateInRange=True, **{"aria-label": "Days"},
     )  # fmt: skip
-    text = dmc.TextInput(
-        id="log-text", value=wanted.text, placeholder="text", size="xs", w=180, debounce=400, **{"aria-label": "Text"}
-    )
+    look = {"aria-label": "Text"}
+    text = dmc.TextInput(id="log-text", value=wanted.text, placeholder="text", size="xs", w=180, debounce=400, **look)
     return html.Div([kinds, days, text], className="choosing")
 
 
@@ -144,7 +143,8 @@ def _deliveries(reader: Reader) -> Any:
     body = [
         (f"{one.at:%Y-%m-%d %H:%M}", badge(one.severity, one.tone), html.Span(one.title, title=one.text), one.state) for one in found
     ]
-    return plain_table(("Posted, UTC", "Severity", "What", "Delivery"), body)
+    more = html.P(["The latest. All of them: ", command("exo alert list")], className="card-note")
+    return [plain_table(("Posted, UTC", "Severity", "What", "Delivery"), body), more]
 
 
 def _tail(reader: Reader) -> Any:

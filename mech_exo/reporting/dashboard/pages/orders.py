@@ -15,7 +15,7 @@ from mech_exo.performance import figures
 from mech_exo.performance.kpi import MAX_COST_SHARE
 from mech_exo.reporting.dashboard.account_data import Booked, booked, night
 from mech_exo.reporting.dashboard.address import parsed, search_of
-from mech_exo.reporting.dashboard.choosing import ONE, drawer, plain_table, steer_row, told
+from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, fitted, plain_table, steer_row, told
 from mech_exo.reporting.dashboard.orders_data import Way, chosen, executions, explained, of_gross
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, command, empty, endless, serve_rows, stack, tile, tiles
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from mech_exo.reporting.night import NightReport
 
 PATH, TABLE = "/orders", "orders-rows"
-COLUMNS = [
+COLUMNS = fitted([
     column("session", "For", "date", pinned="left", width=108, flex=0),
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("shares", "Shares", "signed"),
-    column("filled", "Filled", "signed"),
+    column("shares", "Shares", "whole"),
+    column("filled", "Filled", "whole"),
     column("state", "State", minWidth=96),
     column("reason", "Why", minWidth=116),
     column("type", "Type", minWidth=126),
@@ -47,12 +47,12 @@ COLUMNS = [
     column("shortfall", "Shortfall, USD", "signed", minWidth=122),
     column("slippage_bps", "Slippage, bps", "ratio", minWidth=120),
     column("shortfall_bps", "Shortfall, bps", "ratio", minWidth=120),
-    column("stop", "Stop", "price"),
-    column("target", "Target", "price"),
+    column("stop", "Stop", "price", **LEVEL),
+    column("target", "Target", "price", **LEVEL),
     column("decided", "Decided", "date", minWidth=108),
     column("note", "Said", minWidth=200),
     column("key", "Order", minWidth=260),
-]
+])
 STATES = ("new", "sending", "live", "filled", "cancelled", "rejected", "expired", "denied", "unknown", "abandoned")
 PARTS = (("Delay, decision to arrival", "delay"), ("Slippage, arrival to fill", "impact"), ("Fees", "fees"), ("Shortfall", "shortfall"))
 READING = "Positive is a cost. A row opens the way of its order: raw factor to fill. Unknown: one of the prices is not known."
@@ -116,7 +116,7 @@ def _summary(reader: Reader, known: Booked, query: Query, rows: Sequence[Mapping
     if not paid.gross > 0.0:
         share, tone = "not meaningful", ""
     of = f"{money(paid.total, 0)} of {money(paid.gross, 0)} USD gross P&L; at most {percent(MAX_COST_SHARE, 0)}"
-    age = f"up to {min(known.sessions[-1], _day(query, 'until') or known.sessions[-1])}"
+    age = f"to {min(known.sessions[-1], _day(query, 'until') or known.sessions[-1])}"
     return tiles(
         tile("Orders", whole(len(rows)), "as filtered", age),
         tile("Filled", whole(filled), f"{whole(waiting)} waiting", age),

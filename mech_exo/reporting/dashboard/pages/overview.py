@@ -10,11 +10,10 @@ from dash import dcc, html
 
 from mech_exo.domain.errors import MechExoError
 from mech_exo.performance import figures
-from mech_exo.performance.kpi import MAX_COST_SHARE
-from mech_exo.reporting.dashboard.account_data import Booked, booked, night
+from mech_exo.reporting.dashboard.account_data import booked, night
 from mech_exo.reporting.dashboard.choosing import plain_table, session_bar, steer_session
 from mech_exo.reporting.dashboard.condition import condition
-from mech_exo.reporting.dashboard.overview_data import Need, Running, curve, delivery, needs, running, undelivered, waiting
+from mech_exo.reporting.dashboard.overview_data import Running, curve, delivery, running, undelivered, waiting, wanted
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, command, empty, stack, tile, tiles
 from mech_exo.reporting.text import UNKNOWN, money, percent, ratio, whole, words
@@ -26,13 +25,25 @@ if TYPE_CHECKING:
     from mech_exo.reporting.alerts.status import Status
     from mech_exo.reporting.dashboard.overview_data import Curve
     from mech_exo.reporting.dashboard.reader import Reader
+    from mech_exo.reporting.needs import Need
     from mech_exo.reporting.night import Headroom, NightReport
     from mech_exo.reporting.night_parts import KpiDemand, KpiFigure
 
 TONES = {"pass": "good", "fail": "bad", "ok": "good", "warning": "warn", "breach": "bad", "unknown": "bad"}
 STATES = {"active": "good", "reducing": "warn", "halted": "bad"}
-ENDS = {"halted": "exo resume --reason 'what was found'", "reducing": "ends when NAV recovers: exo risk status", "active": "new risk may be taken"}
+ENDS = {
+    "halted": "exo resume --reason 'what was found'",
+    "reducing": "ends when NAV recovers: exo risk status",
+    "active": "new risk may be taken",
+}
 SHOWN = 8
+WORDS = {"critical": ("now", "bad"), "warning": ("soon", "warn"), "info": ("note", "info")}
+"""How soon something wants the operator, and how that is coloured."""
+PATHS = {
+    "exo risk status": "/risk", "exo orders": "/orders", "exo reconcile": "/orders", "exo positions": "/positions",
+    "exo data quality": "/quality", "exo data publish": "/quality", "exo data update": "/quality", "exo alert status": "/log?kind=alerts",
+}  # fmt: skip
+"""The page that shows what a command tells of."""
 
 
 def layout(reader: Reader, query: Query) -> Any:
@@ -40,67 +51,93 @@ def layout(reader: Reader, query: Query) -> Any:
     known = booked(reader, query)
     session = known.session(query)
     told_of, ran, sent, now = night(reader, known.book, session), running(reader, known), delivery(reader), condition(reader)
-    wanted = needs(now, night(reader, known.book, known.sessions[-1]), waiting(reader, known), sent)
+    asks = wanted(night(reader, known.book, known.sessions[-1]), waiting(reader, known), sent)
     state = "halted" if now.halt.halted or told_of.halted else told_of.state
     return stack(
-        _needs(wanted),
+        _needs(asks, above=bool(now.problems)),
         _glance(told_of, ran, sent, state),
         session_bar("overview", "/", known, session, query),
         card("NAV and its falls", _curve(curve(reader, known, session))),
         html.Div([card("Limits, the tightest first", _limits(told_of)), card("The KPI contract", _contract(told_of))], className="columns"),
         html.Div([card(f"P&L of {session} by cause", _causes(told_of)), card("… by position", _by_position(told_of))], className="columns"),
-        html.Div([card("What it ordered", _orders(told_of, known)), card("What comes", _upcoming(told_of))], className="columns"),
+        html.Div([card("What it ordered", _orders(told_of)), card("What comes", _upcoming(told_of))], className="columns"),
         card("How old the figures are", _ages(told_of)),
     )
 
 
-def _needs(wanted: Sequence[Need]) -> Any:
-    if not wanted:
+def _needs(asks: Sequence[Need], *, above: bool) -> Any:
+    """``above``: the banner over the page says something already."""
+    if not asks and above:
+        return card("What needs you", html.P("Only what stands above."))
+    if not asks:
         return card("What needs you", html.P([badge("nothing", "good"), " Nothing needs you now."]))
-    lines = [
-        html.Li(
-            [
-                badge("now" if need.tone == "bad" else "look", need.tone),
-                html.Div(
-                    [
-                        html.Span(need.said),
-                        *([dcc.Link("show", href=need.path, className="step", title=f"show: {need.said}")] if need.path else []),
-                        *[command(line) for line in need.command.splitlines()],
-                    ]
-                ),
-            ]
-        )
-        for need in wanted
-    ]
-    return card(f"What needs you ({len(wanted)})", html.Ul(lines, className="needs"))
+    return card(f"What needs you ({len(asks)})", html.Ul([html.Li(_need(need)) for need in asks], className="needs"))
+
+
+def _need(need: Need) -> list[Any]:
+    word, tone = WORDS[need.severity]
+    path = PATHS.get(" ".join(need.command.split()[:3])) if need.command else "/log?kind=alerts"
+    said: list[Any] = [html.Span(f"{need.text[:1].upper()}{need.text[1:]}.")]
+    said += [dcc.Link("show", href=path, className="step", title=f"show: {need.text}")] if path else []
+    return [badge(word, tone), html.Div([*said, *(command(line) for line in need.command.splitlines())])]
 
 
 def _glance(told_of: NightReport, ran: Running, sent: Status | MechExoError, state: str) -> Any:
-    age, funds = f"at the close of {told_of.session}", told_of.money
+    return tiles(*_running(told_of, ran, sent, state), *_within(told_of), *_done(told_of))
+
+
+def _running(told_of: NightReport, ran: Running, sent: Status | MechExoError, state: str) -> tuple[Any, ...]:
+    """Is it running?"""
+    late = f"that of {ran.due} is due" if ran.booked < ran.due else "every night is booked"
+    bell = f"{ran.next:%A}, from {ran.next_at.astimezone(NEW_YORK):%H:%M} New York"
+    return (
+        tile("State", state.upper(), ENDS.get(state, ""), _close(told_of), STATES.get(state, "")),
+        tile("Last night", str(ran.booked), f"{late}; performed", _instant(ran.booked_at), "bad" if ran.booked < ran.due else "good"),
+        tile("Next night", str(ran.next), bell, _instant(ran.next_at)),
+        _alerts(sent),
+    )
+
+
+def _within(told_of: NightReport) -> tuple[Any, ...]:
+    """Am I within limits?"""
     falls = next((line for line in told_of.limits if line.name == "Drawdown"), None)
     tight = next(iter(_tightest(told_of.limits)), None)
+    limit = f"limit {percent(falls.limit, 0)}" if falls else "no limit is on"
+    return (
+        tile("Drawdown", percent(told_of.drawdown), limit, _close(told_of), TONES.get(falls.status, "") if falls else ""),
+        tile("Tightest limit", tight.name if tight else "none", _use(tight), _close(told_of), TONES.get(tight.status, "") if tight else ""),
+        tile(
+            "KPI contract", told_of.kpi.trailing, f"12 months; whole period: {told_of.kpi.whole}", f"{told_of.kpi.sessions} sessions",
+            TONES.get(told_of.kpi.trailing, ""),
+        ),
+        _cost_share(told_of),
+    )  # fmt: skip
+
+
+def _cost_share(told_of: NightReport) -> Any:
+    costs, age = told_of.costs, _close(told_of)
+    allowed = f"at most {percent(costs.allowed, 0)}; this session {money(_paid(told_of))} USD"
+    if costs.share is None:
+        return tile("Costs of gross P&L", "not meaningful", allowed, age)
+    return tile("Costs of gross P&L", percent(costs.share, 1), allowed, age, "good" if costs.share <= costs.allowed else "bad")
+
+
+def _done(told_of: NightReport) -> tuple[Any, ...]:
+    """What did it do?"""
+    funds, age = told_of.money, _close(told_of)
     filled, traded = sum(line.price is not None for line in told_of.executed), len(told_of.executed)
-    late = ran.booked < ran.due
-    verdict = told_of.kpi.trailing
-    return tiles(
-        tile("State", state.upper(), ENDS.get(state, ""), age, STATES.get(state, "")),
-        tile("Last night", str(ran.booked), "that of " + str(ran.due) + " is due" if late else "every night is booked",
-             f"performed {_instant(ran.booked_at)}", "bad" if late else "good"),
-        tile("Next night", f"{ran.next:%a} {ran.next}", f"from {ran.next_at.astimezone(NEW_YORK):%H:%M} New York", _instant(ran.next_at)),
-        _alerts(sent),
+    held_back = len(told_of.withheld) + len(told_of.cuts)
+    ordered = f"for {told_of.orders_for}; {held_back} times a limit cut or denied; {filled} of {traded} filled today"
+    return (
         tile("NAV, USD", money(funds.nav, 0), f"{money(funds.cash, 0)} cash, {len(told_of.holdings)} positions", age),
         tile("Day's P&L, USD", _signed(funds.pnl), f"{percent(funds.day_return)} of NAV", age, _gain(funds.pnl)),
-        tile("Drawdown", percent(told_of.drawdown), f"limit {percent(falls.limit, 0)}" if falls else "no limit is on",
-             age, TONES.get(falls.status, "") if falls else ""),
-        tile("Tightest limit", UNKNOWN if tight is None else tight.name, _use(tight), age, TONES.get(tight.status, "") if tight else ""),
-        tile("KPI contract", verdict, f"12 months; whole period: {told_of.kpi.whole}", f"{told_of.kpi.sessions} sessions", TONES.get(verdict, "")),
-        tile("Orders", f"{len(told_of.planned)} for {told_of.orders_for}" if told_of.orders_for else UNKNOWN,
-             f"{filled} of {traded} filled this session; {len(told_of.withheld) + len(told_of.cuts)} limits cut or denied", age),
-        tile("Costs of gross P&L", percent(told_of.costs.share, 1) if told_of.costs.share is not None else "not meaningful",
-             f"at most {percent(MAX_COST_SHARE, 0)}; this session {money(_paid(told_of))} USD", age,
-             "" if told_of.costs.share is None else "good" if told_of.costs.share <= MAX_COST_SHARE else "bad"),
-        tile("Market data", _data_age(told_of), _coverage(told_of), f"quality gate: {_assessed(told_of)}"),
-    )  # fmt: skip
+        tile("Orders", whole(len(told_of.planned)) if told_of.decided else UNKNOWN, ordered if told_of.decided else "nothing decided", age),
+        tile("Market data", str(told_of.quality.as_of or UNKNOWN), _coverage(told_of), f"quality gate {_assessed(told_of)}"),
+    )
+
+
+def _close(told_of: NightReport) -> str:
+    return f"close of {told_of.session}"
 
 
 def _alerts(sent: Status | MechExoError) -> Any:
@@ -109,10 +146,10 @@ def _alerts(sent: Status | MechExoError) -> Any:
     count = undelivered(sent)
     runs = "nobody delivers now" if sent.process is None else f"delivered by process {sent.process}"
     if not sent.channels:
-        return tile("Alerts", "no channel", "exo alert test", f"heartbeat: {sent.heartbeat}", "warn")
+        return tile("Alerts", "no channel", f"exo alert test; {sent.heartbeat}", "", "warn")
     tone = "bad" if count and sent.process is None else "warn" if count or sent.process is None else "good"
     said = f"{count} waiting" if count else "all delivered"
-    return tile("Alerts", said, f"{runs}; {sent.heartbeat}", f"last round {_instant(sent.last_round)}", tone)
+    return tile("Alerts", said, f"{runs}; {sent.heartbeat}; last round", _instant(sent.last_round), tone)
 
 
 def _curve(drawn: Curve) -> Any:
@@ -198,29 +235,32 @@ def _by_position(told_of: NightReport) -> Any:
     return [plain_table(("Symbol", "Shares", "USD"), body, (1, 2)), html.P(note, className="card-note")]
 
 
-def _orders(told_of: NightReport, known: Booked) -> Any:
+def _orders(told_of: NightReport) -> Any:
     if not told_of.decided:
         return empty("This session was booked without a decision.", "exo plan")
     said = "The whole book was decided anew." if told_of.scheduled else "No decision of the whole book was due: stops and exits alone."
     parts: list[Any] = [html.P(said, className="card-note")]
     if told_of.planned:
         shown = told_of.planned[:SHOWN]
+        links = [dcc.Link(line.symbol, href=f"/orders?explain={line.id}") for line in shown]
         body = [
-            (dcc.Link(line.symbol, href=f"/orders?explain={line.id}"), f"{line.shares:+,}".replace("-", "−"), words(line.reason), words(line.state))
-            for line in shown
+            (link, f"{line.shares:+,}".replace("-", "−"), words(line.reason), words(line.state))
+            for link, line in zip(links, shown, strict=True)
         ]
         parts.append(plain_table(("Symbol", "Shares", "Why", "State"), body, (1,)))
-        more = len(told_of.planned) - len(shown)
-        parts += [html.P(dcc.Link(f"and {more} more", href=f"/orders?since={told_of.orders_for}"), className="card-note")] if more else []
+        parts += _more(len(told_of.planned) - len(shown), f"/orders?since={told_of.orders_for}")
     held_back = [f"{line.who or 'whole book'}: {words(line.code)}" for line in told_of.withheld]
     held_back += [f"{cut.symbol}: {cut.wanted:,} cut to {cut.shares:,} by {words(cut.by)}" for cut in told_of.cuts]
     if held_back:
         parts += [html.H3("Withheld"), html.Ul([html.Li(line) for line in held_back[:SHOWN]])]
-        more = len(held_back) - SHOWN
-        parts += [html.P(dcc.Link(f"and {more} more", href=f"/orders?session={told_of.session}"), className="card-note")] if more > 0 else []
+        parts += _more(len(held_back) - SHOWN, f"/orders?session={told_of.session}")
     if not told_of.planned and not held_back:
         parts.append(html.P("Nothing was ordered and nothing withheld."))
     return parts
+
+
+def _more(count: int, path: str) -> list[Any]:
+    return [html.P(dcc.Link(f"and {count} more", href=path), className="card-note")] if count > 0 else []
 
 
 def _upcoming(told_of: NightReport) -> Any:
@@ -229,7 +269,7 @@ def _upcoming(told_of: NightReport) -> Any:
     bells = f"{coming.session.opens.astimezone(NEW_YORK):%H:%M} to {coming.session.closes.astimezone(NEW_YORK):%H:%M} New York{early}"
     body: list[tuple[Any, ...]] = [("Next session", f"{coming.session.session:%a} {coming.session.session}", bells)]
     body.append(("Next decision of the book", str(coming.rebalance or UNKNOWN), coming.rebalance_note))
-    body += [(f"{one.symbol}: {words(one.kind)} near", money(one.level), f"{percent(one.distance, 1)} away") for one in coming.exits[:SHOWN]]
+    body += [(f"{one.symbol}: {words(one.kind)}", money(one.level), f"{percent(one.distance, 1)} away") for one in coming.exits[:SHOWN]]
     body += [(f"{one.symbol}: time exit", str(one.session), f"in {one.sessions} sessions") for one in coming.time_exits[:SHOWN]]
     body += [(f"{one.symbol}: results", str(one.day), one.source) for one in coming.earnings[:SHOWN]]
     note = [html.P(coming.earnings_note, className="card-note")] if coming.earnings_note else []
@@ -238,13 +278,15 @@ def _upcoming(told_of: NightReport) -> Any:
 
 def _ages(told_of: NightReport) -> Any:
     body = [
-        (words(age.part), str(age.session or UNKNOWN), _instant(age.at) if age.at else "", _old(age.sessions), age.note) for age in told_of.ages
+        (words(age.part), str(age.session or ""), _instant(age.at) if age.at else "", _old(age.sessions), age.note) for age in told_of.ages
     ]
     return plain_table(("Part", "Of session", "Known at", "Age", ""), body)
 
 
 def _old(sessions: int | None) -> str:
-    return UNKNOWN if sessions is None else "this session" if sessions == 0 else f"{sessions} sessions"
+    if sessions is None:
+        return UNKNOWN
+    return "this session" if sessions == 0 else "1 session" if sessions == 1 else f"{sessions} sessions"
 
 
 def _instant(at: datetime | None) -> str:
@@ -263,10 +305,6 @@ def _gain(value: float | None) -> str:
 def _paid(told_of: NightReport) -> float | None:
     parts = (told_of.costs.commission, told_of.costs.slippage)
     return None if None in parts else sum(part for part in parts if part is not None)
-
-
-def _data_age(told_of: NightReport) -> str:
-    return str(told_of.quality.as_of or UNKNOWN)
 
 
 def _coverage(told_of: NightReport) -> str:

@@ -12,7 +12,7 @@ from mech_exo.domain.errors import MechExoError
 from mech_exo.performance import figures
 from mech_exo.reporting.dashboard.account_data import booked, night
 from mech_exo.reporting.dashboard.address import search_of
-from mech_exo.reporting.dashboard.choosing import ONE, drawer, plain_table, session_bar, steer_row, steer_session, told
+from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, fitted, plain_table, session_bar, steer_row, steer_session, told
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, empty, stack, table, tile, tiles
 from mech_exo.reporting.dashboard.positions_data import Name, NamePrices, Standing, closed_trades, name, standings
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from mech_exo.reporting.night import NightReport
 
 PATH, TABLE = "/positions", "positions-held"
-HELD = [
-    column("key", "Symbol", pinned="left", width=96, flex=0),
+HELD = fitted([
+    column("key", "Symbol", pinned="left", width=112, flex=0),
     column("sector", "Sector", width=150, flex=0),
     column("shares", "Shares", "whole"),
     column("entry", "Entry", "price"),
@@ -39,15 +39,15 @@ HELD = [
     column("unrealised", "Unrealised, USD", "signed", minWidth=130),
     column("day_pnl", "Day, USD", "signed"),
     column("held", "Sessions", "whole"),
-    column("stop", "Stop", "price"),
+    column("stop", "Stop", "price", **LEVEL),
     column("to_stop", "To stop", "percent"),
-    column("target", "Target", "price"),
+    column("target", "Target", "price", **LEVEL),
     column("to_target", "To target", "percent", minWidth=104),
     column("time_exit", "Time exit", "date", minWidth=110),
     column("at_risk", "At risk, of NAV", "percent", minWidth=124),
-]
-CLOSED = [
-    column("symbol", "Symbol", pinned="left", width=96, flex=0),
+])
+CLOSED = fitted([
+    column("symbol", "Symbol", pinned="left", width=112, flex=0),
     column("exit_date", "Exit", "date", minWidth=106),
     column("entry_date", "Entry", "date", minWidth=106),
     column("holding", "Sessions", "whole"),
@@ -61,7 +61,7 @@ CLOSED = [
     column("mfe", "Best (MFE)", "percent", minWidth=108),
     column("exit_reason", "Exit by", minWidth=124),
     column("sector", "Sector", minWidth=130),
-]
+])
 LEVELS = "To stop, to target: the move of the price that reaches the level. At risk: lost of NAV if the stop fills at its level."
 EXCURSIONS = "Net of costs. MAE and MFE: the largest move against and for the trade while it was open, of the entry price."
 
@@ -86,7 +86,7 @@ def layout(reader: Reader, query: Query) -> Any:
 
 
 def _summary(told_of: NightReport, rows: tuple[Standing, ...]) -> Any:
-    age = f"at the close of {told_of.session}"
+    age = f"close of {told_of.session}"
     near = next((row for row in rows if row.to_stop is not None), None)
     bare = sum(1 for row in rows if row.holding.stop is None)
     due = [row for row in rows if row.time_exit is not None]
@@ -117,14 +117,21 @@ def _held(rows: tuple[Standing, ...], asked: str) -> Any:
         {
             "key": row.holding.symbol, "sector": row.sector, "shares": row.holding.shares, "entry": row.holding.entry,
             "price": row.holding.price, "value": row.holding.value, "weight": row.holding.weight, "unrealised": row.holding.unrealised,
-            "day_pnl": row.day_pnl, "held": row.holding.sessions_held, "stop": row.holding.stop, "to_stop": row.to_stop,
-            "target": row.holding.target, "to_target": row.to_target, "at_risk": row.holding.at_risk,
-            "time_exit": None if row.time_exit is None else row.time_exit.isoformat(),
+            "day_pnl": row.day_pnl, "held": row.holding.sessions_held, "stop": row.holding.stop,
+            "to_stop": _near(row.to_stop, row.holding.stop),
+            "target": row.holding.target,
+            "to_target": _near(row.to_target, row.holding.target), "at_risk": row.holding.at_risk,
+            "time_exit": "none" if row.time_exit is None else row.time_exit.isoformat(),
         }
         for row in rows
     ]  # fmt: skip
     chosen = [line for line in lines if line["key"] == asked]
     return table(TABLE, HELD, lines, getRowId="params.data.key", dashGridOptions=ONE, selectedRows=chosen)
+
+
+def _near(distance: float | None, level: float | None) -> float | str | None:
+    """No level, no distance; a distance that is unknown is that."""
+    return "" if level is None else distance
 
 
 def _closed(found: tuple[dict[str, Any], ...] | MechExoError) -> Any:
