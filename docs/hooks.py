@@ -18,7 +18,7 @@ A workspace holds these files in `config/`; `exo init DIR` writes them with comm
 that stands twice, a text where a number is meant, NaN or a value outside its range is refused, with file, key, rule and value.
 
 The hash of the configuration covers everything that decides, so neither
-`research.yml`, `broker.yml` nor the keys, and stands on every result.
+`research.yml`, `broker.yml`, `alerts.yml`, `dashboard.yml` nor the keys, and stands on every result.
 """
 KEYS_NOTE = """
 Copy it to `api_keys_local.yml`, which git ignores and which overrides it key by key. That file is set to mode 0600.

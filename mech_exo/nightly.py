@@ -6,10 +6,11 @@ and leaves it closed, so that a night killed anywhere is simply performed again.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,8 @@ LOCK = Path("data") / "night.lock"
 SHOWN = 20
 WEEK = 5
 """Sessions after which the factors are studied anew."""
+PATIENCE = 5.0
+"""Seconds a failed night waits for another process that writes the ledger, to tell that it failed."""
 Made = TypeVar("Made")
 Progress = Callable[[str], None]
 
@@ -424,7 +427,7 @@ def _worth_beginning(evening: Evening) -> None:
 
 
 def _post_failure(evening: Evening, error: MechExoError) -> None:
-    """An evening that could not be done is told, where the ledger can be written at all."""
+    """An evening that could not be done is told, each reason once, where the ledger can be written at all."""
     from mech_exo.execution.ledger import Ledger, default_path
     from mech_exo.execution.rows import Alert
     from mech_exo.utils.calendar import latest_session
@@ -433,7 +436,10 @@ def _post_failure(evening: Evening, error: MechExoError) -> None:
         return
     session = evening.session or latest_session(evening.now)
     row = Alert(f"failed-{session}", "critical", f"The night of {session} could not be performed", str(error))
-    with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home)) as ledger:
+    with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home), wait=PATIENCE) as ledger:
+        known = {alert.id: alert.text for alert in ledger.alerts()}
+        if known.get(row.id, row.text) != row.text:
+            row = replace(row, id=f"{row.id}-{hashlib.sha256(row.text.encode()).hexdigest()[:8]}")
         ledger.post_alert(row)
 
 

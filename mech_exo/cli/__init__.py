@@ -59,6 +59,7 @@ COMMANDS = (
     Lazy("data", "data:app", "Import, inspect, back up and restore market data.", DATA),
     Lazy("ledger", "ledger:app", "Verify and inspect the journal of decisions, orders and fills.", DATA),
     Lazy("report", "report:report", "Write a report.", DATA),
+    Lazy("export", "export:export", "Write fills, positions, NAV, decisions and more as CSV or Parquet.", DATA),
 )
 BY_NAME = {command.name: command for command in COMMANDS}
 

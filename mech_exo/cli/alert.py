@@ -190,7 +190,7 @@ def _show_status(paper: Console, found: Status) -> None:
         f"last look: {_shown(found.last_round)} UTC ({runs})",
         f"last night told: {found.last_night or 'none yet'}; the next is due {_shown(found.next_night)} UTC, {missed}",
         f"heartbeat: {found.heartbeat}",
-        f"chats that may command: {', '.join(map(str, found.chats)) or 'none'}",
+        f"chats that may command: {', '.join(found.chats) or 'none'}",
         *(f"ALARM since {_shown(since)} UTC: {text}" for text, since in found.alarms),
     ]
     paper.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)

@@ -184,12 +184,14 @@ def _show_costs(to: Console, book: BookId, total: CostSummary, groups: Sequence[
     if not total.fills:
         to.print(f"No fills of {book} in these sessions.", markup=False, highlight=False)
         return
-    table = _table(f"Execution of {escape(str(book))}: {total.fills} fills, {total.traded:,.2f} USD traded", ("",), ("USD", "Bps"))
+    said = f"Execution of {book}: {total.fills} fills, {total.traded:,.2f} USD traded"
+    to.print(said, style="italic", markup=False, highlight=False, soft_wrap=True)  # a table's own title wraps at the table's width
+    table = _table(("",), ("USD", "Bps"))
     for label, name in PARTS:
         table.add_row(label, money(getattr(total, name)) if total.complete else "unknown", _bps(getattr(total, f"{name}_bps")))
     to.print(table)
     if groups:
-        table = _table("", (escape("Of"),), ("Fills", "Traded", "Delay", "Impact", "Fees", "Shortfall", "Bps"))
+        table = _table(("Of",), ("Fills", "Traded", "Delay", "Impact", "Fees", "Shortfall", "Bps"))
         for name, one in groups:
             parts = (money(getattr(one, part)) if one.complete else "unknown" for _, part in PARTS)
             table.add_row(escape(name), str(one.fills), money(one.traded), *parts, _bps(one.shortfall_bps))
@@ -213,12 +215,11 @@ def _unknown(total: CostSummary) -> list[str]:
 
 
 def _show_calibration(to: Console, book: BookId, found: Calibration, values: dict[str, str], *, own: bool, written: bool) -> None:
-    from rich.markup import escape
-
     from mech_exo.cli.orders import money
 
-    title = f"Cost model from {found.orders} market orders of {escape(str(book))}, {found.first} to {found.last}"
-    table = _table(title, ("costs in strategy.yml",), ("Present", "Estimate", "Std. error", "95 % interval", "Proposed"))
+    said = f"Cost model from {found.orders} market orders of {book}, {found.first} to {found.last}"
+    to.print(said, style="italic", markup=False, highlight=False, soft_wrap=True)
+    table = _table(("costs in strategy.yml",), ("Present", "Estimate", "Std. error", "95 % interval", "Proposed"))
     for one in found.estimates:
         interval = f"{one.low:.3f} to {one.high:.3f}" if math.isfinite(one.error) else "unknown: sizes do not differ"
         error = f"{one.error:.3f}" if math.isfinite(one.error) else "unknown"
@@ -239,11 +240,11 @@ def _show_calibration(to: Console, book: BookId, found: Calibration, values: dic
         to.print("Nothing was changed; --write puts it into strategy.yml.", highlight=False)
 
 
-def _table(title: str, text: Sequence[str], numbers: Sequence[str]) -> Any:
+def _table(text: Sequence[str], numbers: Sequence[str]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in text:
         table.add_column(name)
     for name in numbers:

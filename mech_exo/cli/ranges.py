@@ -30,7 +30,7 @@ class Span:
 
 def span(text: str, last: date | None) -> Span:
     """What ``text`` means where ``last`` is the last booked session (None: nothing is booked): ``last7d`` are the seven calendar days that
-    end with it, ``ytd`` its year up to it.
+    end with it and whatever came since, ``ytd`` its year.
 
     Raises InputError for anything but what :data:`WORDS` says.
     """
@@ -38,9 +38,9 @@ def span(text: str, last: date | None) -> Span:
     if wanted == "all":
         return Span(None, None)
     if wanted == "ytd":
-        return Span(None, None) if last is None else Span(date(last.year, 1, 1), last)
+        return Span(None, None) if last is None else Span(date(last.year, 1, 1), None)
     if (recent := re.fullmatch(r"last([1-9]\d{0,4})d", wanted)) is not None:
-        return Span(None, None) if last is None else Span(last - timedelta(int(recent[1]) - 1), last)
+        return Span(None, None) if last is None else Span(last - timedelta(int(recent[1]) - 1), None)
     try:
         if (month := re.fullmatch(r"(\d{4})-(\d{2})", wanted)) is not None:
             year, number = int(month[1]), int(month[2])

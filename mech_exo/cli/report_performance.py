@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from mech_exo.reporting.account import AccountRecord
 
 BookOption = Annotated[str | None, typer.Option("--book", help="account/strategy; needed only where the ledger holds several.")]
+PdfOption = Annotated[Path | None, typer.Option(help="Print the page to this file, too; needs Chromium or Chrome.")]
 
 
 def performance(
     book: BookOption = None,
     out: Annotated[Path | None, typer.Option("--report", help="Where the HTML goes; default reports/performance.html.")] = None,
-    pdf: Annotated[Path | None, typer.Option(help="Print the page to this file, too; needs Chromium or Chrome.")] = None,
+    pdf: PdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The account since its first booked session: metrics, KPI contract and a tear sheet.

@@ -80,7 +80,7 @@ def check(as_json: JsonOption = False) -> None:
     place = home()
     loaded = load(place)
     check_factors(loaded, place / "config" / "factors.yml")
-    doubts = unusual(loaded)
+    doubts = [*unusual(loaded), *_channels(loaded)]
     data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights()), "notes": doubts}
 
     def render(paper: Console) -> None:
@@ -117,6 +117,20 @@ def show(
         typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120) if values else "# every value is its default")
 
     emit(data, as_json, render)
+
+
+def _channels(config: Config) -> list[str]:
+    """What is wrong with the channels of alerts. An error where alerts.yml names any, a note where there are keys alone."""
+    from mech_exo.domain.errors import ConfigError
+    from mech_exo.reporting.alerts.channels import directory
+
+    try:
+        directory(config)
+    except ConfigError as error:
+        if config.alerts.channels:
+            raise
+        return [error.message]
+    return []
 
 
 def unusual(config: Config) -> list[str]:

@@ -2,8 +2,8 @@
 
 The table ``journal`` is the truth; the other tables are derived from it in the same transaction, so that questions are
 cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this file, its
-``ledger_tables.py``, ``ledger_journal.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``. One process writes
-(a lock names it), any number read.
+``ledger_tables.py``, ``ledger_journal.py``, ``ledger_export.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``.
+One process writes (a lock names it), any number read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mech_exo.domain.orders import Fill, OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
+from mech_exo.execution.ledger_export import LedgerExport
 from mech_exo.execution.ledger_journal import LedgerJournal
 from mech_exo.execution.ledger_repairs import LedgerRepairs
 from mech_exo.execution.rows import (
@@ -61,7 +62,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(LedgerJournal, LedgerRepairs):
+class Ledger(LedgerExport, LedgerJournal, LedgerRepairs):
     """The money journal. Open it with :meth:`open`, as a context manager.
 
     Raises

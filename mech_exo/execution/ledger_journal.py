@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +32,9 @@ NIGHTS = (
 DAYS = "SELECT DISTINCT session FROM orders WHERE account = ? AND strategy = ? ORDER BY session"
 LINES = (
     "SELECT session, line.value FROM journal JOIN sessions USING (seq), json_each(body, '$.lines') AS line "
-    "WHERE account = ? AND strategy = ? AND session >= ? AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
+    "WHERE account = ? AND strategy = ? AND session >= ? AND instr(body, ?) AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
 )
+"""The text of a symbol is looked for first: most sessions do not hold it, and need not be taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Decided:
 class Sought:
     """Which rows: of ``kinds`` (none: all), written from ``since`` to ``until`` (UTC days, both included), holding ``text``.
 
-    ``text`` is looked for in the key and in the body, whatever its case; of :data:`BULKY` kinds in the key alone.
+    ``text`` is looked for in the key and in the body, whatever the case of its Latin letters; of :data:`BULKY` kinds in the key alone.
     """
 
     kinds: tuple[str, ...] = ()
@@ -102,7 +105,8 @@ class LedgerJournal(ABC):
 
     def lines_of(self, book: BookId, symbol: str, since: date) -> tuple[tuple[date, BookLine], ...]:
         """The line of ``symbol`` after each close from ``since`` on at which there was one, in order."""
-        rows = self._run(LINES, (*tables.book_columns(book), str(since), symbol))
+        text = f'"symbol":{json.dumps(symbol, ensure_ascii=False)}'
+        rows = self._run(LINES, (*tables.book_columns(book), str(since), text, symbol))
         return tuple((date.fromisoformat(session), codec.decode(BookLine, line)) for session, line in rows)
 
     def holdings(self, book: BookId, first: date, last: date) -> dict[date, dict[str, int]]:
@@ -141,8 +145,9 @@ def _clauses(sought: Sought) -> list[tables.Clause]:
         clauses.append(("at < ?", (str(sought.until + timedelta(1)),)))
     if sought.text:
         bulky = ", ".join(f"'{kind}'" for kind in BULKY)
-        said = f"(instr(lower(key), ?1) OR (kind NOT IN ({bulky}) AND instr(lower(body), ?1)))"
-        clauses.append((said.replace("?1", "lower(?)"), (sought.text, sought.text)))
+        said = rf"(key LIKE ? ESCAPE '\' OR (kind NOT IN ({bulky}) AND body LIKE ? ESCAPE '\'))"
+        literal = re.sub(r"([%_\\])", r"\\\1", sought.text)
+        clauses.append((said, (f"%{literal}%", f"%{literal}%")))
     return clauses
 
 

@@ -22,7 +22,7 @@ from mech_exo.execution.broker import Acknowledgement, BrokerInterface, NotSentE
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import Guarded, ProtectionPlan, resting_exits, unprotected
 from mech_exo.execution.reconcile import gate
-from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Intent, OrderRow, Protection
+from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Intent, OrderRow, Protection, StateChange
 from mech_exo.execution.safety import HaltSwitch, halt_reason
 from mech_exo.utils.broker_settings import DoubtRules
 from mech_exo.utils.calendar import previous_session
@@ -191,8 +191,9 @@ class OrderRouter:
         pairs = {row.order.group for row in waiting}  # the other half of one may have left before the last process ended
         resting = {row.order.symbol: row for row in self._standing() if row.order.group not in pairs}
         free = [_Family(row, ()) for row in waiting if row.order.symbol not in resting]
-        results = [_result(row, SendOutcome.BLOCKED, f"{resting[row.order.symbol].order.id} is not gone yet")
-                   for row in waiting if row.order.symbol in resting]  # fmt: skip
+        results = [
+            self._block(row, f"{resting[row.order.symbol].order.id} is not gone yet") for row in waiting if row.order.symbol in resting
+        ]
         results += self._send_singly(free)
         self._alarm(session, levels)
         return tuple(results)
@@ -249,14 +250,14 @@ class OrderRouter:
         row = family.row
         refused = None if self._rules.valve is None else self._rules.valve.refusal(row.order.session, self._ledger.now(), row.order)
         if refused is not None:
-            return _result(row, SendOutcome.BLOCKED, refused)
+            return self._block(row, refused)
         if self._reduces(row):
             return None
         if row.order.rests or self._was_reduction(row):
             return self._deny(family, f"it was to reduce what is held; {row.order.shares:+d} {row.order.symbol} would not any more")
         blocked = self._doubt() or self._other_identity(row)
         if blocked is not None:
-            return _result(row, SendOutcome.BLOCKED, blocked)
+            return self._block(row, blocked)
         reason = self._denial(row)
         return self._too_soon(row) if reason is None else self._deny(family, reason)
 
@@ -267,6 +268,13 @@ class OrderRouter:
             self._booked[row.decided] = {} if booked is None else {line.symbol: line.shares for line in booked.lines}
         held = self._booked[row.decided].get(row.order.symbol, 0.0)
         return held * row.order.shares < 0 and abs(row.order.shares) <= abs(held)
+
+    def _block(self, row: OrderRow, reason: str) -> SendResult:
+        """It stays NEW and may leave later; why it did not is its note, so that whoever looks at the order sees it."""
+        note = f"not sent: {reason}"
+        if note != row.note:
+            self._ledger.append(StateChange(row.order.id, OrderState.NEW, note, row.broker_id), row.order.id)
+        return _result(row, SendOutcome.BLOCKED, reason)
 
     def _deny(self, family: _Family, reason: str) -> SendResult:
         self._mark(family, OrderState.DENIED, reason)

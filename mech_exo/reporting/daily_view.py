@@ -108,16 +108,16 @@ def _less(*costs: float | None) -> float | None:
 
 
 def _kpi(report: NightReport) -> Table:
-    head = ("Demand", "Bound", "Trailing 12 months", "", "Whole period", "")
+    head = ("Demand", "Bound", "12 months", "Measured", "Whole period", "Measured")
     rows = tuple(
         (
             line.label, f"{'≤' if line.bound == 'at most' else '>'}\u00a0{_kpi_value(line.name, line.threshold)}",
-            _measured(line.name, line.trailing), line.trailing.verdict, _measured(line.name, line.whole), line.whole.verdict,
+            line.trailing.verdict, _measured(line.name, line.trailing), line.whole.verdict, _measured(line.name, line.whole),
         )
         for line in report.kpi.demands
     )  # fmt: skip
     nothing = f"Unknown: {report.kpi.why}."
-    return Table("Over the record so far", head, rows, (0, 3, 5), nothing, note=f"{report.kpi.sessions} sessions to {report.session}.")
+    return Table("Over the record so far", head, rows, (0, 2, 4), nothing, note=f"{report.kpi.sessions} sessions to {report.session}.")
 
 
 def _kpi_value(name: str, value: float | None) -> str:
@@ -127,19 +127,20 @@ def _kpi_value(name: str, value: float | None) -> str:
 def _measured(name: str, figure: KpiFigure) -> str:
     if figure.low is None:
         return _kpi_value(name, figure.value)
-    return f"{_kpi_value(name, figure.value)} [{_kpi_value(name, figure.low)} to {_kpi_value(name, figure.high)}]"
+    low, high = _kpi_value(name, figure.low).removesuffix("\u00a0%"), _kpi_value(name, figure.high)
+    return f"{_kpi_value(name, figure.value)} [{low} to {high}]"
 
 
 def _limits(report: NightReport) -> Table:
     rows = tuple(
         (
-            line.name, line.who or "", measure(line, line.value), measure(line, line.limit), measure(line, line.left),
-            percent(line.value / line.limit, 0) if line.value is not None and line.limit else UNKNOWN, line.status,
+            line.name, measure(line, line.value), measure(line, line.limit), measure(line, line.left),
+            percent(line.value / line.limit, 0) if line.value is not None and line.limit else UNKNOWN, line.status, line.who or "",
         )
         for line in report.limits
     )  # fmt: skip
-    head = ("Limit", "Whose", "Used", "Allowed", "Left", "Of the limit", "")
-    return Table("Use and headroom", head, rows, (0, 1, 6), "No limit is on.", f"Fractions of NAV, at the close of {report.session}.")
+    head = ("Limit", "Used", "Allowed", "Left", "Of the limit", "", "Whose")
+    return Table("Use and headroom", head, rows, (0, 5, 6), "No limit is on.", f"Fractions of NAV, at the close of {report.session}.")
 
 
 def _stress(report: NightReport) -> Table:
@@ -181,12 +182,13 @@ def _withheld(report: NightReport) -> Table:
 
 
 def _positions(report: NightReport) -> Table:
-    head = ("Symbol", "Shares", "Entry", "Close", "Value, USD", "Of NAV", "Unrealised, USD", "Held", "Stop", "Target", "Lost if stopped")
+    head = ("Symbol", "Shares", "Entry", "Close", "Value, USD", "Of NAV", "Unrealised", "Held", "Stop", "Target", "Lost if stopped")
     rows = tuple(
         (
             one.symbol + (f" (no bar for {one.missing_sessions})" if one.missing_sessions else ""), whole(one.shares), money(one.entry),
             money(one.price), money(one.value), percent(one.weight), money(one.unrealised), whole(one.sessions_held),
-            _level(one.stop) + (f" ({words(one.stop_reason)})" if one.stop_reason else ""), _level(one.target), percent(one.at_risk),
+            _level(one.stop) + (f" ({words(one.stop_reason).removesuffix(' stop')})" if one.stop_reason else ""), _level(one.target),
+            percent(one.at_risk),
         )
         for one in report.holdings
     )  # fmt: skip
@@ -216,7 +218,7 @@ def _costs(report: NightReport) -> Table:
         ("Implementation shortfall, USD", money(costs.shortfall), _bps(costs.shortfall_bps)),
         ("Costs of the record, of gross P/L", share, f"demand: ≤\u00a0{percent(costs.allowed, 0)}"),
     )
-    lacking = f"{costs.unmeasured} fills lack a price to be measured against. " if costs.unmeasured else ""
+    lacking = f"{costs.unmeasured} fills have no decision's price, as stops of the paper book. " if costs.unmeasured else ""
     return Table("Costs", ("Figure", "Value", ""), rows, (0, 2), note=(lacking + costs.share_note).strip())
 
 
@@ -288,7 +290,7 @@ def _quality(report: NightReport) -> Table:
 
 def _ages(report: NightReport) -> Table:
     rows = tuple((one.part.capitalize(), age(one), _distance(one), one.note) for one in report.ages)
-    return Table("Of when the parts are", ("Part", "As of", "Sessions ago", "Remark"), rows, (0, 1, 3), prose=True)
+    return Table("Of when the parts are", ("Part", "As of", "Age", "Remark"), rows, (0, 1, 3), prose=True, note="Age: sessions.")
 
 
 def age(one: Age) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mech_exo.risk.model import Market
 
 READ = {"fundamentals": "company figures", "news": "headlines"}
+NEWS = "news_"
+"""How the names of inputs made from headlines begin; all others are made from company figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,7 @@ def quality(evening: Evening, held: Collection[str]) -> Quality:
 
 
 def ages(evening: Evening, scores: date | None, decided: bool, reads: Collection[str]) -> tuple[Age, ...]:
-    """Of when each part of the report is; ``scores``: the close that the causes' factor scores are of, ``reads``: what the factors read."""
+    """Of when each part of the report is; ``scores``: the close that the causes' factor scores are of, ``reads``: inputs of the factors."""
     session = evening.session
     bars = evening.last_bar
     backfilled = evening.known is not None and evening.known.universe.backfilled
@@ -96,9 +98,10 @@ def ages(evening: Evening, scores: date | None, decided: bool, reads: Collection
         _of_session("factor scores of the causes", scores, session, "" if scores else "unknown"),
         _of_session("sectors and members", bars, session, told or evening.why),
     ]
+    kinds = {"news" if one.startswith(NEWS) else "fundamentals" for one in reads}
     for kind, name in READ.items():
         at = evening.newest.get(kind)
-        note = evening.why or ("" if at else "none stored") if kind in reads else "not read by the configured factors"
+        note = evening.why or ("" if at else "none stored") if kind in kinds else "not read by the configured factors"
         lines.append(Age(name, None, at, _sessions_since(at, session), note))
     return tuple(lines)
 

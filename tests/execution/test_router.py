@@ -17,7 +17,7 @@ from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution.ledger import Ledger, utc_now
 from mech_exo.execution.router import OrderRouter, SendLimits, SendOutcome
-from mech_exo.execution.rows import Intent
+from mech_exo.execution.rows import Intent, StateChange
 from mech_exo.execution.safety import HaltSwitch
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, intents, line, order, session
@@ -87,7 +87,11 @@ def test_a_time_out_after_acceptance_is_unknown_and_never_resent(wire: Desk) -> 
     wire.broker.faults["AAA"] = "times_out_after_accepting"
     assert wire.send("AAA", "BBB") == {"AAA": UNKNOWN, "BBB": BLOCKED}
     assert wire.states() == {"AAA": OrderState.UNKNOWN, "BBB": OrderState.NEW}
-    assert wire.router.submit(TRADES)[0].outcome is BLOCKED, "the gate has not been passed again"
+    (held_back,) = wire.router.submit(TRADES)
+    assert held_back.outcome is BLOCKED, "the gate has not been passed again"
+    (row,) = wire.ledger.orders(symbol="BBB")
+    assert row.note == f"not sent: {held_back.note}" and "in doubt" in row.note, "whoever looks at the order sees why it is new still"
+    assert len([change for change in wire.ledger.rows(StateChange) if change.order_id == row.order.id]) == 1, "said once"
     wire.broker.faults.clear()
     assert wire.send() == {"BBB": LIVE}, "the broker shows the order: it is live, and the doubt is over"
     assert wire.states() == {"AAA": OrderState.LIVE, "BBB": OrderState.LIVE}

@@ -54,6 +54,13 @@ def test_reports_meet_it(night, bare):
     assert night["executed"] and night["causes"]["positions"] and night["kpi"]["demands"]
 
 
+def test_every_part_says_of_when_it_is(night):
+    ages = {one["part"]: one for one in night["ages"]}
+    assert {ages[name]["session"] for name in ("ledger", "decision", "bars", "sectors and members")} == {night["session"]}
+    assert ages["factor scores of the causes"]["sessions"] == 1, "the scores of the close before"
+    assert ages["company figures"]["note"] == ages["headlines"]["note"] == "none stored", "the default factors read both"
+
+
 def test_a_wrong_report_does_not(night):
     for change in (
         lambda data: data.pop("money"),

@@ -20,7 +20,7 @@ import pytest
 from mech_exo.assembly import Workspace
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import LedgerError, MissingDataError
-from mech_exo.nightly import LOCK, Evening, Step, perform
+from mech_exo.nightly import LOCK, Evening, Step, guarded, perform
 from mech_exo.utils.calendar import due_and_next, latest_session, next_runs, previous_session
 from tests.session import tonight
 
@@ -94,6 +94,10 @@ def test_a_night_that_cannot_be_performed_is_told_once(evening: Evening) -> None
         with pytest.raises(MissingDataError, match="needs bars of that session"):
             perform(wanted)
     assert [name for name in outbox(evening.home) if name.startswith("failed-")] == [f"failed-{wanted.session}"]
+    for _ in range(2):  # another reason is told too
+        with pytest.raises(MissingDataError, match="broken otherwise"), guarded(wanted):
+            raise MissingDataError("broken otherwise")
+    assert [text for name, text in outbox(evening.home).items() if name.startswith(f"failed-{wanted.session}-")] == ["broken otherwise"]
 
 
 # --- one at a time --------------------------------------------------------------------------------------------------------

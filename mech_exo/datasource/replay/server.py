@@ -236,13 +236,13 @@ class _Inner(BaseHTTPRequestHandler):
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         answer = self.server.replay.answer(Asked(self.host, parts.path, query, dict(self.headers), body))  # type: ignore[attr-defined]
         time.sleep(answer.pause)
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.kind)
-        self.send_header("Content-Length", str(len(answer.body)))
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
         try:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
             if answer.trickle:
                 self._trickle(answer)
             else:

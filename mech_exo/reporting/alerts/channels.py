@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -17,6 +18,12 @@ KEYS = {
     Kind.DISCORD: "discord_webhook", Kind.NTFY: "ntfy_topic", Kind.URL: "alert_urls",
 }  # fmt: skip
 LOCAL = "config/api_keys_local.yml"
+SPOKEN = {
+    r"slack://|https://hooks\.slack": Kind.SLACK, r"discord://|https://discord(app)?\.com/": Kind.DISCORD,
+    r"mailtos?://": Kind.EMAIL, r"ntfys?://|https://ntfy\.sh/": Kind.NTFY,
+}  # fmt: skip
+"""By what begins an address that apprise takes."""
+SHORTEST_PIECE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +121,21 @@ def _channel(name: str, rules: ChannelRules, keys: ApiKeys) -> Channel:
         key = f"{KEYS[rules.kind]}.{name}" if rules.kind is Kind.URL else KEYS[rules.kind]
         raise ConfigError(f"the channel {name} ({rules.kind}) needs its key; {key} is not set", remedy=f"write it into {LOCAL}")
     register(secret)
+    if rules.kind is Kind.URL:
+        rules = rules.model_copy(update={"kind": _spoken(secret)})
     return Channel(name, rules, secret, user)
 
 
 def register(secret: str) -> None:
-    """Mask ``secret`` in every log and message: as it is, as it stands in an address, and the last pieces of an address by themselves."""
+    """Mask ``secret`` in every log and message: as it is, as it stands in an address, and its pieces but for the names of hosts."""
     log.redact(secret)
     log.redact(quote(secret, safe=""))
-    if "/" in secret:
-        for piece in secret.split("?", maxsplit=1)[0].rstrip("/").split("/")[3:]:
-            if len(piece) >= 8:
-                log.redact(piece)
-    elif ":" in secret:
-        log.redact(secret.rpartition(":")[2])
+    pieces = re.split(r"[/:@?&=]+", secret)
+    for piece in pieces if len(pieces) > 1 else ():
+        if len(piece) >= SHORTEST_PIECE and "." not in piece:
+            log.redact(piece)
+
+
+def _spoken(address: str) -> Kind:
+    """Which words an address of kind url takes: those of the service it leads to, where it is one of ours."""
+    return next((kind for pattern, kind in SPOKEN.items() if re.match(pattern, address, re.IGNORECASE)), Kind.URL)

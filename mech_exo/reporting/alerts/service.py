@@ -230,11 +230,11 @@ class Service:
 
     def _cry(self, error: DeliveryStateError, *, wait: bool = False) -> None:
         """What cannot be written down is not sent, but for this: once an hour those told of critical alerts are told that it is so."""
-        LOG.error("%s", error)
         now = self._clock()
         if self._cried is not None and now - self._cried < timedelta(hours=1):
             return
         self._cried = now
+        LOG.error("%s", error)
         crying = []
         for name in self._channels.routes[Severity.CRITICAL]:
             kind = self._channels.channels[name].kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class ChannelStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything ``exo alert status`` says. ``process`` None: nobody delivers now."""
+    """Everything ``exo alert status`` says. ``process`` None: nobody delivers now; ``chats``: the last digits of those that may command."""
 
     channels: tuple[ChannelStatus, ...]
     last_round: datetime | None
@@ -46,12 +46,14 @@ class Status:
     next_night: datetime
     grace_minutes: int
     heartbeat: str
-    chats: tuple[int, ...]
+    chats: tuple[str, ...]
     alarms: tuple[tuple[str, datetime], ...]
 
 
 def look(home: Path, config: Config, now: datetime) -> Status:
     """How delivery stands. Raises ConfigError for channels that will not do."""
+    from mech_exo.utils.calendar import next_runs
+
     channels, rules = directory(config), config.alerts
     store = DeliveryStore.look(home)
     try:
@@ -77,10 +79,10 @@ def look(home: Path, config: Config, now: datetime) -> Status:
         last_round=None if round_ is None else _at(float(round_)),
         process=_serving(facts, now),
         last_night=facts.get(LAST_NIGHT),
-        next_night=_next_night(now, config.data.night_after_close),
+        next_night=next_runs(now, config.data.night_after_close, 1)[0][1],
         grace_minutes=rules.watch.grace_minutes,
         heartbeat=f"an address is pinged for {' and '.join(pinged)}" if pinged else "no address is pinged",
-        chats=tuple(rules.commands.chats),
+        chats=tuple(f"…{str(chat)[-3:]}" for chat in rules.commands.chats),
         alarms=alarms,
     )
 
@@ -96,13 +98,6 @@ def _channel(row: ChannelRow, kind: str, told_of: tuple[str, ...], waiting: Mapp
     next_try = None if due is None else _at(max(due, row.rests_until))
     last = None if row.last_success is None else _at(row.last_success)
     return ChannelStatus(row.name, kind, told_of, waiting, last, row.failures, next_try, row.said)
-
-
-def _next_night(now: datetime, after_close: int) -> datetime:
-    from mech_exo.utils.calendar import latest_session, next_session, session_close
-
-    wait = timedelta(minutes=after_close)
-    return session_close(next_session(latest_session(now - wait))) + wait
 
 
 def _at(seconds: float) -> datetime:

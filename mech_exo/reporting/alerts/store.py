@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from mech_exo.domain.errors import DataError
 SCHEMA = Path(__file__).with_name("schema.sql")
 VERSION = 1
 PRIVATE = 0o600
+LEAST_FREE = 100_000
 KEPT_SECONDS = 90 * 86_400.0
 """How long the record of single messages is kept. What was delivered when is kept for ever."""
 
@@ -358,10 +360,18 @@ def _posted(row: Sequence[Any]) -> Posted:
 
 
 def _wrong(path: Path, error: Exception) -> DeliveryStateError:
-    if "full" in str(error) or "No space" in str(error):
+    if "full" in str(error) or "No space" in str(error) or _is_full(path):
         return DeliveryStateError(f"deliveries must be written down before they are sent; {path}: {error}", remedy="free disk space")
     remedy = f"move {path} away: what the ledger's outbox holds is then told anew, in a digest"
     return DeliveryStateError(f"the record of deliveries must be readable and writable; {path}: {error}", remedy=remedy)
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite calls it an I/O error where its shared memory cannot grow."""
+    try:
+        return shutil.disk_usage(path.parent).free < LEAST_FREE
+    except OSError:
+        return False
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:

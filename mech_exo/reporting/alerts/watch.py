@@ -62,23 +62,25 @@ class Watch:
 
     def missed(self) -> date | None:
         """The session whose night is overdue; None while none is, and before the first night ever."""
-        from mech_exo.utils.calendar import latest_session
-
         last = self.last_night()
         if last is None:
             return None
-        wait = timedelta(minutes=self._after_close + self._rules.grace_minutes)
-        session = latest_session(datetime.fromtimestamp(self._office.now(), UTC) - wait)
+        session, _ = self._due()
         return session if last < session else None
+
+    def _due(self) -> tuple[date, datetime]:
+        """The last session whose night must have come by now, and when it was due."""
+        from mech_exo.utils.calendar import due_and_next
+
+        before = datetime.fromtimestamp(self._office.now(), UTC) - timedelta(minutes=self._rules.grace_minutes)
+        return due_and_next(before, self._after_close, 0)[0]
 
     def _night(self) -> None:
         session, last = self.missed(), self.last_night()
         if session is None:
             self._over("night", "The night came after all", f"The last one is that of {last}.")
             return
-        from mech_exo.utils.calendar import session_close
-
-        due = session_close(session) + timedelta(minutes=self._after_close)
+        _, due = self._due()
         text = f"It was due at {due:%Y-%m-%d %H:%M} UTC; the last night told is that of {last}. Stops that rest at the broker stay there; "
         text += "nothing may have been decided, booked or compared. Look why, then perform it: exo run"
         self._raise("night", f"no-night-{session}", f"The night of {session} did not come", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.utils.dashboard_settings import DashboardConfig
 
+DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_errors", "validate_callbacks")
 UNEXPECTED = "This page could not be made; see the log of exo dash."
 _logger = log.get(__name__)
 
@@ -50,7 +52,8 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
         requests_pathname_prefix="/", routes_pathname_prefix="/", include_assets_files=True, enable_mcp=False, add_log_handler=False,
         on_error=_failed,
     )  # fmt: skip
-    app.server.debug = False  # whatever FLASK_DEBUG says
+    app.server.debug = False  # whatever FLASK_DEBUG says, and DASH_UI and its like
+    app._dev_tools.update(dict.fromkeys(DEVELOPING, False))
     login = access is not None and access.locked
     app.layout = lambda: frame(every, settings, str(reader.stamp()), login=login)
     _route(app, reader, {page.path: page for page in every})
@@ -74,6 +77,16 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
         _logger.exception("the page %s could not be made", page.path)
         body = empty(UNEXPECTED)
     return [html.H1(page.title, id="heading"), html.Div(body, id=f"{page.icon}-body")]
+
+
+def warm(reader: Reader) -> None:
+    """Make every page once, the first one first, in a thread of its own: who comes first need not wait for what is imported and compiled."""
+
+    def make() -> None:
+        for page in pages():
+            shown(page, reader, {})
+
+    threading.Thread(target=make, name="warm", daemon=True).start()
 
 
 def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:

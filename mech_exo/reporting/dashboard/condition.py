@@ -65,8 +65,8 @@ def condition(reader: Reader) -> Condition:
     try:
         look = reader.once(("condition",), _look)
     except MechExoError as error:
-        what = "The ledger" if isinstance(error, LedgerError) else "The workspace"
-        problem = Problem(f"{what} cannot be read: {error.message}", error.remedy or "")
+        what, look_at = ("The ledger", "exo ledger verify") if isinstance(error, LedgerError) else ("The workspace", "exo config check")
+        problem = Problem(f"{what} cannot be read: {error.message}", error.remedy or look_at)
         return Condition("", None, _expected(reader, timedelta()), None, None, halt, False, (problem, *_halted(halt)))
     expected = _expected(reader, look.late)
     behind = None if look.booked is None else max(0, ordinal(expected) - ordinal(look.booked))

@@ -13,7 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mech_exo.domain.errors import MechExoError, MissingDataError
-from mech_exo.execution.tracker import CostSummary, ExecutionTracker, FillCost, summed
+from mech_exo.execution.tracker import BPS, CostSummary, ExecutionTracker, FillCost, summed
 from mech_exo.reporting.text import words
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 PARTS = ("delay", "impact", "fees", "shortfall")
+NOTHING: Row = dict.fromkeys(("fill_price", *PARTS, "slippage_bps", "shortfall_bps"), "")
+"""What stands in the columns of an order that has not filled: it cost nothing yet, and nothing about that is unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +120,7 @@ def _resting(fill: Fill, costs: tuple[FillCost, ...]) -> Row:
     """A stop or target that filled and was never an order by itself: the paper broker keeps levels, not orders."""
     shares = sum(cost.shares for cost in costs)
     return {
-        "key": fill.order_id, "session": fill.session.isoformat(), "decided": None, "symbol": fill.symbol, "shares": shares,
+        "key": fill.order_id, "session": fill.session.isoformat(), "decided": "", "symbol": fill.symbol, "shares": shares,
         "filled": shares, "price": None, "type": "resting level", "reason": words(fill.reason.value), "state": "filled", "note": "",
         "stop": None, "target": None, "level": None, "leg": False, **_costs(costs),
     }  # fmt: skip
@@ -126,10 +128,20 @@ def _resting(fill: Fill, costs: tuple[FillCost, ...]) -> Row:
 
 def _costs(costs: tuple[FillCost, ...]) -> Row:
     """What the fills of one order cost; a part that is unknown of one fill is unknown of all."""
-    total = summed(costs)
-    parts = {name: known(math.fsum(getattr(cost, name) for cost in costs)) if costs else None for name in PARTS}
-    whole = total.shortfall_bps if total.complete == total.fills else math.nan
-    return {"fill_price": _average(costs), **parts, "slippage_bps": known(total.slippage_bps), "shortfall_bps": known(whole)}
+    if not costs:
+        return NOTHING
+    parts = {name: known(math.fsum(getattr(cost, name) for cost in costs)) for name in PARTS}
+    arrived, decided = (_worth(costs, of) for of in ("arrival", "decision"))
+    bps = {"slippage_bps": _bps(parts["impact"], arrived), "shortfall_bps": _bps(parts["shortfall"], decided)}
+    return {"fill_price": _average(costs), **parts, **bps}
+
+
+def _worth(costs: tuple[FillCost, ...], price: str) -> float:
+    return math.fsum(abs(cost.shares) * getattr(cost, price) for cost in costs)
+
+
+def _bps(usd: float | None, of: float) -> float | None:
+    return usd / of * BPS if usd is not None and of > 0.0 else None
 
 
 def _average(costs: tuple[FillCost, ...]) -> float | None:
@@ -184,8 +196,8 @@ def explained(reader: Reader, book: BookId, asked: str, session: date) -> Way:
 
 def _explained(house: House, ledger: Ledger, book: BookId, asked: str, session: date) -> Way:
     from mech_exo.decision.explanation import story
+    from mech_exo.execution.undecided import undecided
     from mech_exo.reporting.why import explain
-    from mech_exo.session import undecided
 
     order = ledger.find_order(asked)
     if order is not None and order.book != book:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import Holding, NightReport
 
-BEFORE = 60
-"""Sessions of prices shown before the first fill that a name's chart is about."""
+BEFORE, SHOWN = 60, 504
+"""Sessions of prices before the first fill that a name's chart is about, and the most that are about its fills."""
 TRADE_COLUMNS = (
     "symbol", "sector", "entry_date", "exit_date", "shares", "entry_price", "exit_price", "pnl", "return", "nav_fraction", "holding",
     "mae", "mfe", "entry_reason", "exit_reason", "commission", "slippage",
@@ -126,7 +126,8 @@ def _name(house: House, ledger: Ledger, book: BookId, symbol: str, session: date
     if not orders and not fills:
         return None
     newest = tuple(sorted(orders, key=lambda row: (row.decided, row.order.session, row.order.id), reverse=True))
-    first = min((row.fill.session for row in fills), default=session)
+    oldest = calendar.sessions(session - timedelta(days=2 * SHOWN), session)[-SHOWN:][0].astype(object)
+    first = max(oldest, min((row.fill.session for row in fills), default=session))
     try:
         prices, error = _prices(house, ledger.lines_of(book, symbol, first), symbol, (first, session)), None
     except MechExoError as failed:

@@ -42,13 +42,10 @@ def bind(app: Dash, host: str, port: int) -> Any:
 
     if app.server.debug or any(getattr(app._dev_tools, name, False) for name in ("ui", "props_check", "serve_dev_bundles", "hot_reload")):
         raise AssertionError("pages with money on them are never served in debug mode")
-    try:
-        return waitress.create_server(
-            app.server, host=host, port=port, threads=THREADS, ident=None, max_request_body_size=max(POSTS.values()),
-            max_request_header_size=MOST_HEADER, channel_timeout=IDLE, clear_untrusted_proxy_headers=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise _refused(host, port, error) from error
+    return waitress.create_server(
+        app.server, sockets=_sockets(host, port), threads=THREADS, ident=None, max_request_body_size=max(POSTS.values()),
+        max_request_header_size=MOST_HEADER, channel_timeout=IDLE, clear_untrusted_proxy_headers=True,
+    )  # fmt: skip
 
 
 def run(server: Any, ready: Callable[[], None] = lambda: None) -> None:
@@ -69,11 +66,35 @@ def addresses(server: Any) -> list[tuple[str, int]]:
 
 
 def _loopback(host: str) -> bool:
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for _, address in _meant(host))
+
+
+def _meant(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    """The addresses ``host`` stands for: localhost may be two."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise UserError(f"--host must be an address of this machine; {host!r} is none", remedy="leave it out, or use 127.0.0.1") from None
-    return all(ipaddress.ip_address(str(each[4][0]).partition("%")[0]).is_loopback for each in found)
+    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+
+
+def _sockets(host: str, port: int) -> list[socket.socket]:
+    """A listening socket for each address of ``host`` that this machine has."""
+    listening: list[socket.socket] = []
+    refused: OSError | None = None
+    for family, address in _meant(host):
+        try:
+            listening.append(socket.create_server((address, port), family=family))
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                refused = error
+                break
+            refused = refused or error
+    if refused is not None and (not listening or refused.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)):
+        for each in listening:
+            each.close()
+        raise _refused(host, port, refused) from refused
+    return listening
 
 
 def _refused(host: str, port: int, error: OSError) -> UserError:

@@ -101,3 +101,20 @@ def test_every_secret_and_its_pieces_are_masked(place: Path) -> None:
     directory(load(place))
     for said in (WEBHOOK, TOKEN, TOKEN.replace(":", "%3A"), WEBHOOK.rpartition("/")[2], TOKEN.partition(":")[2]):
         assert said not in log.mask(f"see {said} there")
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("discord://987654321012345678/aTokenOfDiscord_thatIsSecret", "discord"), ("slack://T00000001/B00000002/abcdefghSECRETijklmn", "slack"),
+        ("https://hooks.slack.com/services/T/B/C", "slack"), ("mailtos://exo:apassword1@example.com", "email"), ("pagerduty://key@token12345", "url"),
+    ],
+)  # fmt: skip
+def test_an_address_of_a_known_service_is_given_its_words_and_masked(place: Path, address: str, kind: str) -> None:
+    write(place, channels={"one": {"kind": "url"}}, single_critical_channel=True)
+    keys(place, alert_urls={"one": address})
+    found = directory(load(place)).channels["one"]
+    assert found.kind.value == kind and found.secret == address
+    for piece in ("aTokenOfDiscord_thatIsSecret", "abcdefghSECRETijklmn", "apassword1", "token12345"):
+        if piece in address:
+            assert piece not in log.mask(f"x {piece} y")

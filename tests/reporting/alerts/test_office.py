@@ -258,5 +258,5 @@ def test_the_record_is_private_numbered_and_says_what_is_wrong(tmp_path: Path) -
     with pytest.raises(DeliveryStateError, match=re.escape("version 9")):
         DeliveryStore(path)
     path.write_bytes(b"no database" * 500)
-    with pytest.raises(DeliveryStateError, match="move .* away"):
+    with pytest.raises(DeliveryStateError, match=r"move .* away"):
         DeliveryStore(path)

@@ -202,3 +202,13 @@ def test_an_attempt_that_never_ends_is_left_and_one_that_breaks_is_a_failure(ser
             raise RuntimeError("a plugin's own fault with its secret")
 
     assert attempt(Broken(), said, 5.0) == Outcome(False, "RuntimeError while sending", doubt=True)
+
+
+def test_a_second_webhook_by_its_address_is_escaped_like_the_first(servers: World) -> None:
+    for kind, secret in ((Kind.DISCORD, "discord://987654321012345678/aTokenOfDiscord_thatIsSecret"), (Kind.SLACK, WEBHOOK)):
+        one = Channel("second", ChannelRules(kind=kind), secret)
+        assert sender(one, PATIENCE).send(written(one.kind, "T", EVIL, Severity.INFO)) == Outcome(True)
+    assert "@everyone" not in json.dumps(servers.discord.got) and "<!channel" not in json.dumps(servers.slack.got)
+    mail = Channel("mail", ChannelRules.model_construct(kind=Kind.EMAIL, mail=None, per_minute=10), f"mailto://127.0.0.1:{servers.mail.port}/?from=exo@example.com&to=me@example.com")
+    assert sender(mail, PATIENCE).send(written(Kind.EMAIL, "T", "a <b>", Severity.INFO)) == Outcome(True)
+    assert "a &lt;b&gt;" in servers.mail.got[0].get_body(("html",)).get_content()
