@@ -47,7 +47,8 @@ def run(
 
     With --once the exit code is 1 where a channel failed and 4 where the ledger cannot be read; what failed waits for the next time.
     """
-    from mech_exo.reporting.alerts.service import Service, only_one
+    from mech_exo.reporting.alerts.process import only_one
+    from mech_exo.reporting.alerts.service import Service
 
     place, config = home(), _config()
 
@@ -74,8 +75,8 @@ def try_channels(
 ) -> None:
     """Send a real test message to each channel and say what came of it. Exit code 1 where one failed."""
     from mech_exo.reporting.alerts.channels import directory
-    from mech_exo.reporting.alerts.sending import sender
-    from mech_exo.reporting.alerts.service import attempt, require_channels
+    from mech_exo.reporting.alerts.sending import attempt, sender
+    from mech_exo.reporting.alerts.service import require_channels
     from mech_exo.reporting.alerts.wording import written
     from mech_exo.utils.alert_settings import Severity
 
@@ -129,6 +130,23 @@ def list_(
         for row in rows
     ]  # fmt: skip
     emit(data, as_json, lambda paper: _show_rows(paper, rows))
+
+
+@app.command()
+def show(id_: Annotated[str, typer.Argument(metavar="ID", help="As exo alert list shows it.")], as_json: JsonOption = False) -> None:
+    """One alert with its whole text."""
+    from mech_exo.reporting.alerts.store import DeliveryStore
+
+    store = DeliveryStore.look(home())
+    found = None
+    if store is not None:
+        with store:
+            found = store.alert(id_)
+    if found is None:
+        raise UserError(f"an alert is shown by its id; {id_} is none that was taken in for delivery", remedy="exo alert list")
+    data = {"id": found.id, "severity": found.severity, "posted": _at(found.at), "title": found.title, "text": found.text}
+    said = f"{found.id}  {found.severity}  {_shown(_at(found.at))} UTC\n{found.title}\n\n{found.text}"
+    emit(data, as_json, lambda paper: paper.print(said, soft_wrap=True, markup=False, highlight=False))
 
 
 def _config() -> Config:
@@ -202,9 +220,10 @@ def _show_rows(paper: Console, rows: tuple[DeliveryRow, ...]) -> None:
     if not rows:
         paper.print("nothing: exo alert run delivers what the nights have posted", highlight=False)
         return
-    table = Table("posted (UTC)", "severity", "alert", "channel", "state", "attempts", "next or ended (UTC)")
+    table = Table("posted (UTC)", "id", "severity", "alert", "channel", "state", "tries", "next or ended (UTC)")
     for row in rows:
         state = row.state.replace("_", " ") + (" (may have arrived)" if row.doubt else "")
         when = row.due if row.state == "waiting" else row.ended
-        table.add_row(_shown(_at(row.at)), row.severity, escape(row.title), row.channel, state, str(row.attempts), _shown(_at(when)))
+        told = (row.id, row.severity, row.title, row.channel, state, str(row.attempts))
+        table.add_row(_shown(_at(row.at)), *map(escape, told), _shown(_at(when)))
     paper.print(table)

@@ -60,6 +60,8 @@ def test_once_status_and_list_tell_the_same(servers: World, place: Path, exo: Ex
     text = exo("alert", "status", "--home", place)
     assert text.code == 0 and "no process delivers now: exo alert run" in text.out and "2 critical" in text.out
     assert "Alert a-1." in exo("alert", "list", "--home", place).out
+    assert exo("alert", "show", "a-1", "--home", place).out.endswith("Alert a-1.\n\ntext 1\n")
+    assert exo("alert", "show", "nothing", "--home", place).code == 2
 
 
 def test_before_anything_happened(place: Path, exo: Exo) -> None:

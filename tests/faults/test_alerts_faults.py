@@ -94,6 +94,19 @@ def test_a_channel_that_hangs_holds_no_other_and_no_writer(servers: World, place
     assert "Meanwhile" in "".join(servers.telegram.texts)
 
 
+def test_a_bug_in_a_thread_ends_the_process_and_the_next_takes_up_the_rest(servers: World, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    post(place, alerts(1, "critical"))
+    made = Service(place, load(place), lambda: Workspace.open(place))
+    with monkeypatch.context() as patch:
+        patch.setattr(made.office, "settle", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            made.run()
+    made.close()
+    with delivering(place):
+        until(lambda: len(servers.slack.got) == 2, "the next process sends what is in doubt")
+    assert "(repeated)" in servers.slack.texts[1]
+
+
 def test_everything_down_then_back_nothing_is_lost(servers: World, place: Path) -> None:
     clock = Clock()
     faults = [too_many(3), lambda _: Answer(503, b"no"), lambda _: Answer(200, b"garbage", cut=True)]

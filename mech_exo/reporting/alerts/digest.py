@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mech_exo.domain.errors import ConfigError, MissingDataError
 from mech_exo.execution.ledger import utc_now
-from mech_exo.reporting.alerts.service import ServedError, Service, Told, night_digest, only_one
+from mech_exo.reporting.alerts.process import ServedError, only_one
+from mech_exo.reporting.alerts.service import Service, Told, night_digest
 
 if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.house import House

@@ -7,6 +7,7 @@ another place is not acknowledged.
 from __future__ import annotations
 
 import logging
+import queue
 import re
 import threading
 from collections.abc import Iterator
@@ -56,6 +57,23 @@ def sender(channel: Channel, answer_seconds: float) -> Sender:
         _require()
         return TelegramSender(Bot(channel.secret, answer_seconds), channel.user)
     return AppriseSender(channel, answer_seconds)
+
+
+def attempt(sender: Sender, message: Message, seconds: float) -> Outcome:
+    """Send, for at most ``seconds``: an attempt that hangs is left to itself, failed and in doubt."""
+    done: queue.Queue[Outcome] = queue.Queue()
+
+    def send() -> None:
+        try:
+            done.put(sender.send(message))
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a thread: whatever a plugin raises is a failed attempt
+            done.put(Outcome(False, f"{type(error).__name__} while sending", doubt=True))
+
+    threading.Thread(target=send, daemon=True).start()
+    try:
+        return done.get(timeout=seconds)
+    except queue.Empty:
+        return Outcome(False, f"no end after {seconds:g} seconds", doubt=True)
 
 
 class TelegramSender:

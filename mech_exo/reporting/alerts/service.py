@@ -6,12 +6,12 @@ None waits for another. The ledger is opened to read, for moments, when it chang
 from __future__ import annotations
 
 import os
-import queue
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,13 @@ from mech_exo.reporting.alerts.channels import Directory, directory, register
 from mech_exo.reporting.alerts.commands import Commands
 from mech_exo.reporting.alerts.heartbeat import EVERY_SECONDS, FAIL, START, SUCCESS, Heartbeat
 from mech_exo.reporting.alerts.office import CURSOR, Office, Parcel
-from mech_exo.reporting.alerts.sending import Outcome, Sender, sender
+from mech_exo.reporting.alerts.sending import Outcome, Sender, attempt, sender
 from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore, Posted, default_path
 from mech_exo.reporting.alerts.telegram import Bot, TelegramError
 from mech_exo.reporting.alerts.watch import Sight, Watch
-from mech_exo.reporting.alerts.wording import Message, written
+from mech_exo.reporting.alerts.wording import written
 from mech_exo.utils import log
 from mech_exo.utils.alert_settings import Severity
-from mech_exo.utils.lock import HeldError, ProcessLock
 
 if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.house import House
@@ -46,10 +45,6 @@ STOP_SECONDS = 20.0
 ROUND, PROCESS = "last round", "process"
 
 
-class ServedError(UserError):
-    """Another process delivers already."""
-
-
 @dataclass(slots=True)
 class Told:
     """What one round did: messages that arrived and that failed, by channel, and what was the matter with the workspace."""
@@ -59,24 +54,8 @@ class Told:
     trouble: str | None = None
 
 
-@contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """One process delivers at a time. Raises ServedError naming the other."""
-    path = home / "data" / "alerts.lock"
-    try:
-        lock = ProcessLock(path)
-    except HeldError as error:
-        raise ServedError(
-            f"one process delivers alerts at a time; process {error.holder} holds {path}", remedy=f"look at it: ps -p {error.holder}"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Service:
-    """Delivers for the workspace ``home``; to be used within :func:`only_one`.
+    """Delivers for the workspace ``home``; to be used within :func:`mech_exo.reporting.alerts.process.only_one`.
 
     Raises
     ------
@@ -107,6 +86,7 @@ class Service:
         self._commands = self._listening(open_house)
         self._stop, self._wake = threading.Event(), threading.Condition()
         self._seen: tuple[object, Sight] | None = None
+        self._broken: Exception | None = None
 
     def close(self) -> None:
         """Let go of everything."""
@@ -140,14 +120,14 @@ class Service:
         return told
 
     def run(self) -> None:
-        """Serve until :meth:`stop`."""
+        """Serve until :meth:`stop`. A bug in any thread ends all of it: the next process takes up the rest."""
         self._heart.ping(START)
         while not self._began():
             if self._stop.wait(TROUBLE_SECONDS):
                 return
-        workers = [threading.Thread(target=self._serve, args=(name,), name=name, daemon=True) for name in self._senders]
+        workers = [self._thread(name, partial(self._serve, name)) for name in self._senders]
         if self._commands is not None:
-            threading.Thread(target=self._listen, args=(self._commands,), name="commands", daemon=True).start()
+            self._thread("commands", partial(self._listen, self._commands)).start()
         for worker in workers:
             worker.start()
         looked = pinged = float("-inf")
@@ -168,10 +148,22 @@ class Service:
         for worker in workers:
             worker.join(STOP_SECONDS)
         self._ended()
+        if self._broken is not None:
+            raise self._broken
 
     def stop(self) -> None:
         """Let :meth:`run` end; safe in a signal handler."""
         self._stop.set()
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - the outermost edge of a thread; run() raises it
+                self._broken = error
+                self._stop.set()
+
+        return threading.Thread(target=guarded, name=name, daemon=True)
 
     def _began(self) -> bool:
         try:
@@ -328,23 +320,6 @@ class Service:
 
 POLL = 25
 """Seconds one question for commands stays open."""
-
-
-def attempt(sender: Sender, message: Message, seconds: float) -> Outcome:
-    """Send, for at most ``seconds``: an attempt that hangs is left to itself, failed and in doubt."""
-    done: queue.Queue[Outcome] = queue.Queue()
-
-    def send() -> None:
-        try:
-            done.put(sender.send(message))
-        except Exception as error:  # noqa: BLE001 - the outermost edge of a thread: whatever a plugin raises is a failed attempt
-            done.put(Outcome(False, f"{type(error).__name__} while sending", doubt=True))
-
-    threading.Thread(target=send, daemon=True).start()
-    try:
-        return done.get(timeout=seconds)
-    except queue.Empty:
-        return Outcome(False, f"no end after {seconds:g} seconds", doubt=True)
 
 
 def require_channels(channels: Directory) -> None:

@@ -311,6 +311,11 @@ class DeliveryStore:
             found.setdefault(channel, {})[severity] = count
         return found
 
+    def alert(self, id_: str) -> Posted | None:
+        """One alert with its whole text, None for an id that was never taken in."""
+        found = self._all("SELECT id, severity, title, text, at, alone FROM alerts WHERE id = ?", id_)
+        return _posted(found[0]) if found else None
+
     def listed(self, limit: int, *, waiting: bool = False) -> tuple[DeliveryRow, ...]:
         """The latest deliveries, the newest alert first."""
         where = "WHERE state IN ('waiting', 'sending')" if waiting else ""

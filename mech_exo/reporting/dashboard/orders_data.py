@@ -97,7 +97,7 @@ def _executions(house: House, ledger: Ledger, book: BookId) -> Executions:
 
 def _panel(house: House, symbols: set[str], orders: Sequence[OrderRow]) -> BarPanel | None:
     """Bars since the first order; None where nothing is published. Mapped, not read: cutting columns out of it would copy it."""
-    if not symbols:
+    if not symbols or not orders:
         return None
     try:
         return house.storage.view().panel(start=min(row.decided for row in orders))

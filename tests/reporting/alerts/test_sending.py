@@ -15,8 +15,7 @@ import trustme
 from mech_exo.datasource.replay.server import Answer
 from mech_exo.domain.errors import ConfigError
 from mech_exo.reporting.alerts.channels import Channel, register
-from mech_exo.reporting.alerts.sending import Outcome, sender
-from mech_exo.reporting.alerts.service import attempt
+from mech_exo.reporting.alerts.sending import Outcome, attempt, sender
 from mech_exo.reporting.alerts.wording import written
 from mech_exo.utils import log
 from mech_exo.utils.alert_settings import ChannelRules, Kind, MailRules, Severity
