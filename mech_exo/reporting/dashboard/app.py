@@ -80,7 +80,7 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
 
 
 def warm(reader: Reader) -> None:
-    """Make every page once, the first one first, in a thread of its own: who comes first need not wait for what is imported and compiled."""
+    """Make every page once in a thread of its own: who comes first need not wait for what is imported and compiled."""
 
     def make() -> None:
         for page in pages():
