@@ -14,18 +14,11 @@ import pytest
 
 from mech_exo.domain.errors import ConfigError, DataError, InputError, MissingDataError
 from mech_exo.execution.ledger import Ledger, default_path
-from mech_exo.utils import log
 from tests.reporting.alerts import homes
 from tests.reporting.alerts.servers import World, world
 from tests.reporting.nights import TWO, fill_ledger
 
 pytest.importorskip("prefect", reason="the extra `flows` is not installed")
-
-
-@pytest.fixture(autouse=True)
-def _no_secret_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What these workspaces call secret (a token of 1 to 9) is masked in every file that later tests write."""
-    monkeypatch.setattr(log, "_secrets", dict(log._secrets))
 
 
 @pytest.fixture(scope="module")
