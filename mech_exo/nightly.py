@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -342,7 +342,7 @@ def _outdated(workspace: Workspace, session: date) -> bool:
     config = workspace.config
     if kept is None or kept.recipe != bulletin.recipe_of(config.factors, config.strategy.universe):
         return True
-    return len(sessions(kept.as_of, session)) > WEEK if kept.as_of <= session else False
+    return kept.as_of < session and len(sessions(kept.as_of + timedelta(days=1), session)) >= WEEK
 
 
 def keep_drift(workspace: Workspace) -> tuple[str, ...]:

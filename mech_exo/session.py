@@ -17,7 +17,7 @@ import numpy as np
 from mech_exo.decision.night import Known, decide, watch
 from mech_exo.decision.record import Decision, Level, levels_in, portfolio_of
 from mech_exo.decision.strategy import Strategy
-from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.errors import InputError
 from mech_exo.domain.orders import OrderState
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import RiskState
@@ -30,6 +30,7 @@ from mech_exo.execution.protection import Cut, dress, plan_protection, resting_e
 from mech_exo.execution.router import OrderRouter, SendLimits, SendResult, SendRules
 from mech_exo.execution.rows import OPEN_STATES, BookId, DayFigures, DecisionRow, Intent, OrderRow, SessionRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
+from mech_exo.execution.undecided import undecided
 from mech_exo.kernels.account import drop_order, new_account
 from mech_exo.utils.calendar import is_session, next_session, previous_session, sessions
 from mech_exo.utils.settings import Config
@@ -344,19 +345,6 @@ def replay_night(ledger: Ledger, book: BookId, known: Callable[[Config, date, da
     again = decide(then, desk, strategy, book.account, date.fromisoformat(body["session"]), halted=halted)
     differences = () if again.body() == recorded.body else tuple(_differences(body, json.loads(again.body())))
     return Replay(session, recorded.recorded_at, again, differences)
-
-
-def undecided(ledger: Ledger, book: BookId, session: date) -> MissingDataError:
-    """The error that says why there is no decision of ``session`` in the journal, and what to do."""
-    if not is_session(session):
-        said, remedy = "it is no trading session", f"the session before is {previous_session(session)}, the next {next_session(session)}"
-    elif ledger.session(book, session) is not None:
-        said, remedy = "it was not run in time, and booked later without deciding", "name a night that was run"
-    else:
-        last = ledger.last_session(book)
-        following = session if last is None else next_session(last.session)
-        said, remedy = "it was not run", f"exo run --date {following}" + ("" if following == session else " is the next night")
-    return MissingDataError(f"a decision must be in the journal of {book}; there is none for {session}: {said}", remedy=remedy)
 
 
 def _desk_then(ledger: Ledger, book: BookId, booked: SessionRow, known: Known) -> Desk:

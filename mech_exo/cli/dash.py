@@ -42,7 +42,7 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     _installed()
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.dashboard import server
-    from mech_exo.reporting.dashboard.app import create_app
+    from mech_exo.reporting.dashboard.app import create_app, warmed
     from mech_exo.reporting.dashboard.auth import Access, Password
     from mech_exo.reporting.dashboard.guard import Door
     from mech_exo.reporting.dashboard.reader import Reader
@@ -65,7 +65,8 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
             webbrowser.open(where)
 
     try:
-        server.run(listening, ready)
+        with warmed(reader):
+            server.run(listening, ready)
     finally:
         reader.close()
 

@@ -93,8 +93,8 @@ def why(
     """Why a symbol is held, bought, sold or not bought: raw factors → score → rank → size → limit → order → fill."""
     from mech_exo.assembly import Workspace
     from mech_exo.cli.explain import render_explanation
+    from mech_exo.execution.undecided import undecided
     from mech_exo.reporting.why import explain
-    from mech_exo.session import undecided
 
     workspace = Workspace.open(home())
     with _records(workspace) as ledger:

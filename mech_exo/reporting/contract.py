@@ -14,7 +14,6 @@ from mech_exo.reporting.night_parts import DayCosts, KpiContract, KpiDemand, Kpi
 from mech_exo.reporting.text import UNKNOWN
 
 if TYPE_CHECKING:
-    from mech_exo.decision.night import Known
     from mech_exo.domain.panel import BarPanel
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookedDay, BookId
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
     from mech_exo.utils.settings import Config
 
 
-def contract(ledger: Ledger, book: BookId, config: Config, seen: Known | None, until: date, why: str) -> KpiContract:
+def contract(ledger: Ledger, book: BookId, config: Config, panel: BarPanel | None, until: date, why: str) -> KpiContract:
     """The contract of ``book`` over its sessions up to ``until``; unknown without the bars its trades are measured on (``why``)."""
     from mech_exo.reporting.account import account_record
 
-    if seen is None:
+    if panel is None:
         return KpiContract(0, UNKNOWN, UNKNOWN, (), why)
     try:
-        record = account_record(ledger, book, seen.panel, config, universe=seen.universe, until=until)
+        record = account_record(ledger, book, panel, config, until=until)
     except MechExoError as error:  # the store lacks a traded name or a session: said, not guessed
         return KpiContract(0, UNKNOWN, UNKNOWN, (), error.message)
     trailing, whole = record.kpi.trailing, record.kpi.whole

@@ -192,17 +192,18 @@ def _exit(session: _Session, symbol: str, s: int, events: list[np.void], told: T
     model = 0.0 if fill is None else float(fill["shares"])
     shares, kind, reason = model, int(events[0]["kind"]) if events else STOP, int(events[0]["reason"]) if events else 0
     there = told.held * told.split + (0.0 if told.traded is None else told.traded.shares)
-    if Cause.MISSED in session.causes and there and (events or told.exit is not None):
-        share = 0.0 if told.exit is None else min(1.0, abs(told.exit.shares / there))
+    closed = told.exit if told.exit is not None and told.exit.shares * there < 0.0 else None
+    if Cause.MISSED in session.causes and there and (events or closed is not None):
+        share = 0.0 if closed is None else min(1.0, abs(closed.shares / there))
         now = float(np.rint(-held * share)) if held * there > 0.0 else model
-        if told.exit is not None and not model:
-            kind, reason = EXITS[told.exit.kind], code_of(told.exit.reason)
+        if closed is not None and not model:
+            kind, reason = EXITS[closed.kind], code_of(closed.reason)
         if now != model:
             did, would = (f"{value:+,.0f} shares" if value else "nothing" for value in (now, model))
             found.told.append(Said(symbol, Cause.MISSED, f"stop or target: {did} closed, {would} in the model", None))
         shares, whole = now, (-held if now or whole else 0.0)
     if shares:
-        traded = told.exit if told.exit is not None and told.exit.shares * shares > 0.0 else None
+        traded = closed if closed is not None and closed.shares * shares > 0.0 else None
         source = None if fill is None else (float(fill["price"]), float(fill["reference"]), float(fill["commission"]))
         price, reference, fee, altered = _priced(session, symbol, shares, source, model, traded, found)
         found.altered |= altered

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NEVER = 10**9
 """Sessions without a bar after which a position is closed at its last close: behind a wire it is the broker's to end."""
+GIVEN_UP = 5
+"""Nights that cannot be read back, and none that can: no other is tried."""
 PRICES = ("open", "high", "low", "close", "volume")
 KnownWith = Callable[[Config, date | None, datetime | None], Known]
 
@@ -115,6 +117,9 @@ class Market:
         """What the night of place ``k`` had in hand; None, and noted in ``forgotten``, where the store does not give that back: its hash
         is not the journaled one."""
         night = self.account.nights[k]
+        if night.session not in self._had and len(self.forgotten) >= GIVEN_UP and not any(self._had.values()):
+            self._had[night.session] = None  # a store that came from elsewhere: reading it for every night would show the same
+            self.forgotten.add(night.session)
         if night.session not in self._had:
             try:
                 known: Known | None = self._known_with(self.model(k).strategy.config, night.session, night.stored_until)

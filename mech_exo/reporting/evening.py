@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.domain.errors import DataError, MissingDataError
+from mech_exo.decision.night import Known
+from mech_exo.domain.errors import DataError
 from mech_exo.reporting.night_parts import Age, Doubt, Quality
+from mech_exo.risk.model import Market
 from mech_exo.utils import calendar
 
 if TYPE_CHECKING:
     from mech_exo.datasource.quality import QualityReport
-    from mech_exo.decision.night import Known
+    from mech_exo.domain.panel import BarPanel, Universe
     from mech_exo.reporting.dashboard.house import House
-    from mech_exo.risk.model import Market
 
+RECENT = 300
+"""Sessions in which a name must have traded to have a return, and a doubt to be told."""
+SLACK = 5
+"""Sessions beside a window: the first one has no return."""
 READ = {"fundamentals": "company figures", "news": "headlines"}
 NEWS = "news_"
 """How the names of inputs made from headlines begin; all others are made from company figures."""
@@ -26,13 +31,16 @@ NEWS = "news_"
 
 @dataclass(frozen=True, eq=False)
 class Evening:
-    """The store at the close of ``session``; ``known`` None: nothing could be read, ``why`` says so.
+    """The store at the close of ``session``; ``panel`` None: nothing could be read, ``why`` says so.
 
-    ``newest`` tells by kind when the newest fact became known, ``quality`` how the gate judges, ``assessed`` whether it has looked.
+    ``panel`` holds every stored session, ``recent`` and ``universe`` the last :data:`RECENT` of them; ``newest`` tells by kind when the
+    newest fact became known, ``quality`` how the gate judges, ``assessed`` whether it has looked.
     """
 
     session: date
-    known: Known | None
+    panel: BarPanel | None
+    recent: BarPanel | None
+    universe: Universe | None
     market: Market | None
     quality: QualityReport | None
     assessed: bool | None
@@ -45,32 +53,43 @@ class Evening:
         from mech_exo.datasource.quality import report
 
         try:
-            known = house.seen(session)
             view = house.storage.view(session)
-            found = report(known.panel, view.findings())
-            return cls(session, known, house.market(known), found, view.assessed(), view.newest(), "")
-        except (MissingDataError, DataError) as error:
-            return cls(session, None, None, None, None, {}, error.message)
+            panel = view.panel()
+            recent = panel.rows(max(0, len(panel.sessions) - _span(house)), len(panel.sessions))  # the whole history stays on disk
+            universe = view.universe(recent, house.config.strategy.universe.name)
+            near = house.market(Known(recent, universe))
+            market = Market(panel, near.returns, near.name)
+            found = report(recent, view.findings())
+            return cls(session, panel, recent, universe, market, found, view.assessed(), view.newest(), "")
+        except DataError as error:
+            return cls(session, None, None, None, None, None, None, {}, error.message)
 
     @property
     def last_bar(self) -> date | None:
         """The last session with any bar."""
-        if self.known is None:
+        if self.recent is None:
             return None
-        traded = np.flatnonzero((~np.isnan(self.known.panel.close)).any(axis=1))
-        return self.known.panel.sessions[traded[-1]].astype(object) if len(traded) else None
+        traded = np.flatnonzero((~np.isnan(self.recent.close)).any(axis=1))
+        found: date | None = self.recent.sessions[traded[-1]].astype(object) if len(traded) else None
+        return found
 
     @property
     def has_session(self) -> bool:
         """Whether there are bars of this very session."""
-        return self.known is not None and self.known.as_of == self.session == self.last_bar
+        return self.session == self.last_bar
 
     def sectors(self) -> dict[str, str | None]:
         """Every name's sector as known then; of a name that is not in it nothing is known."""
-        if self.known is None:
+        if self.recent is None or self.universe is None:
             return {}
-        known, row = self.known, self.known.row
-        return {symbol: known.universe.sector_name(row, column) for column, symbol in enumerate(known.panel.symbols)}
+        row, universe = len(self.recent.sessions) - 1, self.universe
+        return {symbol: universe.sector_name(row, column) for column, symbol in enumerate(self.recent.symbols)}
+
+
+def _span(house: House) -> int:
+    """Sessions that anything but a scenario of long ago looks back at."""
+    limits = house.config.risk
+    return max(RECENT, limits.risk_model.window + SLACK)
 
 
 def quality(evening: Evening, held: Collection[str]) -> Quality:
@@ -89,7 +108,7 @@ def ages(evening: Evening, scores: date | None, decided: bool, reads: Collection
     """Of when each part of the report is; ``scores``: the close that the causes' factor scores are of, ``reads``: inputs of the factors."""
     session = evening.session
     bars = evening.last_bar
-    backfilled = evening.known is not None and evening.known.universe.backfilled
+    backfilled = evening.universe is not None and evening.universe.backfilled
     told = "backfilled: taken as known always" if backfilled else ""
     lines = [
         _of_session("ledger", session, session, ""),

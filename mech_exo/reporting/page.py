@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 def render(template: str, view: object) -> str:
     """Fill ``template`` with ``view`` (seen there as ``v``). An unknown name in a template is an error, not an empty place.
 
-    Markup in values is escaped; a Markdown template escapes foreign text with the filter ``cell`` or ``said``.
+    Markup in values is escaped; a Markdown template escapes foreign text with the filter ``said``.
     """
     return _environment().get_template(template).render(v=view)
 
@@ -39,7 +39,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_honest,
     )
-    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, cell, said)
+    filters = (text.percent, text.money, text.ratio, text.whole, text.day, text.words, text.once, said)
     environment.filters |= {function.__name__: function for function in filters}
     return environment
 
@@ -47,12 +47,6 @@ def _environment() -> jinja2.Environment:
 def _honest(value: object) -> object:
     """Text that came with the view, without what hides in it; what a template made stays as it is."""
     return text.honest(value) if type(value) is str else value
-
-
-def cell(value: object) -> str:
-    """Foreign text for one cell of a Markdown table: no pipe, no line break, no markup."""
-    plain = " ".join(str(value).split())
-    return "".join("\\" + letter if letter in r"\`*_{}[]<>()#+!|" else letter for letter in plain)
 
 
 def said(value: object) -> str:

@@ -99,7 +99,6 @@ def night_report(ledger: Ledger, book: BookId, session: date | None, house: Hous
     decision = ledger.decision(book, row.session)
     said = None if decision is None else journaled(decision)
     evening = Evening.of(house, row.session)
-    panel = None if evening.known is None else evening.known.panel
     halted = _halted(ledger, house) if len(history) == len(every) else row.day.state.value == "halted"
     status = closing_status(row, history, house.config.risk, evening.sectors(), evening.market, halted=halted)
     funds, nav = _money(row, history), _known(row.day.nav)
@@ -131,11 +130,11 @@ def night_report(ledger: Ledger, book: BookId, session: date | None, house: Hous
         data_hash="" if decision is None else decision.data_hash,
         history=tuple(NavPoint(day.session, _known(day.day.nav), _known(day.day.index)) for day in history[-HISTORY:]),
         causes=causes,
-        kpi=contract(ledger, book, house.config, evening.known, row.session, evening.why),
+        kpi=contract(ledger, book, house.config, evening.panel, row.session, evening.why),
         stress=stress(status, evening.why),
         quality=quality(evening, {line.symbol for line in row.lines if line.shares}),
-        upcoming=upcoming(row, ledger, house.strategy, panel, history[0].session),
-        costs=day_costs(ledger, book, panel, history),
+        upcoming=upcoming(row, ledger, house.strategy, evening.panel, history[0].session),
+        costs=day_costs(ledger, book, evening.recent, history),
         ages=ages(evening, causes.exposures, said is not None, house.strategy.facts),
     )
 
@@ -150,11 +149,11 @@ def _causes(ledger: Ledger, row: SessionRow, history: tuple[BookedDay, ...], pnl
     """Attribution needs the book of the close before, the scores of the last decision before, and the session's bars."""
     earlier = [day.session for day in history[:-1]]
     before = ledger.session(row.book, earlier[-1]) if earlier else None
-    if not evening.has_session or evening.known is None:
+    if not evening.has_session or evening.recent is None:
         why = evening.why or f"the store has no bars of {row.session}"
         return day_causes(row, before, pnl, Session({}, None, why))
     found = (ledger.decision(row.book, day) for day in reversed(earlier))
-    return day_causes(row, before, pnl, explain(evening.known.panel, next((one for one in found if one is not None), None)))
+    return day_causes(row, before, pnl, explain(evening.recent, next((one for one in found if one is not None), None)))
 
 
 def journaled(decision: DecisionRow) -> Journaled:

@@ -27,7 +27,6 @@ from mech_exo.execution.rows import Alert, BookId, DecisionRow, EventLine, Inten
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import EVENT
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
-from mech_exo.nightly import keep_drift
 from mech_exo.scoring.scorer import ScoreTable
 from mech_exo.session import utc_now
 from mech_exo.utils.calendar import latest_session, next_session
@@ -59,7 +58,6 @@ def large_workspace(folder: Path, symbols: int = SYMBOLS, count: int = SESSIONS)
     workspace = Workspace.open(folder)
     _journal(workspace, WARM_UP)
     _studied(workspace, now)
-    keep_drift(workspace)
     _exo(folder, "backtest", "run", "--start", days[WARM_UP], "--end", last)
     return Built(folder, max(now, _evening(last)))
 

@@ -19,7 +19,6 @@ from tests.reporting.alerts.servers import World, world
 from tests.reporting.nights import TWO, fill_ledger
 
 pytest.importorskip("prefect", reason="the extra `flows` is not installed")
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # apprise imports it
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-"""Nights performed and data published, again and again, beside a dashboard: ``python dashboard_child.py HOME SECONDS FIRST``.
+"""Nights performed and data published, again and again, beside a dashboard: ``python dashboard_child.py HOME FIRST NIGHTS SECONDS``.
 
-A line of JSON a night: its session. The first night is that of FIRST; every third one publishes a snapshot that holds something new.
+At least NIGHTS of them, and until the time is over. A line of JSON a night: its session. The first night is that of FIRST; every third one publishes a snapshot that holds something new.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def publish(home: Path, number: int) -> None:
         assert storage.publish().fresh
 
 
-def main(home: Path, seconds: float, first: date) -> None:
-    """Perform nights until the time is over."""
+def main(home: Path, first: date, nights: int, seconds: float) -> None:
+    """Perform nights."""
     end = time.monotonic() + seconds
     for number, day in enumerate(sessions(first, first + timedelta(days=900)).astype(object)):
-        if time.monotonic() > end:
+        if number >= nights and time.monotonic() > end:
             return
         if number % 3 == 2:
             publish(home, number)
@@ -44,4 +44,4 @@ def main(home: Path, seconds: float, first: date) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), date.fromisoformat(sys.argv[3]))
+    main(Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

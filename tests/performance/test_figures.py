@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mech_exo.performance import figures
 from mech_exo.performance.attribution import TRADE, by_exit_reason, trades_frame
@@ -155,3 +159,26 @@ def test_strange_accounts_draw_without_an_error(nav):
         figures.exits_figure(by_exit_reason(trades_frame(empty, dates, ()))), figures.monthly_figure(calendar_returns(dates, account_returns(days))),
     ]  # fmt: skip
     assert all(figure.to_json() for figure in drawn)
+
+
+@given(st.lists(st.one_of(st.floats(-5.0, 5.0), st.just(math.nan)), min_size=1, max_size=20))
+def test_a_waterfall_lays_its_parts_end_to_end_and_ends_at_their_sum(parts):
+    values = np.array(parts)
+    (bars,) = figures.waterfall_figure([f"part {i}" for i in range(len(parts))], values, "whole").data
+    base, size = np.array(bars.base, float), np.array(bars.x, float)
+    ends = (base + size)[:-1]
+    assert base[0] == 0.0 and base[1:-1] == pytest.approx(ends[:-1], abs=1e-9)
+    assert (base[-1], size[-1]) == (0.0, pytest.approx(np.nansum(values), abs=1e-9))
+    assert [text == "unknown" for text in bars.text[:-1]] == np.isnan(values).tolist()  # never a 0 for what is not known
+
+
+def test_a_name_s_levels_stand_only_while_they_rested_and_each_fill_is_one_triangle():
+    sessions = np.arange("2024-01-02", "2024-01-22", dtype="datetime64[D]")
+    close = np.linspace(10.0, 12.0, len(sessions))
+    stop = np.where(np.arange(len(sessions)) > 4, 9.0, np.nan)
+    levels = figures.Levels(np.where(np.isnan(stop), np.nan, 10.4), stop, np.full(len(sessions), np.nan))
+    trades = figures.Trades(sessions[[5, 11]], np.array([10.4, 11.1]), np.array([70, -70]))
+    lines = {trace.name: trace for trace in figures.name_figure(sessions, close, close - 0.2, close + 0.2, levels, trades).data if trace.name}
+    assert np.isnan(lines["Stop"].y).tolist() == np.isnan(stop).tolist() and np.isnan(lines["Target"].y).all()
+    assert (list(lines["Bought"].x), list(lines["Sold"].x)) == (["2024-01-07"], ["2024-01-13"])
+    assert "70" in lines["Bought"].text[0] and lines["Sold"].text[0] == "sold 70"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import date
 
+from mech_exo.decision.explanation import FAMILIES
 from mech_exo.domain.orders import OrderReason
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import EventLine, SessionRow
 from tests.execution.ledger_rows import BOOK, NAN, day, decision, intents, line
 
 ONE, TWO, THREE = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
+CONFIG = {"factors": {family: {} for family in FAMILIES}}
 EVIL = "<script>alert(1)</script>|"
 
 
@@ -23,7 +25,7 @@ def body(*symbols: str, warnings=("synthetic sample",)) -> bytes:
         for i, symbol in enumerate(symbols)
     ]  # fmt: skip
     return json.dumps({
-        "as_of": str(TWO), "session": str(THREE), "scheduled": True, "config_hash": "c0ffee", "code_version": "c0de", "data_hash": "da7a",
+        "as_of": str(TWO), "session": str(THREE), "scheduled": True, "config": CONFIG, "config_hash": "c0ffee", "code_version": "c0de", "data_hash": "da7a",
         "nav": 101_000.0, "state": "active", "scores": scores, "excluded": {"ZZZ": "below minimum price", "YYY": "below minimum price"},
         "missing_factors": [["pe_ratio", "no fundamentals in the store"]],
         "targets": [{"symbol": symbols[0], "shares": 66, "wanted": 500, "weight": 0.1, "method": "atr_based", "binding": "max_position",

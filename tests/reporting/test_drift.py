@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -328,3 +329,16 @@ def test_nothing_to_explain(unplayed: Path, undisturbed: Path) -> None:
             drift(workspace, ledger, book, NIGHTS[3], NIGHTS[2])
         with pytest.raises(MissingDataError, match="none"):
             drift(workspace, ledger, replace(book, strategy="other"))
+
+
+def test_the_command(exo: Exo, home: Path) -> None:
+    ran = exo("report", "drift", "--home", home)
+    assert ran.code == 0 and "no drift" in ran.out and "Corporate actions" in ran.out
+    assert load(home / "reports") is not None
+    ran = exo("report", "drift", "--home", home, "--range", f"{NIGHTS[2]}..{NIGHTS[4]}", "--json")
+    data = json.loads(ran.out)
+    assert (data["start"], data["end"], len(data["days"])) == (str(NIGHTS[2]), str(NIGHTS[4]), 3)
+    kept = load(home / "reports")
+    assert kept is not None and kept.start == NIGHTS[0], "a part of the book does not take the place of the whole"
+    ran = exo("report", "drift", "--home", home, "--range", "2030-01")
+    assert ran.code == 3 and "no session" in ran.err

@@ -43,7 +43,10 @@ def test_fills_fees_and_a_trade_by_hand(tmp_path: Path) -> None:
             run_night(desks, day)
             if number == BY_HAND:
                 symbol = max(exchange.positions, key=lambda name: exchange.positions[name])
-                price, cash = float(market.panel.close[market.panel.sessions.tolist().index(day), market.panel.column_of(symbol)]), exchange.cash
+                price, cash = (
+                    float(market.panel.close[market.panel.sessions.tolist().index(day), market.panel.column_of(symbol)]),
+                    exchange.cash,
+                )
                 exchange._book(exchange.instrument(symbol).con_id, 50.0, price, 1.25)
                 paid = cash - exchange.cash
                 clock.at += timedelta(minutes=5)

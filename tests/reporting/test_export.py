@@ -150,7 +150,9 @@ def test_no_text_begins_a_formula(made: Path, tmp_path: Path) -> None:
     assert all(not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in cells)
 
 
-AWKWARD = st.text(st.sampled_from("=+-@＝＋－＠\t\r\n '\"‘’“”\u200b\ufeff\x00,;ab1") | st.characters(exclude_categories=("Cs",)), max_size=12)
+AWKWARD = st.text(
+    st.sampled_from("=+-@＝＋－＠\t\r\n '\"‘’“”\u200b\ufeff\x00,;ab1") | st.characters(exclude_categories=("Cs",)), max_size=12
+)
 
 
 @given(st.lists(st.none() | AWKWARD, max_size=20))
@@ -263,7 +265,9 @@ def test_ranges(text: str, meant: Span) -> None:
     assert span(text, date(2024, 2, 29)) == meant
 
 
-@pytest.mark.parametrize("text", ["", "last0d", "last-1d", "last99999999d", "2024-13", "2024-02-30", "2024-01-02...2024", "1..2", "20240102", "tomorrow"])
+@pytest.mark.parametrize(
+    "text", ["", "last0d", "last-1d", "last99999999d", "2024-13", "2024-02-30", "2024-01-02...2024", "1..2", "20240102", "tomorrow"]
+)
 def test_what_is_no_range(text: str) -> None:
     with pytest.raises(InputError):
         span(text, date(2024, 2, 29))

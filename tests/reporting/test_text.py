@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from mech_exo.reporting.page import cell
-from mech_exo.reporting.text import UNKNOWN, day, money, once, percent, ratio, shares, whole
+from mech_exo.reporting.page import said
+from mech_exo.reporting.text import UNKNOWN, day, honest, money, once, percent, ratio, shares, whole
 
 
 @pytest.mark.parametrize("shown", [percent, money, ratio, whole, shares])
@@ -32,5 +32,11 @@ def test_a_warning_is_said_once_and_the_longer_one_stays():
     assert once(()) == ()
 
 
-def test_a_markdown_cell_has_no_markup_or_line_break():
-    assert cell("a|b\n<i>*x*") == "a\\|b \\<i\\>\\*x\\*"
+def test_text_in_a_digest_has_no_markup_and_reads_as_it_was():
+    assert said("momentum_12_1 of A & B (x)\nis 5 % #1") == "momentum_12_1 of A & B (x) is 5 % #1"
+    assert said("a|b <i>*x*") == "a\\|b \\<i\\>\\*x\\*" and said("__x__") == "\\_\\_x\\_\\_"
+    assert "://" not in said("see https://evil.example") and said("&amp; &") == "\\&amp; &"
+
+
+def test_what_hides_in_a_text_is_not_shown():
+    assert honest("A\u202eB\x1b[31m\x00C\n") == "AB[31mC\n"

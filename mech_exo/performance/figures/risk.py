@@ -24,13 +24,14 @@ from mech_exo.performance.figures.style import (
     label,
     light,
     limit,
+    plain,
 )
 from mech_exo.performance.ratios import Floats
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-NAMED = 12
+NAMED = 14
 """Names a heat map writes its figures for: more would run into each other."""
 LONGEST = 2.0
 """Uses of a limit beyond which a bar ends: how far beyond is in its words."""
@@ -46,7 +47,7 @@ def uses_figure(names: Sequence[str], used: Floats, said: Sequence[str]) -> go.F
     ]
     drawn = np.where(known, np.minimum(used, LONGEST), 0.0)
     figure.add_bar(
-        x=drawn, y=list(names), orientation="h", marker={"color": colours}, text=list(said), textposition="outside", cliponaxis=False,
+        x=drawn, y=_all(names), orientation="h", marker={"color": colours}, text=list(said), textposition="outside", cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
     )  # fmt: skip
     reach = max(1.0, float(drawn.max(initial=0.0)))
@@ -65,7 +66,7 @@ def sector_exposure_figure(names: Sequence[str], longs: Floats, shorts: Floats, 
     for name, values, colour in (("Long", longs, BLUE), ("Short", shorts, ORANGE)):
         if name == "Long" or np.any(values != 0.0):
             shown = f"%{{y}}, {name.lower()}: %{{x:.2%}}<extra></extra>"
-            figure.add_bar(x=light(values), y=list(names), orientation="h", name=name, marker={"color": colour}, hovertemplate=shown)
+            figure.add_bar(x=light(values), y=_all(names), orientation="h", name=name, marker={"color": colour}, hovertemplate=shown)
     if most is not None:
         figure.add_vline(x=most, line={"color": INK, "width": 1, "dash": "dot"})
         figure.add_annotation(x=most, y=1.0, yref="paper", text=f"limit {most:.0%}", showarrow=False, yanchor="bottom", **label())
@@ -76,12 +77,12 @@ def sector_exposure_figure(names: Sequence[str], longs: Floats, shorts: Floats, 
 
 
 def correlation_figure(names: Sequence[str], matrix: Floats) -> go.Figure:
-    """Heat map of ``matrix`` ``(C, C)``, -1 to 1; a NaN is a gap. Up to 12 names are written with their figures."""
+    """Heat map of ``matrix`` ``(C, C)``, -1 to 1; a NaN is a gap. Up to 14 names are written with their figures."""
     few = len(names) <= NAMED
     figure = blank(height=120 + (26 if few else 15) * max(2, len(names)), top=8)
     text = [[_tenths(value) for value in line] for line in matrix] if few else None
     figure.add_heatmap(
-        z=matrix, x=list(names), y=list(names), zmin=-1.0, zmax=1.0, colorscale=[[0.0, VERMILLION], [0.5, PAPER], [1.0, BLUE]],
+        z=matrix, x=_all(names), y=_all(names), zmin=-1.0, zmax=1.0, colorscale=[[0.0, VERMILLION], [0.5, PAPER], [1.0, BLUE]],
         xgap=1, ygap=1, hoverongaps=False, hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
         colorbar={"thickness": 10, "tickvals": [-1, -0.5, 0, 0.5, 1], "outlinewidth": 0},
         **({"text": text, "texttemplate": "%{text}", "textfont": {"size": 9}} if few else {}),
@@ -89,6 +90,10 @@ def correlation_figure(names: Sequence[str], matrix: Floats) -> go.Figure:
     axis = {"type": "category", "showgrid": False, "tickmode": "linear", "tickfont": {"size": 10 if few else 8}}
     figure.update_layout(xaxis=axis | {"tickangle": -90}, yaxis=axis | {"autorange": "reversed"})
     return figure
+
+
+def _all(names: Sequence[str]) -> list[str]:
+    return [plain(name) for name in names]
 
 
 def _tenths(value: float) -> str:
@@ -127,7 +132,7 @@ def components_figure(names: Sequence[str], shares: Floats) -> go.Figure:
     figure = blank(height=60 + 24 * max(1, len(names)), top=8, left=8)
     colours = [PALE if not np.isfinite(value) else BLUE if value >= 0.0 else ORANGE for value in shares]
     shown = "%{y}: %{x:.1%}<extra></extra>"
-    figure.add_bar(x=light(shares), y=list(names), orientation="h", marker={"color": colours}, hovertemplate=shown)
+    figure.add_bar(x=light(shares), y=_all(names), orientation="h", marker={"color": colours}, hovertemplate=shown)
     side = {"autorange": "reversed", "type": "category", "showgrid": False, "ticksuffix": " ", "tickmode": "linear"}
     figure.update_layout(xaxis={"tickformat": PERCENT, "nticks": 6}, yaxis=side, bargap=0.3, showlegend=False)
     return figure

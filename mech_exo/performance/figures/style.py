@@ -86,6 +86,11 @@ def label() -> dict[str, Any]:
     return {"font": {"size": 11, "color": INK}, "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1}
 
 
+def plain(text: str) -> str:
+    """Foreign text for a figure: Plotly reads some HTML in names, and shows these entities as the letters they are."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def signed(values: Floats) -> list[str]:
     """Gains and losses beside their bars: +1,234, −1,234, a plain 0; NaN is unknown."""
     shown = [f"{value:+,.0f}".replace("-", "\u2212") if np.isfinite(value) else "unknown" for value in values]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mech_exo.performance.figures.style import BLUE, GREY, INK, VERMILLION, blank
+from mech_exo.performance.figures.style import BLUE, GREY, INK, VERMILLION, blank, plain
 from mech_exo.performance.ratios import Floats
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def waterfall_figure(names: Sequence[str], parts: Floats, whole: str, digits: in
     figure = blank(height=70 + 26 * (len(names) + 1), top=8, left=8)
     said = [_signed(value, digits) if there else "unknown" for value, there in zip(parts, known, strict=True)]
     colours = [GREY if not there else BLUE if value >= 0.0 else VERMILLION for value, there in zip(steps, known, strict=True)]
-    rows = [*names, whole]
+    rows = [plain(name) for name in (*names, whole)]
     total = float(ends[-1]) if len(ends) else 0.0
     figure.add_bar(
         orientation="h", y=rows, x=[*steps.tolist(), total], base=[*(ends - steps).tolist(), 0.0], marker={"color": [*colours, INK]},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update, set_props
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mech_exo.utils.dashboard_settings import DashboardConfig
 
 DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_errors", "validate_callbacks")
+PATIENCE = 20.0
 UNEXPECTED = "This page could not be made; see the log of exo dash."
 _logger = log.get(__name__)
 
@@ -42,7 +45,7 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
 
     ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
-    import pandas as _whole  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
+    import pandas as pd  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
 
     every = pages()
     app = _Dash(
@@ -76,6 +79,28 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
         _logger.exception("the page %s could not be made", page.path)
         body = empty(UNEXPECTED)
     return [html.H1(page.title, id="heading"), html.Div(body, id=f"{page.icon}-body")]
+
+
+@contextmanager
+def warmed(reader: Reader) -> Iterator[None]:
+    """While the block runs, make every page once, the first one first, in a thread of its own: the first visitor need not wait for what is
+    imported and compiled. At its end the page being made is finished, for at most ``PATIENCE`` seconds.
+    """
+    ended = threading.Event()
+
+    def make() -> None:
+        for page in pages():
+            if ended.is_set():
+                return
+            shown(page, reader, {})
+
+    thread = threading.Thread(target=make, name="warm", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(PATIENCE)
 
 
 def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:

@@ -67,6 +67,7 @@ def frame(every: Sequence[Page], settings: DashboardConfig, stamp: str, *, login
         html.Div(id="banner", role="status"),
         html.Div(id="trouble", role="alert"),
         html.Div(id="page"),
+        html.Div("Reading the ledger …", id="waiting", className="empty"),
     ]  # fmt: skip
     shell = dmc.AppShell(
         [
@@ -103,7 +104,7 @@ def status(now: Condition) -> list[Any]:
     """The head's words: whose book, as of when, and whether it is well."""
     shown: list[Any] = [html.Span(now.book, className="wide-only")] if now.book else []
     if now.booked is not None:
-        shown.append(html.Span(["booked ", html.Time(now.booked.isoformat())]))
+        shown.append(html.Span([html.Span("booked ", className="wide-only"), html.Time(now.booked.isoformat())]))
     if now.halt.halted:
         shown.append(badge("HALTED", "bad"))
     elif now.well:

@@ -97,7 +97,7 @@ def _executions(house: House, ledger: Ledger, book: BookId) -> Executions:
 
 def _panel(house: House, symbols: set[str], orders: Sequence[OrderRow]) -> BarPanel | None:
     """Bars since the first order; None where nothing is published. Mapped, not read: cutting columns out of it would copy it."""
-    if not symbols:
+    if not symbols or not orders:
         return None
     try:
         return house.storage.view().panel(start=min(row.decided for row in orders))
@@ -196,8 +196,8 @@ def explained(reader: Reader, book: BookId, asked: str, session: date) -> Way:
 
 def _explained(house: House, ledger: Ledger, book: BookId, asked: str, session: date) -> Way:
     from mech_exo.decision.explanation import story
+    from mech_exo.execution.undecided import undecided
     from mech_exo.reporting.why import explain
-    from mech_exo.session import undecided
 
     order = ledger.find_order(asked)
     if order is not None and order.book != book:

@@ -14,7 +14,7 @@ CONDITIONS = 10
 
 
 def asked_for(rows: Sequence[Row], request: Mapping[str, Any]) -> Sequence[Row]:
-    """``rows`` as ``request`` (``filterModel``, ``sortModel``) wants them. Unknown (None) and empty sort last either way; nonsense is ignored."""
+    """``rows`` as ``request`` (``filterModel``, ``sortModel``) wants them. Unknown and empty sort last either way; nonsense is ignored."""
     found = rows
     filters = request.get("filterModel")
     for field, wanted in (filters if isinstance(filters, Mapping) else {}).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +50,7 @@ def test_ends_extremes_gaps_and_bounds(seed, size, most, hidden):
         assert np.nanmin(y[rows]) == np.nanmin(y) and np.nanmax(y[rows]) == np.nanmax(y)
     starts = np.flatnonzero(np.isnan(y) & ~np.concatenate([[False], np.isnan(y)[:-1]]))
     if len(starts) <= most // 4:
-        for a, b in zip(rows[:-1], rows[1:], strict=True):
+        for a, b in itertools.pairwise(rows):
             crossed = np.isnan(y[a : b + 1]).any()
             assert not crossed or np.isnan(y[a]) or np.isnan(y[b])  # no line over a gap
 

@@ -66,7 +66,7 @@ def test_a_halt_a_run_and_a_delivery_are_news(reader, home):
     seen = {str(reader.stamp())}
     for make in (
         lambda: (home / "data" / "HALT").write_text("{}"),
-        lambda: (home / "data" / "runs").mkdir(),
+        (home / "data" / "runs").mkdir,
         lambda: (home / "data" / "deliveries.sqlite").write_bytes(b"x"),
         lambda: (home / "config" / "risk_limits.yml").write_text("# nothing\n"),
     ):

@@ -127,6 +127,7 @@ def _walk(walk: Walk) -> tuple[Any, ...]:
     place = thinned(np.cumsum(walk.returns)) if len(walk.returns) else np.empty(0, np.int64)
     steady = ", ".join(f"{row['parameter']} {row['most_frequent']} in {percent(row['share'], 0)}" for row in walk.parameters)
     drawn = figures.out_of_sample_figure(walk.sessions, walk.returns, starts[1:])
+    drawn.layout.updatemenus = ()  # Plotly's own buttons know no dark page
     return (
         tiles(
             tile("Sharpe, out of sample", ratio(metrics.get("sharpe")), interval, span),

@@ -58,8 +58,7 @@ def layout(reader: Reader, query: Query) -> Any:
     found = factor_state(reader)
     kept = found.kept
     if kept is None:
-        said = "The factors were not studied yet: a night does it when the book is decided anew, or at once:"
-        return empty(said, AGAIN)
+        return nothing()
     lines = sorted(kept.factors, key=lambda line: (ORDER[line.state], line.factor))
     chosen = next((line for line in lines if line.factor == query.get("factor")), lines[0])
     return stack(
@@ -70,6 +69,11 @@ def layout(reader: Reader, query: Query) -> Any:
         card("How alike the factors are", _alike(kept), ALIKE),
         *_notes(kept),
     )
+
+
+def nothing() -> Any:
+    """Before the first study."""
+    return empty("The factors were not studied yet: a night does it when the book is decided anew, or at once:", AGAIN)
 
 
 def _stale(found: FactorState) -> list[Any]:

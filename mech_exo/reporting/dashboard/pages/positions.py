@@ -79,7 +79,7 @@ def layout(reader: Reader, query: Query) -> Any:
     return stack(
         session_bar("positions", PATH, known, session, query),
         _summary(told_of, rows),
-        card(f"Held at the close of {session}", _held(rows, asked), LEVELS),
+        card(f"Held at the close of {session}", _held(rows), LEVELS),
         card("Closed trades", _closed(closed_trades(reader, known.book)), EXCURSIONS),
         drawer(TABLE, asked, _name(found, query, told_of) if asked else None, opened=bool(asked)),
     )
@@ -110,7 +110,7 @@ def _sum(values: Any) -> float | None:
     return None if any(value is None for value in every) else float(sum(every))
 
 
-def _held(rows: tuple[Standing, ...], asked: str) -> Any:
+def _held(rows: tuple[Standing, ...]) -> Any:
     if not rows:
         return empty("Nothing is held at this close.", "exo plan")
     lines = [
@@ -125,8 +125,7 @@ def _held(rows: tuple[Standing, ...], asked: str) -> Any:
         }
         for row in rows
     ]  # fmt: skip
-    chosen = [line for line in lines if line["key"] == asked]
-    return table(TABLE, HELD, lines, getRowId="params.data.key", dashGridOptions=ONE, selectedRows=chosen)
+    return table(TABLE, HELD, lines, getRowId="params.data.key", dashGridOptions=ONE)
 
 
 def _near(distance: float | None, level: float | None) -> float | str | None:
