@@ -19,7 +19,7 @@ export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser lint types layers docs bench bench-peers faults lock clean check-python
+.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ browser:
 			{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium poppler-utils; } >/dev/null 2>&1 || \
 			echo "Chromium cannot be installed: the tests of pages will be skipped" >&2; \
 		else echo "no Chromium: the tests of pages will be skipped   (apt install chromium poppler-utils)" >&2; fi
+
+screenshots: $(DEV) browser ## Pictures of every page of the dashboard, into build/screenshots.
+	$(BIN)/python scripts/screenshots.py
 
 lint: $(DEV) types layers ## Style, types and layers.
 	$(BIN)/ruff check .
@@ -60,8 +63,8 @@ bench-peers: $(DEV) ## Install the peers and measure them beside us in the same 
 	$(BIN)/python bench/_peers.py $(ARGS)
 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000 PLANS=300).
-	EXO_TEST_SESSIONS=$(or $(SESSIONS),252) EXO_TEST_KILLS=$(or $(KILLS),200) EXO_TEST_IB_RUNS=$(or $(PLANS),300) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
-		$(BIN)/python -m pytest tests/faults tests/oracles tests/laws tests/session/test_parity.py tests/execution/test_ib_faults.py
+	EXO_TEST_SECONDS=$(or $(SECONDS),60) EXO_TEST_SESSIONS=$(or $(SESSIONS),252) EXO_TEST_KILLS=$(or $(KILLS),200) EXO_TEST_IB_RUNS=$(or $(PLANS),300) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
+		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/execution/test_ib_faults.py
 
 lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(EXTRAS:%=--extra %) --upgrade pyproject.toml -o requirements-dev.txt

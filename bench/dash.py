@@ -90,6 +90,8 @@ def _touch(surfer: Surfer) -> None:
             if found.count() and found.first.is_visible():
                 found.first.click()
                 surfer.settle()
+                surfer.page.keyboard.press("Escape")  # the drawer that a row opens
+                surfer.settle()
 
 
 def _healthy(surfer: Surfer) -> None:

@@ -37,6 +37,17 @@ def _tame_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test() -> Iterator[None]:
+    """What a test calls secret (a token of 1 to 9) is not masked in what later tests write."""
+    from mech_exo.utils import log
+
+    before = dict(log._secrets)
+    yield
+    log._secrets.clear()
+    log._secrets.update(before)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _unhurried_vendors() -> Iterator[None]:
     """The replay server bears what Finnhub does not: its 60 requests a minute would make the suite wait."""

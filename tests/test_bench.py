@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SCRIPTS = ("backtest", "execution", "ingest", "metrics", "research", "risk", "scaling", "scoring", "sentiment", "startup", "storage")
+SCRIPTS = ("backtest", "dash", "execution", "ingest", "metrics", "research", "risk", "scaling", "scoring", "sentiment", "startup", "storage")
 
 
 def test_every_script_is_listed(repository):

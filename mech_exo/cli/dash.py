@@ -42,7 +42,7 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     _installed()
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.dashboard import server
-    from mech_exo.reporting.dashboard.app import create_app, warm
+    from mech_exo.reporting.dashboard.app import create_app, warmed
     from mech_exo.reporting.dashboard.auth import Access, Password
     from mech_exo.reporting.dashboard.guard import Door
     from mech_exo.reporting.dashboard.reader import Reader
@@ -58,7 +58,6 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     where = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host}:{port}"  # noqa: S104 - named, not bound
 
     def ready() -> None:
-        warm(reader)
         typer.echo(f"{where} shows {place}, read-only. Ctrl-C ends it.", err=True)
         if browser:
             import webbrowser
@@ -66,7 +65,8 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
             webbrowser.open(where)
 
     try:
-        server.run(listening, ready)
+        with warmed(reader):
+            server.run(listening, ready)
     finally:
         reader.close()
 

@@ -67,7 +67,7 @@ class Account:
         for row in self.sessions:
             day = row["day"]
             if before is not None:
-                growth *= day["nav"] / (before + day["flow"])
+                growth *= (day["nav"] - day["flow"]) / before
             before = day["nav"]
             highest.append(growth)
         return 1.0 - growth / max(highest[-252:])

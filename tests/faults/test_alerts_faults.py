@@ -27,7 +27,7 @@ from mech_exo.utils.config import load
 from tests.reporting.alerts.homes import Clock, alerts, home, post, write
 from tests.reporting.alerts.servers import World, too_many, world
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @pytest.fixture

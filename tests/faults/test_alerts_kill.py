@@ -28,7 +28,7 @@ KILLS = int(os.environ.get("EXO_TEST_KILLS", "4"))
 ALERT = re.compile(r"(\(repeated\) )?(?:CRITICAL: )?Alert (a\d+-\d+)\.")
 MORE = re.compile(r"… and (\d+) more\. All of them")
 CHANNELS = ("slack", "telegram", "mail")
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @pytest.fixture

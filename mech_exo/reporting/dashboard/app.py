@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update, set_props
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mech_exo.utils.dashboard_settings import DashboardConfig
 
 DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_errors", "validate_callbacks")
+PATIENCE = 20.0
 UNEXPECTED = "This page could not be made; see the log of exo dash."
 _logger = log.get(__name__)
 
@@ -79,14 +81,26 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
     return [html.H1(page.title, id="heading"), html.Div(body, id=f"{page.icon}-body")]
 
 
-def warm(reader: Reader) -> None:
-    """Make every page once in a thread of its own: who comes first need not wait for what is imported and compiled."""
+@contextmanager
+def warmed(reader: Reader) -> Iterator[None]:
+    """While the block runs, make every page once, the first one first, in a thread of its own: the first visitor need not wait for what is
+    imported and compiled. At its end the page being made is finished, for at most ``PATIENCE`` seconds.
+    """
+    ended = threading.Event()
 
     def make() -> None:
         for page in pages():
+            if ended.is_set():
+                return
             shown(page, reader, {})
 
-    threading.Thread(target=make, name="warm", daemon=True).start()
+    thread = threading.Thread(target=make, name="warm", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(PATIENCE)
 
 
 def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:

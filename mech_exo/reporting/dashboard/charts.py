@@ -58,7 +58,7 @@ def dressed(figure: go.Figure, id: str) -> dict[str, Any]:  # noqa: A002
     made: dict[str, Any] = figure.to_plotly_json()
     if theme() == "dark":
         made = _recoloured(made)
-    made["layout"] |= {"uirevision": id, "autosize": True, "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR, "transition": {"duration": 0}}
+    made["layout"] |= {"uirevision": id, "autosize": True, "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR}
     made["layout"].pop("height", None)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -101,23 +102,21 @@ def test_a_file_of_keys_that_is_none_is_left_as_it_is(home):
     path.unlink()
 
 
-def run(home, *words, **more):
-    return subprocess.run([sys.executable, "-m", "mech_exo.cli", "--home", str(home), "dash", *words], capture_output=True, text=True, timeout=120, **more)
-
-
-def test_a_password_is_set_from_a_pipe_and_then_guards(home):
-    done = run(home, "--set-password", input="correct horse battery\n")
-    assert done.returncode == 0, done.stderr
+def test_a_password_is_set_from_a_pipe_and_then_guards(home, exo, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse battery\n"))
+    done = exo("dash", "--set-password", "--home", home)
+    assert done.code == 0, done.err
     stored = Workspace.open(home).config.keys.dashboard_password.get_secret_value()
     assert Password.read(stored).matches("correct horse battery")
-    assert "correct horse" not in done.stdout + done.stderr
+    assert "correct horse" not in done.out + done.err
     path = home / "config" / "api_keys_local.yml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.unlink()
-    assert run(home, "--set-password", input="short\n").returncode == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    assert exo("dash", "--set-password", "--home", home).code == 2
 
 
-def test_a_process_serves_until_ctrl_c_and_ends_well(home):
+def test_a_process_serves_until_ctrl_c_and_ends_well(home, exo):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mech_exo.cli", "--home", str(home), "dash", "--port", str(port)]
@@ -127,20 +126,20 @@ def test_a_process_serves_until_ctrl_c_and_ends_well(home):
         assert first.startswith(f"http://127.0.0.1:{port} shows "), first
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
             assert page.status == 200 and b"Mech-Exo" in page.read()
-        again = run(home, "--port", str(port))
-        assert again.returncode == 2 and "is taken" in again.stderr and "Traceback" not in again.stderr
+        again = exo("dash", "--port", port, "--home", home)
+        assert again.code == 2 and "is taken" in again.err and "Traceback" not in again.err
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode in (0, 130), err
     assert "Traceback" not in err and "leaked" not in err and out == ""
 
 
-def test_from_elsewhere_it_does_not_start_without_a_password(home):
-    done = run(home, "--host", "0.0.0.0")
-    assert done.returncode == 2 and "exo dash --set-password" in done.stderr and "Traceback" not in done.stderr
+def test_from_elsewhere_it_does_not_start_without_a_password(home, exo):
+    done = exo("dash", "--host", "0.0.0.0", "--home", home)
+    assert done.code == 2 and "exo dash --set-password" in done.err and "Traceback" not in done.err
 
 
-def test_the_check_says_what_the_banner_says(home):
-    done = run(home, "--check")
-    assert done.returncode == 3
-    assert "Old figures: the last booked session is 2024-01-03" in done.stdout and "exo run" in done.stdout
+def test_the_check_says_what_the_banner_says(home, exo):
+    done = exo("dash", "--check", "--home", home)
+    assert done.code == 3
+    assert "Old figures: the last booked session is 2024-01-03" in done.out and "exo run" in done.out

@@ -18,12 +18,23 @@
     for (const name of new Set([...Object.keys(before.props), ...Object.keys(after.props)])) {
       if (name === "children" || same(before.props[name], after.props[name])) continue;
       if (!(name in after.props)) return null; // what is gone cannot be set
-      props[name] = after.props[name];
+      props[name] = name === "figure" ? zoomed(after.props.id, before.props.figure, after.props.figure) : after.props[name];
     }
     const inside = children(before.props.children, after.props.children, [...place, "props", "children"], found, props);
     if (inside === null) return null;
     if (Object.keys(props).length) found.push([place, props]);
     return found;
+  }
+
+  // A new figure where the reader has zoomed in: the axes he moved stay, unless the server moved them too.
+  function zoomed(id, before, after) {
+    const plot = document.querySelector(`#${CSS.escape(id)} .js-plotly-plot`);
+    const layout = { ...after.layout };
+    for (const [name, axis] of Object.entries(plot?.layout ?? {})) {
+      if (!/^[xy]axis\d*$/.test(name) || axis.autorange !== false || !same(before.layout?.[name]?.range, layout[name]?.range)) continue;
+      layout[name] = { ...layout[name], range: [...axis.range], autorange: false };
+    }
+    return { ...after, layout };
   }
 
   function children(before, after, place, found, props) {
@@ -67,7 +78,7 @@
       const { no_update, set_props } = clientside;
       if (!made) return no_update;
       const before = shown;
-      shown = made;
+      shown = JSON.parse(JSON.stringify(made)); // what is drawn, Plotly writes into
       if (!before || before.path !== made.path || !document.getElementById("page")?.firstChild) return made.page;
       const found = children(before.page, made.page, [], [], {});
       if (found === null) return made.page;
