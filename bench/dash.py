@@ -59,9 +59,8 @@ def painted(chromium: Any, server: Served, path: str) -> tuple[float, float]:
         surfer.settle()
         there = time.perf_counter() - began
         paint = surfer.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
-        shown = surfer.page.evaluate("performance.getEntriesByName('exo-shown')[0]?.startTime / 1000")
         _healthy(surfer)
-        return float(paint), float(shown or there)
+        return float(paint), there
 
 
 def heard(chromium: Any, server: Served) -> list[Call]:
