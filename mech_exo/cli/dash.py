@@ -51,7 +51,7 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     settings, stored = config.dashboard, config.keys.dashboard_password.get_secret_value()
     anywhere = server.check_host(host, locked=bool(stored))
     access = Access(Password.read(stored) if stored else None, config.keys.dashboard_token.get_secret_value(), settings.session_hours)
-    names = frozenset((*settings.names, *(() if anywhere else (host.lower().strip("[]"),))))
+    names = frozenset((*settings.names, host.lower().strip("[]")))
     reader = Reader(place, lambda: Workspace.open(place))
     app = create_app(reader, settings, access, Door(names, anywhere, settings.https))
     listening = server.bind(app, host, port)
