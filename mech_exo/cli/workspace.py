@@ -109,7 +109,8 @@ def show(
     data = {"home": place, "config_hash": config_hash(loaded), "effective": effective, "config": values, "limits_usd": dollars}
 
     def render(_: Console) -> None:
-        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers what decides: not {', '.join(sorted(NOT_DECIDING))})")
+        left_out = ", ".join(sorted(NOT_DECIDING))
+        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers what decides: not {left_out})")
         typer.echo(f"# Limits in dollars of the initial cash of {loaded.strategy.initial_cash:,.0f} USD:")
         for key, words in OF_NAV:
             amount = dollars[key]

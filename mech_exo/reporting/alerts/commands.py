@@ -44,7 +44,7 @@ class Commands:
         return len(updates)
 
     def _take(self, update: Update) -> Asked | None:
-        """One update: the offset moves past it before anything is done, in the commit that notes the command. None: nothing to carry out."""
+        """One update: the offset moves past it before anything is done, in the commit that notes the command. None: nothing to do."""
         allowed = update.chat is not None and update.chat in self._rules.chats
         with self._store.transaction():
             self._store.remember(OFFSET, str(update.id))

@@ -193,7 +193,7 @@ class DeliveryStore:
         return found
 
     def set_back(self, now: float) -> None:
-        """The clock was set back to ``now``: nothing lies after it. What waits may go, channels rest no more, what was sent was sent by now."""
+        """The clock was set back to ``now``: nothing lies after it. What waits may go, channels rest no more."""
         with self.transaction():
             self._run("UPDATE deliveries SET due = ? WHERE state IN ('waiting', 'sending') AND due > ?", now, now)
             self._run("UPDATE deliveries SET since = min(since, ?), ended = min(ended, ?) WHERE since > ? OR ended > ?", now, now, now, now)

@@ -96,7 +96,7 @@ class Watch:
             self._over("halt", "The halt is over", text)
 
     def _time(self) -> str:
-        """Now, in words: a second halt, told like the first, would wait for the end of the window of equal words as if nothing had happened."""
+        """Now, in words: a second halt in the words of the first would wait until the window of equal words is over."""
         return f"{datetime.fromtimestamp(self._office.now(), UTC):%Y-%m-%d %H:%M:%S} UTC"
 
     def _ledger(self, sight: Sight) -> None:
