@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -226,10 +226,8 @@ class Service:
 
     def _cry(self, error: DeliveryStateError, *, wait: bool = False) -> None:
         """What cannot be written down is not sent, but for this: once an hour those told of critical alerts are told that it is so."""
-        now = self._clock()
-        if self._cried is not None and abs(now - self._cried) < timedelta(hours=1):
+        if not self._may_cry():
             return
-        self._cried = now
         LOG.error("%s", error)
         crying = []
         for name in self._channels.routes[Severity.CRITICAL]:
@@ -240,6 +238,20 @@ class Service:
             crying[-1].start()
         for one in crying if wait else ():
             one.join()
+
+    def _may_cry(self) -> bool:
+        """Once an hour, restarts included: a file's time tells the next process, and takes no room on a full disk."""
+        now, mark = self._clock(), default_path(self.home).with_name("alerts.cried")
+        cried = [] if self._cried is None else [self._cried]
+        with suppress(OSError):
+            cried.append(datetime.fromtimestamp(mark.stat().st_mtime, UTC))
+        if any(abs(now - one) < timedelta(hours=1) for one in cried):
+            return False
+        self._cried = now
+        with suppress(OSError):
+            mark.touch()
+            os.utime(mark, (now.timestamp(), now.timestamp()))
+        return True
 
     @property
     def _hang(self) -> float:

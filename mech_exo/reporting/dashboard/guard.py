@@ -162,9 +162,11 @@ class Guard:
         if request.method != "POST":
             return self._asked(request, "", HTTPStatus.OK)
         form = parse_qs(request.get_data(cache=False).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=4)
+        early = access.throttle.wait(request.remote_addr or "") > 0.0
         token, wait = access.enter(form.get("password", [""])[0], request.remote_addr or "")
         if token is None:
-            _logger.warning("a wrong password, or one too early, from %s", request.remote_addr)
+            if not early:  # these are few; a stranger's haste must not fill the log, and the disk the nights need
+                _logger.warning("a wrong password from %s", request.remote_addr)
             if wait > 0.0:
                 answer = self._asked(request, f"Wrong, or too early: the next try is in {math.ceil(wait)} s.", HTTPStatus.TOO_MANY_REQUESTS)
                 answer.headers["Retry-After"] = str(math.ceil(wait))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from werkzeug.routing import Map
 
+from mech_exo.reporting.dashboard import guard
 from mech_exo.reporting.dashboard.auth import Access, Password, hashed
 from mech_exo.reporting.dashboard.guard import POSTS, Door, host_name
 from mech_exo.utils import log
@@ -136,8 +137,9 @@ def test_a_token_alone_guards_the_metrics(home):
 # Guessing
 
 
-def test_brute_force_is_slowed_until_the_right_word_comes_too_early(home, stored):
-    clock = Clock()
+def test_brute_force_is_slowed_until_the_right_word_comes_too_early(home, stored, monkeypatch):
+    clock, logged = Clock(), []
+    monkeypatch.setattr(guard._logger, "warning", lambda text, *values: logged.append(text % values))
     with served(reader_of(home), Access(Password.read(stored), "", 1.0, clock)) as site:
         answers = [site.log_in(f"guess number {n}") for n in range(4)]
         assert [answer.status for answer in answers] == [401, 401, 429, 429]
@@ -145,6 +147,7 @@ def test_brute_force_is_slowed_until_the_right_word_comes_too_early(home, stored
         forged = {"Origin": site.origin, "X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
         assert site.ask("POST", "/login", b"password=x", forged).status == 429  # nobody is believed to come from elsewhere
         assert site.log_in(PASSWORD).status == 429
+        assert logged == ["a wrong password from 127.0.0.1"] * 3, "what came too early fills no log"
         clock.now += 3.0
         assert site.log_in(PASSWORD).status == 303
 
