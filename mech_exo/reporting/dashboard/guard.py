@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dash import Dash
 
     from mech_exo.reporting.dashboard.auth import Access
+    from mech_exo.utils.dashboard_settings import DashboardConfig
 
 Start = Callable[..., Any]
 LOGIN, LOGOUT, HEALTH, METRICS, CALLBACK = "/login", "/logout", "/healthz", "/metrics", "/_dash-update-component"
@@ -47,6 +48,11 @@ class Door:
     names: frozenset[str] = frozenset()
     anywhere: bool = False
     https: bool = False
+
+    @classmethod
+    def at(cls, host: str, settings: DashboardConfig, *, anywhere: bool) -> Door:
+        """The door of pages bound to ``host``, which is one of their names."""
+        return cls(frozenset((*settings.names, host.lower().strip("[]").rstrip("."))), anywhere, settings.https)
 
     def knows(self, host: str) -> bool:
         """Whether a Host header names us, whatever its port."""

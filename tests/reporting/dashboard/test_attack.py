@@ -204,6 +204,15 @@ def test_a_server_bound_to_more_than_loopback_knows_addresses_and_configured_nam
     assert host_name("user@host") is None and host_name("a b") is None and host_name("HOST.:80") == "host"
 
 
+def test_the_host_it_was_told_to_serve_is_a_name_of_its_own():
+    from mech_exo.utils.dashboard_settings import DashboardConfig
+
+    settings = DashboardConfig(names=("desk.example.org",))
+    door = Door.at("Trading-Box.lan", settings, anywhere=True)
+    assert door.knows("trading-box.lan:8050") and door.knows("desk.example.org") and not door.knows("box.lan")
+    assert Door.at("::1", settings, anywhere=False).knows("[::1]:8050")
+
+
 def test_no_request_without_a_host_or_with_two_of_them(unlocked):
     for lines in ("", "Host: 127.0.0.1\r\nHost: evil.example\r\n"):
         with socket.create_connection(("127.0.0.1", unlocked.port), timeout=10) as connection:
