@@ -238,16 +238,17 @@ def _below(usage: float) -> LimitStatus:
 
 
 def _positions(on: Measured) -> Instances:
+    nav = on.book.nav
     yield None, 0.0
     for p in on.book.positions.values():
-        yield p.symbol, abs(p.market_value) / on.book.nav
+        yield p.symbol, abs(p.market_value) / nav
 
 
 def _trade_risks(on: Measured) -> Instances:
-    stops, limit = StopParams.of(on.limits.stops), limit_of(BreachCode.TRADE_RISK, on.limits)
+    stops, limit, nav = StopParams.of(on.limits.stops), limit_of(BreachCode.TRADE_RISK, on.limits), on.book.nav
     yield None, 0.0
     for p in on.book.positions.values():
-        value, least = (at_risk(p, stops, gap) / on.book.nav for gap in (stress_gap(p.symbol, on.limits, on.standing), 0.0))
+        value, least = (at_risk(p, stops, gap) / nav for gap in (stress_gap(p.symbol, on.limits, on.standing), 0.0))
         broken = limit is not None and share_allowed(limit, least) < 1.0  # whatever its gaps are
         yield p.symbol, least if math.isnan(value) and broken else value
 
