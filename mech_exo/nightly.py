@@ -300,7 +300,8 @@ def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
     """
     began = time.perf_counter()
     workspace = _workspace(evening)
-    paths, lost = _tried("the daily report could not be written", lambda: _reported(workspace, result), ())
+    nothing: tuple[Path, ...] = ()
+    paths, lost = _tried("the daily report could not be written", lambda: _reported(workspace, result), nothing)
     said = f"{len(paths)} files" if paths else "not written" if lost else "written before"
     study = _tried("the factors could not be studied", lambda: "" if evening.past else study_factors(workspace, result, evening.now), "")
     attention = (*lost, *study[1], *(keep_drift(workspace) if paths else ()))
