@@ -24,7 +24,9 @@ PATIENCE = 120.0
 CALLBACKS = "/_dash-update-component"
 PAGES = ("/", "/positions", "/ideas", "/orders", "/risk", "/backtests", "/factors", "/quality", "/log")
 DRAWN = "[...document.querySelectorAll('.js-plotly-plot')].every((plot) => plot.querySelector('.main-svg'))"
-SHOWN = "document.querySelector('#page') !== null && document.querySelector('#page').textContent.trim() !== ''"
+SHOWN = "(document.querySelector('#page')?.textContent ?? '').trim() !== ''"
+MADE = "!document.querySelector('#page').textContent.includes('appears by itself')"
+"""What takes longer than a click is made beside the pages, and a line stands in its place until then."""
 
 
 @dataclass
@@ -127,6 +129,7 @@ class Surfer:
     def settle(self) -> None:
         """Wait until the page has something on it, no answer is awaited and every chart is drawn, twice in a row."""
         until(self.page, SHOWN)
+        until(self.page, MADE)
         quiet, end = 0, time.monotonic() + PATIENCE
         while quiet < 3:
             assert time.monotonic() < end, f"never quiet: {[one.url for one in self.asked]}"
