@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -22,11 +23,14 @@ from mech_exo.domain.orders import Order
 from mech_exo.execution.broker import Acknowledgement
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker
-from mech_exo.execution.rows import Flow
+from mech_exo.execution.rows import Flow, SessionRow
 from mech_exo.kernels.records import CostParams
 from mech_exo.reporting.drift import drift
+from mech_exo.reporting.drift.facts import booked
 from mech_exo.reporting.drift.values import Cause, DriftReport, headline, load, save
 from mech_exo.session import NightResult, run_night
+from tests.execution.ledger_rows import BOOK
+from tests.execution.ledger_rows import day as figures
 from tests.session.stage import days, decide_every, held, market, play, stored
 
 Exo = Callable[..., Any]
@@ -329,6 +333,16 @@ def test_nothing_to_explain(unplayed: Path, undisturbed: Path) -> None:
             drift(workspace, ledger, book, NIGHTS[3], NIGHTS[2])
         with pytest.raises(MissingDataError, match="none"):
             drift(workspace, ledger, replace(book, strategy="other"))
+
+
+def test_an_unknown_nav_is_no_drift(tmp_path: Path) -> None:
+    first, second = days("2021-06-21", 2)
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.book_session(SessionRow(BOOK, first, figures(math.nan), ()))
+        ledger.book_session(SessionRow(BOOK, second, figures(100.0), ()))
+        for wanted in (first, second):  # of the session itself, and of the one it is measured from
+            with pytest.raises(MissingDataError, match=f"that of {first} is unknown"):
+                booked(ledger, BOOK, wanted)
 
 
 def test_the_command(exo: Exo, home: Path) -> None:
