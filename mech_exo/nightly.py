@@ -430,6 +430,10 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
         found.append(Alert(f"missed-{session}", "warning", f"{session}: {len(result.missed)} nights were missed before", said))
     wanted = [done for done in steps if done.attention]
     found += [Alert(f"{done.step}-{session}", "warning", f"{session}: {done.step}", _lines(done.attention)) for done in wanted]
+    if doubtful := [sent for sent in result.sent if sent.outcome == "unknown"]:
+        said = "The broker has not said what became of them; no new risk is taken until it has. Look at the broker, then: exo reconcile"
+        title = f"{session}: {len(doubtful)} {'order is' if len(doubtful) == 1 else 'orders are'} in doubt"
+        found.append(Alert(f"doubt-{session}", "critical", title, f"{said}\n{_lines(withheld(doubtful))}"))
     return tuple(found)
 
 

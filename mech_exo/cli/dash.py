@@ -54,9 +54,8 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     settings, stored = config.dashboard, config.keys.dashboard_password.get_secret_value()
     anywhere = server.check_host(host, locked=bool(stored))
     access = Access(Password.read(stored) if stored else None, config.keys.dashboard_token.get_secret_value(), settings.session_hours)
-    names = frozenset((*settings.names, *(() if anywhere else (host.lower().strip("[]"),))))
     reader = Reader(place, lambda: Workspace.open(place))
-    app = create_app(reader, settings, access, Door(names, anywhere, settings.https))
+    app = create_app(reader, settings, access, Door.at(host, settings, anywhere=anywhere))
     listening = server.bind(app, host, port)
     where = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host}:{port}"  # noqa: S104 - named, not bound
 

@@ -100,7 +100,7 @@ def show(
     """Show the configuration with its hash, secrets masked, and the limits in dollars of the initial cash."""
     import yaml
 
-    from mech_exo.utils.config import config_hash, load, masked
+    from mech_exo.utils.config import NOT_DECIDING, config_hash, load, masked
 
     place = home()
     loaded = load(place)
@@ -109,7 +109,8 @@ def show(
     data = {"home": place, "config_hash": config_hash(loaded), "effective": effective, "config": values, "limits_usd": dollars}
 
     def render(_: Console) -> None:
-        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers what decides: not research, broker and keys)")
+        left_out = ", ".join(sorted(NOT_DECIDING))
+        typer.echo(f"# {place / 'config'}\n# config hash {data['config_hash']} (covers what decides: not {left_out})")
         typer.echo(f"# Limits in dollars of the initial cash of {loaded.strategy.initial_cash:,.0f} USD:")
         for key, words in OF_NAV:
             amount = dollars[key]

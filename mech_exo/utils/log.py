@@ -55,8 +55,16 @@ def mask_accounts(text: str) -> str:
 def mask(text: str) -> str:
     """``text`` with every registered secret replaced; longer secrets first, so that none is left half visible."""
     for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, _secrets[secret])
+        if secret in text:
+            text = _replaced(text, secret)
     return text
+
+
+def _replaced(text: str, secret: str) -> str:
+    """A secret of digits alone is masked where it stands alone: as a part of other numbers it would make figures and scripts unreadable."""
+    if not secret.isdecimal():
+        return text.replace(secret, _secrets[secret])
+    return re.sub(rf"(?<!\w)(?<!\d[.,]){secret}(?!\w|[.,]\d)", _secrets[secret], text)
 
 
 class _Masked:

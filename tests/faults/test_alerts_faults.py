@@ -21,11 +21,12 @@ from mech_exo.datasource.replay.server import Answer
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.rows import Alert
 from mech_exo.reporting.alerts import service as running
+from mech_exo.reporting.alerts.answers import Answers
 from mech_exo.reporting.alerts.service import Service
 from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore
 from mech_exo.utils.config import load
 from tests.reporting.alerts.homes import Clock, alerts, home, post, write
-from tests.reporting.alerts.servers import World, too_many, world
+from tests.reporting.alerts.servers import CHAT, World, too_many, world
 
 PATIENCE = 180.0
 
@@ -199,6 +200,35 @@ def test_the_digest_of_a_night_goes_whole_to_those_who_get_it(servers: World, pl
     assert not any("digest" in text for text in servers.slack.texts)
 
 
+def test_no_alarm_waits_for_the_answer_to_a_question(servers: World, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    write(place, **load(place).alerts.model_dump(mode="json", exclude_defaults=True) | {"commands": {"chats": [CHAT]}})
+
+    def slow(*_: object) -> str:
+        until(lambda: servers.slack.got, "the alarm arrives meanwhile")
+        return "figures"
+
+    monkeypatch.setattr(Answers, "answer", slow)
+    servers.telegram.write("/pnl", at=clock().timestamp())
+    post(place, alerts(1, "critical"))
+    once(place, clock)
+    assert "figures" in servers.telegram.texts and len(servers.slack.got) == 1
+
+
+def test_a_damaged_record_is_told_once_an_hour_however_often_the_process_is_restarted(servers: World, place: Path) -> None:
+    clock, record = Clock(), place / "data" / "deliveries.sqlite"
+    record.parent.mkdir(exist_ok=True)
+    record.write_bytes(b"no database" * 500)
+    for minutes, told in ((0, 1), (1, 1), (58, 1), (2, 2)):
+        clock.move(minutes=minutes)
+        with pytest.raises(DeliveryStateError, match=r"move .* away"):
+            once(place, clock)
+        assert len(servers.slack.got) == len(servers.telegram.got) == told
+    record.unlink()
+    post(place, alerts(1, "critical"))
+    assert once(place, clock).failed == {}
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 6 MB of its own."""
@@ -223,8 +253,9 @@ def test_a_full_disk_is_told_once_and_everything_is_delivered_after_it(servers: 
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(b"x" * 4096) == 4096:
             pass
-    with pytest.raises(DeliveryStateError, match="free disk space"):
-        once(place, clock)
+    for _ in range(2):  # the next process keeps silent for the hour
+        with pytest.raises(DeliveryStateError, match="free disk space"):
+            once(place, clock)
     for texts in (servers.slack.texts, servers.telegram.texts, servers.mail.texts):
         assert len(texts) == 4 and "alerts cannot be delivered" in texts[-1]
     filler.unlink()

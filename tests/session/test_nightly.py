@@ -21,7 +21,8 @@ from mech_exo.assembly import Workspace
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import LedgerError, MissingDataError
 from mech_exo.execution import safety
-from mech_exo.nightly import LOCK, Evening, Step, guarded, perform
+from mech_exo.execution.router import SendOutcome, SendResult
+from mech_exo.nightly import LOCK, Evening, Step, alerts_of, guarded, perform
 from mech_exo.utils.calendar import due_and_next, latest_session, next_runs, previous_session
 from tests.session import tonight
 
@@ -56,6 +57,9 @@ def test_a_night_brings_checks_publishes_decides_sends_reports_and_tells(evening
     assert DataStorage.snapshot(evening.home).path != before
     assert all(path.is_file() for path in night.reports) and len(night.reports) == 3
     assert f"night-{session}" in outbox(evening.home)
+    doubtful = replace(night.result, sent=(SendResult("mx1-x", "AAPL", 5, SendOutcome.UNKNOWN, "in doubt: no answer"), *night.result.sent))
+    (told,) = (row for row in alerts_of(doubtful, ()) if row.severity == "critical")
+    assert told.title == f"{session}: 1 order is in doubt" and "AAPL +5 unknown: in doubt: no answer" in told.text and "exo reconcile" in told.text
     with DataStorage.snapshot(evening.home) as storage:
         assert storage.view().as_of == session
 

@@ -57,6 +57,12 @@ def test_short_words_are_not_secrets() -> None:
     assert log.mask("the end") == "the end"
 
 
+def test_a_secret_of_digits_hides_no_figure() -> None:
+    log.redact("24680246")
+    kept = "1246802469 24680246.50 1.24680246 24,680,246 x24680246 24680246_0"
+    assert log.mask(f"{kept} 24680246, (24680246). key=24680246") == f"{kept} {log.MASK}, ({log.MASK}). key={log.MASK}"
+
+
 @pytest.mark.parametrize(
     ("account", "shown"),
     [("U1234567", "U…567"), ("DU1234567", "DU…567"), ("U12345", "U…345"), ("DUK123456", "DUK…456"), ("F7654321", "F…321"), ("DF123456", "DF…456")],

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mech_exo.domain.errors import MechExoError
+from mech_exo.domain.errors import LedgerError, MechExoError
 from mech_exo.execution import safety
+from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.reporting.text import UNKNOWN, money, percent, shares
+from mech_exo.utils import log
 from mech_exo.utils.log import mask, mask_accounts
 
 if TYPE_CHECKING:
-    from mech_exo.execution.rows import HaltRow
     from mech_exo.reporting.alerts.office import Office
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.night import NightReport
 
+LOG = log.get(__name__)
 HELP = """/status  is it running, is it halted, what waits
 /positions  what is held
 /pnl  the last session's account
@@ -26,10 +29,10 @@ A halt is ended at the machine alone: exo resume --reason '…'"""
 
 
 class Answers:
-    """Answers for the workspace that ``open_house`` opens."""
+    """Answers for the workspace ``home``. /halt needs nothing but the folder; for figures ``open_house`` opens the workspace."""
 
-    def __init__(self, office: Office, open_house: Callable[[], House]) -> None:
-        self._office, self._open = office, open_house
+    def __init__(self, office: Office, home: Path, open_house: Callable[[], House]) -> None:
+        self._office, self._home, self._open = office, home, open_house
 
     def answer(self, text: str, at: float) -> str:
         """What ``text``, written at ``at`` (Unix seconds), is answered. A halt is carried out before it is."""
@@ -48,19 +51,26 @@ class Answers:
             said = f"That cannot be said now: {error.message}"
         except OSError as error:
             said = f"That cannot be said now: {error.strerror or type(error).__name__}"
+        except Exception:  # the edge: no question may end the delivery of alarms
+            LOG.exception("the command %s could not be answered", command)
+            said = "That cannot be said now; see the log of exo alert run."
         return mask(mask_accounts(said))
 
     def halted_since(self, at: float) -> bool:
-        """Whether a halt or its end was journaled or is in force since ``at``: the command of then was carried out, or overtaken."""
-        house = self._open()
-        if safety.HaltSwitch(house.home).state().halted:
+        """Whether a halt or its end was journaled or is in force since ``at``: the command of then was carried out, or overtaken.
+
+        A journal that cannot be read knows of none: to halt twice is better than not at all.
+        """
+        if safety.HaltSwitch(self._home).state().halted:
             return True
-        with house.journal() as ledger:
-            rows: tuple[HaltRow, ...] = ledger.halts()
-        return any(row.at.timestamp() >= at for row in rows)
+        try:
+            with Ledger.open(default_path(self._home), read_only=True) as ledger:
+                return any(row.at.timestamp() >= at for row in ledger.halts())
+        except (LedgerError, OSError):
+            return False
 
     def _halt(self, at: float) -> str:
-        said = safety.halt(self._open().home, f"/halt by Telegram at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC")
+        said = safety.halt(self._home, f"/halt by Telegram at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC")
         note = "" if said.journaled else f"\nThe journal does not have it ({said.note}); the file HALT alone stops everything."
         since = "" if said.state.since is None else f" since {said.state.since:%Y-%m-%d %H:%M:%S} UTC"
         if not said.state.halted:
@@ -68,12 +78,9 @@ class Answers:
         return f"HALTED{since}: {said.state.reason}{note}\nCancels and reductions still pass; stops rest at the broker. Nothing was sold."
 
     def _status(self) -> str:
-        house = self._open()
-        with house.journal() as ledger:
-            reason = safety.halt_reason(ledger, safety.HaltSwitch(house.home))
-        lines = ["not halted" if reason is None else f"HALTED: {reason}"]
+        lines = [self._halted()]
         try:
-            night = self._night(house)
+            night = self._night(self._open())
         except MechExoError as error:
             lines.append(error.message)
         else:
@@ -84,6 +91,17 @@ class Answers:
         waiting = {name: sum(counts.values()) for name, counts in self._office.store.waiting().items()}
         lines.append("alerts waiting: " + (", ".join(f"{name} {count}" for name, count in waiting.items()) or "none"))
         return "\n".join(lines)
+
+    def _halted(self) -> str:
+        """Whether a halt is in force; unknown where the file says nothing and the journal cannot be read."""
+        switch = safety.HaltSwitch(self._home)
+        try:
+            with Ledger.open(default_path(self._home), read_only=True) as ledger:
+                reason = safety.halt_reason(ledger, switch)
+        except (LedgerError, OSError) as error:
+            state = switch.state()
+            return f"HALTED: {state.reason}" if state.halted else f"halted or not: {UNKNOWN}; {error}"
+        return "not halted" if reason is None else f"HALTED: {reason}"
 
     def _positions(self) -> str:
         night = self._night(self._open())

@@ -24,6 +24,8 @@ SPOKEN = {
 }  # fmt: skip
 """By what begins an address that apprise takes."""
 SHORTEST_PIECE = 8
+PUBLIC = frozenset({"services", "webhooks", "workflows", "triggers"})
+"""Words of those addresses that are no secrets: masked, they would be missing in honest texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,12 @@ def _channel(name: str, rules: ChannelRules, keys: ApiKeys) -> Channel:
 
 
 def register(secret: str) -> None:
-    """Mask ``secret`` in every log and message: as it is, as it stands in an address, and its pieces but for the names of hosts."""
+    """Mask ``secret`` in every log and message: as it is, as it stands in an address, and its pieces but for scheme and host."""
     log.redact(secret)
     log.redact(quote(secret, safe=""))
-    pieces = re.split(r"[/:@?&=]+", secret)
-    for piece in pieces if len(pieces) > 1 else ():
-        if len(piece) >= SHORTEST_PIECE and "." not in piece:
+    pieces = re.split(r"[/:@?&=]+", re.sub(r"^[a-z]+://", "", secret))
+    for piece in pieces if "/" in secret or len(pieces) > 1 else ():
+        if len(piece) >= SHORTEST_PIECE and "." not in piece and piece not in PUBLIC:
             log.redact(piece)
 
 

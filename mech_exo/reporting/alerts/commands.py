@@ -38,12 +38,13 @@ class Commands:
         """Wait up to ``seconds`` for commands and answer them; how many messages came. Raises TelegramError."""
         known = self._store.fact(OFFSET)
         updates = self._bot.updates(None if known is None else int(known), seconds)
-        for update in sorted(updates, key=lambda one: one.id):
-            self._take(update)
+        taken = [asked for update in sorted(updates, key=lambda one: one.id) if (asked := self._take(update)) is not None]
+        for asked in sorted(taken, key=lambda one: command_of(one.text) != "/halt"):  # a halt waits for no figures
+            self._carry_out(asked)
         return len(updates)
 
-    def _take(self, update: Update) -> None:
-        """One update: the offset moves past it before anything is done, in the commit that notes the command."""
+    def _take(self, update: Update) -> Asked | None:
+        """One update: the offset moves past it before anything is done, in the commit that notes the command. None: nothing to do."""
         allowed = update.chat is not None and update.chat in self._rules.chats
         with self._store.transaction():
             self._store.remember(OFFSET, str(update.id))
@@ -51,8 +52,7 @@ class Commands:
             new = allowed and bool(update.text) and self._store.take_command(asked)
         if not allowed:
             self._stranger(update.chat)
-        elif new:
-            self._carry_out(asked)
+        return asked if new else None
 
     def _carry_out(self, asked: Asked) -> None:
         age = self._office.now() - asked.at

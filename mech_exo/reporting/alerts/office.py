@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.alerts.store import DeliveryStore
 
 MINUTE, DAY = 60.0, 86_400.0
-CURSOR = "outbox"
+CURSOR, CLOCK = "outbox", "clock"
 NAMED = 20
 
 
@@ -54,9 +54,18 @@ class Office:
 
     def open(self) -> int:
         """Take up what the last process left: messages in doubt wait again, channels that are gone lose theirs to the present ones."""
+        self.keep_time()
         now = self.now()
         self.store.reroute(self.directory.told, tuple(self.directory.channels), now)
         return self.store.recover(now)
+
+    def keep_time(self) -> None:
+        """Notice a clock that was set back: what it had put off until a time that is far away now is put off no more."""
+        now, before = self.now(), float(self.store.fact(CLOCK) or 0.0)
+        if now < before - MINUTE:
+            self.store.set_back(now)
+        if abs(now - before) >= MINUTE / 4:
+            self.store.remember(CLOCK, str(now))
 
     def post(self, *alerts: Posted, channels: Sequence[str] | None = None) -> int:
         """Take alerts in, for the channels of their severity unless others are named; how many were new."""
@@ -65,16 +74,26 @@ class Office:
     def collect(self, ledger: Ledger) -> tuple[Posted, ...]:
         """Take in what the ledger's outbox holds and was not taken before: what was new, oldest first. Survives a restored ledger."""
         known, _, digest = (self.store.fact(CURSOR) or "0 ").partition(" ")
-        after = int(known) if ledger.row_hash(int(known)) == digest else 0
-        rows = ledger.outbox(after)
+        restored = ledger.row_hash(int(known)) != digest
+        rows = ledger.outbox(0 if restored else int(known))
         if not rows:
             return ()
         said = ((row.alert, row.at.timestamp()) for row in rows)
         found = tuple(Posted(one.id, _severity(one.severity), one.title, one.text, at) for one, at in said)
+        if restored:
+            found = tuple(new for one in found if (new := self._anew(one)) is not None)
         with self.store.transaction():
             self.post(*found)
             self.store.remember(CURSOR, f"{rows[-1].seq} {ledger.row_hash(rows[-1].seq)}")
         return found
+
+    def _anew(self, one: Posted) -> Posted | None:
+        """An alert of a restored ledger, None where it is known. Nights performed anew may use a known id for other words."""
+        known = self.store.alert(one.id)
+        if known is None:
+            return one
+        again = replace(one, id=f"{one.id}-{one.words[:8]}")
+        return None if known.words == one.words or self.store.alert(again.id) is not None else again
 
     def take(self, channel: str) -> Parcel | None:
         """The next message for ``channel``, noted as being sent; None when nothing may go now."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ TROUBLE_SECONDS = 30.0
 STOP_SECONDS = 20.0
 """How long a process that was told to stop waits for what is being sent."""
 ROUND, PROCESS = "last round", "process"
+SETTLED = 50_000_000
+"""Nanoseconds after which a file that is written again shows another time: until then the ledger is read again, changed or not."""
 
 
 @dataclass(slots=True)
@@ -86,7 +89,8 @@ class Service:
         self._commands = self._listening(open_house)
         self._stop, self._wake = threading.Event(), threading.Condition()
         self._seen: tuple[object, Sight] | None = None
-        self._broken: Exception | None = None
+        self._broken: BaseException | None = None
+        self._resumed = False
 
     def close(self) -> None:
         """Let go of everything."""
@@ -107,11 +111,11 @@ class Service:
         told.trouble = sight.trouble
         self._watch.look(sight)
         self.office.give_up()
-        if self._commands is not None:
-            self._ask(self._commands, 0)
         workers = [threading.Thread(target=self._drain, args=(name, told), daemon=True) for name in self._senders]
         for worker in workers:
             worker.start()
+        if self._commands is not None:  # figures take seconds: no alarm waits for them
+            self._ask(self._commands, 0)
         for worker in workers:
             worker.join()
         self._store.remember(ROUND, str(self.office.now()))
@@ -132,7 +136,7 @@ class Service:
             worker.start()
         looked = pinged = float("-inf")
         while not self._stop.is_set():
-            now = self.office.now()
+            now = time.monotonic()  # a clock that is set back must not stop the watch
             try:
                 fine = self._round(watching=now - looked >= WATCH_SECONDS)
                 looked = now if now - looked >= WATCH_SECONDS else looked
@@ -159,7 +163,7 @@ class Service:
         def guarded() -> None:
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - the outermost edge of a thread; run() raises it
+            except BaseException as error:  # noqa: BLE001 - the outermost edge of a thread, a library's panic included; run() raises it
                 self._broken = error
                 self._stop.set()
 
@@ -178,10 +182,9 @@ class Service:
         if doubtful := self.office.open():
             LOG.warning("%d messages were being sent when the last process ended: they go again, marked (repeated)", doubtful)
         self._store.remember(PROCESS, str(os.getpid()))
-        if self._commands is not None:
-            self._commands.resume()
 
     def _round(self, *, watching: bool) -> bool:
+        self.office.keep_time()
         sight = self._collect()
         if watching:
             self._watch.look(sight)
@@ -195,7 +198,8 @@ class Service:
         """Read the outbox when the ledger changed; HALT's file always."""
         path, switch = ledger_path(self.home), HaltSwitch(self.home)
         file = switch.state()
-        stamp = (_stamp(path), _stamp(path.with_name(path.name + "-wal")), str(file))
+        files = (_stamp(path), _stamp(path.with_name(path.name + "-wal")))
+        stamp, settled = (files, str(file)), time.time_ns() - max(at for at, _ in files) > SETTLED
         if self._seen is not None and self._seen[0] == stamp and self._seen[1].trouble is None:
             return self._seen[1]
         if not path.exists():
@@ -208,7 +212,7 @@ class Service:
         except (LedgerError, OSError) as error:
             return Sight(str(error), str(file) if file.halted else None)
         self._nights(new)
-        self._seen = (stamp, sight)
+        self._seen = (stamp, sight) if settled else None
         return sight
 
     def _nights(self, new: tuple[Posted, ...]) -> None:
@@ -222,10 +226,8 @@ class Service:
 
     def _cry(self, error: DeliveryStateError, *, wait: bool = False) -> None:
         """What cannot be written down is not sent, but for this: once an hour those told of critical alerts are told that it is so."""
-        now = self._clock()
-        if self._cried is not None and now - self._cried < timedelta(hours=1):
+        if not self._may_cry():
             return
-        self._cried = now
         LOG.error("%s", error)
         crying = []
         for name in self._channels.routes[Severity.CRITICAL]:
@@ -236,6 +238,20 @@ class Service:
             crying[-1].start()
         for one in crying if wait else ():
             one.join()
+
+    def _may_cry(self) -> bool:
+        """Once an hour, restarts included: a file's time tells the next process, and takes no room on a full disk."""
+        now, mark = self._clock(), default_path(self.home).with_name("alerts.cried")
+        cried = [] if self._cried is None else [self._cried]
+        with suppress(OSError):
+            cried.append(datetime.fromtimestamp(mark.stat().st_mtime, UTC))
+        if any(abs(now - one) < timedelta(hours=1) for one in cried):
+            return False
+        self._cried = now
+        with suppress(OSError):
+            mark.touch()
+            os.utime(mark, (now.timestamp(), now.timestamp()))
+        return True
 
     @property
     def _hang(self) -> float:
@@ -292,11 +308,14 @@ class Service:
             return None
         register(token)
         bot = Bot(token, self._config.alerts.retry.answer_seconds)
-        return Commands(self.office, bot, Answers(self.office, open_house))
+        return Commands(self.office, bot, Answers(self.office, self.home, open_house))
 
     def _ask(self, commands: Commands, seconds: int) -> float:
         """Ask for commands once; how long to wait after it."""
         try:
+            if not self._resumed:
+                commands.resume()
+                self._resumed = True
             commands.poll(seconds)
         except TelegramError as error:
             LOG.warning("Telegram's commands cannot be asked for: %s", error)
@@ -347,9 +366,9 @@ def _heartbeat(address: str) -> Heartbeat:
     return Heartbeat(address)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, int]:
     try:
         about = path.stat()
     except OSError:
-        return None
+        return 0, 0
     return about.st_mtime_ns, about.st_size

@@ -90,7 +90,7 @@ def look(home: Path, config: Config, now: datetime) -> Status:
 def _serving(facts: Mapping[str, str | None], now: datetime) -> int | None:
     """The process that delivers, None where it ended or has not looked for a while."""
     process, round_ = facts.get(PROCESS), facts.get(ROUND)
-    fresh = round_ is not None and now.timestamp() - float(round_) < GONE_SECONDS
+    fresh = round_ is not None and abs(now.timestamp() - float(round_)) < GONE_SECONDS
     return int(process) if process and fresh else None
 
 

@@ -192,6 +192,16 @@ class DeliveryStore:
             self._run("DELETE FROM messages WHERE began < ?", now - KEPT_SECONDS)
         return found
 
+    def set_back(self, now: float) -> None:
+        """The clock was set back to ``now``: nothing lies after it. What waits may go, channels rest no more."""
+        with self.transaction():
+            self._run("UPDATE deliveries SET due = ? WHERE state IN ('waiting', 'sending') AND due > ?", now, now)
+            self._run("UPDATE deliveries SET since = min(since, ?), ended = min(ended, ?) WHERE since > ? OR ended > ?", now, now, now, now)
+            self._run("UPDATE messages SET began = ? WHERE began > ?", now, now)
+            change = "UPDATE channels SET rests_until = min(rests_until, ?), failing_since = min(failing_since, ?)"
+            self._run(change, now, now)
+            self._run("UPDATE alarms SET since = min(since, ?)", now)
+
     def hold_same(self, channel: str, now: float, window: float) -> None:
         """What a channel was told within ``window`` seconds waits until they are over."""
         if window <= 0.0:

@@ -89,10 +89,15 @@ class Watch:
         if sight.halted is not None:
             known = next((alarm for alarm in self._store.alarms() if alarm.name == "halt"), None)
             name = known.id if known is not None else f"halted-{self._office.now():.0f}"
-            text = f"{sight.halted}\nCancels and reductions still pass. exo resume --reason '…' ends it."
+            text = f"{sight.halted}\nSeen at {self._time()}. Cancels and reductions still pass. exo resume --reason '…' ends it."
             self._raise("halt", name, "HALT: nothing that adds risk is sent", text)
         elif sight.trouble is None:
-            self._over("halt", "The halt is over", "What was denied meanwhile stays denied; the next decision is made anew.")
+            text = f"Seen at {self._time()}. What was denied meanwhile stays denied; the next decision is made anew."
+            self._over("halt", "The halt is over", text)
+
+    def _time(self) -> str:
+        """Now, in words: a second halt in the words of the first would wait until the window of equal words is over."""
+        return f"{datetime.fromtimestamp(self._office.now(), UTC):%Y-%m-%d %H:%M:%S} UTC"
 
     def _ledger(self, sight: Sight) -> None:
         now = self._office.now()
@@ -102,7 +107,7 @@ class Watch:
             self._over("ledger", "The ledger can be read again", "")
             return
         since = float(self._store.fact(UNREADABLE) or 0.0)
-        if not since:
+        if not since or since > now:
             since = now
             self._store.remember(UNREADABLE, str(now))
         if now - since >= self._rules.unreadable_minutes * MINUTE:

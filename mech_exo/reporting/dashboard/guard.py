@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dash import Dash
 
     from mech_exo.reporting.dashboard.auth import Access
+    from mech_exo.utils.dashboard_settings import DashboardConfig
 
 Start = Callable[..., Any]
 LOGIN, LOGOUT, HEALTH, METRICS, CALLBACK = "/login", "/logout", "/healthz", "/metrics", "/_dash-update-component"
@@ -47,6 +48,11 @@ class Door:
     names: frozenset[str] = frozenset()
     anywhere: bool = False
     https: bool = False
+
+    @classmethod
+    def at(cls, host: str, settings: DashboardConfig, *, anywhere: bool) -> Door:
+        """The door of pages bound to ``host``, which is one of their names."""
+        return cls(frozenset((*settings.names, host.lower().strip("[]").rstrip("."))), anywhere, settings.https)
 
     def knows(self, host: str) -> bool:
         """Whether a Host header names us, whatever its port."""
@@ -162,9 +168,11 @@ class Guard:
         if request.method != "POST":
             return self._asked(request, "", HTTPStatus.OK)
         form = parse_qs(request.get_data(cache=False).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=4)
+        early = access.throttle.wait(request.remote_addr or "") > 0.0
         token, wait = access.enter(form.get("password", [""])[0], request.remote_addr or "")
         if token is None:
-            _logger.warning("a wrong password, or one too early, from %s", request.remote_addr)
+            if not early:  # these are few; a stranger's haste must not fill the log, and the disk the nights need
+                _logger.warning("a wrong password from %s", request.remote_addr)
             if wait > 0.0:
                 answer = self._asked(request, f"Wrong, or too early: the next try is in {math.ceil(wait)} s.", HTTPStatus.TOO_MANY_REQUESTS)
                 answer.headers["Retry-After"] = str(math.ceil(wait))

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import polars as pl
+
+from mech_exo.reporting.formulas import guarded
+
 Row = Mapping[str, Any]
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 CONDITIONS = 10
 
 
@@ -29,22 +32,19 @@ def asked_for(rows: Sequence[Row], request: Mapping[str, Any]) -> Sequence[Row]:
 
 
 def csv_lines(columns: Sequence[tuple[str, str]], rows: Sequence[Row]) -> str:
-    """``rows`` as CSV with a head; ``columns`` are (field, title). Unknown is an empty cell."""
+    """``rows`` as CSV with a head; ``columns`` are (field, title). Unknown is an empty cell, text begins no formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([harmless(title) for _, title in columns])
-    writer.writerows([harmless(row.get(field)) for field, _ in columns] for row in rows)
+    writer.writerows(zip(*(_cells([title, *(row.get(field) for row in rows)]) for field, title in columns), strict=True))
     return out.getvalue()
 
 
-def harmless(value: object) -> object:
-    """A cell of a spreadsheet that is no formula: text beginning like one gets a quote before it. Numbers are numbers."""
-    if value is None:
-        return ""
-    if isinstance(value, (int, float)):
-        return value
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cells(values: Sequence[object]) -> list[object]:
+    """A column as it is written. Numbers are numbers, NaN and None empty."""
+    numbers = [isinstance(value, (int, float)) for value in values]
+    texts = ["" if value is None or number else str(value) for value, number in zip(values, numbers, strict=True)]
+    safe = guarded(pl.DataFrame({"cell": texts}))["cell"]
+    return ["" if value != value else value if number else text for value, number, text in zip(values, numbers, safe, strict=True)]
 
 
 def _sorted(rows: Sequence[Row], field: str, *, descending: bool) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import signal
 import socket
 import threading
@@ -42,6 +43,7 @@ def bind(app: Dash, host: str, port: int) -> Any:
 
     if app.server.debug or any(getattr(app._dev_tools, name, False) for name in ("ui", "props_check", "serve_dev_bundles", "hot_reload")):
         raise AssertionError("pages with money on them are never served in debug mode")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits: a flood would fill the disk
     return waitress.create_server(
         app.server, sockets=_sockets(host, port), threads=THREADS, ident=None, max_request_body_size=max(POSTS.values()),
         max_request_header_size=MOST_HEADER, channel_timeout=IDLE, clear_untrusted_proxy_headers=True,

@@ -36,7 +36,7 @@ class Desk:
 
     def start(self) -> None:
         self.office = office(self.place / "data" / "deliveries.sqlite", lambda: NOW, commands={"chats": self.chats})  # type: ignore[arg-type]
-        self.commands = Commands(self.office, Bot(TOKEN, 1.0), Answers(self.office, lambda: Workspace.open(self.place)))
+        self.commands = Commands(self.office, Bot(TOKEN, 1.0), Answers(self.office, self.place, lambda: Workspace.open(self.place)))
 
     def restart(self) -> None:
         self.office.store.close()
@@ -103,6 +103,27 @@ def test_strangers_get_nothing_and_are_logged_once_an_hour(desk: Desk, servers: 
         assert ask(desk, servers, "/halt", "/status", chat=987654321) == []
     assert not safety.HaltSwitch(desk.place).state().halted
     assert len(said) == 1 and "…321" in said[0] and "987654321" not in said[0]
+
+
+def test_a_halt_needs_no_configuration_and_goes_first(desk: Desk, servers: World) -> None:
+    (desk.place / "config" / "strategy.yml").write_text("nonsense: [")
+    halted, pnl = ask(desk, servers, "/pnl", "/halt")
+    assert halted.startswith("HALTED since ") and pnl.startswith("That cannot be said now: ")
+    (status,) = ask(desk, servers, "/status")
+    assert status.startswith("HALTED: /halt by Telegram")
+
+
+def test_a_bug_in_an_answer_is_said_and_ends_nothing(desk: Desk, servers: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answers, "_pnl", lambda _: 1 / 0)
+    assert ask(desk, servers, "/pnl", "/help")[0] == "That cannot be said now; see the log of exo alert run."
+
+
+def test_a_halt_left_behind_is_carried_out_where_the_ledger_is_damaged(desk: Desk, servers: World) -> None:
+    default_path(desk.place).write_bytes(b"no database" * 500)
+    desk.office.store.take_command(Asked(1, CHAT, "/halt", NOW.timestamp() - 5))
+    desk.restart()
+    assert safety.HaltSwitch(desk.place).state().halted and "The journal does not have it" in servers.telegram.texts[-1]
+    assert ask(desk, servers, "/status")[0].startswith("HALTED: /halt by Telegram")
 
 
 def test_no_command_is_carried_out_twice(desk: Desk, servers: World) -> None:

@@ -244,8 +244,29 @@ def test_the_outbox_is_read_from_where_it_was_left_a_restored_ledger_from_the_st
     with Ledger.open(other) as ledger:
         ledger.post_alert(alerts(3)[0])
         ledger.post_alert(Alert("new", "info", "t", "x"))
-        assert [one.id for one in made.collect(ledger)] == ["a-0", "new"]
-    assert sorted(row.id for row in made.store.listed(99) if row.channel == "one") == ["a-0", "a-1", "a-2", "late", "new"]
+        ledger.post_alert(Alert("a-1", "critical", "A night performed again", "failed"))
+        new, again = made.collect(ledger)
+        assert new.id == "new" and again.id.startswith("a-1-"), "other words under a known id are told"
+    known = sorted(row.id for row in made.store.listed(99) if row.channel == "one")
+    assert known == ["a-0", "a-1", again.id, "a-2", "late", "new"]
+
+
+def test_a_clock_that_is_set_back_holds_no_alert(tmp_path: Path, clock: Clock) -> None:
+    made = office(tmp_path / "d", clock, per_minute=2)
+    clock.move(days=300)  # a wrong clock, until the network sets it
+    made.keep_time()
+    made.post(*(posted(n, "critical") for n in range(2)))
+    assert len(drain(made)) == 2
+    made.post(posted(2, "critical"))
+    parcel = made.take("two")
+    assert parcel is not None
+    made.settle(parcel, REFUSED)
+    clock.move(days=-300)
+    made.keep_time()
+    clock.move(minutes=1)
+    assert len(drain(made, "one")) == 1 and len(drain(made, "two")) == 2
+    (rests,) = {made.store.channel(name).rests_until <= made.now() for name in BOTH}
+    assert rests
 
 
 def test_the_record_is_private_numbered_and_says_what_is_wrong(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mech_exo.reporting.alerts.store import Posted
 from mech_exo.reporting.alerts.watch import Sight, Watch
 from mech_exo.utils.calendar import previous_session, session_close, sessions
 from tests.reporting.alerts.homes import Clock
-from tests.reporting.alerts.test_office import office
+from tests.reporting.alerts.test_office import drain, office
 
 FINE = Sight(None, None)
 AFTER, GRACE = 60, 90
@@ -113,6 +113,14 @@ def test_halt_is_told_with_its_reason_and_its_end(tmp_path: Path, clock: Clock) 
     one.look(FINE)
     one.look(Sight(None, "and again"))
     assert told(one).count("HALT: nothing that adds risk is sent") == 2
+
+
+def test_a_second_halt_for_the_same_reason_is_told_at_once(tmp_path: Path, clock: Clock) -> None:
+    one = watch(tmp_path, clock)
+    for sight in (Sight(None, "drawdown"), FINE, Sight(None, "drawdown"), FINE):
+        one.look(sight)
+        clock.move(minutes=2)
+        assert drain(one._office), "the last word of who is told is what holds"
 
 
 def test_a_ledger_that_cannot_be_read_is_told_after_a_while(tmp_path: Path, clock: Clock) -> None:

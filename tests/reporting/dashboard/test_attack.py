@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from werkzeug.routing import Map
 
+from mech_exo.reporting.dashboard import guard
 from mech_exo.reporting.dashboard.auth import Access, Password, hashed
 from mech_exo.reporting.dashboard.guard import POSTS, Door, host_name
 from mech_exo.utils import log
@@ -136,8 +137,9 @@ def test_a_token_alone_guards_the_metrics(home):
 # Guessing
 
 
-def test_brute_force_is_slowed_until_the_right_word_comes_too_early(home, stored):
-    clock = Clock()
+def test_brute_force_is_slowed_until_the_right_word_comes_too_early(home, stored, monkeypatch):
+    clock, logged = Clock(), []
+    monkeypatch.setattr(guard._logger, "warning", lambda text, *values: logged.append(text % values))
     with served(reader_of(home), Access(Password.read(stored), "", 1.0, clock)) as site:
         answers = [site.log_in(f"guess number {n}") for n in range(4)]
         assert [answer.status for answer in answers] == [401, 401, 429, 429]
@@ -145,6 +147,7 @@ def test_brute_force_is_slowed_until_the_right_word_comes_too_early(home, stored
         forged = {"Origin": site.origin, "X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
         assert site.ask("POST", "/login", b"password=x", forged).status == 429  # nobody is believed to come from elsewhere
         assert site.log_in(PASSWORD).status == 429
+        assert logged == ["a wrong password from 127.0.0.1"] * 3, "what came too early fills no log"
         clock.now += 3.0
         assert site.log_in(PASSWORD).status == 303
 
@@ -199,6 +202,15 @@ def test_a_server_bound_to_more_than_loopback_knows_addresses_and_configured_nam
     assert not door.knows("evil.example") and not door.knows("desk.example.org.evil.example")
     assert not Door().knows("192.0.2.5")
     assert host_name("user@host") is None and host_name("a b") is None and host_name("HOST.:80") == "host"
+
+
+def test_the_host_it_was_told_to_serve_is_a_name_of_its_own():
+    from mech_exo.utils.dashboard_settings import DashboardConfig
+
+    settings = DashboardConfig(names=("desk.example.org",))
+    door = Door.at("Trading-Box.lan", settings, anywhere=True)
+    assert door.knows("trading-box.lan:8050") and door.knows("desk.example.org") and not door.knows("box.lan")
+    assert Door.at("::1", settings, anywhere=False).knows("[::1]:8050")
 
 
 def test_no_request_without_a_host_or_with_two_of_them(unlocked):

@@ -116,7 +116,9 @@
     if (lost) lost.hidden = document.hidden || performance.now() - heard < patience;
   }, 1000);
 
-  const harmless = (value) => (typeof value === "string" && /^[=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value);
+  // what reporting/formulas.py calls dangerous
+  const FORMULA = /^[\s\p{Cf}\p{Cc}'"`´‘’‚“”„«»＇＂]*[=+\-@＝＋－﹣−＠﹦﹢﹫\t\r\n]/u;
+  const harmless = (value) => (typeof value === "string" && FORMULA.test(value) ? `'${value}` : value);
   const quoted = (value) => {
     const text = value === null || value === undefined ? "" : String(harmless(value));
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
