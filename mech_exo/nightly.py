@@ -35,6 +35,8 @@ LOCK = Path("data") / "night.lock"
 SHOWN = 20
 WEEK = 5
 """Sessions after which the factors are studied anew."""
+DRIFT_SESSIONS, DRIFT_PATIENCE = 63, 120.0
+"""Sessions, the last ones, that a night compares with their replay, and the seconds it takes for that at most."""
 PATIENCE = 5.0
 """Seconds a failed night waits for another process that writes the ledger, to tell that it failed."""
 Made = TypeVar("Made")
@@ -367,7 +369,10 @@ def _outdated(workspace: Workspace, session: date) -> bool:
 
 
 def keep_drift(workspace: Workspace) -> tuple[str, ...]:
-    """Keep the account's drift in its file; what stands in the way is said, and stops nothing."""
+    """Keep the account's drift over the last :data:`DRIFT_SESSIONS` in its file; what stands in the way is said, and stops nothing.
+
+    The time is bounded: the whole of a long book, or a store that came from elsewhere, takes many minutes (``exo report drift``).
+    """
     _, lost = _tried("the drift from the replay is not known", lambda: _drifted(workspace), None)
     return lost
 
@@ -376,8 +381,11 @@ def _drifted(workspace: Workspace) -> None:
     from mech_exo.reporting.drift import drift
     from mech_exo.reporting.drift.values import save
 
+    book = workspace.book_id()
     with workspace.ledger(read_only=True) as ledger:
-        save(drift(workspace, ledger, workspace.book_id()), workspace.reports)
+        days = ledger.day_history(book)[-DRIFT_SESSIONS:]
+        first = days[0].session if days else None
+        save(drift(workspace, ledger, book, first, patience=DRIFT_PATIENCE), workspace.reports)
 
 
 def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:

@@ -45,7 +45,10 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     from mech_exo.reporting.dashboard.app import create_app, warmed
     from mech_exo.reporting.dashboard.auth import Access, Password
     from mech_exo.reporting.dashboard.guard import Door
+    from mech_exo.reporting.dashboard.memory import lean
     from mech_exo.reporting.dashboard.reader import Reader
+
+    lean()
 
     config = Workspace.open(place).config
     settings, stored = config.dashboard, config.keys.dashboard_password.get_secret_value()

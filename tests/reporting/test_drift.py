@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mech_exo import nightly
 from mech_exo.assembly import Workspace
 from mech_exo.datasource.demo import LABEL
 from mech_exo.datasource.storage import DataStorage
@@ -356,3 +357,18 @@ def test_the_command(exo: Exo, home: Path) -> None:
     assert kept is not None and kept.start == NIGHTS[0], "a part of the book does not take the place of the whole"
     ran = exo("report", "drift", "--home", home, "--range", "2030-01")
     assert ran.code == 3 and "no session" in ran.err
+
+
+def test_a_replay_that_takes_too_long_is_given_up_and_what_was_kept_stays(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.open(shutil.copytree(undisturbed, tmp_path / "w"))
+    assert nightly.keep_drift(workspace) == ()
+    before = load(workspace.reports)
+    assert before is not None and len(before.days) <= nightly.DRIFT_SESSIONS
+    monkeypatch.setattr(nightly, "DRIFT_PATIENCE", -1.0)
+    (said,) = nightly.keep_drift(workspace)
+    assert "given up" in said and load(workspace.reports) == before
+    monkeypatch.setattr(nightly, "DRIFT_PATIENCE", 120.0)
+    monkeypatch.setattr(nightly, "DRIFT_SESSIONS", 2)
+    assert nightly.keep_drift(workspace) == ()
+    last = load(workspace.reports)
+    assert last is not None and last.days == before.days[-2:]
