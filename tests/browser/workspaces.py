@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,8 +35,8 @@ from tests.session.stage import choose_universe, decide_every, set_line
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEPT = REPOSITORY / ".pytest_cache" / "workspaces"
-NIGHTS, REAL_NIGHTS = 61, 253
-"""The last of each decides the book anew."""
+NIGHTS, REAL_NIGHTS = 61, int(os.environ.get("EXO_TEST_NIGHTS", "64"))
+"""The last of each decides the book anew. A campaign asks for a year of real ones (253)."""
 WRITTEN = 10
 """Nights, the last ones, whose reports are written."""
 
@@ -80,7 +81,7 @@ def sample_workspace(folder: Path) -> Built:
 
 
 def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
-    """Some 500 real stocks over the last three years of the panel, and 253 nights of them up to 30 June 2016, performed today: old data."""
+    """Some 500 real stocks over the last three years of the panel, and the nights of them up to 30 June 2016, performed today: old data."""
     from mech_exo.datasource.importer import ImportRequest, run_import
 
     _configure(folder, "sp500", every=21)
@@ -101,7 +102,7 @@ def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
 
 def kept(name: str, make: Callable[[Path], Built], root: Path = KEPT) -> Built:
     """What ``make`` builds, from the cache when this very code built it today; one process builds, the others wait."""
-    key = f"{name}-{_sources()}-{latest_session(datetime.now(UTC))}"
+    key = f"{name}-{REAL_NIGHTS}-{_sources()}-{latest_session(datetime.now(UTC))}"
     root.mkdir(parents=True, exist_ok=True)
     place, note = root / key / "w", root / key / "built.json"
     with (root / f"{name}.lock").open("w") as lock:

@@ -40,7 +40,7 @@ COLUMNS = [
     column("score", "Score", "ratio"),
     column("percentile", "Percentile", "percent", minWidth=110),
     column("coverage", "Coverage", "percent", minWidth=104),
-    column("sector", "Sector", minWidth=150),
+    column("sector", "Sector", minWidth=184),
     column("held", "Held", "whole"),
     column("ordered", "Ordered", "whole", minWidth=104),
 ]
@@ -94,7 +94,7 @@ def chosen(made: Ranking, query: Mapping[str, str]) -> list[dict[str, Any]]:
         {
             "key": each.symbol, "rank": each.rank, "symbol": each.symbol, "outcome": each.outcome.value, "bound": words(each.bound),
             "score": each.score, "percentile": each.percentile, "coverage": each.coverage, "sector": each.sector or UNKNOWN,
-            "held": each.held, "ordered": each.ordered,
+            "held": each.held or "", "ordered": each.ordered or "",
         }
         for each in made.candidates
         if (not outcome or each.outcome.value == outcome) and (not sector or (each.sector or UNKNOWN) == sector)
@@ -115,7 +115,7 @@ def _filters(made: Ranking, query: Query) -> tuple[Any, ...]:
 
 
 def _summary(made: Ranking) -> Any:
-    found, age = Counter(each.outcome for each in made.candidates), f"at {made.session}"
+    found, age = Counter(each.outcome for each in made.candidates), f"close of {made.session}"
     what = "decided anew" if made.scheduled else "not due"
     return tiles(
         tile("Scored", whole(len(made.candidates)), f"{len(made.excluded)} others were not considered", age),

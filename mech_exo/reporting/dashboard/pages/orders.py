@@ -15,7 +15,7 @@ from mech_exo.performance import figures
 from mech_exo.performance.kpi import MAX_COST_SHARE
 from mech_exo.reporting.dashboard.account_data import Booked, booked, night
 from mech_exo.reporting.dashboard.address import parsed, search_of
-from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, fitted, plain_table, steer_row, told
+from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, plain_table, steer_row, told
 from mech_exo.reporting.dashboard.orders_data import Way, chosen, executions, explained, of_gross
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, command, empty, endless, serve_rows, stack, tile, tiles
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.night import NightReport
 
 PATH, TABLE = "/orders", "orders-rows"
-COLUMNS = fitted([
+COLUMNS = [
     column("session", "For", "date", pinned="left", width=108, flex=0),
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
     column("shares", "Shares", "whole"),
@@ -52,7 +52,7 @@ COLUMNS = fitted([
     column("decided", "Decided", "date", minWidth=108),
     column("note", "Said", minWidth=200),
     column("key", "Order", minWidth=260),
-])
+]
 STATES = ("new", "sending", "live", "filled", "cancelled", "rejected", "expired", "denied", "unknown", "abandoned")
 PARTS = (("Delay, decision to arrival", "delay"), ("Slippage, arrival to fill", "impact"), ("Fees", "fees"), ("Shortfall", "shortfall"))
 READING = "Positive is a cost. A row opens the way of its order: raw factor to fill. Unknown: one of the prices is not known."

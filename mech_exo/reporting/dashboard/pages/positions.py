@@ -12,7 +12,7 @@ from mech_exo.domain.errors import MechExoError
 from mech_exo.performance import figures
 from mech_exo.reporting.dashboard.account_data import booked, night
 from mech_exo.reporting.dashboard.address import search_of
-from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, fitted, plain_table, session_bar, steer_row, steer_session, told
+from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, plain_table, session_bar, steer_row, steer_session, told
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, empty, stack, table, tile, tiles
 from mech_exo.reporting.dashboard.positions_data import Name, NamePrices, Standing, closed_trades, name, standings
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from mech_exo.reporting.night import NightReport
 
 PATH, TABLE = "/positions", "positions-held"
-HELD = fitted([
+HELD = [
     column("key", "Symbol", pinned="left", width=112, flex=0),
-    column("sector", "Sector", width=150, flex=0),
+    column("sector", "Sector", width=184, flex=0),
     column("shares", "Shares", "whole"),
     column("entry", "Entry", "price"),
     column("price", "Price", "price"),
@@ -45,8 +45,8 @@ HELD = fitted([
     column("to_target", "To target", "percent", minWidth=104),
     column("time_exit", "Time exit", "date", minWidth=110),
     column("at_risk", "At risk, of NAV", "percent", minWidth=124),
-])
-CLOSED = fitted([
+]
+CLOSED = [
     column("symbol", "Symbol", pinned="left", width=112, flex=0),
     column("exit_date", "Exit", "date", minWidth=106),
     column("entry_date", "Entry", "date", minWidth=106),
@@ -60,8 +60,8 @@ CLOSED = fitted([
     column("mae", "Worst (MAE)", "percent", minWidth=112),
     column("mfe", "Best (MFE)", "percent", minWidth=108),
     column("exit_reason", "Exit by", minWidth=124),
-    column("sector", "Sector", minWidth=130),
-])
+    column("sector", "Sector", minWidth=184),
+]
 LEVELS = "To stop, to target: the move of the price that reaches the level. At risk: lost of NAV if the stop fills at its level."
 EXCURSIONS = "Net of costs. MAE and MFE: the largest move against and for the trade while it was open, of the entry price."
 

@@ -29,16 +29,16 @@ TONES = {LimitStatus.OK: "good", LimitStatus.WARNING: "warn", LimitStatus.UNKNOW
 STATES = {"active": "good", "reducing": "warn", "halted": "bad"}
 POSITIONS = [
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("value", "Value, USD", "money", minWidth=110),
-    column("weight", "Weight", "percent"),
-    column("sector", "Sector", minWidth=150),
-    column("share", "Of volatility", "percent", minWidth=112),
-    column("component", "Component, USD", "money", minWidth=136),
-    column("volatility_ann", "Own volatility", "percent", minWidth=124),
+    column("value", "Value, USD", "money"),
+    column("weight", "Of NAV", "percent"),
+    column("sector", "Sector", minWidth=184),
+    column("share", "Of volatility", "percent"),
+    column("component", "Part of it, USD", "money"),
+    column("volatility_ann", "Own volatility", "percent"),
     column("beta", "Beta", "ratio"),
-    column("days_to_exit", "Days to exit", "ratio", minWidth=112),
-    column("at_risk", "To its stop, USD", "money", minWidth=136),
-    column("at_risk_in_a_gap", "In a gap, USD", "money", minWidth=124),
+    column("days_to_exit", "Days to exit", "ratio"),
+    column("at_risk", "To its stop, USD", "money"),
+    column("at_risk_in_a_gap", "In a gap, USD", "money"),
     column("gap", "Gap tail", "percent"),
 ]
 LIMITS = "Tightest first; of each limit the name or sector that uses most of it. Unknown denies new risk."
@@ -90,7 +90,7 @@ def _said(found: BookRiskView, *, fresh: bool) -> list[Any]:
 
 
 def _summary(found: BookRiskView) -> Any:
-    risk, nav, age = found.status.risk, found.nav, f"at {found.session}"
+    risk, nav, age = found.status.risk, found.nav, f"close of {found.session}"
     usage = {line.label: line for line in found.status.limits}
 
     def of_limit(label: str) -> tuple[str, str]:
