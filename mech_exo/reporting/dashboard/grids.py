@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Rows = Callable[["Reader", Mapping[str, str]], Sequence[Row]]
 """The rows of an endless table for the state its address keeps; kept by ``reader.once``, for they are asked for with every scroll."""
-NUMBERS = ("money", "price", "percent", "ratio", "whole", "signed")
+NUMBERS = ("money", "price", "percent", "ratio", "whole", "signed", "days")
 FEW = 15
 """Rows that are shown whole; more scroll."""
 BLOCK = 200
@@ -28,13 +28,13 @@ BLOCK = 200
 MOST = 1000
 """Rows of an endless table anybody may ask for at once."""
 LINE, HEAD = 34, 44
-BESIDE, LETTER = 58, 7
+BESIDE, LETTER = 62, 7
 """Pixels of a head that are not text (its filter and its edges), and of a letter."""
 EXPORTS = "mechexo-exports"
 
 
 def column(field: str, title: str, kind: str = "text", **more: Any) -> dict[str, Any]:
-    """A column of AG Grid. ``kind``: text, date, or a number as money, price, percent (of a fraction), ratio, whole or signed.
+    """A column of AG Grid. ``kind``: text, date, or a number as money, price, percent (of a fraction), ratio, whole, signed or days.
 
     None in a cell reads "unknown" and sorts last. ``more`` is AG Grid's own: ``pinned``, ``width``, ``flex``, ``hide`` … A column is at
     least as wide as the longest word of its title, which breaks between words.
@@ -44,8 +44,10 @@ def column(field: str, title: str, kind: str = "text", **more: Any) -> dict[str,
     made["comparator"] = {"function": "exo.order(valueA, valueB, nodeA, nodeB, isDescending)"}
     if kind in NUMBERS:
         made |= {"type": "rightAligned", "filter": "agNumberColumnFilter", "cellClass": "number"}
-    needed = BESIDE + LETTER * max(map(len, title.split()))
-    return made | more | {"minWidth": max(needed, more.get("minWidth", 0), 96 if kind in NUMBERS else 0)}
+    made |= more
+    bare, least = made["filter"] is False, 96 if kind in NUMBERS and made["filter"] else 0
+    needed = (BESIDE // 2 if bare else BESIDE) + LETTER * max(map(len, title.split()))
+    return made | {"minWidth": max(needed, least, more.get("minWidth", 0))}
 
 
 def table(id: str, columns: Sequence[Row], rows: Sequence[Row], *, height: int | None = None, **options: Any) -> Any:  # noqa: A002

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 PATH, TABLE = "/ideas", "ideas-rows"
 COLUMNS = [
-    column("rank", "Rank", "whole", pinned="left", width=84, minWidth=72, flex=0),
+    column("rank", "Rank", "whole", pinned="left", width=64, flex=0, filter=False),
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("outcome", "What became of it", minWidth=172),
+    column("outcome", "What became of it", minWidth=134),
     column("bound", "Bound by", minWidth=130),
     column("score", "Score", "ratio"),
     column("percentile", "Percentile", "percent", minWidth=110),
     column("coverage", "Coverage", "percent", minWidth=104),
-    column("sector", "Sector", minWidth=184),
+    column("sector", "Sector", minWidth=192),
     column("held", "Held", "whole"),
     column("ordered", "Ordered", "whole", minWidth=104),
 ]

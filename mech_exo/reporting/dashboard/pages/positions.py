@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATH, TABLE = "/positions", "positions-held"
 HELD = [
     column("key", "Symbol", pinned="left", width=112, flex=0),
-    column("sector", "Sector", width=184, flex=0),
+    column("sector", "Sector", width=192, flex=0),
     column("shares", "Shares", "whole"),
     column("entry", "Entry", "price"),
     column("price", "Price", "price"),
@@ -60,7 +60,7 @@ CLOSED = [
     column("mae", "Worst (MAE)", "percent", minWidth=112),
     column("mfe", "Best (MFE)", "percent", minWidth=108),
     column("exit_reason", "Exit by", minWidth=124),
-    column("sector", "Sector", minWidth=184),
+    column("sector", "Sector", minWidth=192),
 ]
 LEVELS = "To stop, to target: the move of the price that reaches the level. At risk: lost of NAV if the stop fills at its level."
 EXCURSIONS = "Net of costs. MAE and MFE: the largest move against and for the trade while it was open, of the entry price."

@@ -29,16 +29,16 @@ TONES = {LimitStatus.OK: "good", LimitStatus.WARNING: "warn", LimitStatus.UNKNOW
 STATES = {"active": "good", "reducing": "warn", "halted": "bad"}
 POSITIONS = [
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("value", "Value, USD", "money"),
+    column("value", "Value, USD", "whole"),
     column("weight", "Of NAV", "percent"),
-    column("sector", "Sector", minWidth=184),
+    column("sector", "Sector", minWidth=192),
     column("share", "Of volatility", "percent"),
-    column("component", "Part of it, USD", "money"),
+    column("component", "Part of it, USD", "whole"),
     column("volatility_ann", "Own volatility", "percent"),
     column("beta", "Beta", "ratio"),
-    column("days_to_exit", "Days to exit", "ratio"),
-    column("at_risk", "To its stop, USD", "money"),
-    column("at_risk_in_a_gap", "In a gap, USD", "money"),
+    column("days_to_exit", "Days to exit", "days"),
+    column("at_risk", "To its stop, USD", "whole", minWidth=124),
+    column("at_risk_in_a_gap", "In a gap, USD", "whole"),
     column("gap", "Gap tail", "percent"),
 ]
 LIMITS = "Tightest first; of each limit the name or sector that uses most of it. Unknown denies new risk."
