@@ -36,13 +36,13 @@ COLUMNS = [
     column("rank", "Rank", "whole", pinned="left", width=64, flex=0, filter=False),
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
     column("outcome", "What became of it", minWidth=134),
-    column("bound", "Bound by", minWidth=130),
-    column("score", "Score", "ratio"),
-    column("percentile", "Percentile", "percent", minWidth=110),
-    column("coverage", "Coverage", "percent", minWidth=104),
+    column("bound", "Bound by", minWidth=160),
+    column("score", "Score", "ratio", filter=False),
+    column("percentile", "Percentile", "percent", filter=False),
+    column("coverage", "Coverage", "percent", filter=False),
     column("sector", "Sector", minWidth=192),
-    column("held", "Held", "whole"),
-    column("ordered", "Ordered", "whole", minWidth=104),
+    column("held", "Held", "whole", filter=False),
+    column("ordered", "Ordered", "whole", filter=False),
 ]
 TONES = {"positive": "good", "negative": "bad", "neutral": ""}
 JUDGED = 0.05
@@ -51,6 +51,8 @@ READING = (
     "A row opens how its score is made. Percentile: share of the scored names that are not better. Coverage: share of the weights that it "
     "has values for."
 )
+LEFT_OUT = "left out of the score"
+"""How the warning begins that says in one line what the card says in many."""
 PARTS = "Contributions sum to the score. A factor without a value adds nothing and says unknown."
 HISTORY = "Of each journaled decision of the last half year, from the journal alone; a gap: it was not scored."
 _DECISIONS = Decisions()
@@ -139,7 +141,7 @@ def _left_out(made: Ranking) -> Any:
         names.setdefault(reason, []).append(symbol)
     rows = [(reason, whole(count), ", ".join(names[reason][:12]) + (" …" if count > 12 else "")) for reason, count in reasons.most_common()]
     missing = [html.P([html.B(words(name)), f": {reason}"], className="card-note") for name, reason in made.missing]
-    notes = [html.P(said, className="card-note") for said in made.warnings]
+    notes = [html.P(said, className="card-note") for said in made.warnings if not said.startswith(LEFT_OUT)]
     return html.Div(
         [
             card("Not considered", plain_table(("Why", "Names", "Which"), rows, (1,)) if rows else empty("Every name was considered.")),

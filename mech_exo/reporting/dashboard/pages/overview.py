@@ -269,7 +269,7 @@ def _upcoming(told_of: NightReport) -> Any:
     coming = told_of.upcoming
     early = ", closes early" if coming.session.early else ""
     bells = f"{coming.session.opens.astimezone(NEW_YORK):%H:%M} to {coming.session.closes.astimezone(NEW_YORK):%H:%M} New York{early}"
-    body: list[tuple[Any, ...]] = [("Next session", f"{coming.session.session:%a} {coming.session.session}", bells)]
+    body: list[tuple[Any, ...]] = [("Next session", f"{coming.session.session}, {coming.session.session:%a}", bells)]
     body.append(("Next decision of the book", str(coming.rebalance or UNKNOWN), coming.rebalance_note))
     body += [(f"{one.symbol}: {words(one.kind)}", money(one.level), f"{percent(one.distance, 1)} away") for one in coming.exits[:SHOWN]]
     body += [(f"{one.symbol}: time exit", str(one.session), f"in {one.sessions} sessions") for one in coming.time_exits[:SHOWN]]

@@ -142,15 +142,15 @@ def _limits(found: BookRiskView) -> Any:
     used = np.array([math.nan if line.usage is None else line.usage for line in lines])
     said = [percent(line.usage, 0) for line in lines]
     rows = [
-        (line.label, line.who or "", amount(line.limit, line.unit), amount(line.value, line.unit), percent(line.usage, 0), room(line),
-         badge(line.status.value, TONES[line.status]))
+        (line.label, line.who or "", badge(line.status.value, TONES[line.status]), percent(line.usage, 0), amount(line.value, line.unit),
+         amount(line.limit, line.unit), room(line))
         for line in lines
     ]  # fmt: skip
-    head = ("Limit", "Of", "Allowed", "In use", "Use", "Headroom", "Status")
+    head = ("Limit", "Of", "Status", "Use", "In use", "Allowed", "Headroom")
     off = [line.label for line in found.status.limits if line.limit is None and line.unit is not Unit.ORDER]
     return [
         chart("risk-limits", figures.uses_figure(names, used, said), "The same as in the table."),
-        plain_table(head, rows, (2, 3, 4, 5)),
+        plain_table(head, rows, (3, 4, 5, 6)),
         *([html.P(f"Switched off: {', '.join(off)}.", className="card-note")] if off else []),
     ]
 
