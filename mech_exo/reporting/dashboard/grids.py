@@ -45,9 +45,9 @@ def column(field: str, title: str, kind: str = "text", **more: Any) -> dict[str,
     if kind in NUMBERS:
         made |= {"type": "rightAligned", "filter": "agNumberColumnFilter", "cellClass": "number"}
     made |= more
-    bare, least = made["filter"] is False, 96 if kind in NUMBERS and made["filter"] else 0
-    needed = (BESIDE // 2 if bare else BESIDE) + LETTER * max(map(len, title.split()))
-    return made | {"minWidth": max(needed, least, more.get("minWidth", 0))}
+    beside, least = (BESIDE, 96) if made["filter"] else (BESIDE // 2, 84)
+    needed = beside + LETTER * max(map(len, title.split()))
+    return made | {"minWidth": max(needed, least if kind in NUMBERS else 0, more.get("minWidth", 0))}
 
 
 def table(id: str, columns: Sequence[Row], rows: Sequence[Row], *, height: int | None = None, **options: Any) -> Any:  # noqa: A002
