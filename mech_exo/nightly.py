@@ -348,7 +348,7 @@ def _outdated(workspace: Workspace, session: date) -> bool:
 def keep_drift(workspace: Workspace) -> tuple[str, ...]:
     """Keep the account's drift for the dashboard; what stands in the way is said, and stops nothing."""
     from mech_exo.reporting.drift import drift
-    from mech_exo.reporting.drift_values import save
+    from mech_exo.reporting.drift.values import save
 
     try:
         with workspace.ledger(read_only=True) as ledger:

@@ -14,7 +14,7 @@ from mech_exo.cli.report_performance import BookOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mech_exo.reporting.drift_values import DriftParts, DriftReport
+    from mech_exo.reporting.drift.values import DriftParts, DriftReport
 
 SHOWN_DAYS, SHOWN_EVENTS = 15, 15
 
@@ -31,7 +31,7 @@ def drift(
     """
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.drift import drift as explained
-    from mech_exo.reporting.drift_values import as_dict, save
+    from mech_exo.reporting.drift.values import as_dict, save
     from mech_exo.reporting.query import choose_book
 
     workspace = Workspace.open(home())
@@ -50,7 +50,7 @@ def _show(to: Console, report: DriftReport, *, every: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mech_exo.reporting.drift_values import LABELS, headline
+    from mech_exo.reporting.drift.values import LABELS, headline
 
     to.print(Text(f"{report.book}. {headline(report)}."))
     for note in report.notes:
@@ -79,7 +79,7 @@ def _show(to: Console, report: DriftReport, *, every: bool) -> None:
 def _differences(to: Console, report: DriftReport, *, every: bool) -> None:
     from rich.text import Text
 
-    from mech_exo.reporting.drift_values import LABELS
+    from mech_exo.reporting.drift.values import LABELS
 
     shown = report.events if every else report.events[-SHOWN_EVENTS:]
     for event in shown:

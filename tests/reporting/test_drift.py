@@ -25,7 +25,7 @@ from mech_exo.execution.paper import PaperBroker
 from mech_exo.execution.rows import Flow
 from mech_exo.kernels.records import CostParams
 from mech_exo.reporting.drift import drift
-from mech_exo.reporting.drift_values import Cause, DriftReport, headline, load, save
+from mech_exo.reporting.drift.values import Cause, DriftReport, headline, load, save
 from mech_exo.session import NightResult, run_night
 from tests.session.stage import days, decide_every, held, market, play, stored
 

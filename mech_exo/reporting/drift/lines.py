@@ -12,9 +12,9 @@ import numpy as np
 from mech_exo.execution.booking import code_of
 from mech_exo.kernels.costs import commission
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason
-from mech_exo.reporting.drift_facts import BookedNight, Told, Traded
-from mech_exo.reporting.drift_market import Model
-from mech_exo.reporting.drift_values import Cause
+from mech_exo.reporting.drift.facts import BookedNight, Told, Traded
+from mech_exo.reporting.drift.market import Model
+from mech_exo.reporting.drift.values import Cause
 
 ORDER, STOP, TARGET = int(EventKind.ORDER), int(EventKind.STOP), int(EventKind.TARGET)
 FILLED, ENDED, CARRIED = int(Outcome.FILLED), int(Outcome.ENDED), int(Outcome.CARRIED)

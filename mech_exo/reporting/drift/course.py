@@ -18,10 +18,10 @@ from mech_exo.kernels.account import new_account, new_book
 from mech_exo.kernels.executions import EVENTS_PER_LINE, HAPPENED, book_session
 from mech_exo.kernels.records import EVENT, Bars
 from mech_exo.kernels.simulate import EVENTS_PER_SYMBOL, step
-from mech_exo.reporting.drift_facts import BookedNight
-from mech_exo.reporting.drift_lines import Lines, happened
-from mech_exo.reporting.drift_market import Market, Model, Then
-from mech_exo.reporting.drift_values import Cause, DriftEvent
+from mech_exo.reporting.drift.facts import BookedNight
+from mech_exo.reporting.drift.lines import Lines, happened
+from mech_exo.reporting.drift.market import Market, Model, Then
+from mech_exo.reporting.drift.values import Cause, DriftEvent
 from mech_exo.risk.governor import share_before
 from mech_exo.risk.rules import falls_of, risk_state
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mech_exo.decision.params import Features, Night
     from mech_exo.execution.ledger import Ledger
     from mech_exo.kernels.records import CostParams, Floats, Ints, Terms
-    from mech_exo.reporting.drift_facts import Account, BookedNight
+    from mech_exo.reporting.drift.facts import Account, BookedNight
 
 NEVER = 10**9
 """Sessions without a bar after which a position is closed at its last close: behind a wire it is the broker's to end."""

@@ -13,10 +13,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from mech_exo.kernels import code_version
-from mech_exo.reporting.drift_course import Course, play
-from mech_exo.reporting.drift_facts import Account, booked
-from mech_exo.reporting.drift_market import Market
-from mech_exo.reporting.drift_values import Cause, DriftDay, DriftParts, DriftPosition, DriftReport
+from mech_exo.reporting.drift.course import Course, play
+from mech_exo.reporting.drift.facts import Account, booked
+from mech_exo.reporting.drift.market import Market
+from mech_exo.reporting.drift.values import Cause, DriftDay, DriftParts, DriftPosition, DriftReport
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
