@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mech_exo.domain.errors import LedgerError, MechExoError
 from mech_exo.execution.route import CONFIGURED, Route
+from mech_exo.utils import log
 from mech_exo.utils.lock import HeldError, ProcessLock
 
 if TYPE_CHECKING:
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
     from mech_exo.execution.rows import Alert
     from mech_exo.session import Desks, NightResult
 
+LOG = log.get(__name__)
 LOCK = Path("data") / "night.lock"
 SHOWN = 20
 WEEK = 5
 """Sessions after which the factors are studied anew."""
+DRIFT_SESSIONS, DRIFT_PATIENCE = 63, 120.0
+"""Sessions, the last ones, that a night compares with their replay, and the seconds it takes for that at most."""
 PATIENCE = 5.0
 """Seconds a failed night waits for another process that writes the ledger, to tell that it failed."""
 Made = TypeVar("Made")
@@ -159,7 +163,7 @@ def guarded(evening: Evening) -> Iterator[None]:
         ) from None
     try:
         yield
-    except MechExoError as error:
+    except Exception as error:  # a fault of the program, too: it is told, and goes on up
         _post_failure(evening, error)
         raise
     finally:
@@ -292,15 +296,34 @@ def withheld(sent: Sequence[SendResult]) -> tuple[str, ...]:
 
 
 def report(evening: Evening, result: NightResult) -> Done[tuple[Path, ...]]:
-    """Write the night's HTML, JSON and Markdown, and what the account earned beside its replay."""
+    """Write the night's HTML, JSON and Markdown, and what the account earned beside its replay.
+
+    The orders have left and the alarms are still to be posted: what fails here is told with them, and ends nothing.
+    """
     began = time.perf_counter()
     workspace = _workspace(evening)
+    nothing: tuple[Path, ...] = ()
+    paths, lost = _tried("the daily report could not be written", lambda: _reported(workspace, result), nothing)
+    said = f"{len(paths)} files" if paths else "not written" if lost else "written before"
+    study = _tried("the factors could not be studied", lambda: "" if evening.past else study_factors(workspace, result, evening.now), "")
+    attention = (*lost, *study[1], *(keep_drift(workspace) if paths else ()))
+    return Done(Step.REPORT, f"{said}{'; ' if study[0] else ''}{study[0]}", paths, attention, time.perf_counter() - began)
+
+
+def _reported(workspace: Workspace, result: NightResult) -> tuple[Path, ...]:
     with workspace.ledger() as ledger:
-        paths = write_reports(workspace, ledger, result)
-    said = f"{len(paths)} files" if paths else "written before"
-    studied = "" if evening.past else study_factors(workspace, result, evening.now)
-    attention = keep_drift(workspace) if paths else ()
-    return Done(Step.REPORT, f"{said}{'; ' if studied else ''}{studied}", paths, attention, time.perf_counter() - began)
+        return write_reports(workspace, ledger, result)
+
+
+def _tried(what: str, make: Callable[[], Made], otherwise: Made) -> tuple[Made, tuple[str, ...]]:
+    """What ``make`` gives; where it fails, ``otherwise`` and what to say of it. A page that cannot be made must not hide a halt."""
+    try:
+        return make(), ()
+    except MechExoError as error:
+        return otherwise, (f"{what}: {error.message}",)
+    except Exception as error:  # a fault of the program, in what only tells: it is logged whole
+        LOG.exception(what)
+        return otherwise, (f"{what}: {type(error).__name__}: {error}",)
 
 
 def study_factors(workspace: Workspace, result: NightResult, now: datetime) -> str:
@@ -346,16 +369,23 @@ def _outdated(workspace: Workspace, session: date) -> bool:
 
 
 def keep_drift(workspace: Workspace) -> tuple[str, ...]:
-    """Keep the account's drift for the dashboard; what stands in the way is said, and stops nothing."""
+    """Keep the account's drift over the last :data:`DRIFT_SESSIONS` in its file; what stands in the way is said, and stops nothing.
+
+    The time is bounded: the whole of a long book, or a store that came from elsewhere, takes many minutes (``exo report drift``).
+    """
+    _, lost = _tried("the drift from the replay is not known", lambda: _drifted(workspace), None)
+    return lost
+
+
+def _drifted(workspace: Workspace) -> None:
     from mech_exo.reporting.drift import drift
     from mech_exo.reporting.drift.values import save
 
-    try:
-        with workspace.ledger(read_only=True) as ledger:
-            save(drift(workspace, ledger, workspace.book_id()), workspace.reports)
-    except MechExoError as error:
-        return (f"the drift from the replay is not known: {error.message}",)
-    return ()
+    book = workspace.book_id()
+    with workspace.ledger(read_only=True) as ledger:
+        days = ledger.day_history(book)[-DRIFT_SESSIONS:]
+        first = days[0].session if days else None
+        save(drift(workspace, ledger, book, first, patience=DRIFT_PATIENCE), workspace.reports)
 
 
 def write_reports(workspace: Workspace, ledger: Ledger, result: NightResult) -> tuple[Path, ...]:
@@ -426,7 +456,7 @@ def _worth_beginning(evening: Evening) -> None:
         _ = workspace.storage
 
 
-def _post_failure(evening: Evening, error: MechExoError) -> None:
+def _post_failure(evening: Evening, error: Exception) -> None:
     """An evening that could not be done is told, each reason once, where the ledger can be written at all."""
     from mech_exo.execution.ledger import Ledger, default_path
     from mech_exo.execution.rows import Alert
@@ -435,12 +465,16 @@ def _post_failure(evening: Evening, error: MechExoError) -> None:
     if evening.past or not default_path(evening.home).exists():
         return
     session = evening.session or latest_session(evening.now)
-    row = Alert(f"failed-{session}", "critical", f"The night of {session} could not be performed", str(error))
+    row = Alert(f"failed-{session}", "critical", f"The night of {session} could not be performed", _told(error))
     with suppress(LedgerError, OSError), Ledger.open(default_path(evening.home), wait=PATIENCE) as ledger:
         known = {alert.id: alert.text for alert in ledger.alerts()}
         if known.get(row.id, row.text) != row.text:
             row = replace(row, id=f"{row.id}-{hashlib.sha256(row.text.encode()).hexdigest()[:8]}")
         ledger.post_alert(row)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, MechExoError) else f"{type(error).__name__}: {error}"
 
 
 def _lines(said: Sequence[str]) -> str:

@@ -45,7 +45,11 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     from mech_exo.reporting.dashboard.app import create_app, warmed
     from mech_exo.reporting.dashboard.auth import Access, Password
     from mech_exo.reporting.dashboard.guard import Door
+    from mech_exo.reporting.dashboard.later import PATIENCE
+    from mech_exo.reporting.dashboard.memory import lean
     from mech_exo.reporting.dashboard.reader import Reader
+
+    lean()
 
     config = Workspace.open(place).config
     settings, stored = config.dashboard, config.keys.dashboard_password.get_secret_value()
@@ -53,7 +57,7 @@ def _serve(place: Path, host: str, port: int, browser: bool) -> None:
     access = Access(Password.read(stored) if stored else None, config.keys.dashboard_token.get_secret_value(), settings.session_hours)
     names = frozenset((*settings.names, *(() if anywhere else (host.lower().strip("[]"),))))
     reader = Reader(place, lambda: Workspace.open(place))
-    app = create_app(reader, settings, access, Door(names, anywhere, settings.https))
+    app = create_app(reader, settings, access, Door(names, anywhere, settings.https), PATIENCE)
     listening = server.bind(app, host, port)
     where = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else f'[{host}]' if ':' in host else host}:{port}"  # noqa: S104 - named, not bound
 

@@ -14,6 +14,8 @@ from mech_exo.cli.report_performance import BookOption, PdfOption, performance
 from mech_exo.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from mech_exo.assembly import Workspace
@@ -63,9 +65,16 @@ def daily(
         files["pdf"] = str(write_pdf(paths.html, pdf))
     emit(snapshot.as_dict() | {"files": files}, as_json, lambda to: _night(to, night, paths, files.get("pdf")))
     if show:
-        import webbrowser
+        _open(paths.html)
 
-        webbrowser.open(paths.html.absolute().as_uri())
+
+def _open(page: Path) -> None:
+    """Raises UserError where no browser shows it: the page is written all the same."""
+    import webbrowser
+
+    address = page.absolute().as_uri()
+    if not webbrowser.open(address):
+        raise UserError(f"--open needs a browser on this machine; the page is written: {address}", remedy="BROWSER=/path/to/browser")
 
 
 def _configured(workspace: Workspace) -> BookId | None:

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from mech_exo.utils.settings import Config
 
 ORDERS = (EventKind.ORDER, EventKind.STOP, EventKind.TARGET)
+KINDS = {one.name.lower(): int(one) for one in EventKind}
+OUTCOMES = {one.name.lower(): int(one) for one in Outcome}
+REASONS = {one.name: int(one) for one in Reason}
+"""The ledger's words as the codes of an event."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,5 +230,5 @@ def day_record(booked: BookedDay) -> tuple[float | int, ...]:
 
 
 def _event(row: int, column: dict[str, int], line: EventLine) -> tuple[float | int, ...]:
-    kind, outcome, reason = EventKind[line.kind.upper()], Outcome[line.outcome.upper()], Reason[line.reason.name]
-    return (row, column[line.symbol], kind, outcome, reason, line.shares, line.price, line.reference, line.commission, line.cash)
+    codes = KINDS[line.kind], OUTCOMES[line.outcome], REASONS[line.reason.name]
+    return (row, column[line.symbol], *codes, line.shares, line.price, line.reference, line.commission, line.cash)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -317,8 +317,10 @@ def digest_lines(report: NightReport) -> Iterator[tuple[str, tuple[str, ...]]]:
     parts = sorted((one for one in report.causes.parts if one.pnl), key=lambda one: -abs(one.pnl or 0.0))
     names = [one for one in report.causes.positions if one.pnl]
     ends = [*names[:3], *[one for one in names[-3:] if one not in names[:3]]]
-    yield "P&L by cause, USD", tuple(f"{cause_name(one)} {money(one.pnl)}" for one in parts[:5])
-    yield "P&L by position, USD", tuple(f"{one.symbol} {money(one.pnl)}" for one in ends)
+    unknown = [cause_name(one) for one in report.causes.parts if one.pnl is None]
+    unpriced = [one.symbol for one in report.causes.positions if one.pnl is None]
+    yield "P&L by cause, USD", (*(f"{cause_name(one)} {money(one.pnl)}" for one in parts[:5]), *_unknown(unknown))
+    yield "P&L by position, USD", (*(f"{one.symbol} {money(one.pnl)}" for one in ends), *_unknown(unpriced))
     yield f"Orders for {day(report.orders_for)}", _few(
         f"{one.symbol} {whole(one.shares)} ({words(one.reason)}, {one.state})" for one in report.planned
     )
@@ -334,6 +336,10 @@ def digest_lines(report: NightReport) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _decided(on: date | None, note: str) -> str:
     return f"book decided anew at the close of {on}" if on is not None else f"next decision of the book unknown: {note}"
+
+
+def _unknown(names: Sequence[str]) -> tuple[str, ...]:
+    return (f"{UNKNOWN}: {', '.join(_few(names))}",) if names else ()
 
 
 def _few(lines: Iterable[str], most: int = 6) -> tuple[str, ...]:

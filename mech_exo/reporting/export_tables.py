@@ -17,7 +17,7 @@ from mech_exo.utils.calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
-    from mech_exo.execution.rows import BookId
+    from mech_exo.execution.rows import BookId, SessionRow
     from mech_exo.reporting.dashboard.house import House
 
 CHUNK = 32
@@ -52,20 +52,24 @@ class Asked:
     until: date | None
 
     def holds(self, day: date) -> bool:
-        """Whether ``day`` is asked for."""
+        """Whether ``day`` is asked for and booked."""
         return self.first <= day <= self.last
+
+    def wants(self, day: date) -> bool:
+        """Whether ``day`` is asked for, booked or to come: of orders that wait, and fills that are not booked yet."""
+        return (self.since or date.min) <= day <= (self.until or date.max)
 
 
 def fills(asked: Asked) -> Iterator[pl.DataFrame]:
-    """Executions by session; ``slippage_usd`` is positive where it cost."""
+    """Executions by session, those not booked yet included; ``slippage_usd`` is positive where it cost."""
     orders = {row.order.id: row.order.reason.value for row in asked.ledger.orders(asked.book)}
     rows = [
         (
             f.session, f.time, f.id, f.order_id, f.symbol, f.shares, f.price, f.reference, f.slippage, f.commission,
             orders.get(f.order_id, f.reason.value) if f.reason.value == "none" else f.reason.value, f.revision,
         )
-        for f in (row.fill for row in asked.ledger.fills(asked.book, since=asked.first))
-        if f.session <= asked.last
+        for f in (row.fill for row in asked.ledger.fills(asked.book, since=asked.since))
+        if asked.wants(f.session)
     ]  # fmt: skip
     yield _frame(FILLS, rows)
 
@@ -78,14 +82,14 @@ FILLS: Schema = {
 
 
 def orders(asked: Asked) -> Iterator[pl.DataFrame]:
-    """Orders by the session they were to trade in, stops and targets among them."""
+    """Orders by the session they were to trade in, stops and targets and those that wait for the next one among them."""
     rows = [
         (
             o.session, row.decided, o.id, row.broker_id, o.symbol, o.shares, row.filled, o.type.value, o.reason.value, row.state.value,
             row.note, row.price, o.level, o.stop_level, o.target_level, o.rests, o.parent, o.group, o.after, row.sends,
         )
         for row, o in ((row, row.order) for row in asked.ledger.orders(asked.book))
-        if asked.holds(o.session)
+        if asked.wants(o.session)
     ]  # fmt: skip
     yield _frame(ORDERS, rows)
 
@@ -135,7 +139,7 @@ def alerts(asked: Asked) -> Iterator[pl.DataFrame]:
     rows = [
         (one.at, one.alert.id, one.alert.severity, one.alert.title, one.alert.text)
         for one in asked.ledger.outbox()
-        if (asked.since or date.min) <= one.at.astimezone(NEW_YORK).date() <= (asked.until or date.max)
+        if asked.wants(one.at.astimezone(NEW_YORK).date())
     ]
     yield _frame({"posted_utc": INSTANT, "alert_id": pl.String, "severity": pl.String, "title": pl.String, "text": pl.String}, rows)
 
@@ -162,7 +166,7 @@ def risk(asked: Asked) -> Iterator[pl.DataFrame]:
     """Every limit that was on, by session: its use, what it allowed and who used it most, as ``exo risk status`` says it tonight."""
     from mech_exo.reporting.standing import closing_status, headroom
 
-    sector, limits = _sectors(asked.house), _limits(asked)
+    sectors, limits = _sectors(asked.house), _limits(asked)
     history = asked.ledger.day_history(asked.book)
     rows: list[tuple[Any, ...]] = []
     for place, one in enumerate(history):
@@ -170,7 +174,7 @@ def risk(asked: Asked) -> Iterator[pl.DataFrame]:
         if row is None:
             continue
         halted = one.day.state.value == "halted"
-        status = closing_status(row, history[: place + 1], limits(one.session), sector(one.session), None, halted=halted)
+        status = closing_status(row, history[: place + 1], limits(one.session), sectors(row), None, halted=halted)
         rows += [(one.session, x.name, x.who, x.value, x.limit, x.left, x.unit, x.status) for x in headroom(status)]
     yield _frame(RISK, rows)
 
@@ -181,8 +185,8 @@ RISK: Schema = {
 }  # fmt: skip
 
 
-def _sectors(house: House) -> Callable[[date], Mapping[str, str | None]]:
-    """Every name's sector as known at a session; unknown where nothing is stored."""
+def _sectors(house: House) -> Callable[[SessionRow], Mapping[str, str | None]]:
+    """The sector of each name in a session's book as known then; unknown where nothing is stored."""
     import numpy as np
 
     from mech_exo.domain.errors import MissingDataError
@@ -191,12 +195,14 @@ def _sectors(house: House) -> Callable[[date], Mapping[str, str | None]]:
         known = house.seen()
     except MissingDataError:
         return lambda _: {}
-    days, symbols, universe = known.panel.sessions, known.panel.symbols, known.universe
+    days, universe = known.panel.sessions, known.universe
+    column = {symbol: place for place, symbol in enumerate(known.panel.symbols)}
 
-    def of(session: date) -> Mapping[str, str | None]:
-        row = int(np.searchsorted(days, np.datetime64(session, "D")))
-        there = row < len(days) and days[row] == np.datetime64(session, "D")
-        return {symbol: universe.sector_name(row, place) for place, symbol in enumerate(symbols)} if there else {}
+    def of(booked: SessionRow) -> Mapping[str, str | None]:
+        row = int(np.searchsorted(days, np.datetime64(booked.session, "D")))
+        there = row < len(days) and days[row] == np.datetime64(booked.session, "D")
+        held = [line.symbol for line in booked.lines if line.symbol in column] if there else []
+        return {symbol: universe.sector_name(row, column[symbol]) for symbol in held}
 
     return of
 

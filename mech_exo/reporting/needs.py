@@ -94,6 +94,8 @@ def _positions(report: NightReport) -> Iterator[Need]:
 
 def _data(report: NightReport) -> Iterator[Need]:
     quality = report.quality
+    if quality.why:
+        yield Need("warning", f"the market data could not be read, what rests on them is unknown: {quality.why}", "exo data status")
     for doubt in quality.doubts:
         if doubt.held and doubt.verdict == "block":
             yield Need("warning", f"{doubt.symbol} is held and its data are blocked ({words(doubt.check)}): {doubt.evidence}", doubt.clear)

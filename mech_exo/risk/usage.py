@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -166,7 +167,7 @@ def usages(portfolio: Portfolio, limits: RiskLimits, standing: Standing) -> tupl
 
 def limit_of(code: BreachCode, limits: RiskLimits) -> float | None:
     """The number of the limit whose key in ``risk_limits.yml`` is ``code``; None = off. ``RiskLimits.off()`` has none."""
-    if limits == RiskLimits.off(limits.stops, limits.margin):
+    if _none_is_on(limits):
         return None
     if code is BreachCode.PAIR_CORRELATION:  # names that move together by more count as one position
         return None if limits.risk_model.max_pair_correlation is None else limits.position_sizing.max_position
@@ -175,6 +176,12 @@ def limit_of(code: BreachCode, limits: RiskLimits) -> float | None:
         if value is not None:
             return float(value)
     return None
+
+
+@functools.lru_cache(16)
+def _none_is_on(limits: RiskLimits) -> bool:
+    """Kept, for it is asked of each limit of each book: ``limits`` are frozen."""
+    return limits == RiskLimits.off(limits.stops, limits.margin)
 
 
 def instances(code: BreachCode, portfolio: Portfolio, limits: RiskLimits, standing: Standing) -> list[LimitUsage]:
@@ -238,16 +245,17 @@ def _below(usage: float) -> LimitStatus:
 
 
 def _positions(on: Measured) -> Instances:
+    nav = on.book.nav
     yield None, 0.0
     for p in on.book.positions.values():
-        yield p.symbol, abs(p.market_value) / on.book.nav
+        yield p.symbol, abs(p.market_value) / nav
 
 
 def _trade_risks(on: Measured) -> Instances:
-    stops, limit = StopParams.of(on.limits.stops), limit_of(BreachCode.TRADE_RISK, on.limits)
+    stops, limit, nav = StopParams.of(on.limits.stops), limit_of(BreachCode.TRADE_RISK, on.limits), on.book.nav
     yield None, 0.0
     for p in on.book.positions.values():
-        value, least = (at_risk(p, stops, gap) / on.book.nav for gap in (stress_gap(p.symbol, on.limits, on.standing), 0.0))
+        value, least = (at_risk(p, stops, gap) / nav for gap in (stress_gap(p.symbol, on.limits, on.standing), 0.0))
         broken = limit is not None and share_allowed(limit, least) < 1.0  # whatever its gaps are
         yield p.symbol, least if math.isnan(value) and broken else value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import webbrowser
 
 import numpy as np
 import polars as pl
@@ -51,6 +52,21 @@ def test_daily_writes_three_files_and_prints_json_alone(exo, booked):
 def test_daily_of_a_date_for_a_person(exo, booked):
     ran = exo("report", "daily", "--date", "2024-01-02", "--home", booked)
     assert ran.code == 0 and "no decision was journaled" in ran.out and "2024-01-02.html" in ran.out.replace("\n", "")
+
+
+def test_daily_opens_the_page_or_says_that_it_cannot(exo, booked, tmp_path, monkeypatch):
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {seen}\n')
+    browser.chmod(0o755)
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    webbrowser.register("a test's", None, webbrowser.GenericBrowser(str(browser)), preferred=True)
+    page = booked / "reports" / "daily" / "2024-01-03.html"
+    assert exo("report", "daily", "--open", "--home", booked).code == 0
+    assert seen.read_text().strip() == page.absolute().as_uri()
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    page.unlink()
+    ran = exo("report", "daily", "--open", "--home", booked)
+    assert ran.code == 2 and "--open needs a browser" in ran.err and page.is_file()
 
 
 def test_performance_measures_the_account(exo, booked):

@@ -21,8 +21,8 @@ from mech_exo.decision.night import Known
 from mech_exo.domain.orders import OrderReason
 from mech_exo.domain.verdict import RiskState
 from mech_exo.execution.ledger import Ledger
-from mech_exo.reporting import drift as module
 from mech_exo.reporting.drift import drift
+from mech_exo.reporting.drift import report as module
 from mech_exo.reporting.drift.facts import Account, BookedNight, Told, Traded, booked
 from mech_exo.utils.settings import Config
 from tests.session.stage import days, decide_every, play, stored

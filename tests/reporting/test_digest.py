@@ -65,8 +65,17 @@ def test_the_verdict_and_what_needs_me_come_first(ledger):
 def test_a_quiet_night_needs_nobody(ledger):
     report = report_of(ledger)
     quiet = dataclasses.replace(report, planned=(), limits=(), warnings=())
-    quiet = dataclasses.replace(quiet, upcoming=dataclasses.replace(quiet.upcoming, exits=()))
+    unread, quiet = quiet, dataclasses.replace(quiet, quality=dataclasses.replace(quiet.quality, why=""))
+    quiet, unread = (dataclasses.replace(one, upcoming=dataclasses.replace(one.upcoming, exits=())) for one in (quiet, unread))
+    assert [need.text[:39] for need in needs(unread)] == ["the market data could not be read, what"], "a store nobody can read is no quiet night"
     assert needs(quiet) == () and "Nothing needs you." in DailySnapshot(quiet).markdown()
+
+
+def test_a_digest_names_the_causes_nobody_knows(ledger):
+    report = report_of(ledger)
+    lost = tuple(dataclasses.replace(part, pnl=None) if part.name in ("market", "specific") else part for part in report.causes.parts)
+    report = dataclasses.replace(report, causes=dataclasses.replace(report.causes, parts=lost))
+    assert "- unknown: Market, Specific to the names" in DailySnapshot(report).markdown()
 
 
 def test_what_is_grave_stands_before_what_is_not(ledger):

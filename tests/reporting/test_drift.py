@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mech_exo import nightly
 from mech_exo.assembly import Workspace
 from mech_exo.datasource.demo import LABEL
 from mech_exo.datasource.storage import DataStorage
@@ -22,11 +24,14 @@ from mech_exo.domain.orders import Order
 from mech_exo.execution.broker import Acknowledgement
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker
-from mech_exo.execution.rows import Flow
+from mech_exo.execution.rows import Flow, SessionRow
 from mech_exo.kernels.records import CostParams
 from mech_exo.reporting.drift import drift
+from mech_exo.reporting.drift.facts import booked
 from mech_exo.reporting.drift.values import Cause, DriftReport, headline, load, save
 from mech_exo.session import NightResult, run_night
+from tests.execution.ledger_rows import BOOK
+from tests.execution.ledger_rows import day as figures
 from tests.session.stage import days, decide_every, held, market, play, stored
 
 Exo = Callable[..., Any]
@@ -331,6 +336,16 @@ def test_nothing_to_explain(unplayed: Path, undisturbed: Path) -> None:
             drift(workspace, ledger, replace(book, strategy="other"))
 
 
+def test_an_unknown_nav_is_no_drift(tmp_path: Path) -> None:
+    first, second = days("2021-06-21", 2)
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.book_session(SessionRow(BOOK, first, figures(math.nan), ()))
+        ledger.book_session(SessionRow(BOOK, second, figures(100.0), ()))
+        for wanted in (first, second):  # of the session itself, and of the one it is measured from
+            with pytest.raises(MissingDataError, match=f"that of {first} is unknown"):
+                booked(ledger, BOOK, wanted)
+
+
 def test_the_command(exo: Exo, home: Path) -> None:
     ran = exo("report", "drift", "--home", home)
     assert ran.code == 0 and "no drift" in ran.out and "Corporate actions" in ran.out
@@ -342,3 +357,18 @@ def test_the_command(exo: Exo, home: Path) -> None:
     assert kept is not None and kept.start == NIGHTS[0], "a part of the book does not take the place of the whole"
     ran = exo("report", "drift", "--home", home, "--range", "2030-01")
     assert ran.code == 3 and "no session" in ran.err
+
+
+def test_a_replay_that_takes_too_long_is_given_up_and_what_was_kept_stays(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.open(shutil.copytree(undisturbed, tmp_path / "w"))
+    assert nightly.keep_drift(workspace) == ()
+    before = load(workspace.reports)
+    assert before is not None and len(before.days) <= nightly.DRIFT_SESSIONS
+    monkeypatch.setattr(nightly, "DRIFT_PATIENCE", -1.0)
+    (said,) = nightly.keep_drift(workspace)
+    assert "given up" in said and load(workspace.reports) == before
+    monkeypatch.setattr(nightly, "DRIFT_PATIENCE", 120.0)
+    monkeypatch.setattr(nightly, "DRIFT_SESSIONS", 2)
+    assert nightly.keep_drift(workspace) == ()
+    last = load(workspace.reports)
+    assert last is not None and last.days == before.days[-2:]

@@ -20,6 +20,7 @@ import pytest
 from mech_exo.assembly import Workspace
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import LedgerError, MissingDataError
+from mech_exo.execution import safety
 from mech_exo.nightly import LOCK, Evening, Step, guarded, perform
 from mech_exo.utils.calendar import due_and_next, latest_session, next_runs, previous_session
 from tests.session import tonight
@@ -109,6 +110,33 @@ def timed(repository: Path, *words: str) -> tuple[float, subprocess.CompletedPro
     began = time.perf_counter()
     ran = subprocess.run([sys.executable, "-m", "mech_exo.cli", *words], capture_output=True, text=True, cwd=repository, check=False)
     return time.perf_counter() - began, ran
+
+
+@pytest.mark.parametrize("error", [MissingDataError("nothing to show"), KeyError("a fault"), OSError(28, "no space left on device")])
+def test_a_report_that_fails_hides_no_alarm(evening: Evening, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mech_exo.reporting.query.night_report", fail)
+    safety.halt(evening.home, "looking at a strange fill")
+    night = perform(evening)
+    session = night.result.session
+    assert night.reports == () and night.result.sent == () and night.steps[-1].step is Step.ALERT
+    told = outbox(evening.home)
+    assert {f"night-{session}", f"state-{session}", f"report-{session}"} <= told.keys(), "it is halted, whatever the page does"
+    assert "the daily report could not be written" in told[f"report-{session}"]
+    monkeypatch.undo()
+    assert len(perform(evening).reports) == 3, "the next call writes what is lacking"
+
+
+def test_a_fault_of_the_program_is_told_too(evening: Evening, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("mech_exo.session.decide_night", fail)
+    with pytest.raises(ZeroDivisionError):
+        perform(evening)
+    assert "ZeroDivisionError: a fault" in outbox(evening.home)[f"failed-{latest_session(evening.now)}"]
 
 
 def test_a_second_night_ends_within_a_second_naming_the_first(evening: Evening, repository: Path) -> None:

@@ -13,9 +13,12 @@ from mech_exo.reporting.query import choose_book
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookId
-    from mech_exo.reporting.account import AccountRecord
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import NightReport
@@ -53,9 +56,12 @@ class Booked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Account:
-    """The record of a book, or the error that says why there is none."""
+    """What the pages show of a book's record: ``trades`` as of :attr:`AccountRecord.trades` and the ``benchmark``'s returns ``(T,)``, None
+    where it is not stored; or the error that says why there is no record. The record itself, ten years of a market, is let go of.
+    """
 
-    record: AccountRecord | None
+    trades: pl.DataFrame | None
+    benchmark: NDArray[np.float64] | None = None
     error: MechExoError | None = None
 
 
@@ -106,6 +112,7 @@ def _account(house: House, ledger: Ledger, book: BookId) -> Account:
         panel = view.panel(start=days[0].session)
         universe = view.universe(panel, house.config.strategy.universe.name)
         benchmark = house.benchmark(panel)
-        return Account(account_record(ledger, book, panel, house.config, universe=universe, benchmark=benchmark))
+        record = account_record(ledger, book, panel, house.config, universe=universe, benchmark=benchmark)
+        return Account(record.trades, record.benchmark if record.benchmark is None else record.benchmark.copy())
     except MechExoError as error:
-        return Account(None, error)
+        return Account(None, error=error)

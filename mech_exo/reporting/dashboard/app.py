@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from mech_exo.domain.errors import MechExoError
-from mech_exo.reporting.dashboard import guard, routes
+from mech_exo.reporting.dashboard import guard, later, routes
 from mech_exo.reporting.dashboard.address import parsed
 from mech_exo.reporting.dashboard.condition import condition
 from mech_exo.reporting.dashboard.frame import DOCUMENT, NAME, WAITING, banner, frame, status
+from mech_exo.reporting.dashboard.memory import trimmed
 from mech_exo.reporting.dashboard.pages import Page, pages
 from mech_exo.reporting.dashboard.parts import empty
 from mech_exo.utils import log
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_errors", "validate_callbacks")
 PATIENCE = 20.0
+READING = "The workspace is being read for this page. It appears by itself."
+AGAIN = 250
+"""Milliseconds between two looks at whether a page has been made."""
+CHANGES = 2.0
+"""Seconds between two looks at whether what is on disk changed."""
 UNEXPECTED = "This page could not be made; see the log of exo dash."
 _logger = log.get(__name__)
 
@@ -40,10 +46,13 @@ class _Dash(Dash):  # type: ignore[misc]
         return str(super().interpolate_index(**parts | {"scripts": needed, "app_entry": WAITING}))
 
 
-def create_app(reader: Reader, settings: DashboardConfig, access: Access | None = None, door: Door | None = None) -> Dash:
-    """The application over ``reader``, to be served by :func:`mech_exo.reporting.dashboard.server.serve`.
+def create_app(
+    reader: Reader, settings: DashboardConfig, access: Access | None = None, door: Door | None = None, patience: float | None = None
+) -> Dash:
+    """The application over ``reader``, to be served by :func:`mech_exo.reporting.dashboard.server.run`.
 
-    ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
+    ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones). A page that takes
+    longer than ``patience`` seconds says that it is being made, and appears when it is (None: the answer waits for it).
     """
     import pandas as pd  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
 
@@ -58,7 +67,7 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
     app._dev_tools.update(dict.fromkeys(DEVELOPING, False))
     login = access is not None and access.locked
     app.layout = lambda: frame(every, settings, str(reader.stamp()), login=login)
-    _route(app, reader, {page.path: page for page in every})
+    _route(app, reader, {page.path: page for page in every}, patience)
     _watch(app, reader)
     _look(app)
     for page in every:
@@ -83,16 +92,20 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
 
 @contextmanager
 def warmed(reader: Reader) -> Iterator[None]:
-    """While the block runs, make every page once, the first one first, in a thread of its own: the first visitor need not wait for what is
-    imported and compiled. At its end the page being made is finished, for at most ``PATIENCE`` seconds.
+    """While the block runs, make every page, the first one first, in a thread of its own: at once, so that the first visitor need not wait
+    for what is imported and compiled, and anew when something on disk changed, so that nobody waits for what a night booked. At its end the
+    page being made is finished, for at most ``PATIENCE`` seconds.
     """
     ended = threading.Event()
 
     def make() -> None:
-        for page in pages():
-            if ended.is_set():
-                return
-            shown(page, reader, {})
+        before = None
+        while not ended.is_set():
+            now = reader.stamp()
+            if now != before:
+                _make_all(reader, ended)
+            before = now
+            ended.wait(CHANGES)
 
     thread = threading.Thread(target=make, name="warm", daemon=True)
     thread.start()
@@ -103,7 +116,38 @@ def warmed(reader: Reader) -> Iterator[None]:
         thread.join(PATIENCE)
 
 
-def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:
+def _make_all(reader: Reader, ended: threading.Event) -> None:
+    for page in pages():
+        if ended.is_set():
+            return
+        shown(page, reader, {})
+    trimmed()
+
+
+def _made(reader: Reader, page: Page, search: object, patience: float | None) -> Any:
+    """The page for an address, or None where it is still being made."""
+    query = parsed(search)
+    key = (page.path, tuple(sorted(query.items())), str(reader.stamp()))
+    body = later.draw(reader, key, lambda: shown(page, reader, query), patience)
+    return None if body is None else {"path": page.path, "page": body}
+
+
+def _being_made(page: Page) -> Any:
+    again = dcc.Interval(id=f"{page.icon}-again", interval=AGAIN)
+    return {"path": page.path, "page": [html.H1(page.title, id="heading"), html.Div([empty(READING), again], id=f"{page.icon}-body")]}
+
+
+def _await(app: Dash, reader: Reader, page: Page, patience: float | None) -> None:
+    @app.callback(
+        Output("made", "data", allow_duplicate=True), Input(f"{page.icon}-again", "n_intervals"), State("url", "search"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+    def again(_ticks: object, search: object) -> Any:
+        made = _made(reader, page, search, patience)
+        return no_update if made is None else made
+
+
+def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page], patience: float | None) -> None:
     @app.callback(
         Output("made", "data"), Input("url", "pathname"), Input("url", "search"), Input("stamp", "data"), Input("theme", "data")
     )
@@ -111,8 +155,11 @@ def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:
         page = by_path.get(str(path or "/"))
         if page is None:
             return {"path": "", "page": [html.H1("No such page", id="heading"), empty("There is no page at this address.")]}
-        return {"path": page.path, "page": shown(page, reader, parsed(search))}
+        news = {one["prop_id"] for one in ctx.triggered} == {"stamp.data"}  # the page before stays until the new one is there
+        return _made(reader, page, search, None if news else patience) or _being_made(page)
 
+    for page in by_path.values():
+        _await(app, reader, page, patience)
     app.clientside_callback(ClientsideFunction("exo", "place"), Output("page", "children"), Input("made", "data"))
 
 

@@ -172,8 +172,7 @@ def _masked(text: str) -> str:
 
 def curve(reader: Reader, known: Booked, until: date) -> Curve:
     """The account from its first booked session up to ``until``."""
-    record = account(reader, known.book).record
-    benchmark = None if record is None else record.benchmark
+    benchmark = account(reader, known.book).benchmark
     return reader.once(("curve", known.book, until), lambda house, ledger: _curve(house, ledger, known, until, benchmark))
 
 

@@ -154,12 +154,12 @@ def _prices(house: House, lines: Sequence[tuple[date, BookLine]], symbol: str, s
 def closed_trades(reader: Reader, book: BookId) -> tuple[dict[str, Any], ...] | MechExoError:
     """Every closed round trip, the newest exit first, as :data:`TRADE_COLUMNS`; the error that says why they are unknown."""
     found = account(reader, book)
-    if found.record is None:
+    trades = found.trades
+    if trades is None:
         return found.error or MissingDataError("the trades of this book are unknown")
-    record = found.record
 
     def make(_house: House, _ledger: Ledger) -> tuple[dict[str, Any], ...]:
-        closed = record.trades.filter(~record.trades["open"]).sort("exit_date", "symbol", descending=[True, False]).select(TRADE_COLUMNS)
+        closed = trades.filter(~trades["open"]).sort("exit_date", "symbol", descending=[True, False]).select(TRADE_COLUMNS)
         return tuple(
             row | {"entry_reason": words(row["entry_reason"]), "exit_reason": words(row["exit_reason"])}
             for row in closed.iter_rows(named=True)

@@ -16,7 +16,7 @@ from mech_exo.reporting.dashboard.guard import POSTS
 if TYPE_CHECKING:
     from dash import Dash
 
-THREADS = 8
+THREADS = 4
 MOST_HEADER = 32_768
 IDLE = 60
 UNLOCKED = "exo dash --set-password   (or leave out --host: only this machine can reach it then)"

@@ -4,6 +4,6 @@
 ``course`` plays an account over the nights with some causes taken over, ``report`` makes the differences, ``values`` are what comes of it.
 """
 
-from mech_exo.reporting.drift.report import TAKEN_OVER, drift
+from mech_exo.reporting.drift.report import drift
 
-__all__ = ["TAKEN_OVER", "drift"]
+__all__ = ["drift"]

@@ -110,7 +110,7 @@ def booked(ledger: Ledger, book: BookId, first: date | None = None, last: date |
     Raises
     ------
     MissingDataError
-        Nothing is booked, or nothing in these days.
+        Nothing is booked, or nothing in these days, or the NAV of one of them or of the session before is unknown.
     InputError
         ``first`` comes after ``last``.
     """
@@ -125,6 +125,9 @@ def booked(ledger: Ledger, book: BookId, first: date | None = None, last: date |
         raise MissingDataError(f"no session of {book} is booked from {first or 'the start'} to {last or 'the end'}; {said}")
     start, end = chosen[0].session, chosen[-1].session
     earlier = tuple(one for one in history if one.session < start)
+    unknown = next((one.session for one in (*earlier[-1:], *chosen) if not math.isfinite(one.day.nav)), None)
+    if unknown is not None:
+        raise MissingDataError(f"drift needs the NAV of every session; that of {unknown} is unknown", remedy="--range that leaves it out")
     before = ledger.session(book, earlier[-1].session) if earlier else None
     return Account(book, history[0].session, before, earlier, _nights(ledger, book, chosen, start, end, before))
 

@@ -8,21 +8,25 @@ up to the difference exactly, whatever it is. What is left when all are taken ov
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from datetime import date
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from mech_exo.domain.errors import DataError
 from mech_exo.kernels import code_version
 from mech_exo.reporting.drift.course import Course, play
 from mech_exo.reporting.drift.facts import Account, booked
-from mech_exo.reporting.drift.market import Market
+from mech_exo.reporting.drift.market import KnownWith, Market
 from mech_exo.reporting.drift.values import Cause, DriftDay, DriftParts, DriftPosition, DriftReport
 from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
+    from mech_exo.decision.night import Known
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookId
     from mech_exo.reporting.dashboard.house import House
+    from mech_exo.utils.settings import Config
 
 TAKEN_OVER = (Cause.LATE_DATA, Cause.CORPORATE_ACTION, Cause.MANUAL, Cause.MISSED, Cause.PRICE, Cause.COSTS)
 """The order in which causes are put in the place of what the replay would have done: what was known, what was booked of splits, dividends
@@ -31,19 +35,24 @@ MOST_EVENTS = 500
 CENT = 0.005
 
 
-def drift(house: House, ledger: Ledger, book: BookId, first: date | None = None, last: date | None = None) -> DriftReport:
+def drift(
+    house: House, ledger: Ledger, book: BookId, first: date | None = None, last: date | None = None, patience: float = math.inf
+) -> DriftReport:
     """The booked sessions of ``book`` from ``first`` to ``last`` (both included; None: all) beside their replay.
 
     Raises
     ------
+    DataError
+        It took longer than ``patience`` seconds: given up at the next course or past night, with nothing half made.
     MissingDataError
         Nothing is booked in these days, none of them was decided, or the store lacks one of them.
     InputError
         ``first`` comes after ``last``.
     """
     account = booked(ledger, book, first, last)
-    market = Market(ledger, account, house.known_with, house.storage.arrivals)
-    courses = _courses(account, market)
+    check = _until(time.monotonic() + patience, patience)
+    market = Market(ledger, account, _checked(house.known_with, check), house.storage.arrivals)
+    courses = _courses(account, market, check)
     replay = courses[0]
     days = tuple(_day(account, courses, k) for k in range(len(account.nights)))
     events = [event for course in courses for event in course.events]
@@ -65,10 +74,31 @@ def drift(house: House, ledger: Ledger, book: BookId, first: date | None = None,
     )
 
 
-def _courses(account: Account, market: Market) -> list[Course]:
+def _until(end: float, patience: float) -> Callable[[], None]:
+    """What refuses to go on after ``end``."""
+
+    def check() -> None:
+        if time.monotonic() > end:
+            raise DataError(f"the replay took longer than {patience:.0f} seconds and was given up", remedy="exo report drift")
+
+    return check
+
+
+def _checked(known_with: KnownWith, check: Callable[[], None]) -> KnownWith:
+    """As ``known_with``, refusing first what comes too late: reading back a past night is what takes long."""
+
+    def read(config: Config, as_of: date | None, recorded_by: datetime | None) -> Known:
+        check()
+        return known_with(config, as_of, recorded_by)
+
+    return read
+
+
+def _courses(account: Account, market: Market, check: Callable[[], None]) -> list[Course]:
     """The replay, and one course more for each cause taken over; a cause that nothing speaks of changes nothing."""
     courses = [play(market, ())]
     for number, cause in enumerate(TAKEN_OVER, 1):
+        check()
         if _spoken_of(cause, account, market):
             courses.append(play(market, TAKEN_OVER[:number]))
         else:
