@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,9 +35,9 @@ from tests.session.stage import choose_universe, decide_every, set_line
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEPT = REPOSITORY / ".pytest_cache" / "workspaces"
-NIGHTS, REAL_NIGHTS = 61, 253
-"""The last of each decides the book anew."""
-WRITTEN = 10
+NIGHTS, REAL_NIGHTS = 61, int(os.environ.get("EXO_TEST_NIGHTS", "64"))
+"""The last of each decides the book anew. A campaign asks for a year of real ones (253)."""
+WRITTEN = 3
 """Nights, the last ones, whose reports are written."""
 
 
@@ -64,9 +65,9 @@ def sample_workspace(folder: Path) -> Built:
         storage.publish()
     nights = _last_sessions(last, NIGHTS)
     play = _player(folder)
-    play(nights[:30])
+    play(nights[:30], last=False)
     safety.halt(folder, "looking at a strange fill of SYN004", clock=lambda: _evening(nights[29]))
-    play(nights[30:33])
+    play(nights[30:33], last=False)
     safety.resume(folder, "the fill was right: a dividend", clock=lambda: _evening(nights[32]))
     with Ledger.open(folder / "data" / "ledger.sqlite", clock=lambda: _evening(nights[39])) as ledger:
         ledger.record_flow(Flow("deposit-1", Workspace.open(folder).book_id(), nights[40], 25_000.0, "savings"))
@@ -80,7 +81,7 @@ def sample_workspace(folder: Path) -> Built:
 
 
 def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
-    """Some 500 real stocks over the last three years of the panel, and 253 nights of them up to 30 June 2016, performed today: old data."""
+    """Some 500 real stocks over the last three years of the panel, and the nights of them up to 30 June 2016, performed today: old data."""
     from mech_exo.datasource.importer import ImportRequest, run_import
 
     _configure(folder, "sp500", every=21)
@@ -101,7 +102,7 @@ def real_workspace(folder: Path, shared: Callable[[str], Path]) -> Built:
 
 def kept(name: str, make: Callable[[Path], Built], root: Path = KEPT) -> Built:
     """What ``make`` builds, from the cache when this very code built it today; one process builds, the others wait."""
-    key = f"{name}-{_sources()}-{latest_session(datetime.now(UTC))}"
+    key = f"{name}-{REAL_NIGHTS}-{_sources()}-{latest_session(datetime.now(UTC))}"
     root.mkdir(parents=True, exist_ok=True)
     place, note = root / key / "w", root / key / "built.json"
     with (root / f"{name}.lock").open("w") as lock:
@@ -149,11 +150,13 @@ def _player(folder: Path, clock: Callable[[date], datetime] | None = None) -> Ca
         row = rows[session] + 1
         return replace(everything, panel=everything.panel.rows(0, row), universe=everything.universe.rows(0, row))
 
-    def play(nights: Sequence[date]) -> None:
+    def play(nights: Sequence[date], *, last: bool = True) -> None:
         for number, night in enumerate(nights):
             at = (clock or _evening)(night)
             with Ledger.open(workspace.ledger_path, clock=lambda at=at: at) as ledger:
-                result = _perform(workspace, ledger, known, night, written=number >= len(nights) - WRITTEN)
+                result = _perform(workspace, ledger, known, night, written=last and number >= len(nights) - WRITTEN)
+        if not last:
+            return
         study_factors(workspace, result, _evening(nights[-1]))
         keep_drift(workspace)
 

@@ -32,7 +32,7 @@ def waterfall_figure(names: Sequence[str], parts: Floats, whole: str, digits: in
         text=[*said, _signed(total, digits)], textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{text}<extra></extra>",
     )  # fmt: skip
     low, high = min(0.0, ends.min(initial=0.0)), max(0.0, ends.max(initial=0.0))
-    room = 0.26 * (high - low or 1.0)
+    room = 0.32 * (high - low or 1.0)
     figure.update_layout(
         xaxis={"range": [low - room, high + room], "zeroline": True},
         yaxis={"autorange": "reversed", "type": "category", "showgrid": False},

@@ -98,11 +98,6 @@ def drawer(table: str, title: str, children: Any, *, opened: bool) -> Any:
     )  # fmt: skip
 
 
-def fitted(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """``columns`` wide enough for their own titles."""
-    return [{**each, "minWidth": max(int(each.get("minWidth", 0)), 58 + 8 * len(str(each["headerName"])))} for each in columns]
-
-
 def told(error: MechExoError) -> Any:
     """Why something is not shown, and what mends it."""
     return empty(error.message[:1].upper() + error.message[1:], error.remedy or "")

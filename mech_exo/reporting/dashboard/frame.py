@@ -76,7 +76,7 @@ def frame(every: Sequence[Page], settings: DashboardConfig, stamp: str, *, login
             dmc.AppShellMain(main, id="main", attributes={"root": {"tabIndex": -1}}),
         ],
         id="shell", className="shell", header={"height": 52}, padding="md",
-        navbar={"width": 216, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        navbar={"width": 244, "breakpoint": "sm", "collapsed": {"mobile": True}},
     )  # fmt: skip
     stores = [
         dcc.Location(id="url", refresh="callback-nav"),

@@ -20,28 +20,34 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Rows = Callable[["Reader", Mapping[str, str]], Sequence[Row]]
 """The rows of an endless table for the state its address keeps; kept by ``reader.once``, for they are asked for with every scroll."""
-NUMBERS = ("money", "price", "percent", "ratio", "whole", "signed")
+NUMBERS = ("money", "price", "percent", "ratio", "whole", "signed", "days")
 FEW = 15
 """Rows that are shown whole; more scroll."""
 BLOCK = 200
 """Rows of an endless table fetched at a time."""
 MOST = 1000
 """Rows of an endless table anybody may ask for at once."""
-LINE, HEAD = 34, 38
+LINE, HEAD = 34, 44
+BESIDE, LETTER = 62, 7
+"""Pixels of a head that are not text (its filter and its edges), and of a letter."""
 EXPORTS = "mechexo-exports"
 
 
 def column(field: str, title: str, kind: str = "text", **more: Any) -> dict[str, Any]:
-    """A column of AG Grid. ``kind``: text, date, or a number as money, price, percent (of a fraction), ratio, whole or signed.
+    """A column of AG Grid. ``kind``: text, date, or a number as money, price, percent (of a fraction), ratio, whole, signed or days.
 
-    None in a cell reads "unknown" and sorts last. ``more`` is AG Grid's own: ``pinned``, ``width``, ``flex``, ``hide`` …
+    None in a cell reads "unknown" and sorts last. ``more`` is AG Grid's own: ``pinned``, ``width``, ``flex``, ``hide`` … A column is at
+    least as wide as the longest word of its title, which breaks between words.
     """
     made: dict[str, Any] = {"field": field, "headerName": title, "filter": "agTextColumnFilter"}
     made["valueFormatter"] = {"function": f"exo.{kind if kind in NUMBERS else 'text'}(params.value)"}
     made["comparator"] = {"function": "exo.order(valueA, valueB, nodeA, nodeB, isDescending)"}
     if kind in NUMBERS:
-        made |= {"type": "rightAligned", "filter": "agNumberColumnFilter", "cellClass": "number", "minWidth": 96}
-    return made | more
+        made |= {"type": "rightAligned", "filter": "agNumberColumnFilter", "cellClass": "number"}
+    made |= more
+    beside, least = (BESIDE, 96) if made["filter"] else (BESIDE // 2, 84)
+    needed = beside + LETTER * max(map(len, title.split()))
+    return made | {"minWidth": max(needed, least if kind in NUMBERS else 0, more.get("minWidth", 0))}
 
 
 def table(id: str, columns: Sequence[Row], rows: Sequence[Row], *, height: int | None = None, **options: Any) -> Any:  # noqa: A002
@@ -128,7 +134,7 @@ def _grid() -> dict[str, Any]:
 
 
 def _plain() -> dict[str, Any]:
-    head = {"sortable": True, "filter": True, "resizable": True, "minWidth": 90, "flex": 1}
+    head = {"sortable": True, "filter": True, "resizable": True, "wrapHeaderText": True, "minWidth": 90, "flex": 1}
     return {"defaultColDef": head, "dangerously_allow_code": False}
 
 

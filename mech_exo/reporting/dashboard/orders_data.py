@@ -29,6 +29,8 @@ Row = dict[str, Any]
 PARTS = ("delay", "impact", "fees", "shortfall")
 NOTHING: Row = dict.fromkeys(("fill_price", *PARTS, "slippage_bps", "shortfall_bps"), "")
 """What stands in the columns of an order that has not filled: it cost nothing yet, and nothing about that is unknown."""
+UNDECIDED: Row = dict.fromkeys(("price", "delay", "shortfall", "shortfall_bps"), "")
+"""What a resting level has not: no decision named its price, so there is none to measure from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +123,8 @@ def _resting(fill: Fill, costs: tuple[FillCost, ...]) -> Row:
     shares = sum(cost.shares for cost in costs)
     return {
         "key": fill.order_id, "session": fill.session.isoformat(), "decided": "", "symbol": fill.symbol, "shares": shares,
-        "filled": shares, "price": None, "type": "resting level", "reason": words(fill.reason.value), "state": "filled", "note": "",
-        "stop": None, "target": None, "level": None, "leg": False, **_costs(costs),
+        "filled": shares, "type": "resting level", "reason": words(fill.reason.value), "state": "filled", "note": "",
+        "stop": None, "target": None, "level": None, "leg": False, **_costs(costs), **UNDECIDED,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -13,14 +14,15 @@ from mech_exo.reporting.text import UNKNOWN
 
 __all__ = ["badge", "card", "chart", "column", "command", "empty", "endless", "serve_rows", "stack", "table", "tile", "tiles", "unknown"]
 
+DAY = re.compile(r"(\d{4}-\d\d-\d\d)")
 TONES = ("good", "bad", "warn", "info", "plain")
 
 
 def tile(title: str, value: object, note: str = "", age: str = "", tone: str = "") -> Any:
     """One figure: its name, its value as text, what it means and as of when. ``tone``: "good", "bad", "warn", "info" or ""."""
     parts = [html.Div(title, className="tile-title"), html.Div(_text(value), className="tile-value")]
-    parts += [html.Div(note, className="tile-note")] if note else []
-    parts += [html.Div(age, className="tile-age")] if age else []
+    parts += [html.Div(_whole_days(note), className="tile-note")] if note else []
+    parts += [html.Div(_whole_days(age), className="tile-age")] if age else []
     return html.Div(parts, className=f"tile {_tone(tone)}", role="group", **{"aria-label": title})
 
 
@@ -67,6 +69,14 @@ def _commands(text: str) -> list[Any]:
 
 def _text(value: object) -> Any:
     return unknown() if value is None or value == UNKNOWN else value
+
+
+def _whole_days(text: str) -> Any:
+    """A date is not to be broken at its hyphens."""
+    parts = DAY.split(text)
+    if len(parts) == 1:
+        return text
+    return [html.Span(part, className="day") if place % 2 else part for place, part in enumerate(parts) if part]
 
 
 def _tone(tone: str) -> str:

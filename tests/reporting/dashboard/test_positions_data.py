@@ -90,9 +90,9 @@ def test_without_a_time_stop_there_is_no_time_exit():
 
 def test_trades_closed_and_open_add_up_to_what_the_account_earned(known):
     found = account_data.account(reader(), known.book)
-    assert found.record is not None, found.error
+    assert found.trades is not None, found.error
     closed = positions_data.closed_trades(reader(), known.book)
-    open_pnl = float(found.record.trades.filter(found.record.trades["open"])["pnl"].sum())
+    open_pnl = float(found.trades.filter(found.trades["open"])["pnl"].sum())
     (total,) = rows("SELECT sum(price_pnl + dividends - commission - slippage) FROM sessions")[0]
     assert math.fsum(row["pnl"] for row in closed) + open_pnl == pytest.approx(total, abs=1e-4)
     exits = [row["exit_date"] for row in closed]

@@ -9,11 +9,12 @@
     return (value) => (typeof value === "number" && isFinite(value) ? format.format(value).replace("-", "\u2212") : unknown(value));
   };
   const unknown = (value) => (value === null || value === undefined ? "unknown" : String(value));
-  const two = written(2, false);
+  const one = written(1, false), two = written(2, false);
   functions.exo = {
     money: two,
     price: two,
     ratio: two,
+    days: (value) => (value > 0 && value < 0.05 ? "< 0.1" : one(value)),
     signed: written(2, true),
     whole: written(0, false),
     percent: (value) => (typeof value === "number" && isFinite(value) ? two(value * 100) + "\u00a0%" : unknown(value)),

@@ -92,6 +92,10 @@
       const title = titles[path];
       document.title = title ? `${title} · Mech-Exo` : "Mech-Exo";
       window.scrollTo(0, 0);
+      for (const link of document.querySelectorAll("nav a")) {
+        if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
+        else link.removeAttribute("aria-current");
+      }
       return path;
     },
     toggle: (clicks) => {

@@ -145,7 +145,7 @@ def _walk(walk: Walk) -> tuple[Any, ...]:
         ),
         plain_table(head, rows, (3, 4, 5, 6, 7, 8)),
         html.P(f"Steadiness of the choices: {steady or 'nothing was to choose'}.", className="card-note"),
-        *[html.P(text, className="card-note") for text in walk.warnings[:6]],
+        *([html.Ul([html.Li(text) for text in walk.warnings[:6]], className="card-note")] if walk.warnings else []),
     ) if len(place) else (empty("This walk-forward has no judged session."),)  # fmt: skip
 
 

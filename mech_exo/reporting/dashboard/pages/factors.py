@@ -29,7 +29,7 @@ TONES = {Health.HEALTHY: "good", Health.WEAKENING: "warn", Health.ALARM: "bad", 
 ORDER = {Health.ALARM: 0, Health.WEAKENING: 1, Health.HEALTHY: 2, Health.UNKNOWN: 3}
 THREE = {"function": "params.value == null ? 'unknown' : d3.format(',.3f')(params.value)"}
 COLUMNS = [
-    column("factor", "Factor", pinned="left", width=170, flex=0),
+    column("factor", "Factor", pinned="left", width=188, flex=0),
     column("state", "State", minWidth=110),
     column("ic", "IC, window", "ratio", minWidth=116, valueFormatter=THREE),
     column("band", "95 % band", minWidth=150),
@@ -176,7 +176,7 @@ def _alike(kept: Bulletin) -> Any:
 
 
 def _notes(kept: Bulletin) -> list[Any]:
-    return [html.Ul([html.Li(text) for text in kept.warnings], className="card-note")] if kept.warnings else []
+    return [card("Before believing it", html.Ul([html.Li(text) for text in kept.warnings]))] if kept.warnings else []
 
 
 def register(app: Dash, reader: Reader) -> None:  # noqa: ARG001 - the file alone is read

@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 PATH, TABLE = "/ideas", "ideas-rows"
 COLUMNS = [
-    column("rank", "Rank", "whole", pinned="left", width=84, minWidth=72, flex=0),
+    column("rank", "Rank", "whole", pinned="left", width=64, flex=0, filter=False),
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("outcome", "What became of it", minWidth=172),
-    column("bound", "Bound by", minWidth=130),
-    column("score", "Score", "ratio"),
-    column("percentile", "Percentile", "percent", minWidth=110),
-    column("coverage", "Coverage", "percent", minWidth=104),
-    column("sector", "Sector", minWidth=150),
-    column("held", "Held", "whole"),
-    column("ordered", "Ordered", "whole", minWidth=104),
+    column("outcome", "What became of it", minWidth=134),
+    column("bound", "Bound by", minWidth=160),
+    column("score", "Score", "ratio", filter=False),
+    column("percentile", "Percentile", "percent", filter=False),
+    column("coverage", "Coverage", "percent", filter=False),
+    column("sector", "Sector", minWidth=192),
+    column("held", "Held", "whole", filter=False),
+    column("ordered", "Ordered", "whole", filter=False),
 ]
 TONES = {"positive": "good", "negative": "bad", "neutral": ""}
 JUDGED = 0.05
@@ -51,6 +51,8 @@ READING = (
     "A row opens how its score is made. Percentile: share of the scored names that are not better. Coverage: share of the weights that it "
     "has values for."
 )
+LEFT_OUT = "left out of the score"
+"""How the warning begins that says in one line what the card says in many."""
 PARTS = "Contributions sum to the score. A factor without a value adds nothing and says unknown."
 HISTORY = "Of each journaled decision of the last half year, from the journal alone; a gap: it was not scored."
 _DECISIONS = Decisions()
@@ -94,7 +96,7 @@ def chosen(made: Ranking, query: Mapping[str, str]) -> list[dict[str, Any]]:
         {
             "key": each.symbol, "rank": each.rank, "symbol": each.symbol, "outcome": each.outcome.value, "bound": words(each.bound),
             "score": each.score, "percentile": each.percentile, "coverage": each.coverage, "sector": each.sector or UNKNOWN,
-            "held": each.held, "ordered": each.ordered,
+            "held": each.held or "", "ordered": each.ordered or "",
         }
         for each in made.candidates
         if (not outcome or each.outcome.value == outcome) and (not sector or (each.sector or UNKNOWN) == sector)
@@ -115,7 +117,7 @@ def _filters(made: Ranking, query: Query) -> tuple[Any, ...]:
 
 
 def _summary(made: Ranking) -> Any:
-    found, age = Counter(each.outcome for each in made.candidates), f"at {made.session}"
+    found, age = Counter(each.outcome for each in made.candidates), f"close of {made.session}"
     what = "decided anew" if made.scheduled else "not due"
     return tiles(
         tile("Scored", whole(len(made.candidates)), f"{len(made.excluded)} others were not considered", age),
@@ -139,7 +141,7 @@ def _left_out(made: Ranking) -> Any:
         names.setdefault(reason, []).append(symbol)
     rows = [(reason, whole(count), ", ".join(names[reason][:12]) + (" …" if count > 12 else "")) for reason, count in reasons.most_common()]
     missing = [html.P([html.B(words(name)), f": {reason}"], className="card-note") for name, reason in made.missing]
-    notes = [html.P(said, className="card-note") for said in made.warnings]
+    notes = [html.P(said, className="card-note") for said in made.warnings if not said.startswith(LEFT_OUT)]
     return html.Div(
         [
             card("Not considered", plain_table(("Why", "Names", "Which"), rows, (1,)) if rows else empty("Every name was considered.")),

@@ -15,7 +15,7 @@ from mech_exo.performance import figures
 from mech_exo.performance.kpi import MAX_COST_SHARE
 from mech_exo.reporting.dashboard.account_data import Booked, booked, night
 from mech_exo.reporting.dashboard.address import parsed, search_of
-from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, fitted, plain_table, steer_row, told
+from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, plain_table, steer_row, told
 from mech_exo.reporting.dashboard.orders_data import Way, chosen, executions, explained, of_gross
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, command, empty, endless, serve_rows, stack, tile, tiles
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from mech_exo.reporting.night import NightReport
 
 PATH, TABLE = "/orders", "orders-rows"
-COLUMNS = fitted([
-    column("session", "For", "date", pinned="left", width=108, flex=0),
+COLUMNS = [
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
+    column("session", "For", "date", width=112, flex=0),
     column("shares", "Shares", "whole"),
     column("filled", "Filled", "whole"),
     column("state", "State", minWidth=96),
     column("reason", "Why", minWidth=116),
-    column("type", "Type", minWidth=126),
+    column("type", "Type", minWidth=146),
     column("price", "Decided at", "price", minWidth=104),
     column("fill_price", "Filled at", "price", minWidth=96),
     column("delay", "Delay, USD", "signed", minWidth=106),
@@ -52,10 +52,13 @@ COLUMNS = fitted([
     column("decided", "Decided", "date", minWidth=108),
     column("note", "Said", minWidth=200),
     column("key", "Order", minWidth=260),
-])
+]
 STATES = ("new", "sending", "live", "filled", "cancelled", "rejected", "expired", "denied", "unknown", "abandoned")
 PARTS = (("Delay, decision to arrival", "delay"), ("Slippage, arrival to fill", "impact"), ("Fees", "fees"), ("Shortfall", "shortfall"))
-READING = "Positive is a cost. A row opens the way of its order: raw factor to fill. Unknown: one of the prices is not known."
+READING = (
+    "Positive is a cost. A row opens the way of its order: raw factor to fill. Blank: not filled yet, or a resting level, whose price "
+    "no decision named. Unknown: one of the prices is not known."
+)
 MEASURED = "Perold's implementation shortfall: delay, slippage and fees add up to it, over the fills of which every price is known."
 
 
@@ -98,7 +101,7 @@ def _filters(known: Booked, query: Query) -> Any:
         id="orders-state", data=list(STATES), value=query.get("state") or None, placeholder="any state", clearable=True, size="xs", w=140,
         **{"aria-label": "State"},
     )  # fmt: skip
-    legs = dmc.Checkbox(id="orders-legs", label="resting stops and targets too", checked=query.get("legs") == "1", size="xs")
+    legs = dmc.Checkbox(id="orders-legs", label="resting stops and targets too", checked=query.get("legs") == "1", size="xs", radius="sm")
     symbol = dmc.TextInput(
         id="orders-symbol", value=query.get("symbol", ""), placeholder="any symbol", size="xs", w=120, debounce=400,
         **{"aria-label": "Symbol"},

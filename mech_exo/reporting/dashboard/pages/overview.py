@@ -231,6 +231,8 @@ def _by_position(told_of: NightReport) -> Any:
     shown = lines if len(lines) <= 2 * SHOWN else (*lines[:SHOWN], *lines[-SHOWN:])
     body = [(line.symbol, f"{line.before:,} → {line.shares:,}", _signed(line.pnl, 2)) for line in shown]
     left = len(lines) - len(shown)
+    if left:
+        body.insert(SHOWN, ("…", "", ""))
     note = f"The best and the worst {SHOWN} of {len(lines)}; all of them: positions." if left else "Net, entries and exits included."
     return [plain_table(("Symbol", "Shares", "USD"), body, (1, 2)), html.P(note, className="card-note")]
 
@@ -267,20 +269,21 @@ def _upcoming(told_of: NightReport) -> Any:
     coming = told_of.upcoming
     early = ", closes early" if coming.session.early else ""
     bells = f"{coming.session.opens.astimezone(NEW_YORK):%H:%M} to {coming.session.closes.astimezone(NEW_YORK):%H:%M} New York{early}"
-    body: list[tuple[Any, ...]] = [("Next session", f"{coming.session.session:%a} {coming.session.session}", bells)]
+    body: list[tuple[Any, ...]] = [("Next session", f"{coming.session.session}, {coming.session.session:%a}", bells)]
     body.append(("Next decision of the book", str(coming.rebalance or UNKNOWN), coming.rebalance_note))
     body += [(f"{one.symbol}: {words(one.kind)}", money(one.level), f"{percent(one.distance, 1)} away") for one in coming.exits[:SHOWN]]
     body += [(f"{one.symbol}: time exit", str(one.session), f"in {one.sessions} sessions") for one in coming.time_exits[:SHOWN]]
     body += [(f"{one.symbol}: results", str(one.day), one.source) for one in coming.earnings[:SHOWN]]
-    note = [html.P(coming.earnings_note, className="card-note")] if coming.earnings_note else []
+    said = coming.earnings_note
+    note = [html.P(f"{said[:1].upper()}{said[1:]}.", className="card-note")] if said else []
     return [plain_table(("What", "When or where", ""), body), *note]
 
 
 def _ages(told_of: NightReport) -> Any:
     body = [
-        (words(age.part), str(age.session or ""), _instant(age.at) if age.at else "", _old(age.sessions), age.note) for age in told_of.ages
+        (words(age.part), _old(age.sessions), str(age.session or ""), _instant(age.at) if age.at else "", age.note) for age in told_of.ages
     ]
-    return plain_table(("Part", "Of session", "Known at", "Age", ""), body)
+    return plain_table(("Part", "Age", "Of session", "Known at", ""), body)
 
 
 def _old(sessions: int | None) -> str:

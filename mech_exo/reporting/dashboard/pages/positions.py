@@ -12,7 +12,7 @@ from mech_exo.domain.errors import MechExoError
 from mech_exo.performance import figures
 from mech_exo.reporting.dashboard.account_data import booked, night
 from mech_exo.reporting.dashboard.address import search_of
-from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, fitted, plain_table, session_bar, steer_row, steer_session, told
+from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, plain_table, session_bar, steer_row, steer_session, told
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, empty, stack, table, tile, tiles
 from mech_exo.reporting.dashboard.positions_data import Name, NamePrices, Standing, closed_trades, name, standings
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from mech_exo.reporting.night import NightReport
 
 PATH, TABLE = "/positions", "positions-held"
-HELD = fitted([
-    column("key", "Symbol", pinned="left", width=112, flex=0),
-    column("sector", "Sector", width=150, flex=0),
-    column("shares", "Shares", "whole"),
-    column("entry", "Entry", "price"),
-    column("price", "Price", "price"),
-    column("value", "Value, USD", "whole", minWidth=110),
-    column("weight", "Of NAV", "percent"),
-    column("unrealised", "Unrealised, USD", "signed", minWidth=130),
-    column("day_pnl", "Day, USD", "signed"),
-    column("held", "Sessions", "whole"),
-    column("stop", "Stop", "price", **LEVEL),
+HELD = [
+    column("key", "Symbol", pinned="left", width=100, flex=0),
+    column("shares", "Shares", "whole", filter=False),
+    column("price", "Price", "price", filter=False),
+    column("value", "Value, USD", "whole", filter=False),
+    column("weight", "Of NAV", "percent", filter=False),
+    column("unrealised", "Unrealised, USD", "signed", filter=False),
+    column("day_pnl", "Day, USD", "signed", filter=False),
+    column("stop", "Stop", "price", filter=False, **LEVEL),
     column("to_stop", "To stop", "percent"),
-    column("target", "Target", "price", **LEVEL),
-    column("to_target", "To target", "percent", minWidth=104),
-    column("time_exit", "Time exit", "date", minWidth=110),
-    column("at_risk", "At risk, of NAV", "percent", minWidth=124),
-])
-CLOSED = fitted([
+    column("target", "Target", "price", filter=False, **LEVEL),
+    column("to_target", "To target", "percent", filter=False),
+    column("time_exit", "Time exit", "date", filter=False, minWidth=100),
+    column("entry", "Entry", "price", filter=False),
+    column("at_risk", "At risk, of NAV", "percent"),
+    column("held", "Sessions", "whole"),
+    column("sector", "Sector", minWidth=192),
+]
+CLOSED = [
     column("symbol", "Symbol", pinned="left", width=112, flex=0),
     column("exit_date", "Exit", "date", minWidth=106),
     column("entry_date", "Entry", "date", minWidth=106),
@@ -60,8 +60,8 @@ CLOSED = fitted([
     column("mae", "Worst (MAE)", "percent", minWidth=112),
     column("mfe", "Best (MFE)", "percent", minWidth=108),
     column("exit_reason", "Exit by", minWidth=124),
-    column("sector", "Sector", minWidth=130),
-])
+    column("sector", "Sector", minWidth=192),
+]
 LEVELS = "To stop, to target: the move of the price that reaches the level. At risk: lost of NAV if the stop fills at its level."
 EXCURSIONS = "Net of costs. MAE and MFE: the largest move against and for the trade while it was open, of the entry price."
 

@@ -36,7 +36,7 @@ FINDINGS = [
     column("clear", "What clears it", minWidth=320, flex=2),
 ]
 REFUSED = [
-    column("recorded_at", "Refused", "date", minWidth=150),
+    column("recorded_at", "Refused", "date", minWidth=172),
     column("symbol", "Symbol", minWidth=96),
     column("day", "Day", "date", minWidth=108),
     column("reason", "Why", minWidth=280, flex=2),

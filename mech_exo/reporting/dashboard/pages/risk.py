@@ -29,16 +29,16 @@ TONES = {LimitStatus.OK: "good", LimitStatus.WARNING: "warn", LimitStatus.UNKNOW
 STATES = {"active": "good", "reducing": "warn", "halted": "bad"}
 POSITIONS = [
     column("symbol", "Symbol", pinned="left", width=96, flex=0),
-    column("value", "Value, USD", "money", minWidth=110),
-    column("weight", "Weight", "percent"),
-    column("sector", "Sector", minWidth=150),
-    column("share", "Of volatility", "percent", minWidth=112),
-    column("component", "Component, USD", "money", minWidth=136),
-    column("volatility_ann", "Own volatility", "percent", minWidth=124),
+    column("value", "Value, USD", "whole"),
+    column("weight", "Of NAV", "percent"),
+    column("sector", "Sector", minWidth=192),
+    column("share", "Of volatility", "percent"),
+    column("component", "Part of it, USD", "whole"),
+    column("volatility_ann", "Own volatility", "percent"),
     column("beta", "Beta", "ratio"),
-    column("days_to_exit", "Days to exit", "ratio", minWidth=112),
-    column("at_risk", "To its stop, USD", "money", minWidth=136),
-    column("at_risk_in_a_gap", "In a gap, USD", "money", minWidth=124),
+    column("days_to_exit", "Days to exit", "days"),
+    column("at_risk", "To its stop, USD", "whole", minWidth=124),
+    column("at_risk_in_a_gap", "In a gap, USD", "whole"),
     column("gap", "Gap tail", "percent"),
 ]
 LIMITS = "Tightest first; of each limit the name or sector that uses most of it. Unknown denies new risk."
@@ -90,7 +90,7 @@ def _said(found: BookRiskView, *, fresh: bool) -> list[Any]:
 
 
 def _summary(found: BookRiskView) -> Any:
-    risk, nav, age = found.status.risk, found.nav, f"at {found.session}"
+    risk, nav, age = found.status.risk, found.nav, f"close of {found.session}"
     usage = {line.label: line for line in found.status.limits}
 
     def of_limit(label: str) -> tuple[str, str]:
@@ -142,15 +142,15 @@ def _limits(found: BookRiskView) -> Any:
     used = np.array([math.nan if line.usage is None else line.usage for line in lines])
     said = [percent(line.usage, 0) for line in lines]
     rows = [
-        (line.label, line.who or "", amount(line.limit, line.unit), amount(line.value, line.unit), percent(line.usage, 0), room(line),
-         badge(line.status.value, TONES[line.status]))
+        (line.label, line.who or "", badge(line.status.value, TONES[line.status]), percent(line.usage, 0), amount(line.value, line.unit),
+         amount(line.limit, line.unit), room(line))
         for line in lines
     ]  # fmt: skip
-    head = ("Limit", "Of", "Allowed", "In use", "Use", "Headroom", "Status")
+    head = ("Limit", "Of", "Status", "Use", "In use", "Allowed", "Headroom")
     off = [line.label for line in found.status.limits if line.limit is None and line.unit is not Unit.ORDER]
     return [
         chart("risk-limits", figures.uses_figure(names, used, said), "The same as in the table."),
-        plain_table(head, rows, (2, 3, 4, 5)),
+        plain_table(head, rows, (3, 4, 5, 6)),
         *([html.P(f"Switched off: {', '.join(off)}.", className="card-note")] if off else []),
     ]
 
