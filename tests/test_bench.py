@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-SCRIPTS = ("backtest", "dash", "execution", "ingest", "metrics", "research", "risk", "scaling", "scoring", "sentiment", "startup", "storage")
+SCRIPTS = (
+    "alerts", "backtest", "dash", "execution", "ingest", "metrics", "research", "risk", "scaling", "scoring", "sentiment", "startup", "storage",
+)  # fmt: skip
 
 
 def test_every_script_is_listed(repository):

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from mech_exo.domain.errors import MechExoError
-from mech_exo.reporting.dashboard import guard, later, routes
+from mech_exo.reporting.dashboard import guard, routes
 from mech_exo.reporting.dashboard.address import parsed
 from mech_exo.reporting.dashboard.condition import condition
 from mech_exo.reporting.dashboard.frame import DOCUMENT, NAME, WAITING, banner, frame, status
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_errors", "validate_callbacks")
 PATIENCE = 20.0
-READING = "The workspace is being read for this page. It appears by itself."
-AGAIN = 250
-"""Milliseconds between two looks at whether a page has been made."""
 CHANGES = 2.0
 """Seconds between two looks at whether what is on disk changed."""
 UNEXPECTED = "This page could not be made; see the log of exo dash."
@@ -46,13 +43,10 @@ class _Dash(Dash):  # type: ignore[misc]
         return str(super().interpolate_index(**parts | {"scripts": needed, "app_entry": WAITING}))
 
 
-def create_app(
-    reader: Reader, settings: DashboardConfig, access: Access | None = None, door: Door | None = None, patience: float | None = None
-) -> Dash:
+def create_app(reader: Reader, settings: DashboardConfig, access: Access | None = None, door: Door | None = None) -> Dash:
     """The application over ``reader``, to be served by :func:`mech_exo.reporting.dashboard.server.run`.
 
-    ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones). A page that takes
-    longer than ``patience`` seconds says that it is being made, and appears when it is (None: the answer waits for it).
+    ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
     import pandas as pd  # noqa: F401 - Plotly looks into a pandas that another thread is still importing, and fails
 
@@ -67,7 +61,7 @@ def create_app(
     app._dev_tools.update(dict.fromkeys(DEVELOPING, False))
     login = access is not None and access.locked
     app.layout = lambda: frame(every, settings, str(reader.stamp()), login=login)
-    _route(app, reader, {page.path: page for page in every}, patience)
+    _route(app, reader, {page.path: page for page in every})
     _watch(app, reader)
     _look(app)
     for page in every:
@@ -124,30 +118,7 @@ def _make_all(reader: Reader, ended: threading.Event) -> None:
     trimmed()
 
 
-def _made(reader: Reader, page: Page, search: object, patience: float | None) -> Any:
-    """The page for an address, or None where it is still being made."""
-    query = parsed(search)
-    key = (page.path, tuple(sorted(query.items())), str(reader.stamp()))
-    body = later.draw(reader, key, lambda: shown(page, reader, query), patience)
-    return None if body is None else {"path": page.path, "page": body}
-
-
-def _being_made(page: Page) -> Any:
-    again = dcc.Interval(id=f"{page.icon}-again", interval=AGAIN)
-    return {"path": page.path, "page": [html.H1(page.title, id="heading"), html.Div([empty(READING), again], id=f"{page.icon}-body")]}
-
-
-def _await(app: Dash, reader: Reader, page: Page, patience: float | None) -> None:
-    @app.callback(
-        Output("made", "data", allow_duplicate=True), Input(f"{page.icon}-again", "n_intervals"), State("url", "search"),
-        prevent_initial_call=True,
-    )  # fmt: skip
-    def again(_ticks: object, search: object) -> Any:
-        made = _made(reader, page, search, patience)
-        return no_update if made is None else made
-
-
-def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page], patience: float | None) -> None:
+def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:
     @app.callback(
         Output("made", "data"), Input("url", "pathname"), Input("url", "search"), Input("stamp", "data"), Input("theme", "data")
     )
@@ -155,11 +126,8 @@ def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page], patience: flo
         page = by_path.get(str(path or "/"))
         if page is None:
             return {"path": "", "page": [html.H1("No such page", id="heading"), empty("There is no page at this address.")]}
-        news = {one["prop_id"] for one in ctx.triggered} == {"stamp.data"}  # the page before stays until the new one is there
-        return _made(reader, page, search, None if news else patience) or _being_made(page)
+        return {"path": page.path, "page": shown(page, reader, parsed(search))}
 
-    for page in by_path.values():
-        _await(app, reader, page, patience)
     app.clientside_callback(ClientsideFunction("exo", "place"), Output("page", "children"), Input("made", "data"))
 
 

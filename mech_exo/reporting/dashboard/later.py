@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from mech_exo.reporting.dashboard.memory import trimmed
-
 if TYPE_CHECKING:
     from dash import Dash
 
@@ -29,8 +27,6 @@ PATIENCE = 0.15
 """Seconds that a page waits for an answer: a small workspace is shown at once."""
 KEPT = 32
 """Answers kept; the ones asked for longest ago go first."""
-DRAWN = 16
-"""Pages being drawn, or drawn and not fetched; the ones asked for longest ago are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +57,6 @@ class _Kept:
         self.worker = ThreadPoolExecutor(1, "pages")
         self.made: OrderedDict[Hashable, _Asked] = OrderedDict()
         self.running: dict[Hashable, _Asked] = {}
-        self.drawers = ThreadPoolExecutor(2, "drawn")
-        self.drawn: OrderedDict[Hashable, Future[Any]] = OrderedDict()
 
     def finished(self, key: Hashable, asked: _Asked) -> None:
         """Keep an answer, or the error that stands for it."""
@@ -74,28 +68,6 @@ class _Kept:
                 self.made.popitem(last=False)
 
 
-    def drawing(self, key: Hashable, make: Callable[[], Any]) -> Future[Any]:
-        """The page of ``key``, begun where it is not being drawn."""
-        def made() -> Any:
-            try:
-                return make()
-            finally:
-                trimmed()
-
-        with self.lock:
-            if key not in self.drawn:
-                self.drawn[key] = self.drawers.submit(made)
-                while len(self.drawn) > DRAWN:
-                    self.drawn.popitem(last=False)
-            return self.drawn[key]
-
-    def fetched(self, key: Hashable, future: Future[Any]) -> None:
-        """A page is handed over once: what it is made of is kept by the reader."""
-        with self.lock:
-            if self.drawn.get(key) is future:
-                del self.drawn[key]
-
-
 _by_reader: WeakKeyDictionary[Reader, _Kept] = WeakKeyDictionary()
 _guard = threading.Lock()
 
@@ -103,20 +75,6 @@ _guard = threading.Lock()
 def _kept(reader: Reader) -> _Kept:
     with _guard:
         return _by_reader.setdefault(reader, _Kept())
-
-
-def draw(reader: Reader, key: Hashable, make: Callable[[], Made], patience: float | None = PATIENCE) -> Made | None:
-    """What ``make`` returns; None where that takes longer than ``patience`` seconds: it is made beside, for who asks for ``key`` again."""
-    kept = _kept(reader)
-    future = kept.drawing(key, make)
-    try:
-        made: Made = future.result(patience)
-    except TimeoutError:
-        return None
-    finally:
-        if future.done():
-            kept.fetched(key, future)
-    return made
 
 
 def ask(

@@ -23,6 +23,7 @@ from mech_exo.domain.errors import DataError
 from mech_exo.execution.ledger import default_path, utc_now
 from mech_exo.execution.safety import HaltSwitch
 from mech_exo.reporting.dashboard.kept import Kept
+from mech_exo.reporting.drift.values import FILE
 
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
@@ -70,7 +71,10 @@ class Reader:
             _files(ledger, _beside(ledger)),
             _files(snapshot_folder(DataStorage.path_in(self.home)) / POINTER),
             _files(*sorted((self.home / "config").glob("*.yml"))),
-            _files(HaltSwitch(self.home).path, data / "runs", data / "deliveries.sqlite", _beside(data / "deliveries.sqlite")),
+            _files(
+                HaltSwitch(self.home).path, data / "runs", data / "deliveries.sqlite", _beside(data / "deliveries.sqlite"),
+                self.home / "reports" / FILE,
+            ),
         )
 
     def once(self, key: Hashable, make: Callable[[House, Ledger], Made]) -> Made:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mech_exo.domain.errors import InputError
-from mech_exo.reporting.dashboard.later import DRAWN, KEPT, ask, draw
+from mech_exo.reporting.dashboard.later import KEPT, ask
 
 
 class Still:
@@ -93,36 +93,3 @@ def test_what_is_kept_is_bounded():
     for number in range(3 * KEPT):
         until_fresh(reader, number, lambda *_, n=number: n)
     assert len(later._by_reader[reader].made) <= KEPT
-
-
-def test_a_page_that_takes_long_is_drawn_once_and_handed_over_when_it_is_there():
-    reader, gate, drawn = Still(), threading.Event(), []
-
-    def make():
-        drawn.append(1)
-        gate.wait(30.0)
-        return len(drawn)
-
-    assert draw(reader, "page", make, 0.0) is None and draw(reader, "page", make, 0.0) is None
-    gate.set()
-    assert draw(reader, "page", make, 30.0) == 1
-    assert draw(reader, "page", make, 30.0) == 2, "what was handed over is let go of"
-
-
-def test_a_page_that_fails_is_no_page_that_waits():
-    def make():
-        raise InputError("no such page")
-
-    reader = Still()
-    for _ in range(2):
-        with pytest.raises(InputError):
-            draw(reader, "page", make, 30.0)
-
-
-def test_pages_that_nobody_fetches_are_forgotten():
-    reader, gate = Still(), threading.Event()
-    assert all(draw(reader, number, lambda: gate.wait(30.0), 0.0) is None for number in range(3 * DRAWN))
-    gate.set()
-    from mech_exo.reporting.dashboard import later
-
-    assert len(later._by_reader[reader].drawn) <= DRAWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
@@ -18,6 +19,8 @@ from mech_exo.execution.tracker import ExecutionTracker, summed
 from mech_exo.reporting.dashboard import account_data, orders_data
 from mech_exo.reporting.dashboard.orders_data import chosen, executions, explained, of_gross
 from mech_exo.reporting.dashboard.pages import orders
+from mech_exo.reporting.dashboard.reader import Reader
+from tests.browser.workspaces import copy as browser_copy
 from tests.reporting.dashboard.book import journaled, part, reader, rows, sample, texts, tile
 
 
@@ -180,3 +183,23 @@ def test_the_table_is_asked_for_a_page_at_a_time(known):
     found = orders.rows_of(reader(), {"state": "filled"})
     assert [row["key"] for row in found] == [row["key"] for row in chosen(executions(reader(), known.book).rows, {"state": "filled"})]
     assert orders_data.known(math.nan) is None and sample().home.exists()
+
+
+def test_the_drift_kept_by_the_last_night_is_shown_with_its_age_and_of_its_own_book_alone(tmp_path):
+    from datetime import UTC, datetime
+
+    from mech_exo.reporting.drift.values import DriftParts, DriftReport, save
+
+    built = sample()
+    home = browser_copy(built, tmp_path / "w").home
+    over = Reader(home, lambda: Workspace.open(home), lambda: built.now)
+    parts_of = DriftParts(1.0, -20.5, -3.25, 0.0, 0.0, 0.0, 0.75)
+    day = date(2026, 1, 5)
+    made = DriftReport(str(Workspace.open(home).book_id()), day, day, datetime(2026, 1, 6, 1, 2, tzinfo=UTC), "c", 1e5, 78.0, 100.0, parts_of, (), (), (), ())
+    (home / "reports" / "drift.json").unlink(missing_ok=True)
+    assert "exo report drift" in texts(orders.layout(over, {}))
+    save(made, home / "reports")
+    said = texts(orders.layout(over, {}))
+    assert "−20.50" in said and "−22.00" in said and any("Made 2026-01-06 01:02 UTC" in text for text in said)
+    save(dataclasses.replace(made, book="another/book"), home / "reports")
+    assert "exo report drift" in texts(orders.layout(over, {}))

@@ -19,7 +19,9 @@ from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, plain_tabl
 from mech_exo.reporting.dashboard.orders_data import Way, chosen, executions, explained, of_gross
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, command, empty, endless, serve_rows, stack, tile, tiles
+from mech_exo.reporting.drift.values import FILE, LABELS, Cause, headline, load
 from mech_exo.reporting.text import money, percent, ratio, whole, words
+from mech_exo.utils.log import mask_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +83,7 @@ def layout(reader: Reader, query: Query) -> Any:
             ],
             className="columns",
         ),
+        card("Live beside its replay", _drift(reader, known)),
         drawer(TABLE, "Why", _explained(reader, known, asked, session) if asked else None, opened=bool(asked)),
     )
 
@@ -142,6 +145,19 @@ def _costs(total: CostSummary, *, bars: bool) -> Any:
     ) if count]  # fmt: skip
     said += [] if bars else ["Nothing is published: opens and splits are unknown."]
     return [plain_table(("Part", "USD", "Bps"), body, (1, 2)), html.P(" ".join(said), className="card-note")]
+
+
+def _drift(reader: Reader, known: Booked) -> Any:
+    try:
+        kept = reader.once(("orders", FILE), lambda house, _: load(house.reports))
+    except MechExoError as error:
+        return empty(error.message, error.remedy or "")
+    if kept is None or kept.book != mask_accounts(str(known.book)):
+        return empty("The account has not been compared with its replay yet.", "exo report drift")
+    body = [(LABELS[cause], money(getattr(kept.parts, cause.value))) for cause in Cause]
+    body += [("Residual", money(kept.parts.residual)), ("Drift", money(kept.drift))]
+    made = f"{headline(kept)}. Made {kept.made:%Y-%m-%d %H:%M} UTC."
+    return [plain_table(("Cause", "USD"), body, (1,)), html.P(" ".join((made, *kept.notes)), className="card-note")]
 
 
 def _withheld(told_of: NightReport) -> Any:
