@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -130,6 +129,40 @@ class AccountRecord:
         return kpi_contract(self.sessions, self.days, self.round_trips)
 
 
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Everything booked of a book as arrays, on whatever bars it will be measured: ``sessions`` and ``days`` (DAY) ``(T,)``, and the
+    ``events`` (EVENT) ``(M,)`` in their order, whose ``symbol`` counts in ``symbols``.
+    """
+
+    sessions: NDArray[np.datetime64]
+    days: NDArray[np.void]
+    events: NDArray[np.void]
+    symbols: tuple[str, ...]
+
+    @classmethod
+    def of(cls, ledger: Ledger, book: BookId) -> Course:
+        """All of it up to the last booked session."""
+        history = ledger.day_history(book)
+        lines = [(row, event) for row, (_, events) in enumerate(ledger.events(book)) for event in events]
+        symbols = tuple(sorted({event.symbol for _, event in lines}))
+        place = {symbol: i for i, symbol in enumerate(symbols)}
+        return cls(
+            np.array([booked.session for booked in history], "datetime64[D]"),
+            np.array([day_record(booked) for booked in history], DAY),
+            np.array([_event(row, place, event) for row, event in lines], EVENT),
+            symbols,
+        )
+
+    def until(self, last: date | None) -> Course:
+        """The same up to the session ``last``; all of it for None."""
+        if last is None:
+            return self
+        rows = int(np.searchsorted(self.sessions, np.datetime64(last, "D"), side="right"))
+        count = int(np.searchsorted(self.events["row"], rows))
+        return Course(self.sessions[:rows], self.days[:rows], self.events[:count], self.symbols)
+
+
 def account_record(
     ledger: Ledger,
     book: BookId,
@@ -140,9 +173,11 @@ def account_record(
     benchmark: NDArray[np.float64] | None = None,
     warnings: tuple[str, ...] = (),
     until: date | None = None,
+    course: Course | None = None,
 ) -> AccountRecord:
     """The account of ``book`` since its first booked session, up to ``until`` (None: the last one booked).
 
+    ``course``: what is booked, where it is at hand; None: it is read.
     ``panel`` must hold the booked sessions and traded symbols; ``universe`` ``(T, N)`` and ``benchmark`` ``(T,)`` are aligned with it;
     without a universe no sector is known.
     To ``warnings`` come those of the last decision in the journal.
@@ -152,15 +187,12 @@ def account_record(
     MissingDataError
         Nothing is booked yet, or the store lacks a booked session or a traded symbol.
     """
-    history = tuple(day for day in ledger.day_history(book) if until is None or day.session <= until)
-    if not history:
+    told = (course or Course.of(ledger, book)).until(until)
+    if not len(told.sessions):
         raise MissingDataError(f"performance needs booked sessions; {book} has none", remedy="exo run --mode paper --date YYYY-MM-DD")
-    sessions = np.array([booked.session for booked in history], "datetime64[D]")
-    rows = _rows(panel, sessions)
+    rows = _rows(panel, told.sessions)
     everywhere, cut = universe or Universe.everyone(panel), _cut(rows)
-    decided = ledger.decision(book, history[-1].session)
-    lines = [(t, event) for t, (_, events) in enumerate(ledger.events(book)[: len(history)]) for event in events]
-    column = _columns(panel, {event.symbol for _, event in lines})
+    decided = ledger.decision(book, told.sessions[-1].item())
     return AccountRecord(
         name=book.strategy,
         run_id=str(book),
@@ -168,22 +200,22 @@ def account_record(
         config_hash=decided.config_hash if decided else "unknown",
         code_version=decided.code_version if decided else "unknown",
         data_hash=decided.data_hash if decided else "unknown",
-        sessions=sessions,
+        sessions=told.sessions,
         symbols=panel.symbols,
-        days=np.array([day_record(booked) for booked in history], DAY),
-        events=np.array([_event(t, column, line) for t, line in lines], EVENT),
+        days=told.days,
+        events=_in_columns(told, panel),
         bars=_bars(panel, cut),
         universe=everywhere.at(cut),
         benchmark=None if benchmark is None else benchmark[cut],
-        warnings=once((*warnings, *_said(ledger, book, history))),
+        warnings=once((*warnings, *_said(ledger, book, told.sessions))),
         seen=(panel, everywhere, int(rows[-1])),
     )
 
 
-def _said(ledger: Ledger, book: BookId, history: Sequence[BookedDay]) -> tuple[str, ...]:
+def _said(ledger: Ledger, book: BookId, sessions: NDArray[np.datetime64]) -> tuple[str, ...]:
     """The warnings of the last night that decided: what its page shows, e.g. which factors were left out of the score."""
-    for booked in reversed(history):
-        decision = ledger.decision(book, booked.session)
+    for session in reversed(sessions.tolist()):
+        decision = ledger.decision(book, session)
         if decision is not None:
             return tuple(str(warning) for warning in json.loads(decision.body)["warnings"])
     return ()
@@ -208,14 +240,20 @@ def _cut(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
-def _columns(panel: BarPanel, symbols: set[str]) -> dict[str, int]:
+def _in_columns(course: Course, panel: BarPanel) -> NDArray[np.void]:
+    """The events of ``course`` with the columns of ``panel`` for their symbols."""
+    used = np.unique(course.events["symbol"])
     place = {symbol: i for i, symbol in enumerate(panel.symbols)}
-    missing = sorted(symbols - place.keys())
+    missing = sorted(course.symbols[i] for i in used if course.symbols[i] not in place)
     if missing:
         raise MissingDataError(
             f"trades are measured on the bars of every traded symbol; the store lacks {', '.join(missing)}", remedy="exo data import FILE"
         )
-    return place
+    columns = np.full(len(course.symbols), -1)
+    columns[used] = [place[course.symbols[i]] for i in used]
+    events = course.events.copy()
+    events["symbol"] = columns[events["symbol"]]
+    return events
 
 
 def _bars(panel: BarPanel, rows: slice | NDArray[np.int64]) -> Bars:

@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookedDay, BookId
     from mech_exo.performance.kpi import Kpi
+    from mech_exo.reporting.account import Course
     from mech_exo.utils.settings import Config
 
 
-def contract(ledger: Ledger, book: BookId, config: Config, panel: BarPanel | None, until: date, why: str) -> KpiContract:
-    """The contract of ``book`` over its sessions up to ``until``; unknown without the bars its trades are measured on (``why``)."""
+def contract(
+    ledger: Ledger, book: BookId, config: Config, panel: BarPanel | None, until: date, why: str, course: Course | None = None
+) -> KpiContract:
+    """The contract of ``book`` over its sessions up to ``until``; unknown without the bars its trades are measured on (``why``).
+
+    ``course``: what is booked, where it is at hand.
+    """
     from mech_exo.reporting.account import account_record
 
     if panel is None:
         return KpiContract(0, UNKNOWN, UNKNOWN, (), why)
     try:
-        record = account_record(ledger, book, panel, config, until=until)
+        record = account_record(ledger, book, panel, config, until=until, course=course)
     except MechExoError as error:  # the store lacks a traded name or a session: said, not guessed
         return KpiContract(0, UNKNOWN, UNKNOWN, (), error.message)
     trailing, whole = record.kpi.trailing, record.kpi.whole

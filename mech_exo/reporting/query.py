@@ -36,6 +36,7 @@ from mech_exo.utils.log import mask_accounts
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookedDay, BookId, BookLine, DecisionRow, SessionRow
+    from mech_exo.reporting.account import Course
     from mech_exo.reporting.dashboard.house import House
 
 SHOWN_IDEAS = 20
@@ -79,9 +80,10 @@ def choose_book(ledger: Ledger, wanted: str | None) -> BookId:
     raise InputError(f"the book must be one of {names}; got {wanted or 'none'}", remedy=f"--book {books[0]}")
 
 
-def night_report(ledger: Ledger, book: BookId, session: date | None, house: House) -> NightReport:
+def night_report(ledger: Ledger, book: BookId, session: date | None, house: House, course: Course | None = None) -> NightReport:
     """The night of ``session`` (None: the last one booked): the ledger's word, and what ``house`` has stored to measure it with.
 
+    ``course``: everything booked, where it is at hand (a reader of many nights keeps it); None: it is read.
     What needs market data that are not at hand is unknown and says why. Levels, states and resting orders are as the ledger knows them now.
 
     Raises
@@ -130,7 +132,7 @@ def night_report(ledger: Ledger, book: BookId, session: date | None, house: Hous
         data_hash="" if decision is None else decision.data_hash,
         history=tuple(NavPoint(day.session, _known(day.day.nav), _known(day.day.index)) for day in history[-HISTORY:]),
         causes=causes,
-        kpi=contract(ledger, book, house.config, evening.panel, row.session, evening.why),
+        kpi=contract(ledger, book, house.config, evening.panel, row.session, evening.why, course),
         stress=stress(status, evening.why),
         quality=quality(evening, {line.symbol for line in row.lines if line.shares}),
         upcoming=upcoming(row, ledger, house.strategy, evening.panel, history[0].session),

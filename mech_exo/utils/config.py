@@ -168,8 +168,7 @@ def _keys(folder: Path) -> ApiKeys:
         merged = _over(merged, values)
     keys = ApiKeys.model_validate(merged)
     for secret in _secrets(keys):
-        if secret != keys.telegram.chat_id.get_secret_value():  # a number that is no secret without the token, and may be a figure's
-            log.redact(secret)
+        log.redact(secret)
     log.redact_account(keys.ib_account.get_secret_value())
     return keys
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mech_exo.execution.ledger import Ledger
     from mech_exo.execution.rows import BookId
+    from mech_exo.reporting.account import Course
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import NightReport
@@ -95,24 +96,30 @@ def night(reader: Reader, book: BookId, session: date) -> NightReport:
     """Everything said about one night."""
     from mech_exo.reporting.query import night_report
 
-    return reader.once(("night", book, session), lambda house, ledger: night_report(ledger, book, session, house))
+    return reader.once(("night", book, session), lambda house, ledger: night_report(ledger, book, session, house, course(reader, book)))
+
+
+def course(reader: Reader, book: BookId) -> Course:
+    """Everything booked of ``book``."""
+    from mech_exo.reporting.account import Course
+
+    return reader.once(("course", book), lambda _, ledger: Course.of(ledger, book))
 
 
 def account(reader: Reader, book: BookId) -> Account:
     """The record of ``book`` on the bars of what it traded; without those bars, why."""
-    return reader.once(("account", book), lambda house, ledger: _account(house, ledger, book))
+    return reader.once(("account", book), lambda house, ledger: _account(house, ledger, book, course(reader, book)))
 
 
-def _account(house: House, ledger: Ledger, book: BookId) -> Account:
+def _account(house: House, ledger: Ledger, book: BookId, told: Course) -> Account:
     from mech_exo.reporting.account import account_record
 
-    days = ledger.day_history(book)
     try:
         view = house.storage.view()
-        panel = view.panel(start=days[0].session)
+        panel = view.panel(start=told.sessions[0].item())
         universe = view.universe(panel, house.config.strategy.universe.name)
         benchmark = house.benchmark(panel)
-        record = account_record(ledger, book, panel, house.config, universe=universe, benchmark=benchmark)
+        record = account_record(ledger, book, panel, house.config, universe=universe, benchmark=benchmark, course=told)
         return Account(record.trades, record.benchmark if record.benchmark is None else record.benchmark.copy())
     except MechExoError as error:
         return Account(None, error=error)

@@ -161,7 +161,9 @@ def closed_trades(reader: Reader, book: BookId) -> tuple[dict[str, Any], ...] | 
     def make(_house: House, _ledger: Ledger) -> tuple[dict[str, Any], ...]:
         closed = trades.filter(~trades["open"]).sort("exit_date", "symbol", descending=[True, False]).select(TRADE_COLUMNS)
         return tuple(
-            row | {"entry_reason": words(row["entry_reason"]), "exit_reason": words(row["exit_reason"])}
+            row
+            | {"entry_reason": words(row["entry_reason"]), "exit_reason": words(row["exit_reason"])}
+            | {"entry_date": row["entry_date"].isoformat(), "exit_date": row["exit_date"].isoformat()}
             for row in closed.iter_rows(named=True)
         )
 

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mech_exo.assembly import Workspace
 from mech_exo.domain.errors import MissingDataError
+from mech_exo.reporting.account import Course, account_record
 from mech_exo.reporting.dashboard import account_data, positions_data
 from mech_exo.reporting.dashboard.pages import positions
 from mech_exo.reporting.dashboard.positions_data import distance, standings, time_exit
 from mech_exo.risk.stops import StopParams
 from mech_exo.utils import calendar
-from tests.reporting.dashboard.book import journaled, part, reader, rows, texts
+from tests.reporting.dashboard.book import journaled, part, reader, rows, sample, texts
 from tests.reporting.dashboard.serving import booked_workspace, reader_of
 
 OFF = StopParams(math.nan, math.nan, math.nan, -1, -1, math.nan, True)
@@ -98,7 +100,22 @@ def test_trades_closed_and_open_add_up_to_what_the_account_earned(known):
     exits = [row["exit_date"] for row in closed]
     assert exits == sorted(exits, reverse=True) and len(closed) > 50
     for row in closed:
-        assert row["mae"] >= 0.0 and row["mfe"] >= 0.0 and row["holding"] == len(calendar.sessions(row["entry_date"], row["exit_date"])) - 1
+        entry, exit_ = date.fromisoformat(row["entry_date"]), date.fromisoformat(row["exit_date"])
+        assert row["mae"] >= 0.0 and row["mfe"] >= 0.0 and row["holding"] == len(calendar.sessions(entry, exit_)) - 1
+
+
+def test_an_earlier_record_is_cut_from_the_whole_as_if_read_by_itself(known):
+    home = Workspace.open(sample().home)
+    panel = home.storage.view().panel()
+    with home.journal() as ledger:
+        whole = Course.of(ledger, known.book)
+        for session in (known.sessions[0], known.sessions[len(known.sessions) // 2], known.sessions[-1]):
+            cut = account_record(ledger, known.book, panel, home.config, until=session, course=whole)
+            lines = [line for day in known.sessions if day <= session for line in ledger.session(known.book, day).events]
+            assert [panel.symbols[i] for i in cut.events["symbol"]] == [line.symbol for line in lines]
+            assert cut.events["shares"].tolist() == [line.shares for line in lines]
+            assert cut.sessions.tolist() == [day for day in known.sessions if day <= session]
+            assert cut.days["nav"][-1] == ledger.session(known.book, session).day.nav
 
 
 def test_levels_of_a_name_are_those_that_rested_after_each_close(known):

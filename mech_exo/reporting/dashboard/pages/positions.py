@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from mech_exo.reporting.dashboard.account_data import booked, night
 from mech_exo.reporting.dashboard.address import search_of
 from mech_exo.reporting.dashboard.choosing import LEVEL, ONE, drawer, plain_table, session_bar, steer_row, steer_session, told
 from mech_exo.reporting.dashboard.pages import Page, Query
-from mech_exo.reporting.dashboard.parts import badge, card, chart, column, empty, stack, table, tile, tiles
+from mech_exo.reporting.dashboard.parts import badge, card, chart, column, empty, endless, serve_rows, stack, table, tile, tiles
 from mech_exo.reporting.dashboard.positions_data import Name, NamePrices, Standing, closed_trades, name, standings
 from mech_exo.reporting.dashboard.sectors import sectors_at
 from mech_exo.reporting.text import money, percent, shares, whole, words
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.reader import Reader
     from mech_exo.reporting.night import NightReport
 
-PATH, TABLE = "/positions", "positions-held"
+PATH, TABLE, CLOSES = "/positions", "positions-held", "positions-closed"
 HELD = [
     column("key", "Symbol", pinned="left", width=100, flex=0),
     column("shares", "Shares", "whole", filter=False),
@@ -138,8 +138,13 @@ def _closed(found: tuple[dict[str, Any], ...] | MechExoError) -> Any:
         return told(found)
     if not found:
         return empty("No trade has been closed yet.")
-    dated = ({**row, "entry_date": row["entry_date"].isoformat(), "exit_date": row["exit_date"].isoformat()} for row in found)
-    return table("positions-closed", CLOSED, list(dated))
+    return endless(CLOSES, CLOSED)
+
+
+def closed_rows(reader: Reader, query: Query) -> Sequence[Mapping[str, Any]]:
+    """The rows of the table of closed trades for an address."""
+    found = closed_trades(reader, booked(reader, query).book)
+    return () if isinstance(found, MechExoError) else found
 
 
 def _name(found: Name | None, query: Mapping[str, str], told_of: NightReport) -> Any:
@@ -204,6 +209,7 @@ def register(app: Dash, reader: Reader) -> None:
     """What is clicked goes into the address."""
     steer_session(app, reader, "positions")
     steer_row(app, TABLE, "symbol")
+    serve_rows(app, reader, CLOSES, CLOSED, closed_rows)
 
 
 PAGE = Page(PATH, "Positions & stops", "positions", layout, register)
