@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.reporting.night_parts import Cause, Causes, PositionPnl
+from mech_exo.reporting.text import known
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,8 +98,8 @@ def journaled_scores(decision: DecisionRow) -> tuple[tuple[str, ...], dict[str, 
     factors = tuple(lines[0]["factors"]) if lines else ()
     scores = {}
     for line in lines:
-        known = (line["factors"][name]["normalised"] for name in factors)
-        scores[str(line["symbol"])] = np.array([0.0 if value is None else float(value) for value in known])
+        values = (line["factors"][name]["normalised"] for name in factors)
+        scores[str(line["symbol"])] = np.array([0.0 if value is None else float(value) for value in values])
     return factors, scores
 
 
@@ -130,7 +131,7 @@ def day_causes(row: SessionRow, before: SessionRow | None, pnl: float | None, se
     lines = [one.line(explained) for one in found]
     parts = [*_explained(found, lines, explained), *_booked(row, lines)]
     earned = _sum([line.pnl for line in lines])
-    accounted = None if earned is None else _known(earned + row.day.interest - row.day.borrow)
+    accounted = None if earned is None else known(earned + row.day.interest - row.day.borrow)
     parts.append(Cause("residual", "residual", None if pnl is None or accounted is None else pnl - accounted))
     positions = tuple(sorted(lines, key=lambda line: (-(line.pnl or 0.0), line.symbol)))
     decided = session.explained.decided if session.explained is not None else None
@@ -180,15 +181,15 @@ class _Earned:
             symbol=self.symbol,
             before=int(self.before),
             shares=int(self.shares),
-            pnl=_known(self.pnl),
-            price=_known(self.price),
-            market=_known(market),
-            selection=_known(selection),
-            specific=_known(self.price - self.trading - market - selection),
-            trading=_known(self.trading),
+            pnl=known(self.pnl),
+            price=known(self.price),
+            market=known(market),
+            selection=known(selection),
+            specific=known(self.price - self.trading - market - selection),
+            trading=known(self.trading),
             dividends=self.dividends,
-            commission=_known(self.commission),
-            slippage=_known(self.slippage),
+            commission=known(self.commission),
+            slippage=known(self.slippage),
         )
 
 
@@ -208,9 +209,9 @@ def _explained(found: Sequence[_Earned], lines: Sequence[PositionPnl], explained
     if explained is None:
         return [Cause("market", "market", None), Cause("factors", "factor", None), specific, trading]
     split = [explained.parts(one.symbol, one.value) for one in found]
-    market = _known(math.fsum(part for part, _ in split))
+    market = known(math.fsum(part for part, _ in split))
     each = np.sum([factors for _, factors in split], axis=0) if split else np.zeros(len(explained.factors))
-    factors = [Cause(name, "factor", _known(float(value))) for name, value in zip(explained.factors, each, strict=True)]
+    factors = [Cause(name, "factor", known(float(value))) for name, value in zip(explained.factors, each, strict=True)]
     return [Cause("market", "market", market), *factors, specific, trading]
 
 
@@ -219,10 +220,10 @@ def _booked(row: SessionRow, lines: Sequence[PositionPnl]) -> list[Cause]:
     commission, slippage = (_sum([getattr(line, name) for line in lines]) for name in ("commission", "slippage"))
     return [
         Cause("dividends", "income", math.fsum(line.dividends for line in lines)),
-        Cause("interest", "income", _known(row.day.interest)),
+        Cause("interest", "income", known(row.day.interest)),
         Cause("commission", "cost", _less(commission)),
         Cause("slippage", "cost", _less(slippage)),
-        Cause("borrow", "cost", _less(_known(row.day.borrow))),
+        Cause("borrow", "cost", _less(known(row.day.borrow))),
     ]
 
 
@@ -231,9 +232,5 @@ def _less(value: float | None) -> float | None:
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) if len(known) == len(values) else None
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    found = [value for value in values if value is not None]
+    return math.fsum(found) if len(found) == len(values) else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from mech_exo.domain.errors import MechExoError
 from mech_exo.reporting.night_parts import DayCosts, KpiContract, KpiDemand, KpiFigure
-from mech_exo.reporting.text import UNKNOWN
+from mech_exo.reporting.text import UNKNOWN, known
 
 if TYPE_CHECKING:
     from mech_exo.domain.panel import BarPanel
@@ -46,9 +46,9 @@ def contract(
 
 
 def _figure(kpi: Kpi) -> KpiFigure:
-    known = kpi.interval is not None and math.isfinite(kpi.interval.low)
-    low, high = (kpi.interval.low, kpi.interval.high) if known and kpi.interval is not None else (None, None)
-    return KpiFigure(_known(kpi.value), _known(low), _known(high), kpi.verdict.value, kpi.note)
+    bounded = kpi.interval is not None and math.isfinite(kpi.interval.low)
+    low, high = (kpi.interval.low, kpi.interval.high) if bounded and kpi.interval is not None else (None, None)
+    return KpiFigure(known(kpi.value), known(low), known(high), kpi.verdict.value, kpi.note)
 
 
 def day_costs(ledger: Ledger, book: BookId, panel: BarPanel | None, days: Sequence[BookedDay]) -> DayCosts:
@@ -70,15 +70,11 @@ def day_costs(ledger: Ledger, book: BookId, panel: BarPanel | None, days: Sequen
         traded=total.traded,
         commission=None if total.unreported else total.commission,
         slippage=None if total.unarrived else total.slippage,
-        slippage_bps=None if total.unarrived else _known(total.slippage_bps),
+        slippage_bps=None if total.unarrived else known(total.slippage_bps),
         shortfall=None if lacking else total.shortfall,
-        shortfall_bps=None if lacking else _known(total.shortfall_bps),
+        shortfall_bps=None if lacking else known(total.shortfall_bps),
         unmeasured=lacking,
-        share=_known(paid.share),
+        share=known(paid.share),
         allowed=MAX_COST_SHARE,
         share_note=note,
     )
-
-
-def _known(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None

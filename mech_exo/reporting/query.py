@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from mech_exo.reporting.night import (
 )
 from mech_exo.reporting.night_parts import Causes
 from mech_exo.reporting.standing import closing_status, headroom, stress
+from mech_exo.reporting.text import known
 from mech_exo.reporting.upcoming import upcoming
 from mech_exo.utils.log import mask_accounts
 
@@ -103,7 +103,7 @@ def night_report(ledger: Ledger, book: BookId, session: date | None, house: Hous
     evening = Evening.of(house, row.session)
     halted = _halted(ledger, house) if len(history) == len(every) else row.day.state.value == "halted"
     status = closing_status(row, history, house.config.risk, evening.sectors(), evening.market, halted=halted)
-    funds, nav = _money(row, history), _known(row.day.nav)
+    funds, nav = _money(row, history), known(row.day.nav)
     causes = _causes(ledger, row, history, funds.pnl, evening)
     return NightReport(
         session=row.session,
@@ -130,7 +130,7 @@ def night_report(ledger: Ledger, book: BookId, session: date | None, house: Hous
         config_hash="" if decision is None else decision.config_hash,
         code_version="" if decision is None else decision.code_version,
         data_hash="" if decision is None else decision.data_hash,
-        history=tuple(NavPoint(day.session, _known(day.day.nav), _known(day.day.index)) for day in history[-HISTORY:]),
+        history=tuple(NavPoint(day.session, known(day.day.nav), known(day.day.index)) for day in history[-HISTORY:]),
         causes=causes,
         kpi=contract(ledger, book, house.config, evening.panel, row.session, evening.why, course),
         stress=stress(status, evening.why),
@@ -179,7 +179,7 @@ def _money(row: SessionRow, history: tuple[BookedDay, ...]) -> Money:
     day = row.day
     before = history[-2].day.nav if len(history) > 1 else day.nav - day.flow - _pnl(row)
     names = ("cash", "flow", "price_pnl", "dividends", "interest", "borrow", "commission", "slippage")
-    return Money(_known(day.nav), _known(before), *(_known(getattr(day, name)) for name in names))
+    return Money(known(day.nav), known(before), *(known(getattr(day, name)) for name in names))
 
 
 def _pnl(row: SessionRow) -> float:
@@ -192,14 +192,14 @@ def _drawdown(history: tuple[BookedDay, ...]) -> float | None:
     from mech_exo.risk.rules import drawdown
 
     index = np.array([booked.day.index for booked in history])
-    return _known(float(drawdown(index, len(index) - 1)))
+    return known(float(drawdown(index, len(index) - 1)))
 
 
 def _holding(line: BookLine, nav: float | None) -> Holding:
-    price, stop = _known(line.mark), _known(line.stop)
+    price, stop = known(line.mark), known(line.stop)
     value = None if price is None else line.shares * price
     weight = None if value is None or nav is None or not nav > 0.0 else value / nav
-    entry = _known(line.cost)
+    entry = known(line.cost)
     risk = None
     if stop is not None and price is not None and nav is not None and nav > 0.0:
         risk = max(0.0, (price - stop) * line.shares / nav)
@@ -214,7 +214,7 @@ def _holding(line: BookLine, nav: float | None) -> Holding:
         sessions_held=line.age,
         stop=stop,
         stop_reason=line.stop_reason.value if stop is not None else "",
-        target=_known(line.target),
+        target=known(line.target),
         at_risk=risk,
         missing_sessions=line.missing,
     )
@@ -230,7 +230,7 @@ def _planned(ledger: Ledger, book: BookId, session: date) -> tuple[Planned, ...]
             symbol=row.order.symbol,
             shares=row.order.shares,
             reason=row.order.reason.value,
-            decided_at=_known(row.price),
+            decided_at=known(row.price),
             stop=row.order.stop_level,
             target=row.order.target_level,
             state=row.state.value,
@@ -244,10 +244,10 @@ def _executed(row: SessionRow) -> tuple[Executed, ...]:
     lines = []
     for event in row.events:
         filled = event.outcome == "filled"
-        price = _known(event.price) if filled else None
-        slip = None if price is None else _known((price - event.reference) * event.shares)
+        price = known(event.price) if filled else None
+        slip = None if price is None else known((price - event.reference) * event.shares)
         what = event.kind if filled else event.outcome
-        lines.append(Executed(event.symbol, int(event.shares), price, _known(event.commission), slip, what, event.reason.value))
+        lines.append(Executed(event.symbol, int(event.shares), price, known(event.commission), slip, what, event.reason.value))
     return tuple(lines)
 
 
@@ -258,7 +258,3 @@ def _idea(line: Mapping[str, Any]) -> Idea:
         for name, factor in line["factors"].items()
     )
     return Idea(int(line["rank"]), str(line["symbol"]), float(line["score"]), float(line["percentile"]), float(line["coverage"]), parts)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -11,6 +11,11 @@ UNKNOWN = "unknown"
 Number = float | int | None
 
 
+def known(value: Number) -> float | None:
+    """``value`` as a float, None where it is unknown."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
 def percent(value: Number, places: int = 2) -> str:
     """0.1234 → "12.34 %" with a space that does not break; the minus sign is typographic."""
     return _shown(value, lambda x: f"{x * 100:,.{places}f}\u00a0%")

@@ -66,6 +66,17 @@ def steer_session(app: Dash, reader: Reader, page: str) -> None:
         return search_of(query, session=day)
 
 
+def steer_choice(app: Dash, page: str, name: str) -> None:
+    """What is chosen in the field ``name`` of ``page`` goes into the address."""
+
+    @app.callback(
+        Output("url", "search", allow_duplicate=True), Input(f"{page}-{name}", "value"), State("url", "search"), prevent_initial_call=True
+    )
+    def choose(value: str | None, search: str | None) -> Any:
+        query = parsed(search)
+        return no_update if (value or "") == query.get(name, "") else search_of(query, **{name: value})
+
+
 def steer_row(app: Dash, table: str, name: str) -> None:
     """The row chosen in ``table`` goes into the address as ``name``; its :func:`drawer` takes it out again when it closes."""
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Input, Output, State, dcc, html, no_update
+from dash import dcc, html
 
 from mech_exo.domain.errors import MechExoError
 from mech_exo.performance import figures
 from mech_exo.reporting.dashboard.account_data import Booked, booked
-from mech_exo.reporting.dashboard.address import parsed, search_of
-from mech_exo.reporting.dashboard.choosing import ONE, drawer, plain_table, session_bar, steer_row, steer_session, told
+from mech_exo.reporting.dashboard.address import search_of
+from mech_exo.reporting.dashboard.choosing import ONE, drawer, plain_table, session_bar, steer_choice, steer_row, steer_session, told
 from mech_exo.reporting.dashboard.later import Answer, ask, steer_waiting, waiting
 from mech_exo.reporting.dashboard.pages import Page, Query
 from mech_exo.reporting.dashboard.parts import badge, card, chart, column, command, empty, endless, serve_rows, stack, tile, tiles
@@ -222,16 +222,7 @@ def register(app: Dash, reader: Reader) -> None:
     steer_row(app, TABLE, "symbol")
     steer_waiting(app, reader, PAGE)
     for name in ("outcome", "sector"):
-        _steer(app, name)
-
-
-def _steer(app: Dash, name: str) -> None:
-    @app.callback(
-        Output("url", "search", allow_duplicate=True), Input(f"ideas-{name}", "value"), State("url", "search"), prevent_initial_call=True
-    )
-    def choose(value: str | None, search: str | None) -> Any:
-        query = parsed(search)
-        return no_update if (value or "") == query.get(name, "") else search_of(query, **{name: value})
+        steer_choice(app, "ideas", name)
 
 
 PAGE = Page(PATH, "Ideas", "ideas", layout, register)

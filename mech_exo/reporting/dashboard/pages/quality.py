@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Input, Output, State, html, no_update
+from dash import html
 
 from mech_exo.performance import figures
-from mech_exo.reporting.dashboard.address import parsed, search_of
-from mech_exo.reporting.dashboard.choosing import plain_table
+from mech_exo.reporting.dashboard.choosing import plain_table, steer_choice
 from mech_exo.reporting.dashboard.data_state import DataState, Finding, data_state, held_now
 from mech_exo.reporting.dashboard.later import Answer, ask, steer_waiting, waiting
 from mech_exo.reporting.dashboard.pages import Page, Query
@@ -211,16 +210,7 @@ def register(app: Dash, reader: Reader) -> None:
     """The filters go into the address; the page is drawn again while the data are being looked at."""
     steer_waiting(app, reader, PAGE)
     for name in ("year", "check", "verdict", "symbol"):
-        _steer(app, name)
-
-
-def _steer(app: Dash, name: str) -> None:
-    @app.callback(
-        Output("url", "search", allow_duplicate=True), Input(f"quality-{name}", "value"), State("url", "search"), prevent_initial_call=True
-    )
-    def choose(value: str | None, search: str | None) -> Any:
-        query = parsed(search)
-        return no_update if (value or "") == query.get(name, "") else search_of(query, **{name: value})
+        steer_choice(app, "quality", name)
 
 
 PAGE = Page(PATH, "Data quality", "quality", layout, register)
