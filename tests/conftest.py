@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from mech_exo.domain.panel import BarPanel
+    from tests.reporting.alerts.servers import World
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
@@ -101,6 +102,17 @@ def real_panel(shared: Callable[[str], Path]) -> BarPanel:
     for column in price:
         sane &= column.is_finite() & (column <= pl.col("high")) & (column >= pl.col("low"))
     return BarPanel.from_frame(frame.filter(sane).unique(["symbol", "date"]), price_basis="split_adjusted")
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[World]:
+    """Slack, Telegram, a mail server and whoever else is told, speaking their own protocols, told nothing yet."""
+    from tests.reporting.alerts.servers import world
+
+    folder = tmp_path / "authority"
+    folder.mkdir()
+    with world(folder) as made:
+        yield made
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,17 +14,9 @@ import yaml
 from mech_exo.datasource.replay.server import Answer
 from tests.conftest import Ran
 from tests.reporting.alerts.homes import alerts, home, post, write
-from tests.reporting.alerts.servers import TOKEN, World, world
+from tests.reporting.alerts.servers import TOKEN, World
 
 Exo = Callable[..., Ran]
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[World]:
-    folder = tmp_path / "authority"
-    folder.mkdir()
-    with world(folder) as made:
-        yield made
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from mech_exo.domain.errors import ConfigError, DataError, InputError, MissingDataError
 from mech_exo.execution.ledger import Ledger, default_path
 from tests.reporting.alerts import homes
-from tests.reporting.alerts.servers import World, world
+from tests.reporting.alerts.servers import World
 from tests.reporting.nights import TWO, fill_ledger
 
 pytest.importorskip("prefect", reason="the extra `flows` is not installed")
@@ -28,13 +28,6 @@ def flow(repository: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture
-def servers(tmp_path: Path):
-    (tmp_path / "authority").mkdir()
-    with world(tmp_path / "authority") as made:
-        yield made
 
 
 def booked(folder: Path, port: int = 25, **rules: object) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from mech_exo.domain.errors import LedgerError
 from mech_exo.execution import safety
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.safety import SIZE, HaltSwitch
+from tests.faults.small_disk import disk_of
 
 NOON = datetime(2024, 1, 2, 12, tzinfo=UTC)
 
@@ -60,14 +60,8 @@ def test_a_long_reason_is_cut_to_the_prepared_size(tmp_path: Path, reason: str) 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("needs the right to mount a small file system")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with disk_of(1, tmp_path / "disk") as disk:
+        yield disk
 
 
 def fill_up(path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,18 +23,11 @@ from mech_exo.reporting.alerts.answers import Answers
 from mech_exo.reporting.alerts.service import Service
 from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore
 from mech_exo.utils.config import load
+from tests.faults.small_disk import disk_of
 from tests.reporting.alerts.homes import Clock, alerts, home, post, write
-from tests.reporting.alerts.servers import CHAT, World, too_many, world
+from tests.reporting.alerts.servers import CHAT, World, too_many
 
 PATIENCE = 180.0
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[World]:
-    folder = tmp_path / "authority"
-    folder.mkdir()
-    with world(folder) as made:
-        yield made
 
 
 @pytest.fixture
@@ -231,16 +222,8 @@ def test_a_damaged_record_is_told_once_an_hour_however_often_the_process_is_rest
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 6 MB of its own."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small tmpfs takes root: the full disk is tested where the tests run as root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with disk_of(6, tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_told_once_and_everything_is_delivered_after_it(servers: World, small_disk: Path) -> None:

@@ -15,28 +15,17 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from mech_exo.reporting.alerts.store import DeliveryStore, default_path
 from tests.reporting.alerts.homes import alerts, home, post
-from tests.reporting.alerts.servers import World, world
+from tests.reporting.alerts.servers import World
 
 KILLS = int(os.environ.get("EXO_TEST_KILLS", "4"))
 ALERT = re.compile(r"(\(repeated\) )?(?:CRITICAL: )?Alert (a\d+-\d+)\.")
 MORE = re.compile(r"… and (\d+) more\. All of them")
 CHANNELS = ("slack", "telegram", "mail")
 PATIENCE = 180.0
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[World]:
-    folder = tmp_path / "authority"
-    folder.mkdir()
-    with world(folder) as made:
-        yield made
 
 
 class Campaign:

@@ -18,6 +18,7 @@ from mech_exo.datasource.storage.publish import restore
 from mech_exo.domain.errors import MechExoError, StoreError
 from tests.conftest import Ran
 from tests.datasource.market import bars, days
+from tests.faults.small_disk import disk_of
 
 FLIPS = max(12, int(os.environ.get("EXO_TEST_KILLS", "8")) // 2)
 SMALL = bars(("AAA", "BBB"), days(count=50), seed=1)
@@ -35,16 +36,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB of its own."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small tmpfs takes root: the full disk is tested where the tests run as root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with disk_of(24, tmp_path / "disk") as disk:
+        yield disk
 
 
 def panel_hash(home: Path) -> tuple[str, str]:

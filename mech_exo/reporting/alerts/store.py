@@ -7,7 +7,6 @@ alerts, never their only record but for what the delivery process itself noticed
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sqlite3
 import threading
@@ -18,10 +17,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from mech_exo.domain.errors import DataError
+from mech_exo.execution.ledger_tables import keep_private
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 VERSION = 1
-PRIVATE = 0o600
 LEAST_FREE = 100_000
 KEPT_SECONDS = 90 * 86_400.0
 """How long the record of single messages is kept. What was delivered when is kept for ever."""
@@ -394,10 +393,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
-        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            if file.exists():
-                file.chmod(PRIVATE)
+        keep_private(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path, read_only)

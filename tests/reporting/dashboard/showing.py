@@ -1,33 +1,18 @@
-"""What a page shows, read from its components; and the sample workspace behind a reader."""
+"""What a page shows once it is ready, and what the journal of the sample workspace holds."""
 
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from mech_exo.assembly import Workspace
 from mech_exo.reporting.dashboard.reader import Reader
-from tests.browser.workspaces import Built, kept, sample_workspace
-
-
-@functools.cache
-def sample() -> Built:
-    """Not to be written in."""
-    return kept("sample", sample_workspace)
-
-
-@functools.cache
-def reader() -> Reader:
-    built = sample()
-    return Reader(built.home, lambda: Workspace.open(built.home), lambda: built.now)
+from tests.reporting.dashboard.book import parts, reader, sample
 
 
 def drawn(layout: Any, query: dict[str, str], over: Reader | None = None) -> Any:
@@ -36,25 +21,10 @@ def drawn(layout: Any, query: dict[str, str], over: Reader | None = None) -> Any
     end = time.monotonic() + 120.0
     while True:
         made = asked.together(lambda: layout(asked, query))
-        waits = [part for part in parts(made) if str(getattr(part, "id", "")).endswith("-wait")]
-        if all(part.disabled for part in waits):
+        waits = [each for each in parts(made) if str(getattr(each, "id", "")).endswith("-wait")]
+        if all(each.disabled for each in waits):
             return made
         assert time.monotonic() < end, "it never became ready"
-
-
-def parts(component: Any) -> Iterator[Any]:
-    """Every component, the outer ones first."""
-    if isinstance(component, (list, tuple)):
-        for each in component:
-            yield from parts(each)
-    elif hasattr(component, "to_plotly_json"):
-        yield component
-        yield from parts(getattr(component, "children", None))
-
-
-def part(component: Any, name: str) -> Any:
-    """The component with the id ``name``."""
-    return next(each for each in parts(component) if getattr(each, "id", None) == name)
 
 
 def texts(component: Any) -> list[str]:

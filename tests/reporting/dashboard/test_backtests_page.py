@@ -17,7 +17,8 @@ from mech_exo.performance.overfitting import Track, deflated_sharpe
 from mech_exo.reporting.dashboard import saved_runs
 from mech_exo.reporting.dashboard.pages import backtests
 from mech_exo.reporting.text import percent, ratio
-from tests.reporting.dashboard.showing import drawn, journal, numbers, part, reader, sample, texts, tile
+from tests.reporting.dashboard.book import part, reader, sample
+from tests.reporting.dashboard.showing import drawn, journal, numbers, texts, tile
 
 
 def saved() -> list[str]:

@@ -21,7 +21,8 @@ from mech_exo.scoring.research import State, bulletin, compare, factor_health, s
 from mech_exo.utils.settings import Config, FactorsConfig, UniverseRules
 from mech_exo.utils.workspace import create
 from tests.backtest.markets import market
-from tests.reporting.dashboard.showing import drawn, numbers, part, sample, texts, tile
+from tests.reporting.dashboard.book import part, sample
+from tests.reporting.dashboard.showing import drawn, numbers, texts, tile
 
 NOW = datetime(2024, 3, 1, 22, 0, tzinfo=UTC)
 TWO = FactorsConfig.model_validate(

@@ -11,7 +11,8 @@ import pytest
 from mech_exo.reporting.dashboard.pages import ideas
 from mech_exo.reporting.dashboard.ranking import Headline, Outcome, Part, named, ranking
 from mech_exo.reporting.dashboard.score_history import Decisions, read
-from tests.reporting.dashboard.showing import bodies, drawn, journal, part, reader, texts, tile
+from tests.reporting.dashboard.book import part, reader
+from tests.reporting.dashboard.showing import bodies, drawn, journal, texts, tile
 from tests.reporting.xss import ALL
 
 

@@ -16,7 +16,8 @@ from mech_exo.performance.figures import coverage_figure
 from mech_exo.reporting.dashboard.data_state import Finding, _row, data_state, held_now
 from mech_exo.reporting.dashboard.pages import quality
 from mech_exo.reporting.text import percent
-from tests.reporting.dashboard.showing import drawn, journal, part, reader, sample, texts, tile
+from tests.reporting.dashboard.book import part, reader, sample
+from tests.reporting.dashboard.showing import drawn, journal, texts, tile
 from tests.reporting.xss import ALL
 
 SESSIONS = np.busday_offset("2024-01-01", np.arange(40), roll="forward")

@@ -21,7 +21,8 @@ from mech_exo.reporting.text import percent
 from mech_exo.risk.usage import LimitStatus, LimitUsage, Unit
 from mech_exo.utils.calendar import session_close
 from tests.execution.ledger_rows import day
-from tests.reporting.dashboard.showing import drawn, journal, part, reader, sample, tile
+from tests.reporting.dashboard.book import part, reader, sample
+from tests.reporting.dashboard.showing import drawn, journal, tile
 
 
 @pytest.fixture(scope="module")
