@@ -22,7 +22,9 @@ if (Path(__file__).resolve().parents[1] / "mech_exo").is_dir():  # from the sour
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from mech_exo.domain.errors import DataError, InputError, MechExoError, cut
+from mech_exo.domain.errors import DataError, MechExoError
+from mech_exo.nightly import session_of
+from mech_exo.utils.retry import worth_asking_again
 
 if TYPE_CHECKING:
     from mech_exo.reporting.alerts.service import Told
@@ -59,17 +61,6 @@ def send(home: str, session: date) -> str:
     return _arrived(told)
 
 
-def worth_asking_again(_task: Any, _run: Any, state: Any) -> bool:
-    """A service may answer later; a wrong configuration will not mend itself."""
-    try:
-        state.result()
-    except DataError:
-        return True
-    except Exception:  # noqa: BLE001 - whatever else it is, asking again does not help
-        return False
-    return False
-
-
 @task(name="write", retries=0, **PLAIN)
 def write_report(home: str, session: date | None) -> date:
     """The three files."""
@@ -88,14 +79,6 @@ def send_report(home: str, session: date) -> None:
 def daily_report(home: str, date: str | None = None) -> None:
     """Report the session ``date`` (None: the last one booked) of the workspace ``home`` and send its digest."""
     send_report(home, write_report(home, session_of(date)))
-
-
-def session_of(session: str | None) -> date | None:
-    """The session asked for. Raises InputError for a date that is none."""
-    try:
-        return None if session is None else date.fromisoformat(session)
-    except ValueError:
-        raise InputError(f"a session is written YYYY-MM-DD; got {cut(session)!r}") from None
 
 
 def _arrived(told: Told) -> str:

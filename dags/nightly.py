@@ -27,9 +27,10 @@ from prefect.runtime import task_run
 from prefect.utilities.annotations import quote
 
 from mech_exo import nightly as night
-from mech_exo.domain.errors import DataError, InputError, MechExoError, cut
+from mech_exo.domain.errors import DataError, MechExoError
 from mech_exo.nightly import Done, Evening
 from mech_exo.utils.calendar import due_and_next
+from mech_exo.utils.retry import worth_asking_again
 
 if TYPE_CHECKING:
     from mech_exo.session import NightResult
@@ -40,17 +41,6 @@ AHEAD = 5  # nights that stand in Prefect's list of scheduled runs
 LOOK_SECONDS = 300.0
 PLAIN: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE, "log_prints": False}
 ONCE: dict[str, Any] = {"retries": 0, **PLAIN}
-
-
-def worth_asking_again(_task: Any, _run: Any, state: Any) -> bool:
-    """A vendor may answer later; a wrong configuration will not mend itself."""
-    try:
-        state.result()
-    except DataError:
-        return True
-    except Exception:  # noqa: BLE001 - whatever else it is, asking again does not help
-        return False
-    return False
 
 
 @task(name="download", retries=len(WAITS), retry_delay_seconds=WAITS, retry_condition_fn=worth_asking_again, **PLAIN)
@@ -112,11 +102,7 @@ def nightly(home: str, date: str | None = None) -> None:
 
 def evening_of(home: str, session: str | None) -> Evening:
     """What the parameters of a flow run ask for, now. Raises InputError for a date that is none."""
-    try:
-        asked = None if session is None else date.fromisoformat(session)
-    except ValueError:
-        raise InputError(f"a session is written YYYY-MM-DD; got {cut(session)!r}") from None
-    return Evening(Path(home), datetime.now(UTC), asked)
+    return Evening(Path(home), datetime.now(UTC), night.session_of(session))
 
 
 def _told(done: Done[Any]) -> Done[Any]:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mech_exo.domain.errors import LedgerError, MechExoError
+from mech_exo.domain.errors import InputError, LedgerError, MechExoError, cut
 from mech_exo.execution.route import CONFIGURED, Route
 from mech_exo.utils import log
 from mech_exo.utils.lock import HeldError, ProcessLock
@@ -435,6 +435,14 @@ def alerts_of(result: NightResult, steps: Sequence[Done[Any]]) -> tuple[Alert, .
         title = f"{session}: {len(doubtful)} {'order is' if len(doubtful) == 1 else 'orders are'} in doubt"
         found.append(Alert(f"doubt-{session}", "critical", title, f"{said}\n{_lines(withheld(doubtful))}"))
     return tuple(found)
+
+
+def session_of(text: str | None) -> date | None:
+    """The session that a flow's parameter asks for, None for the last one. Raises InputError for a date that is none."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"a session is written YYYY-MM-DD; got {cut(text or '')!r}") from None
 
 
 def _workspace(evening: Evening) -> Workspace:

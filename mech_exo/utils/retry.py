@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mech_exo.domain.errors import DataError
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState, Retrying
@@ -68,3 +70,14 @@ def download_policy(
         sleep=sleep,
         reraise=True,
     )
+
+
+def worth_asking_again(_task: object, _run: object, state: Any) -> bool:
+    """Prefect's ``retry_condition_fn``: who failed with DataError may answer later; a wrong configuration will not mend itself."""
+    try:
+        state.result()
+    except DataError:
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it is, asking again does not help
+        return False
+    return False
