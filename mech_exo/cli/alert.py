@@ -201,11 +201,14 @@ def _show_status(paper: Console, found: Status) -> None:
         waiting = ", ".join(f"{count} {severity}" for severity, count in one.waiting.items()) or "0"
         cells = (one.name, one.kind, ", ".join(one.told_of), waiting, _shown(one.last_success), str(one.failures))
         table.add_row(*map(escape, cells), "" if one.next_try is None else _shown(one.next_try), escape(one.said))
-    paper.print(table)
+    if found.channels:
+        paper.print(table)
+    else:
+        paper.print("no channel is configured: nobody is told anything (docs/alerts.md)", soft_wrap=True)
     runs = f"process {found.process}" if found.process else "no process delivers now: exo alert run"
     missed = f"missed {found.grace_minutes} minutes later"
     lines = [
-        f"last look: {_shown(found.last_round)} UTC ({runs})",
+        f"last look: {_shown(found.last_round)}{' UTC' if found.last_round else ''} ({runs})",
         f"last night told: {found.last_night or 'none yet'}; the next is due {_shown(found.next_night)} UTC, {missed}",
         f"heartbeat: {found.heartbeat}",
         f"chats that may command: {', '.join(found.chats) or 'none'}",

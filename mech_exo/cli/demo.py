@@ -79,6 +79,7 @@ def demo(
         to.print(f"\nWorkspace: {workspace.home}", soft_wrap=True)
         to.print(f"Try: exo --home {workspace.home} why {best}", soft_wrap=True)
         to.print(f"     exo --home {workspace.home} replay {nights[-1]}", soft_wrap=True)
+        to.print(f"     exo --home {workspace.home} dash --open", soft_wrap=True)
 
     emit(data, as_json, show)
 

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from mech_exo.scoring.inputs import FactorInputs
     from mech_exo.scoring.scorer import ScoreTable
 
-
 PERIODS = {
     Every.WEEK: lambda sessions: (sessions.astype(np.int64) + 3) // 7,  # 1970-01-01 was a Thursday: weeks begin on Monday
     Every.MONTH: lambda sessions: sessions.astype("datetime64[M]").astype(np.int64),
     Every.QUARTER: lambda sessions: sessions.astype("datetime64[M]").astype(np.int64) // 3,
 }
 """Sessions ``(T,)`` to the number of the calendar period each lies in."""
+
+DENIES_ALL = "denies every purchase"
+"""Stands in a warning of a decision that could buy nothing, whatever its scores: it needs a person."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def sector_warnings(strategy: Strategy, universe: Universe) -> tuple[str, ...]:
     said = [*scorer.sector_notes(strategy.config.factors, universe)]
     if strategy.rules.sizing.need_sector and not (universe.sector >= 0).any():
         off = "position_sizing.max_sector_exposure: null and selection.max_sector_share: 1.0"
-        said.append(f"no sector is known, so the sector limit denies every purchase: exo data import --sectors FILE, or set {off}")
+        said.append(f"no sector is known, so the sector limit {DENIES_ALL}: exo data import --sectors FILE, or set {off}")
     return tuple(said)
 
 

@@ -106,6 +106,16 @@ def _data(report: NightReport) -> Iterator[Need]:
             yield Need("warning", f"the newest bars are of {age.session}, {age.sessions} sessions before this one", "exo data update")
 
 
+def _denied(report: NightReport) -> Iterator[Need]:
+    from mech_exo.decision.strategy import DENIES_ALL
+
+    for warning in report.warnings:
+        if DENIES_ALL in warning:
+            said, _, remedies = warning.partition(": ")
+            command, _, otherwise = remedies.partition(", ")
+            yield Need("warning", f"{said} ({otherwise})" if otherwise else said, command)
+
+
 def _books(report: NightReport) -> Iterator[Need]:
     for cause in report.causes.parts:
         nav = report.money.nav
@@ -125,7 +135,7 @@ def _coming(report: NightReport) -> Iterator[Need]:
         yield Need("info", f"the price is beyond a resting level: {_listed(passed)}", "exo positions")
 
 
-RULES = (_state, _orders, _limits, _positions, _data, _books, _contract, _coming)
+RULES = (_state, _orders, _limits, _positions, _data, _denied, _books, _contract, _coming)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,7 +11,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from mech_exo.assembly import Workspace
+from mech_exo.decision.strategy import Strategy, sector_warnings
 from mech_exo.domain.orders import OrderState
+from mech_exo.domain.panel import Universe
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.rows import BookId, SessionRow
 from mech_exo.reporting import DailySnapshot
@@ -26,6 +28,7 @@ from tests.execution.ledger_rows import BOOK, day
 from tests.reporting import xss
 from tests.reporting.nights import THREE, TWO, fill_ledger
 from tests.reporting.test_tearsheet import parsed
+from tests.scoring.markets import random_panel
 
 
 @pytest.fixture
@@ -68,6 +71,10 @@ def test_a_quiet_night_needs_nobody(ledger):
     unread, quiet = quiet, dataclasses.replace(quiet, quality=dataclasses.replace(quiet.quality, why=""))
     quiet, unread = (dataclasses.replace(one, upcoming=dataclasses.replace(one.upcoming, exits=())) for one in (quiet, unread))
     assert [need.text[:39] for need in needs(unread)] == ["the market data could not be read, what"], "a store nobody can read is no quiet night"
+    barred = dataclasses.replace(quiet, warnings=sector_warnings(Strategy(Config()), Universe.everyone(random_panel(1, 3, 2))))
+    (need,) = needs(barred)
+    assert need.command == "exo data import --sectors FILE", "an account that can buy nothing is no quiet one"
+    assert need.text.startswith("no sector is known, so the sector limit denies every purchase (or set position_sizing")
     assert needs(quiet) == () and "Nothing needs you." in DailySnapshot(quiet).markdown()
 
 

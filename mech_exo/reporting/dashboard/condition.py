@@ -117,7 +117,7 @@ def _late(look: Look, expected: date, behind: int | None, begun: bool) -> tuple[
     if behind is None:
         said = "No session is booked yet." if begun else "No night has been run in this workspace yet."
         return (Problem(said, "exo run --mode paper --date YYYY-MM-DD", "warn"),)
-    missing = "1 session is" if behind == 1 else f"{behind} sessions are"
+    missing = "1 session is" if behind == 1 else f"{behind:,} sessions are"
     mode = " --mode paper" if look.book.startswith("paper/") else ""
     said = f"Old figures: the last booked session is {look.booked}; {missing} missing up to {expected}."
     return (Problem(said, f"exo run{mode}", "warn"),)
