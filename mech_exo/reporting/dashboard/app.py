@@ -15,11 +15,9 @@ from mech_exo.reporting.dashboard import guard, routes
 from mech_exo.reporting.dashboard.address import parsed
 from mech_exo.reporting.dashboard.condition import condition
 from mech_exo.reporting.dashboard.frame import DOCUMENT, NAME, WAITING, banner, frame, status
-from mech_exo.reporting.dashboard.memory import trimmed
 from mech_exo.reporting.dashboard.pages import Page, pages
 from mech_exo.reporting.dashboard.parts import empty
 from mech_exo.utils import log
-from mech_exo.utils.calendar import latest_session
 
 if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.auth import Access
@@ -49,7 +47,8 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
 
     ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
-    latest_session(reader.clock())  # imports pandas, if at all, before any thread does: Plotly looks into a half imported one, and fails
+    import pandas  # noqa: F401, ICN001 - pyarrow imports it while a page is made, and Plotly, in another thread, looks into a half imported one
+
     every = pages()
     app = _Dash(
         "mech_exo.reporting.dashboard", title=NAME, update_title="", index_string=DOCUMENT, assets_ignore=r"early\.js",
@@ -115,7 +114,7 @@ def _make_all(reader: Reader, ended: threading.Event) -> None:
         if ended.is_set():
             return
         shown(page, reader, {})
-    trimmed()
+    reader.rest()
 
 
 def _route(app: Dash, reader: Reader, by_path: Mapping[str, Page]) -> None:

@@ -94,7 +94,7 @@ def ask(
             return Answer(made.future.result(), fresh=True)
         asked = kept.running.get(key)
         if asked is None:
-            asked = kept.running[key] = _Asked(now, kept.worker.submit(reader.once, ("later", key), make))
+            asked = kept.running[key] = _Asked(now, kept.worker.submit(_made, reader, key, make))
             begun = True
         else:
             begun = False
@@ -104,6 +104,14 @@ def ask(
         return Answer(asked.future.result(patience), fresh=asked.stamp == now)
     except TimeoutError:
         return Answer(None if made is None else made.value(), fresh=False)
+
+
+def _made(reader: Reader, key: Hashable, make: Callable[[House, Ledger], Made]) -> Made:
+    """The answer; what took so long may have scanned the whole store, so the store is let go of afterwards."""
+    try:
+        return reader.once(("later", key), make)
+    finally:
+        reader.rest()
 
 
 def waiting(page: str, *, fresh: bool) -> Any:

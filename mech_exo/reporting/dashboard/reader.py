@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Hashable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from mech_exo.domain.errors import DataError
 from mech_exo.execution.ledger import default_path, utc_now
 from mech_exo.execution.safety import HaltSwitch
 from mech_exo.reporting.dashboard.kept import Kept
+from mech_exo.reporting.dashboard.memory import trimmed
 from mech_exo.reporting.drift.values import FILE
 
 if TYPE_CHECKING:
@@ -110,6 +111,16 @@ class Reader:
                 continue
         return self._at(_Moment(self, None), ask)
 
+    def rest(self) -> None:
+        """Close the open snapshots as soon as nobody reads them; who reads next opens them again.
+
+        DuckDB keeps what its scans took while a database is open: some 90 MB after those of ten years of 3,000 symbols.
+        """
+        with self._lock:
+            edition = self._edition
+        if edition is not None:
+            edition.market.rest()
+
     def close(self) -> None:
         """Let go of the snapshots; nobody may be reading any more."""
         with self._lock:
@@ -130,7 +141,9 @@ class Reader:
         with self._lock:
             now = self.stamp()
             if self._edition is None or self._edition.stamp != now or not self._edition.settled:
-                self._edition = self.edition(now, self._edition)
+                before, self._edition = self._edition, self.edition(now, self._edition)
+                if before is not None and before.market is not self._edition.market:
+                    before.market.rest(for_good=True)
             return self._edition
 
     def edition(self, now: Stamp, before: _Edition | None) -> _Edition:
@@ -149,7 +162,9 @@ class _Market:
     def __init__(self, open_house: Callable[[], House]) -> None:
         self.answers = Kept()
         self._open = open_house
+        self._lock = threading.Lock()
         self._houses: dict[int, House] = {}
+        self._readers, self._tired, self._retired = 0, False, False
 
     def house(self) -> House:
         """This thread's, with its snapshot open (where there is one), so that it stays the one of this moment."""
@@ -161,12 +176,36 @@ class _Market:
             self._houses[threading.get_ident()] = found
         return found
 
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """Somebody reads while the block runs; the last one to leave closes what :meth:`rest` was asked for."""
+        with self._lock:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                self._close_if_tired()
+
+    def rest(self, *, for_good: bool = False) -> None:
+        """Close every snapshot, at once or when the last reader has left; ``for_good``: and again whenever somebody late has left."""
+        with self._lock:
+            self._tired, self._retired = True, self._retired or for_good
+            self._close_if_tired()
+
+    def _close_if_tired(self) -> None:
+        if self._tired and not self._readers:
+            self._tired = self._retired
+            self.close()
+
     def close(self) -> None:
         """Close every snapshot."""
         for house in self._houses.values():
             with suppress(DataError):
                 house.storage.close()
         self._houses.clear()
+        trimmed()
 
 
 class _Edition:
@@ -187,6 +226,7 @@ class _Moment:
         self._stack = ExitStack()
         self._ledger: Ledger | None = None
         self.edition = edition or reader.edition(reader.stamp(), None)
+        self._stack.enter_context(self.edition.market.read())
 
     def house(self) -> House:
         """The workspace."""
@@ -203,8 +243,10 @@ class _Moment:
         return self._ledger
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal, and of the snapshot where it is to rest or was opened for this moment alone."""
         self._stack.close()
+        if not self._checks:
+            self.edition.market.rest()
 
     def _check(self) -> None:
         if self._checks and self._reader.stamp() != self.edition.stamp:

@@ -19,6 +19,9 @@ class Still:
     def stamp(self):
         return "one"
 
+    def rest(self):
+        """Nothing is open."""
+
 
 def until_fresh(reader, key, make, **more):
     answer = ask(reader, key, make, patience=30.0, **more)

@@ -238,3 +238,43 @@ def test_a_still_ledger_does_not_see_what_is_committed_meanwhile(home):
             _post(home, Alert("later", "info", "t", "x"))
             assert alerts(None, ledger) == ()
         assert alerts(None, ledger) == ("later",)
+
+
+class Open:
+    """A workspace whose snapshot tells whether it was closed."""
+
+    def __init__(self):
+        self.closed = 0
+        self.storage = self
+
+    def close(self):
+        self.closed += 1
+
+
+def test_a_snapshot_rests_when_its_last_reader_has_left(home):
+    opened = []
+    reader = Reader(home, lambda: opened.append(Open()) or opened[-1])
+
+    def reads(house):
+        reader.rest()
+        assert not house.closed  # it is being read
+        return 1
+
+    assert reader.once_of_data("a", reads) == 1
+    assert [house.closed for house in opened] == [1]
+    assert reader.once_of_data("a", reads) == 1  # what was made is kept
+    assert reader.once_of_data("b", lambda house: house.closed) == 0 and len(opened) == 2  # and read again from a new one
+    reader.rest()
+    reader.rest()
+    assert [house.closed for house in opened] == [1, 1]
+
+
+def test_the_snapshot_before_is_closed_when_there_is_a_newer_one(home):
+    opened = []
+    reader = Reader(home, lambda: opened.append(Open()) or opened[-1])
+    reader.once_of_data("a", lambda house: 1)
+    (home / "config" / "dashboard.yml").write_text("refresh_seconds: 7\n")
+    reader.once_of_data("a", lambda house: 2)
+    assert [house.closed for house in opened] == [1, 0]
+    reader.close()
+    assert [house.closed for house in opened] == [1, 1]
