@@ -37,7 +37,6 @@ YAHOO_COUNT = 40
 DAYS = 7
 
 Span = tuple[datetime, datetime]
-FetchOne = Callable[[str, Span], pl.DataFrame]
 
 
 class YahooNews:

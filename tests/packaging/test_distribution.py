@@ -9,7 +9,7 @@ import sys
 import tarfile
 import venv
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +140,7 @@ def smoke(home: Path, folder: Path) -> None:
 
 
 @pytest.fixture
-def cloned(repository: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
+def cloned(repository: Path, tmp_path: Path) -> Callable[..., str]:
     """``cloned("tag", "v1.2.3")`` runs git in a small repository with this project's build settings."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
@@ -149,7 +149,7 @@ def cloned(repository: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
     (place / "mech_exo" / "__init__.py").touch()
     for name in ("pyproject.toml", ".gitattributes", ".git_archival.txt", "README.md", "LICENSE"):
         shutil.copy(repository / name, place)
-    identity = {name: "x@example.org" for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")}
+    identity = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"), "x@example.org")
 
     def git(*words: str) -> str:
         return run(["git", "-C", place, "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", *words], env=os.environ | identity)
@@ -157,7 +157,7 @@ def cloned(repository: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
     git("init", "--quiet")
     git("add", "--all")
     git("commit", "--quiet", "--message", "first")
-    yield git
+    return git
 
 
 def version_of(folder: Path) -> str:
