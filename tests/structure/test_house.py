@@ -16,6 +16,7 @@ FOLDERS = ("mech_exo", "tests", "scripts", "bench", "dags", "docs")
 # Rooms that came after DESIGN.md was drawn, and why they are there. A room that is neither there nor here is a mistake.
 ADDED = {
     "nightly": "one night as named steps, between the command line and what it runs",
+    "sample": "the sample market's finished workspace, for notebooks and first steps",
     "plugins": "what a user brings himself, found and checked before assembly hands it on",
 }
 PROMISE = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\): \S)")
