@@ -78,7 +78,7 @@ class Schedule(Model):
     """
 
     every: Every = Field(
-        Every.SESSIONS, description="decide after so many sessions, at the first close of a week, month or quarter, or when who is selected changes"
+        Every.SESSIONS, description="so many sessions, the first close of a week, month or quarter, or a change of who is selected"
     )
     every_sessions: Sessions = Field(21, description="read by every: sessions alone")
     anchor: date | None = Field(None, description="session from which is counted; null: the first session of the book")
