@@ -53,7 +53,7 @@ def quality(
 
 @app.command()
 def accept(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="The name the finding is about.")],
     session: Annotated[str, typer.Argument(metavar="DATE", help="The session of the finding.")],
     check: Annotated[str, typer.Argument(metavar="CHECK", help="The check that found it.")],
     because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why the data are right; kept in the store.")],

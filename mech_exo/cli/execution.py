@@ -47,10 +47,7 @@ def costs(
     book: BookOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Each fill against its decision, the open and the close: delay, impact and fees, which add up to the shortfall.
-
-    Example: exo execution costs --since 2024-01-02 --by symbol
-    """
+    """Each fill against its decision, the open and the close: delay, impact and fees, which add up to the shortfall."""
     from mech_exo.assembly import Workspace
     from mech_exo.execution.tracker import ExecutionTracker
     from mech_exo.performance.kpi import MAX_COST_SHARE

@@ -29,10 +29,7 @@ def export(
     with_account: Annotated[bool, typer.Option("--with-account", help="Write account numbers out; they are masked otherwise.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the ledger's tables as files, one a kind. In CSV no text can begin a formula.
-
-    Example: exo export --range last7d --what fills,positions,nav,decisions --format csv
-    """
+    """Write the ledger's tables as files, one a kind. In CSV no text can begin a formula."""
     from mech_exo.assembly import Workspace
     from mech_exo.domain.errors import UserError, cut
     from mech_exo.reporting.export import Format, Wanted, kinds_of

@@ -43,10 +43,7 @@ def daily(
     pdf: PdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The snapshot of one night as HTML, JSON and a Markdown digest under reports/daily.
-
-    Example: exo report daily --date 2015-12-31
-    """
+    """The snapshot of one night as HTML, JSON and a Markdown digest under reports/daily."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.pdf import browser, write_pdf
     from mech_exo.reporting.query import choose_book, night_report

@@ -25,10 +25,7 @@ def performance(
     pdf: PdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The account since its first booked session: metrics, KPI contract and a tear sheet.
-
-    Example: exo report performance --pdf account.pdf
-    """
+    """The account since its first booked session: metrics, KPI contract and a tear sheet."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.account import account_record
     from mech_exo.reporting.pdf import browser, write_pdf

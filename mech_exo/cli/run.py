@@ -46,7 +46,6 @@ def run(
 
     Running it twice for the same date does nothing the second time. A past date downloads nothing and is decided from what is published.
     Exit code 1: tonight's bars were wanted and did not come, an order was refused, is in doubt or could not be sent, or an alarm.
-    Example: exo run --mode paper --date 2015-06-30
     """
     from mech_exo.nightly import Evening, perform
 

@@ -91,10 +91,7 @@ def explain(
 
 
 def governor(run: RunArgument, as_json: JsonOption = False) -> None:
-    """What the drawdown governor cost and saved: a saved run played again without it. That is a look at history, and counted as one.
-
-    Example: exo backtest governor last
-    """
+    """What the drawdown governor cost and saved: a saved run played again without it. That is a look at history, and counted as one."""
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.governed import governor_effect, ungoverned
     from mech_exo.cli.backtest import record_trial
