@@ -136,7 +136,7 @@ def hoisted(args: list[str]) -> list[str]:
 def home() -> Path:
     """The workspace of this call: ``--home``, else ``$EXO_HOME``, else the current folder. Raises UserError for no folder."""
     from mech_exo.domain.errors import UserError
-    from mech_exo.utils.config import home_folder
+    from mech_exo.utils.workspace import home_folder
 
     place = home_folder(None)
     if not place.is_dir():

@@ -126,9 +126,15 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 
 
 class _Examples:
-    """Prints the examples of a command under its options."""
+    """Prints the examples of a command under its options; while a line is being typed, reads no more of it than where it stands."""
 
-    epilog: str | None
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer's; for completion values stay as they are typed: checking them would import pydantic, two thirds of the wait."""
+        if ctx.resilient_parsing:
+            for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
+                parameter.process_value = _as_typed
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The block ``Examples:``, each line as it is typed, then the epilog."""
@@ -138,6 +144,10 @@ class _Examples:
                 for line in lines:
                     formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
         super().format_epilog(ctx, formatter)  # type: ignore[misc]
+
+
+def _as_typed(_: Any, value: Any) -> Any:
+    return value
 
 
 class Command(_Examples, TyperCommand):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.domain.errors import InputError
 
@@ -33,7 +33,7 @@ ALARM = 3
 
 
 def research(
-    name: Annotated[str, typer.Argument(help="The factor, e.g. momentum_12_1.")],
+    name: Annotated[str, typer.Argument(autocompletion=complete.factors, help="The factor, e.g. momentum_12_1.")],
     start: StartOption = None,
     end: EndOption = None,
     horizons: HorizonsOption = HORIZONS,
