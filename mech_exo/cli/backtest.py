@@ -67,10 +67,7 @@ def run(
     pdf: Annotated[Path | None, typer.Option(help="Print the report to this file, too; needs Chromium or Chrome.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Backtest the configured strategy.
-
-    Example: exo backtest run --start 2004-01-01 --end 2015-12-31
-    """
+    """Backtest the configured strategy."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.pdf import browser, write_pdf
 
