@@ -79,7 +79,8 @@ def page() -> str:
                 continue  # a section: its keys follow
             if path[:-1] != block:
                 block = path[:-1]
-                parts += [f"\n### {file}: {'.'.join(block)}" if block else "", "\n| Key | Allowed | Default | Meaning |", "|---|---|---|---|"]
+                heading = f"\n### {file}: {'.'.join(block)}" if block else ""
+                parts += [heading, "\n| Key | Allowed | Default | Meaning |", "|---|---|---|---|"]
             rule = rule.replace("|", "\\|").replace("[", "\\[")
             default, said = _default(defaults[part], path, node.get("default")), node.get("description", "").replace("|", "\\|")
             parts.append(f"| `{path[-1]}` | {rule} | {default} | {said} |")
