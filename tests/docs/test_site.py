@@ -304,6 +304,18 @@ def test_every_file_a_page_names_exists(repository):
     assert not [(page, name) for page, name in found if not any(repository.glob(name.rstrip("/")))]
 
 
+def test_every_test_that_a_page_calls_a_proof_exists(repository):
+    text = "".join(page.read_text(encoding="utf-8") for page in (repository / "docs").glob("*.md"))
+    tests = [(file.relative_to(repository).as_posix(), file.read_text(encoding="utf-8")) for file in (repository / "tests").rglob("test_*.py")]
+    defined = {f"{file}::{name}" for file, source in tests for name in re.findall(r"def (test_\w+)", source)}
+    named = set(re.findall(r"`(tests/[\w/]+\.py::test_\w+)`", text))
+    alone = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
+    assert len(named) >= 13
+    assert len(alone) >= 28
+    assert named <= defined
+    assert alone <= {name.rpartition("::")[2] for name in defined}
+
+
 def test_references_of_docstrings_are_links(pages):
     raw = [page for page, built in pages.items() if page.startswith("reference") and re.search(r":(?:func|class|data|meth|mod):", built.text)]
     assert not raw, "reStructuredText shows through"
