@@ -116,7 +116,8 @@ def _draw(console: Console, found: list[dict[str, Any]], said: str | None) -> No
         held = "unknown" if line["available"] is None else "yes" if line["available"] else "no"
         if line["why_not"] is not None:
             lacking.setdefault(line["why_not"], []).append(line["name"])
-        table.add_row(line["name"], line["family"], f"{line['weight']:g}", line["direction"], f"session {line['warmup'] + 1}", held, line["origin"])
+        first, place = f"session {line['warmup'] + 1}", line["origin"].partition(" (")[0]
+        table.add_row(line["name"], line["family"], f"{line['weight']:g}", line["direction"], first, held, place)
     console.print(table)
     for reason, names in lacking.items():
         console.print(f"not in the store ({reason}): {', '.join(names)}", style="yellow", highlight=False, markup=False)

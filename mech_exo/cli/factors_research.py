@@ -160,7 +160,8 @@ def prepared(workspace: Workspace, terms: Terms) -> tuple[Known, Sample]:
     from mech_exo.scoring.factors import every_fact
     from mech_exo.scoring.research import Entry, Sample
 
-    wanted, known = terms.wanted, workspace.known(facts=every_fact(workspace.config.factors.plugins))  # a factor that factors.yml does not name is studied too
+    facts = every_fact(workspace.config.factors.plugins)  # a factor that factors.yml does not name is studied too
+    wanted, known = terms.wanted, workspace.known(facts=facts)
     entry = Entry.OPEN if terms.next_open else Entry.CLOSE
     sample = Sample.of(
         known.panel, known.universe, workspace.config.strategy.universe, horizons=wanted, every=terms.every, entry=entry,

@@ -1,4 +1,4 @@
-"""A small made-up market in which everything happens that happens to data: what the laws of plug-ins are tried on. Never shown as a market."""
+"""A small made-up market in which everything happens that happens to data: the laws of plug-ins are tried on it, and nothing else."""
 
 from __future__ import annotations
 

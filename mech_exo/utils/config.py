@@ -181,7 +181,7 @@ def _settled(name: str, path: Path, model: type[M], home: Path) -> M:
         return read_from
     group, used = PLUGGED[name]
     try:
-        plugins = plugin_files.with_installed(getattr(read_from, "plugins"), group, used(read_from), home)  # noqa: B009: of five models
+        plugins = plugin_files.with_installed(read_from.plugins, group, used(read_from), home)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", remedy=error.remedy) from None
     plugin_files.remember(plugins)

@@ -23,7 +23,6 @@ from mech_exo.domain.errors import ConfigError, MechExoError, PluginError
 from mech_exo.utils.plugin_settings import Plugin, Plugins
 
 
-
 class Named(Protocol):
     """A part: it has a name."""
 
@@ -67,7 +66,7 @@ def settled(plugin: Plugin, home: Path) -> Plugin:
 
 
 def source_hash(spec: str, path: Path) -> str:
-    """Hash (64 bits, hex) of the source at ``path``; of a dotted module, of its whole package. Raises ConfigError for what cannot be read."""
+    """Hash (64 bits, hex) of the source at ``path``; of a package's module, of the package. Raises ConfigError for what cannot be read."""
     files, root = [path], path.parent
     if not spec.endswith(".py") and (path.name == "__init__.py" or "." in spec):
         depth = spec.count(".") + (path.name == "__init__.py")
@@ -128,7 +127,7 @@ def _same_source(plugin: Plugin) -> tuple[str, str]:
                 _imported[key] = _import(plugin.model_copy(update={"path": key[0]}))
             return key
     raise PluginError(
-        f"{plugin.spec}: a decision is derived with the very source it was made with, hash {plugin.source or 'unknown'}; it is no longer here",
+        f"{plugin.spec}: a decision is derived with the source it was made with, {plugin.source or 'unknown'}; it is no longer here",
         remedy="put that version of the file back",
     )
 
@@ -172,7 +171,7 @@ def guarded(plugin: Plugin, rule: str, call: Callable[[], R]) -> R:
         return call()
     except MechExoError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001: foreign code may raise anything
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{where(plugin, error)}: {rule}: {said(error)}", remedy=f"correct {plugin.spec}, {OUT}") from error
 
 

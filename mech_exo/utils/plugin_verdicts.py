@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mech_exo.domain.errors import PluginError
+from mech_exo.domain.errors import MechExoError, PluginError
 from mech_exo.utils.durable import write_text
 from mech_exo.utils.plugin_files import OUT
 
@@ -31,6 +31,14 @@ class Verdict:
 
 
 Verdicts = tuple[Verdict, ...]
+
+
+def tried(law: str, check: Callable[[], str]) -> Verdict:
+    """The verdict of ``check``; what it raises on purpose breaks the law, too."""
+    try:
+        return Verdict(law, check())
+    except MechExoError as error:
+        return Verdict(law, error.message)
 
 
 def judged(folder: Path, key: Iterable[str], judge: Callable[[], Verdicts]) -> Verdicts:
@@ -57,6 +65,5 @@ def require(plugin: Plugin, what: str, verdicts: Verdicts) -> None:
     """Raises PluginError with the first law that ``what`` (``factor quiet``) breaks."""
     for verdict in verdicts:
         if not verdict.holds:
-            raise PluginError(
-                f"{plugin.spec}: {what} breaks a law: {verdict.law}; {verdict.broken}", remedy=f"exo plugins check, correct {plugin.spec}, {OUT}"
-            )
+            remedy = f"exo plugins check tells of every law; correct {plugin.spec}, {OUT}"
+            raise PluginError(f"{plugin.spec}: {what} breaks a law: {verdict.law}; {verdict.broken}", remedy=remedy)

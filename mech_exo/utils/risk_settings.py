@@ -143,6 +143,10 @@ class RiskLimits(Model):
         default_factory=dict, description="the figure of each limit of a plug-in, by name; one that is not named, or null, is off"
     )
 
+    def __hash__(self) -> int:
+        parts = (self.position_sizing, self.portfolio, self.governor, self.risk_model, self.margin, self.sending, self.stops, self.plugins)
+        return hash((parts, tuple(self.plugin_limits.items())))
+
     @property
     def limits_of_plugins(self) -> dict[str, float]:
         """Those of :attr:`plugin_limits` that are on, in order of the names."""

@@ -15,9 +15,9 @@ from mech_exo.scoring.factors.dispersion import IDIOSYNCRATIC_VOLATILITY, MARKET
 from mech_exo.scoring.factors.fundamental import FUNDAMENTAL
 from mech_exo.scoring.factors.liquidity import AMIHUD_ILLIQUIDITY
 from mech_exo.scoring.factors.momentum import HIGH_52_WEEK, MOMENTUM_12_1, RESIDUAL_MOMENTUM, SEASONALITY, SHORT_TERM_REVERSAL
+from mech_exo.scoring.factors.own import checked
 from mech_exo.scoring.factors.quality import QUALITY
 from mech_exo.scoring.factors.sentiment import SENTIMENT
-from mech_exo.scoring.factors.own import checked
 from mech_exo.scoring.factors.technical import RSI_14, VOLATILITY_RATIO, VOLUME_TREND
 from mech_exo.utils.plugin_files import Part
 from mech_exo.utils.plugin_settings import Plugins

@@ -1,4 +1,4 @@
-"""The laws of a factor, tried on a small made-up market: what every factor of the program obeys, asked of the user's own when it is loaded."""
+"""The laws of a factor, tried on a small made-up market: every factor of the program obeys them; the user's own are asked when loaded."""
 
 from __future__ import annotations
 
@@ -89,9 +89,8 @@ class _Trial:
     def _chosen_rows(self) -> str:
         rows = self.rows[7 :: max(1, len(self.rows) // 9)]
         some = self.bound.values(FactorInputs(self.panel, self.universe), rows)
-        return _misshapen(some, (len(rows), self.panel.shape[1])) or (
-            "" if same_bits(some, self.whole[rows]) else "asked for some rows it gives other values than for all: use rows to choose from them"
-        )
+        differs = "" if same_bits(some, self.whole[rows]) else "asked for some rows it gives other values than for all of them"
+        return _misshapen(some, (len(rows), self.panel.shape[1])) or differs
 
     def _looks_ahead(self) -> str:
         for t in _sessions(self.rows):
