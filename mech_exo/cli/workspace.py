@@ -163,13 +163,13 @@ def check_factors(config: Config, path: Path) -> None:
     for family in ("fundamental", "technical", "sentiment", "quality"):
         for name, line in getattr(config.factors, family).items():
             try:
-                factor = lookup(name).bind(line.params).factor
+                factor = lookup(name, config.factors.plugins).bind(line.params).factor
                 if factor.family != family:
                     raise ConfigError(f"{name} must stand under {factor.family}; it stands under {family}")
             except ConfigError as error:
                 mistakes.append(ConfigError(f"{path}: {family}.{name}: {error.message}", remedy=error.remedy))
     try:
-        check_regime(config.factors.regime)
+        check_regime(config.factors.regime, config.factors.plugins)
     except ConfigError as error:
         mistakes.append(ConfigError(f"{path}: {error.message}", remedy=error.remedy))
     if mistakes:
