@@ -88,7 +88,7 @@ def check(as_json: JsonOption = False) -> None:
     place = home()
     loaded = load(place)
     check_factors(loaded, place / "config" / "factors.yml")
-    doubts = [*unusual(loaded), *_channels(loaded)]
+    doubts = [*unusual(loaded), *channel_notes(loaded)]
     data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights()), "notes": doubts}
 
     def render(paper: Console) -> None:
@@ -128,7 +128,7 @@ def show(
     emit(data, as_json, render)
 
 
-def _channels(config: Config) -> list[str]:
+def channel_notes(config: Config) -> list[str]:
     """What is wrong with the channels of alerts. An error where alerts.yml names any, a note where there are keys alone."""
     from mech_exo.domain.errors import ConfigError
     from mech_exo.reporting.alerts.channels import directory

@@ -74,8 +74,8 @@ def _named(*values: object) -> list[str]:
 def load(home: Path, *, mend: bool = True) -> Config:
     """The effective configuration of the workspace ``home``.
 
-    Side effects, unless ``mend`` is False: a change of several files that was decided is finished, ``api_keys_local.yml`` is tightened to mode 0600 with one notice on stderr, and every secret is registered with
-    :func:`mech_exo.utils.log.redact`.
+    Side effects, unless ``mend`` is False: a change of several files that was decided is finished, and ``api_keys_local.yml`` is tightened
+    to mode 0600 with one notice on stderr. In any case every secret is registered with :func:`mech_exo.utils.log.redact`.
 
     Raises
     ------
@@ -209,6 +209,11 @@ def _keys(folder: Path, *, mend: bool) -> ApiKeys:
         log.redact(secret)
     log.redact_account(keys.ib_account.get_secret_value())
     return keys
+
+
+def secrets_in(path: Path) -> bool:
+    """Whether a file of keys holds a secret. Raises ConfigError for one that cannot be read."""
+    return any(_secrets(validated(path, ApiKeys, read(path, secret=True), secret=True)))
 
 
 def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
