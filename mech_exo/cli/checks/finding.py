@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from mech_exo.utils.settings import Config
 
 T = TypeVar("T")
+
+
+def _clocks() -> tuple[float, float]:
+    return time.time(), time.monotonic()
 
 
 class State(StrEnum):
@@ -69,7 +74,7 @@ class Patient:
     home: Path
     now: datetime
     offline: bool = False
-    started: tuple[float, float] = field(default_factory=lambda: _clocks())
+    started: tuple[float, float] = field(default_factory=_clocks)
 
     @property
     def is_workspace(self) -> bool:
@@ -140,9 +145,3 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
 
 def _throw(error: BaseException) -> T:  # type: ignore[type-var]
     raise error
-
-
-def _clocks() -> tuple[float, float]:
-    import time
-
-    return time.time(), time.monotonic()

@@ -114,7 +114,7 @@ def left_over(patient: Patient) -> Answer:
     data = patient.home / "data"
     locks = sorted(data.glob("*.lock"))
     held = [f"{path.name} by process {process}" for path in locks if (process := _held(path)) is not None]
-    partial = [path for path in (*data.rglob("*.partial"), *(patient.home / "reports").rglob("*.partial"), *data.glob("*.restoring*"))]
+    partial = [*data.rglob("*.partial"), *(patient.home / "reports").rglob("*.partial"), *data.glob("*.restoring*")]
     if partial and not held:
         names = " ".join(map(str, partial[:SHOWN])) + (" …" if len(partial) > SHOWN else "")
         return warning(f"{len(partial)} half-written: {names}", f"rm -r {' '.join(map(str, partial))}")
