@@ -13,7 +13,7 @@ from mech_exo.cli.data_sentiment import sentiment
 from mech_exo.cli.data_store import reader, writer
 from mech_exo.cli.data_update import update
 from mech_exo.cli.output import JsonOption, console, emit
-from mech_exo.utils.source_settings import Adjusted
+from mech_exo.utils.kinds import Adjusted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -48,8 +48,7 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a workspace: config/ with commented templates, data/ and reports/. Never overwrites a configuration."""
-    from mech_exo.utils.config import home_folder
-    from mech_exo.utils.workspace import create
+    from mech_exo.utils.workspace import create, home_folder
 
     place = home_folder(folder)
     written = create(place, only_missing=missing)

@@ -31,6 +31,7 @@ from mech_exo.utils.dashboard_settings import DashboardConfig
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
+from mech_exo.utils.workspace import home_folder as home_folder  # noqa: PLC0414 - read from here, too
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "strategy": ("strategy.yml", StrategyConfig),
@@ -52,12 +53,6 @@ OTHERS_BITS = stat.S_IRWXG | stat.S_IRWXO
 
 M = TypeVar("M", bound=BaseModel)
 _told: set[Path] = set()
-
-
-def home_folder(option: Path | None = None) -> Path:
-    """The workspace: ``option`` (``--home``), else ``$EXO_HOME``, else the current folder; absolute."""
-    chosen = option if option is not None else Path(os.environ.get("EXO_HOME") or ".")
-    return chosen.expanduser().absolute()
 
 
 def load(home: Path) -> Config:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mech_exo.utils.kinds import Adjusted as Adjusted  # noqa: PLC0414 - read from here, too
 from mech_exo.utils.model import Model
 
 
@@ -20,13 +21,6 @@ class BarsFrom(StrEnum):
     STOOQ = "stooq"
     PARQUET = "parquet"
     DUCKDB = "duckdb"
-
-
-class Adjusted(StrEnum):
-    """What a source of files has already done to its prices."""
-
-    NONE = "none"
-    SPLIT = "split"
 
 
 FundamentalsFrom = Literal["edgar", "yahoo", "finnhub"]
@@ -41,7 +35,7 @@ class SourcesConfig(Model):
     table: str | None = Field(None, description="of a DuckDB file; null: the only one with bars in it")
     adjusted: Adjusted = Field(Adjusted.NONE, description="of csv, parquet and duckdb; Stooq's prices are split-adjusted always")
     fundamentals: tuple[FundamentalsFrom, ...] = Field((), description="in order of trust")
-    news: tuple[NewsFrom, ...] = ()
+    news: tuple[NewsFrom, ...] = Field((), description="whom headlines are asked of, in order")
     history_start: date = Field(date(2003, 1, 2), description="first day asked for of a symbol the store has no bar of")
     workers: Annotated[int, Field(ge=1, le=32)] = Field(4, description="symbols at a time")
     requests_per_second: Annotated[float, Field(gt=0.0, le=100.0)] | None = Field(

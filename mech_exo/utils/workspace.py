@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,12 @@ TEMPLATES = (
 )  # fmt: skip
 FOLDERS = ("config", "data", "reports")
 PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def home_folder(option: Path | None = None) -> Path:
+    """The workspace: ``option`` (``--home``), else ``$EXO_HOME``, else the current folder; absolute."""
+    chosen = option if option is not None else Path(os.environ.get("EXO_HOME") or ".")
+    return chosen.expanduser().absolute()
 
 
 def templates_folder() -> Path:
