@@ -16,7 +16,26 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROGRAMS = "exo python python3 pip make cp git docker ssh touch jupyter cd pre-commit uv crontab systemctl source export".split()
+PROGRAMS = [
+    "exo",
+    "python",
+    "python3",
+    "pip",
+    "make",
+    "cp",
+    "git",
+    "docker",
+    "ssh",
+    "touch",
+    "jupyter",
+    "cd",
+    "pre-commit",
+    "uv",
+    "crontab",
+    "systemctl",
+    "source",
+    "export",
+]
 SHELLS = ("console", "bash", "sh", "shell")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 _ENVIRONMENT = re.compile(r"^(?:[A-Z][A-Z0-9_]*=\S+ +)+")
@@ -37,6 +56,11 @@ class Command:
     def program(self) -> str:
         """``exo``, ``make``, …: without variables in front and without the folder."""
         return _ENVIRONMENT.sub("", self.text).split()[0].rsplit("/", 1)[-1]
+
+    @property
+    def plain(self) -> str:
+        """The command itself: without folder, variables and ``--home DIR``."""
+        return re.sub(r" --home \S+", "", re.sub(r"^\S+/(?=\w+ )", "", _ENVIRONMENT.sub("", self.text)))
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}: {self.text}"
@@ -123,7 +147,10 @@ def typed(line: str) -> str:
 def meant(code: str) -> list[str]:
     """The commands that a synopsis stands for: ``[X]`` without and with X, ``a|b`` each."""
     choices = [code]
-    for pattern, ways in ((r" \[([^\]]+)\]", lambda found: ("", " " + found[1])), (r"(?<= )[\w-]+(?:\|[\w-]+)+", lambda found: found[0].split("|"))):
+    for pattern, ways in (
+        (r" \[([^\]]+)\]", lambda found: ("", " " + found[1])),
+        (r"(?<= )[\w-]+(?:\|[\w-]+)+", lambda found: found[0].split("|")),
+    ):
         while any(re.search(pattern, choice) for choice in choices):
             choices = [
                 choice[: found.start()] + way + choice[found.end() :]
