@@ -36,6 +36,7 @@ START, NIGHT, RESEARCH, DATA = "Start", "Every night", "Research", "Data and rec
 COMMANDS = (
     Lazy("demo", "demo:demo", "A whole night and a ten-year backtest on the built-in synthetic sample market.", START),
     Lazy("init", "workspace:init", "Make a workspace: config, data and reports.", START),
+    Lazy("doctor", "doctor:doctor", "Whether everything a night depends on is in order, and what mends it.", START),
     Lazy("config", "workspace:config", "Check and show the configuration.", START),
     Lazy("run", "run:run", "One night: recover, reconcile, book the session, decide, hand over the orders.", NIGHT),
     Lazy("schedule", "schedule:schedule", "A night after every close of the exchange, served by Prefect.", NIGHT),

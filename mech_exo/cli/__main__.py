@@ -53,7 +53,10 @@ def _run(words: list[str]) -> int:
     except TyperException as error:
         error.message = _plainly(error.message)
         show = getattr(error, "show", None)
-        return _say(error.format_message(), error.exit_code) if show is None else (show(), error.exit_code)[1]
+        code = _say(error.format_message(), error.exit_code) if show is None else (show(), error.exit_code)[1]
+        if not words:
+            _hint()
+        return code
     except (KeyboardInterrupt, Abort):
         return _say("interrupted", INTERRUPTED)
     except SystemExit as ended:  # how Typer ends completion
@@ -63,6 +66,14 @@ def _run(words: list[str]) -> int:
     if result == INTERRUPTED:  # how Typer reports Ctrl-C
         return _say("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _hint() -> None:
+    """What ``exo`` alone may be followed by, here."""
+    from mech_exo.cli import hints
+    from mech_exo.utils.workspace import home_folder
+
+    hints.say(hints.bare(home_folder()))
 
 
 def _plainly(message: str) -> str:

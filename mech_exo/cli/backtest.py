@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home, promote, runs, trials
+from mech_exo.cli import hints, home, promote, runs, trials
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.cli.sweep import sweep
 from mech_exo.cli.walk_forward import cross_validate, walk_forward
@@ -79,6 +79,8 @@ def run(
     if pdf is not None and kept.report is not None:
         kept = replace(kept, pdf=write_pdf(kept.report, pdf))
     emit(result.as_dict() | large_losses(result) | asdict(kept), as_json, lambda to: render(to, result, kept))
+    if len(runs.saved(workspace)) == 1:
+        hints.say(hints.after_backtest(workspace.home), as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

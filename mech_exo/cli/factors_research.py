@@ -50,7 +50,7 @@ def research(
     from mech_exo.scoring.factors import lookup
 
     workspace = Workspace.open(home())
-    lookup(name)  # an unknown factor is told before anything is read
+    lookup(name, workspace.config.factors.plugins)  # an unknown factor is told before anything is read
     told = told_of(workspace, name, Terms(day(start), day(end), horizons, every, next_open), quantiles, sector_neutral)
     path = write_factor_sheet(told, output or workspace.reports / "factors" / f"{name}.html")
     one = told.study
@@ -155,7 +155,8 @@ def prepared(workspace: Workspace, terms: Terms) -> tuple[Known, Sample]:
     from mech_exo.scoring.factors import every_fact
     from mech_exo.scoring.research import Entry, Sample
 
-    wanted, known = terms.wanted, workspace.known(facts=every_fact())  # a factor that factors.yml does not name is studied too
+    facts = every_fact(workspace.config.factors.plugins)  # a factor that factors.yml does not name is studied too
+    wanted, known = terms.wanted, workspace.known(facts=facts)
     entry = Entry.OPEN if terms.next_open else Entry.CLOSE
     sample = Sample.of(
         known.panel, known.universe, workspace.config.strategy.universe, horizons=wanted, every=terms.every, entry=entry,

@@ -90,7 +90,7 @@ def what_if(
         "headroom": target.room,
         "limits": moved,
         "state": verdict.state,
-        "breaches": [{"code": b.code, "who": b.symbol, "limit": b.limit, "value": b.value} for b in verdict.breaches],
+        "breaches": [{"code": b.word, "who": b.symbol, "limit": b.limit, "value": b.value} for b in verdict.breaches],
         "targets": [_row(checker.portfolio, t) for t in verdict.approved],
         "source": account.source,
         "notes": [*account.notes, *notes],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import complete, home
+from mech_exo.cli import complete, hints, home
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import MissingDataError
 
@@ -58,7 +58,10 @@ def run(
     workspace = _open(place, route)
     with workspace.ledger(read_only=True) as ledger:
         body = _body(workspace, ledger, night.result.session)
+        first = len(ledger.day_history(workspace.book_id())) == 1
     emit(night_dict(night, body), as_json, lambda to: render_steps(to, night))
+    if first:
+        hints.say(hints.after_night(place), as_json=as_json)
     if night.stale or night.troubled:
         raise typer.Exit(LOOK_AT_IT)
 

@@ -71,7 +71,7 @@ def sweep(
     one_of_metrics(objective, objectives())
     space = grid(sets or [])
     _no_range_without_trials(space, trials)
-    known = workspace.known(facts=every_fact())
+    known = workspace.known(facts=every_fact(workspace.config.factors.plugins))
     with bar("Trials", quiet=as_json) as tick:
         result = play(
             known.panel, workspace.config, space, universe=known.universe, start=_day(start), end=_day(end), trials=trials, seed=seed,

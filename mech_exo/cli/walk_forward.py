@@ -75,7 +75,7 @@ def walk_forward(
     workspace = Workspace.open(home())
     space = grid(sets)
     _no_range_in_a_grid(space, search)
-    known = workspace.known(facts=every_fact())  # a choice may read what the configuration does not
+    known = workspace.known(facts=every_fact(workspace.config.factors.plugins))  # a choice may read what the configuration does not
     evaluator = WalkForwardEvaluator(
         known.panel, workspace.config, space, train=train, test=test, step=step, embargo=embargo, purge=purge, anchored=anchored,
         objective=objective, minimum_trades=minimum_trades, search=search, trials=trials, seed=seed, universe=known.universe,
@@ -115,7 +115,7 @@ def cross_validate(
     workspace = Workspace.open(home())
     space = grid(sets)
     _no_range_in_a_grid(space, "grid")
-    known = workspace.known(facts=every_fact())  # a choice may read what the configuration does not
+    known = workspace.known(facts=every_fact(workspace.config.factors.plugins))  # a choice may read what the configuration does not
     evaluator = CombinatorialPurgedCV(
         known.panel, workspace.config, space, groups=groups, test_groups=test_groups, purge=purge, embargo=embargo, objective=objective,
         universe=known.universe, warnings=known.warnings, backend=backend, workers=workers, address=address,

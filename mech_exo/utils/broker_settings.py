@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mech_exo.utils.model import Model, Positive, PositiveFraction
+from mech_exo.utils.plugin_settings import PluginName, Plugins
 
 Seconds = Annotated[float, Field(gt=0.0, le=600.0)]
 Minutes = Annotated[int, Field(ge=0, le=240)]
@@ -103,7 +104,8 @@ class Slicing(Model):
 class BrokerConfig(Model):
     """``broker.yml``."""
 
-    kind: BrokerKind = Field(BrokerKind.PAPER, description="what commands mean when they do not name a broker")
+    kind: BrokerKind | PluginName = Field(BrokerKind.PAPER, description="what commands mean when they do not name a broker")
+    plugins: Plugins = Field((), description="files and modules with brokers of your own; docs/writing-a-broker.md")
     gateway: GatewayRules = GatewayRules()
     times: SendingTimes = SendingTimes()
     doubt: DoubtRules = DoubtRules()

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from mech_exo.utils.model import Exposure, Model, Positive, PositiveFraction, Sessions
+from mech_exo.utils.plugin_settings import Plugins
 
 
 class StopRules(Model):
@@ -137,6 +138,19 @@ class RiskLimits(Model):
     margin: MarginRules | None = Field(MarginRules(), description="what the broker asks of a margin account; null: nothing")
     sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
+    plugins: Plugins = Field((), description="files and modules with limits of your own; docs/writing-a-limit.md")
+    plugin_limits: dict[str, float | None] = Field(
+        default_factory=dict, description="the figure of each limit of a plug-in, by name; one that is not named, or null, is off"
+    )
+
+    def __hash__(self) -> int:
+        parts = (self.position_sizing, self.portfolio, self.governor, self.risk_model, self.margin, self.sending, self.stops, self.plugins)
+        return hash((parts, tuple(self.plugin_limits.items())))
+
+    @property
+    def limits_of_plugins(self) -> dict[str, float]:
+        """Those of :attr:`plugin_limits` that are on, in order of the names."""
+        return {name: figure for name, figure in sorted(self.plugin_limits.items()) if figure is not None}
 
     @property
     def soft_drawdown(self) -> float | None:

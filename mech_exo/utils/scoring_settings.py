@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mech_exo.utils.model import Model, PositiveFraction
+from mech_exo.utils.plugin_settings import Plugins
 
 
 class Direction(StrEnum):
@@ -126,6 +127,7 @@ class FactorsConfig(Model):
     )
     scoring: ScoringRules = ScoringRules()
     regime: RegimeRules | None = Field(None, description="weights by state of the market; null: the same in every market")
+    plugins: Plugins = Field((), description="files and modules with factors of your own; docs/writing-a-factor.md")
 
     def weights(self) -> dict[str, FactorWeight]:
         """Every factor with a weight above 0, in order of the names: the same configuration adds up in the same order."""

@@ -16,6 +16,7 @@ from mech_exo.utils.alert_settings import AlertsConfig
 from mech_exo.utils.broker_settings import BrokerConfig
 from mech_exo.utils.dashboard_settings import DashboardConfig
 from mech_exo.utils.model import Exposure, Fraction, Model, NonNegative, Positive, PositiveFraction, Sessions
+from mech_exo.utils.plugin_settings import PluginName, Plugins, named
 from mech_exo.utils.quality_settings import QualityRules
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.risk_settings import (
@@ -139,7 +140,10 @@ class CostFilter(Model):
 class SizingRules(Model):
     """How much of each name."""
 
-    method: SizingMethod = Field(SizingMethod.VOLATILITY_BASED, description="how a wish becomes shares: docs/sizing.md has each formula")
+    method: SizingMethod | PluginName = Field(
+        SizingMethod.VOLATILITY_BASED, description="how a wish becomes shares: docs/sizing.md has each formula; or a plug-in's name"
+    )
+    params: dict[str, float] = Field(default_factory=dict, description="of a method from a plug-in: overrides of its parameters")
     gross_exposure: Exposure = Field(1.0, description="fraction of NAV invested before volatility scaling")
     target_volatility: Annotated[float, Field(gt=0.0, le=2.0)] | None = Field(0.12, description="annual; null: no scaling")
     volatility_window: Annotated[int, Field(ge=5, le=1000)] = Field(63, description="sessions of the volatility that sizes")
@@ -170,6 +174,12 @@ class SizingRules(Model):
             raise ValueError("win_rate and payoff are given together, or neither: then both are measured on closed trades")
         if self.until_measured is SizingMethod.KELLY:
             raise ValueError("until_measured is how Kelly sizes before it has measured anything; it cannot be kelly itself")
+        return self
+
+    @model_validator(mode="after")
+    def _params_of_a_plugin(self) -> SizingRules:
+        if self.params and named(self.method) is None:
+            raise ValueError(f"params belong to a method from a plug-in (method: plugin.NAME); the method is {self.method}")
         return self
 
     @model_validator(mode="after")
@@ -252,6 +262,7 @@ class StrategyConfig(Model):
     max_missing_sessions: Annotated[int, Field(ge=1, le=250)] = Field(
         10, description="sessions without a bar after which a position is closed at the last close, flagged"
     )
+    plugins: Plugins = Field((), description="files and modules with sizing methods of your own; docs/writing-a-sizing-method.md")
 
 
 class Sentiment(StrEnum):
@@ -274,6 +285,7 @@ class DataConfig(Model):
     max_jump: Annotated[float, Field(gt=0.0, le=100.0)] = Field(0.4, description="move, net of the market's, that may be a jump")
     min_coverage: PositiveFraction = Field(0.5, description="least share of the last month's members with a usable bar, for a night")
     quality: QualityRules = QualityRules()
+    plugins: Plugins = Field((), description="files and modules with sources of your own; docs/writing-a-source.md")
 
 
 class Keys(Model):

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from mech_exo.utils.kinds import Adjusted as Adjusted  # noqa: PLC0414 - read from here, too
 from mech_exo.utils.model import Model
+from mech_exo.utils.plugin_settings import PluginName, named
 
 
 class BarsFrom(StrEnum):
@@ -23,14 +24,14 @@ class BarsFrom(StrEnum):
     DUCKDB = "duckdb"
 
 
-FundamentalsFrom = Literal["edgar", "yahoo", "finnhub"]
-NewsFrom = Literal["yahoo", "finnhub"]
+FundamentalsFrom = Literal["edgar", "yahoo", "finnhub"] | PluginName
+NewsFrom = Literal["yahoo", "finnhub"] | PluginName
 
 
 class SourcesConfig(Model):
     """``sources:`` of ``data.yml``: what `exo data update` and the nightly run download. Nothing is, unless it is named here."""
 
-    bars: BarsFrom | None = Field(None, description="null: bars come by `exo data import` alone")
+    bars: BarsFrom | PluginName | None = Field(None, description="null: bars come by `exo data import` alone")
     folder: Path | None = Field(None, description="where a source of files finds them, from the workspace on; a file does for duckdb")
     table: str | None = Field(None, description="of a DuckDB file; null: the only one with bars in it")
     adjusted: Adjusted = Field(Adjusted.NONE, description="of csv, parquet and duckdb; Stooq's prices are split-adjusted always")
@@ -44,6 +45,6 @@ class SourcesConfig(Model):
 
     @model_validator(mode="after")
     def _files_have_a_folder(self) -> SourcesConfig:
-        if self.bars not in (None, BarsFrom.YAHOO) and self.folder is None:
+        if self.bars not in (None, BarsFrom.YAHOO) and named(self.bars) is None and self.folder is None:
             raise ValueError(f"bars from {self.bars} need a folder: where the files are")
         return self
