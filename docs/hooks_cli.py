@@ -10,6 +10,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 from mech_exo.cli import COMMANDS, app, loaded
+from mech_exo.cli.examples import EXAMPLES
 
 INTRODUCTION = """# Every command
 
@@ -20,8 +21,6 @@ This page is written by the program each time the documentation is built, from t
 - `--debug` logs everything and shows tracebacks; without it a mistake is one message on stderr and an exit code that is not 0.
 - Where the package is not installed, `python -m mech_exo.cli` stands for `exo`.
 """
-HEADING = re.compile(r"^(?:Examples?):[ \t]*", re.MULTILINE)
-
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated page."""
@@ -69,24 +68,14 @@ def _context(command: Any, name: str) -> Any:
 
 def _command(command: Any, name: str, level: str) -> list[str]:
     context = _context(command, name)
-    said, examples = _divided(inspect.cleandoc(command.help or ""))
-    epilog, more = _divided(inspect.cleandoc(command.epilog or ""))
-    lines = [f"\n{level} {name} {{ #{_anchor(name)} }}\n", said, f"\n{epilog}" if epilog else ""]
+    said = _escaped(inspect.cleandoc(command.help or "").replace("\b", ""))
+    lines = [f"\n{level} {name} {{ #{_anchor(name)} }}\n", said]
     lines += [f"\n```text\n{name} {' '.join(command.collect_usage_pieces(context))}\n```\n", *_parameters(command, context)]
-    if examples or more:
-        lines += ["\n```bash", *examples, *more, "```"]
+    if name in EXAMPLES:
+        lines += ["\n```bash", *EXAMPLES[name], "```"]
     for word, below in getattr(command, "commands", {}).items():
         lines += _command(below, f"{name} {word}", "###")
     return lines
-
-
-def _divided(text: str) -> tuple[str, list[str]]:
-    """What a help text says, and the commands of its examples."""
-    head, *rest = HEADING.split(text.replace("\b", ""))
-    examples = [line.strip() for part in rest for line in part.splitlines() if line.strip()]
-    if any(not line.startswith(("exo ", "#", "python ", "$")) for line in examples):  # a sentence follows: all of it is text
-        return _escaped(text), []
-    return _escaped(head.strip()), examples
 
 
 def _parameters(command: Any, context: Any) -> list[str]:
