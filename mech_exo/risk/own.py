@@ -62,6 +62,8 @@ class Limit:
         program rounds down to lots, never enlarges a position by it, and where it says NaN lets nothing but reductions pass.
     unit
         Of the figure, for a reader.
+    example
+        A figure it is tried with where the configuration gives none.
     minimum, maximum
         The figures it takes.
     source
@@ -71,6 +73,7 @@ class Limit:
     name: str
     allows: Allows
     unit: str
+    example: float
     minimum: float = 0.0
     maximum: float = math.inf
     source: str = ""

@@ -143,7 +143,9 @@ def deciding(config: Config) -> dict[str, Any]:
     plugged = [body[name] for name in PLUGGED if name in body]
     for part in plugged:
         part["plugins"] = [{"spec": plugin["spec"], "source": plugin["source"]} for plugin in part["plugins"]]
-    unused = [(part, "plugins") for part in plugged] + [(body["risk"], "plugin_limits"), (body["strategy"]["sizing"], "params")]
+    unused = [(part, "plugins") for part in plugged] + [
+        (body["risk"], "plugin_limits"), (body["strategy"]["sizing"], "params"), (body["data"]["sources"], "settings"),
+    ]  # fmt: skip
     for part, key in unused:
         if not part[key]:
             del part[key]

@@ -324,6 +324,7 @@ class ApiKeys(Model):
     dashboard_password: SecretStr = Field(SecretStr(""), description="a hash, written by `exo dash --set-password`")
     dashboard_token: SecretStr = Field(SecretStr(""), description="what a program says to read the dashboard's data")
     sec_user_agent: str = Field("", description="name and mail address, which the SEC asks of who reads EDGAR")
+    plugin_keys: dict[str, SecretStr] = Field({}, description="of brokers and sources of plug-ins, by their names")
 
 
 class Config(Model):
