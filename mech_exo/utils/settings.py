@@ -141,7 +141,7 @@ class SizingRules(Model):
     """How much of each name."""
 
     method: SizingMethod | PluginName = Field(
-        SizingMethod.VOLATILITY_BASED, description="how a wish becomes shares: docs/sizing.md has each formula"
+        SizingMethod.VOLATILITY_BASED, description="how a wish becomes shares: docs/sizing.md has each formula; or a plug-in's name"
     )
     params: dict[str, float] = Field(default_factory=dict, description="of a method from a plug-in: overrides of its parameters")
     gross_exposure: Exposure = Field(1.0, description="fraction of NAV invested before volatility scaling")
@@ -318,13 +318,13 @@ class ApiKeys(Model):
     ntfy_topic: SecretStr = Field(SecretStr(""), description="a topic of ntfy.sh, or the address of one on a server of your own")
     smtp: SmtpKeys = SmtpKeys()
     alert_urls: dict[str, SecretStr] = Field({}, description="of channels of kind url, by name")
-    plugin_keys: dict[str, SecretStr] = Field({}, description="of brokers and sources of plug-ins, by their names")
     heartbeat_url: SecretStr = Field(SecretStr(""), description="pinged by `exo alert run` while all is well")
     night_heartbeat_url: SecretStr = Field(SecretStr(""), description="pinged after every night")
     ib_account: SecretStr = Field(SecretStr(""), description="of Interactive Brokers; DU… is a paper account")
     dashboard_password: SecretStr = Field(SecretStr(""), description="a hash, written by `exo dash --set-password`")
     dashboard_token: SecretStr = Field(SecretStr(""), description="what a program says to read the dashboard's data")
     sec_user_agent: str = Field("", description="name and mail address, which the SEC asks of who reads EDGAR")
+    plugin_keys: dict[str, SecretStr] = Field({}, description="of brokers and sources of plug-ins, by their names")
 
 
 class Config(Model):
