@@ -146,7 +146,7 @@ def _decision(result: BacktestResult, stood: Stood, row: int) -> Decision:
     else:
         scores, market = _no_scores(as_of, result.symbols), Market(read.panel)
     market = replace(market, panel=read.panel.upto(here))
-    verdict = verdict_of(night, breaches, state, nav, read.panel.close[here], read.panel, read.universe, method)
+    verdict = verdict_of(night, breaches, state, nav, read.panel.close[here], read.panel, read.universe, method, strategy.own_limit_names)
     return Decision(
         as_of=as_of,
         session=_next(result, row) or as_of,

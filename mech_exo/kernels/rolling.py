@@ -205,11 +205,6 @@ def _every(values: Floats) -> Ints:
     return np.arange(values.shape[0], dtype=np.int64)
 
 
-def rolling_median(values: Floats, window: int, least: int) -> Floats:
-    """``(T, N)``: :func:`median_rows` at every row."""
-    return median_rows(values, _every(values), window, least)
-
-
 def lagged_ratio(values: Floats, near: int, far: int) -> Floats:
     """``(T, N)``: :func:`lagged_ratio_rows` at every row."""
     return lagged_ratio_rows(values, _every(values), near, far)

@@ -16,8 +16,6 @@ from mech_exo.risk.stress import StressLine, stress
 from mech_exo.risk.usage import LimitStatus, LimitUsage, Standing, Unit, at_risk, known_nav, resting_stop, stress_gap, usages
 from mech_exo.utils.settings import RiskLimits
 
-NO_STOP_HELPS = "stress counts no stop: in a gap a resting stop fills at the open, wherever that is"
-
 
 @dataclass(frozen=True, slots=True)
 class RiskStatus:

@@ -22,9 +22,10 @@ from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.ledger_tables import NAMES
 from mech_exo.execution.protection import dress, plan_protection, resting_exits
 from mech_exo.execution.reconcile import accept, expected
-from mech_exo.execution.router import OrderRouter, SendLimits, SendRules
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import OPEN_STATES, Intent, SessionRow, StateChange
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendLimits, SendRules
 from mech_exo.utils.calendar import next_session
 from tests.execution.ledger_rows import BOOK, day, line
 from tests.faults.router_model import NEW_YORK, PRICE, QUESTIONS, QUIET, ROUGH, Killed, ModelBroker

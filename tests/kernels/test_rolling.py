@@ -33,7 +33,7 @@ KERNELS = {
     "returns": lambda p: rolling.returns(p.close),
     "volatility": lambda p: windows.volatility_rows(rolling.returns(p.close), np.arange(len(p.close)), 7),
     "rolling_mean": lambda p: windows.mean_rows(p.volume, np.arange(len(p.volume)), 6, 3),
-    "rolling_median": lambda p: rolling.rolling_median(p.volume, 6, 3),
+    "rolling_median": lambda p: rolling.median_rows(p.volume, np.arange(len(p.volume)), 6, 3),
     "lagged_ratio": lambda p: rolling.lagged_ratio(p.close, 2, 9),
     "rsi": lambda p: rolling.rsi(p.close, 5),
     "atr": lambda p: rolling.atr(p.high, p.low, p.close, 5),
