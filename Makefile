@@ -41,7 +41,7 @@ browser:
 			echo "Chromium cannot be installed: the tests of pages will be skipped" >&2; \
 		else echo "no Chromium: the tests of pages will be skipped   (apt install chromium poppler-utils)" >&2; fi
 
-screenshots: $(DEV) browser ## Pictures of every page of the dashboard, into build/screenshots.
+screenshots: $(DEV) browser ## Pictures: those of the README into docs/pictures, every page of the dashboard into build/screenshots.
 	$(BIN)/python scripts/screenshots.py
 
 lint: $(DEV) types layers ## Style, types and layers.

@@ -83,7 +83,7 @@ def test_a_broken_layer_would_be_seen(repository: Path, tmp_path: Path) -> None:
 def test_the_readme_opens_with_the_two_commands(repository: Path) -> None:
     lines = (repository / "README.md").read_text().splitlines()
     assert [line.split("#")[0].strip() for line in lines if line.startswith("make ")][:2] == ["make run", "make test"]
-    assert next(i for i, line in enumerate(lines) if line.startswith("make run")) < 5
+    assert next(i for i, line in enumerate(lines) if line.startswith("make run")) < 12
 
 
 def test_ci_runs_make_test_and_is_executable(repository: Path) -> None:
