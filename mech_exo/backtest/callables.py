@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mech_exo.backtest.drivers import full, grown
+from mech_exo.decision.asked import Asked
 from mech_exo.decision.orders import clear_plan, guard, settle
 from mech_exo.decision.params import Night, past_of
 from mech_exo.decision.record import portfolio_of
@@ -34,6 +35,7 @@ class CallableDriver:
 
         self.function, self.panel, self.universe, self.rules = function, panel, universe, strategy.rules
         self.beside = strategy.beside(FactorInputs(panel, universe))
+        self.asked = Asked.of(strategy, panel.symbols, universe)
 
     def run(
         self,
@@ -74,5 +76,7 @@ class CallableDriver:
         want(columns, shares, share, tickets, close, book, night.plan, self.rules)
         verdict = NO_VERDICT if self.universe.verdict is None else self.universe.verdict[t]
         read_gaps(t, night.plan, bars, night.gaps, night.read, self.rules.limits.gap_share)
-        sight = Sight(close, self.universe.sector[t], verdict, past_of(t, bars, self.beside))
+        if self.asked is not None:
+            self.asked.limit(t, float(account["nav"][0]), self.universe.sector[t], bars, book, night)
+        sight = Sight(close, self.universe.sector[t], verdict, past_of(t, bars, self.beside), night.caps)
         settle(t, share, sight, book, live, account, days, night, self.rules)

@@ -15,6 +15,7 @@ import numpy as np
 from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.backtest.stage import Stage, decisions
+from mech_exo.decision.asked import own_warnings
 from mech_exo.decision.kelly import kelly_warnings
 from mech_exo.decision.night import Known
 from mech_exo.decision.params import Features
@@ -157,7 +158,7 @@ class EventBacktester:
         rows = strategy.decision_rows(self.panel, first, first, last)
         features, table = strategy.features(self.panel, self.universe, rows)
         stage = self._play(first, last, rows, features, strategy, progress)
-        said = (*sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *thin_warnings(table))
+        said = (*own_warnings(strategy), *sector_warnings(strategy, self.universe), *missing_warnings(table.missing), *thin_warnings(table))
         said += unscored_warnings(table)
         said += blocked_warnings(self.panel, self.universe, rows)
         said += governed_warnings(stage.days[first:last])
@@ -171,7 +172,7 @@ class EventBacktester:
         return stage.days[first:last], stage.happened
 
     def _play(self, first: int, last: int, rows: Ints, features: Features, strategy: Strategy, progress: Progress | None) -> Stage:
-        stage = Stage.empty(self.panel, strategy, self.flows)
+        stage = Stage.empty(self.panel, self.universe, strategy, self.flows)
         decision_at = decisions(rows, len(self.panel.sessions))
         chunk = last - first if progress is None else CHUNK
         for begin in range(first, last, chunk):
@@ -182,7 +183,7 @@ class EventBacktester:
         return stage
 
     def _run_callable(self, function: StrategyFunction, first: int, last: int, progress: Progress | None) -> BacktestResult:
-        stage = Stage.empty(self.panel, Strategy(self.config), self.flows)
+        stage = Stage.empty(self.panel, self.universe, Strategy(self.config), self.flows)
         tick = None if progress is None else (lambda done: progress(done, last - first))
         stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy), tick)
         name = getattr(function, "__name__", type(function).__name__)

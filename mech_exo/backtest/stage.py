@@ -9,10 +9,11 @@ import numpy as np
 
 from mech_exo.backtest.callables import CallableDriver
 from mech_exo.backtest.drivers import play
+from mech_exo.decision.asked import Asked
 from mech_exo.decision.params import Features, Night
 from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
 from mech_exo.decision.weighing import decide_weighed
-from mech_exo.domain.panel import BarPanel
+from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels.account import new_account, new_book, new_days
 from mech_exo.kernels.records import EVENT, Bars, CostParams, Floats, Ints
 
@@ -31,22 +32,24 @@ class Stage:
     days: np.ndarray
     events: np.ndarray
     night: Night
+    asked: Asked | None
 
     @classmethod
-    def empty(cls, panel: BarPanel, strategy: Strategy, flows: Floats) -> Stage:
+    def empty(cls, panel: BarPanel, universe: Universe, strategy: Strategy, flows: Floats) -> Stage:
         """The cash of ``strategy`` before the first session of ``panel``; ``flows`` ``(T,)`` USD come in before the opens."""
         sessions, symbols = panel.shape
         settings = strategy.settings
         book, live, account, days = new_book(symbols), np.zeros(symbols, np.int64), new_account(settings.initial_cash), new_days(sessions)
-        events, night = np.empty(1024, EVENT), night_buffers(symbols, strategy.rules.limits)
-        return cls(strategy, Bars.of(panel), flows, cost_params(settings.costs), book, live, account, days, events, night)
+        asked = Asked.of(strategy, panel.symbols, universe)
+        events, night = np.empty(1024, EVENT), night_buffers(symbols, strategy.rules.limits, len(strategy.own_limits))
+        return cls(strategy, Bars.of(panel), flows, cost_params(settings.costs), book, live, account, days, events, night, asked)
 
     def decide(self, first: int, last: int, decision_at: Ints, features: Features) -> None:
         """Play rows ``first..last-1``, decided from ``features`` where ``decision_at`` says so: see :func:`play`.
 
-        Where an optimiser weighs, it is asked at each decision; the stretches between are played compiled.
+        Where an optimiser weighs or rules of plug-ins decide, they are asked at each decision; the stretches between are played compiled.
         """
-        if not self.strategy.rules.sizing.optimised:
+        if self.asked is None and not self.strategy.rules.sizing.optimised:
             self._play(first, last, decision_at, features)
             return
         undecided = np.full_like(decision_at, -1)
@@ -54,7 +57,7 @@ class Stage:
             self._play(first, row + 1, undecided, features)
             decide_weighed(
                 row, int(decision_at[row]), self.bars, features, self.book, self.live, self.account, self.days, self.night,
-                self.strategy.rules,
+                self.strategy.rules, self.asked,
             )  # fmt: skip
             first = row + 1
         self._play(first, last, undecided, features)

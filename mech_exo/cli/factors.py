@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.factors_research import compare, health, research
 from mech_exo.cli.output import JsonOption, emit
 
@@ -24,6 +24,8 @@ app.command()(health)
 
 def about(factor: Factor, config: Config, absent: dict[str, str] | None) -> dict[str, Any]:
     """A factor as ``factors.yml`` has it. ``absent``: why inputs are not in the store, by factor; None where nothing is stored."""
+    from mech_exo.scoring.factors import known
+
     line = getattr(config.factors, factor.family.value).get(factor.name)
     bound = factor.bind({} if line is None else line.params)
     return {
@@ -36,6 +38,7 @@ def about(factor: Factor, config: Config, absent: dict[str, str] | None) -> dict
         "warmup": bound.warmup,
         "parameters": dict(bound.params),
         "source": factor.source,
+        "origin": known(config.factors.plugins)[factor.name].origin,
         "available": None if absent is None else factor.name not in absent,
         "why_not": None if absent is None else absent.get(factor.name),
     }
@@ -46,7 +49,7 @@ def list_factors(as_json: JsonOption = False) -> None:
     """Every factor: family, direction, inputs, weight in factors.yml, and whether the store holds its inputs."""
     from mech_exo.domain.errors import MissingDataError
     from mech_exo.scoring.faces import IdeaScorer
-    from mech_exo.scoring.factors import REGISTRY
+    from mech_exo.scoring.factors import known
     from mech_exo.utils.config import load
 
     config = load(home())
@@ -54,19 +57,23 @@ def list_factors(as_json: JsonOption = False) -> None:
         absent, said = IdeaScorer(config=config).absent(), None
     except MissingDataError as error:
         absent, said = None, error.message
-    found = [about(factor, config, absent) for factor in REGISTRY.values()]
+    found = [about(part.what, config, absent) for part in known(config.factors.plugins).values()]
     emit({"factors": found, "note": said}, as_json, lambda console: _draw(console, found, said))
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A factor of `exo factors list`.")], as_json: JsonOption = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(autocompletion=complete.factors, help="A factor of `exo factors list`.")],
+    as_json: JsonOption = False,
+) -> None:
     """One factor: what it is, where it comes from, and what it says of the stored universe today."""
     from mech_exo.domain.errors import MissingDataError
     from mech_exo.scoring.faces import IdeaScorer
     from mech_exo.scoring.factors import lookup
     from mech_exo.utils.config import load
 
-    config, factor = load(home()), lookup(name)
+    config = load(home())
+    factor = lookup(name, config.factors.plugins)
     found = about(factor, config, None) | {"about": _words(factor), "today": None}
     try:
         frame = IdeaScorer(config=config).factor(name)
@@ -103,7 +110,7 @@ def _draw(console: Console, found: list[dict[str, Any]], said: str | None) -> No
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("factor", "family", "weight", "direction", "first value", "in the store", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("factor", "family", "weight", "direction", "first value", "in the store", "from", box=SIMPLE_HEAD, pad_edge=False)
     for place in (2, 4):
         table.columns[place].justify = "right"
     table.columns[0].no_wrap = True
@@ -112,7 +119,8 @@ def _draw(console: Console, found: list[dict[str, Any]], said: str | None) -> No
         held = "unknown" if line["available"] is None else "yes" if line["available"] else "no"
         if line["why_not"] is not None:
             lacking.setdefault(line["why_not"], []).append(line["name"])
-        table.add_row(line["name"], line["family"], f"{line['weight']:g}", line["direction"], f"session {line['warmup'] + 1}", held)
+        first, place = f"session {line['warmup'] + 1}", line["origin"].partition(" (")[0]
+        table.add_row(line["name"], line["family"], f"{line['weight']:g}", line["direction"], first, held, place)
     console.print(table)
     for reason, names in lacking.items():
         console.print(f"not in the store ({reason}): {', '.join(names)}", style="yellow", highlight=False, markup=False)
@@ -126,6 +134,8 @@ def _draw_one(console: Console, found: dict[str, Any]) -> None:
     console.print(f"Source: {found['source']}", highlight=False, markup=False)
     parameters = ", ".join(f"{name} {value}" for name, value in found["parameters"].items()) or "none"
     console.print(f"Unit: {found['unit']}. Inputs: {', '.join(found['inputs'])}. Parameters: {parameters}.", highlight=False, markup=False)
+    if found["origin"] != "built in":
+        console.print(f"From the plug-in {found['origin']}.", highlight=False, markup=False)
     console.print(f"First value at session {found['warmup'] + 1} of a gapless history.", highlight=False)
     today = found["today"]
     if today is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import BrokerError, LedgerError, MechExoError, UserError
 from mech_exo.execution import safety
@@ -46,7 +46,7 @@ def resume(
 
 
 def flatten(
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this name; default all.")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", autocompletion=complete.symbols, help="Only this name; default all.")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Also shares at the broker that the book does not account for.")] = False,
     mode: Annotated[str | None, typer.Option("--mode", help="paper or live; default that of the account.")] = None,
     broker: Annotated[str | None, typer.Option("--broker", help="paper or ib; default `kind` of broker.yml.")] = None,
@@ -102,7 +102,8 @@ def _flatten(workspace: Workspace, ledger: Ledger, book: BookId, symbol: str | N
     from mech_exo.domain.orders import OrderType
     from mech_exo.execution.flatten import Flattened, Wish
     from mech_exo.execution.flatten import flatten as close_all
-    from mech_exo.execution.router import OrderRouter, SendRules
+    from mech_exo.execution.router import OrderRouter
+    from mech_exo.execution.sending import SendRules
     from mech_exo.execution.valve import SafetyValve, tradeable_now
     from mech_exo.utils.broker_settings import BrokerKind
     from mech_exo.utils.calendar import next_session
@@ -136,7 +137,8 @@ def _by_hand(workspace: Workspace, book: BookId, error: MechExoError | OSError) 
         remedy = "the paper book is nowhere else: run it again once that is mended; nothing new is bought meanwhile"
     else:
         account = mask_accounts(book.account)
-        remedy = f"log in to TWS, Client Portal or IBKR Mobile as {account}: cancel every open order, "
+        where = "TWS, Client Portal or IBKR Mobile" if workspace.broker_kind is BrokerKind.IB else "your broker"
+        remedy = f"log in to {where} as {account}: cancel every open order, "
         remedy += "then close each position with a market order; or mend it and run exo flatten again"
     known = type(error) if isinstance(error, MechExoError) else LedgerError
     return known("\n".join(lines), remedy=remedy)

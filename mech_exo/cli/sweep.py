@@ -54,10 +54,7 @@ def sweep(
     distinct: Annotated[int | None, typer.Option(help="Of --plan: different factors, universes and schedules; default all trials.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Backtest every combination of values; count each in the ledger; say how much of the best is luck.
-
-    Example: exo backtest sweep --set strategy.selection.top=20,30 --set risk.stops.hard=0.1,0.15,null
-    """
+    """Backtest every combination of values; count each in the ledger; say how much of the best is luck."""
     from mech_exo.assembly import Workspace
 
     workspace = Workspace.open(home())
@@ -74,7 +71,7 @@ def sweep(
     one_of_metrics(objective, objectives())
     space = grid(sets or [])
     _no_range_without_trials(space, trials)
-    known = workspace.known(facts=every_fact())
+    known = workspace.known(facts=every_fact(workspace.config.factors.plugins))
     with bar("Trials", quiet=as_json) as tick:
         result = play(
             known.panel, workspace.config, space, universe=known.universe, start=_day(start), end=_day(end), trials=trials, seed=seed,

@@ -96,7 +96,7 @@ def breaches_table(breaches: tuple[Breach, ...], count: int = 15) -> Table:
     table = Table("Limit", "On", "Allowed", "Wanted", title="Limits that bound", title_justify="left")
     table.columns[2].justify = table.columns[3].justify = "right"
     for breach in breaches[:count]:
-        table.add_row(breach.code.value.replace("_", " "), breach.symbol or "portfolio", *breach.amounts)
+        table.add_row(breach.word.replace("_", " "), breach.symbol or "portfolio", *breach.amounts)
     if len(breaches) > count:
         table.caption = f"and {len(breaches) - count} more"
     return table

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CrossValidationResult
     from mech_exo.backtest.walk_result import Line, WalkForwardResult
-    from mech_exo.execution.rows import Sweep, Trial
+    from mech_exo.execution.trial_rows import Sweep, Trial
 
 StartOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")]
 EndOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")]
@@ -67,8 +67,6 @@ def walk_forward(
     """Choose parameters on the past, judge them on what follows, move on.
 
     Only the judged sessions are shown as the result. Every candidate of every window is counted in the ledger.
-
-    Example: exo backtest walk-forward --set strategy.selection.top=20,30,40 --train 756 --test 252 --purge 21
     """
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
@@ -77,7 +75,7 @@ def walk_forward(
     workspace = Workspace.open(home())
     space = grid(sets)
     _no_range_in_a_grid(space, search)
-    known = workspace.known(facts=every_fact())  # a choice may read what the configuration does not
+    known = workspace.known(facts=every_fact(workspace.config.factors.plugins))  # a choice may read what the configuration does not
     evaluator = WalkForwardEvaluator(
         known.panel, workspace.config, space, train=train, test=test, step=step, embargo=embargo, purge=purge, anchored=anchored,
         objective=objective, minimum_trades=minimum_trades, search=search, trials=trials, seed=seed, universe=known.universe,
@@ -109,8 +107,6 @@ def cross_validate(
     """Combinatorial purged cross-validation: every choice of judging periods, and the spread of the Sharpe ratio.
 
     Every candidate is counted in the ledger once.
-
-    Example: exo backtest cross-validate --set strategy.selection.top=20,30,40 --groups 6 --test-groups 2 --purge 21 --embargo 21
     """
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CombinatorialPurgedCV
@@ -119,7 +115,7 @@ def cross_validate(
     workspace = Workspace.open(home())
     space = grid(sets)
     _no_range_in_a_grid(space, "grid")
-    known = workspace.known(facts=every_fact())  # a choice may read what the configuration does not
+    known = workspace.known(facts=every_fact(workspace.config.factors.plugins))  # a choice may read what the configuration does not
     evaluator = CombinatorialPurgedCV(
         known.panel, workspace.config, space, groups=groups, test_groups=test_groups, purge=purge, embargo=embargo, objective=objective,
         universe=known.universe, warnings=known.warnings, backend=backend, workers=workers, address=address,
@@ -145,7 +141,7 @@ def bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 def record(workspace: Workspace, trials: tuple[Trial, ...], compared: Sweep | None = None) -> None:
     """Count all of them or none, with what comparing them with each other says."""
     from mech_exo.cli.backtest import PATIENCE
-    from mech_exo.execution.rows import Sweep
+    from mech_exo.execution.trial_rows import Sweep
 
     with workspace.ledger(wait=PATIENCE) as ledger, ledger.transaction():
         ledger.record_trials(trials)

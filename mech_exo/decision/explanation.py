@@ -11,7 +11,7 @@ from typing import Any
 
 from mech_exo.decision.strategy import missing_warnings
 from mech_exo.domain.targets import Room
-from mech_exo.domain.verdict import Breach, BreachCode
+from mech_exo.domain.verdict import Breach
 
 Body = dict[str, Any]
 Sectors = Callable[[], Mapping[str, str | None] | None]
@@ -140,7 +140,7 @@ def story(found: Body) -> tuple[str, ...]:
     said += [] if target is None else _sized(target)
     for line in found["breaches"]:
         limit, value = (math.nan if line[name] is None else line[name] for name in ("limit", "value"))
-        said.append(f"  limit: {Breach(BreachCode(line['code']), line['symbol'], limit, value)}")
+        said.append(f"  limit: {Breach.of(line['code'], line['symbol'], limit, value)}")
     if held is not None:
         said.append(
             f"Held {held['shares']:,} shares, sessions since entry: {held['sessions']}, entry {number(held['entry'])}, "

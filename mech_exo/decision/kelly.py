@@ -37,7 +37,7 @@ class Measurement:
 def method_words(sizing: SizingRules, days: np.ndarray, row: int) -> str:
     """The method that sizes at the close of ``row``: the configured one, or what stands in for Kelly until it has measured enough."""
     if not sizing.measures or not math.isnan(Measurement.at(sizing, days, row).bet):
-        return sizing.method.value
+        return str(sizing.method)
     return "kelly, not measured yet" if sizing.until_measured is None else sizing.until_measured.value
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 import numpy as np
 
 from mech_exo.decision import weighing
+from mech_exo.decision.asked import Asked, own_warnings
 from mech_exo.decision.kelly import kelly_warnings, method_words
 from mech_exo.decision.market import market_of
 from mech_exo.decision.record import Decision, levels_of, orders_of, verdict_of, with_headroom
@@ -64,13 +65,16 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
     features, table = strategy.features(panel, known.universe, np.array([row], np.int64))
     began = int(np.flatnonzero(~np.isnan(desk.days["nav"]))[0])
     scheduled = row in strategy.decision_rows(panel, began, row, row + 1)
-    night = night_buffers(len(book), strategy.rules.limits)
+    asked = Asked.of(strategy, panel.symbols, known.universe)
+    own_limits = strategy.own_limit_names
+    night = night_buffers(len(book), strategy.rules.limits, len(own_limits))
     breaches = weighing.decide(
-        row, 0 if scheduled else -1, halted, Bars.of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules
+        row, 0 if scheduled else -1, halted, Bars.of(panel), features, book, desk.live, desk.account, desk.days, night, strategy.rules,
+        asked,
     )
     nav, state = float(desk.account["nav"][0]), int(desk.days["state"][row])
     method = method_words(strategy.settings.sizing, desk.days, row)
-    verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method)
+    verdict = verdict_of(night, breaches, state, nav, panel.close[row], panel, known.universe, method, own_limits)
     share = float(desk.days["scale"][row])
     verdict = with_headroom(verdict, night, market_of(panel, features), known.universe, nav, share, strategy.limits)
     return Decision(
@@ -88,6 +92,7 @@ def decide(known: Known, desk: Desk, strategy: Strategy, account: str, next_sess
         levels=levels_of(book, panel),
         warnings=(
             *known.warnings,
+            *own_warnings(strategy),
             *sector_warnings(strategy, known.universe),
             *missing_warnings(table.missing_at(0)),
             *(unscored_warnings(table) if scheduled else ()),

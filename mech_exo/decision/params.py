@@ -13,7 +13,8 @@ from mech_exo.risk.governor import GovernorParams
 from mech_exo.risk.rules import LimitParams, Past
 from mech_exo.risk.stops import StopParams
 from mech_exo.sizing import methods
-from mech_exo.utils.settings import Every, RiskLimits, SizingRules, StrategyConfig
+from mech_exo.sizing.own import Exposure, set_sizing
+from mech_exo.utils.settings import Every, RiskLimits, SizingMethod, SizingRules, StrategyConfig
 
 LIMIT, STOP_ORDER = int(OrderKind.LIMIT), int(OrderKind.STOP)
 FRACTION = 0.0001
@@ -79,7 +80,7 @@ class SizingParams(NamedTuple):
         if sizing.win_rate is not None and sizing.payoff is not None:
             kelly = methods.kelly_fraction(sizing.win_rate, sizing.payoff, sizing.kelly_fraction)
         return cls(
-            method=methods.CODES[sizing.method],
+            method=_code(strategy),
             top=chosen.top,
             bottom=chosen.bottom,
             per_sector=max(1, math.floor(chosen.max_sector_share * max(chosen.top, chosen.bottom) + 1e-9)),
@@ -106,9 +107,21 @@ class SizingParams(NamedTuple):
 
 
     @property
+    def given(self) -> bool:
+        """Whether a plug-in is asked for the sizes: see ``decision/asked.py``."""
+        return self.method in methods.GIVEN
+
+    @property
     def optimised(self) -> bool:
         """Whether an optimiser may be asked for the weights: see ``decision/weighing.py``."""
         return self.method in methods.OPTIMISED or (self.method == methods.KELLY and self.until in methods.OPTIMISED)
+
+
+def _code(strategy: StrategyConfig) -> int:
+    given = set_sizing(strategy)
+    if given is None:
+        return methods.CODES[SizingMethod(strategy.sizing.method)]
+    return {Exposure.AS_IS: methods.AS_IS, Exposure.AT_MOST: methods.AT_MOST, Exposure.FULL: methods.FULL}[given.part.what.exposure]
 
 
 def unit_of(strategy: StrategyConfig) -> float:
@@ -166,9 +179,10 @@ class Night(NamedTuple):
 
     plan: np.ndarray  # (N,) risk.rules.PLAN
     breaches: np.ndarray  # risk.rules.BREACH buffer
-    weights: Floats  # (N,) each selected name's share of the exposure, for the methods that share out weights; NaN = none
+    weights: Floats  # (N,) each selected name's share of the exposure, for the methods that share out weights, or a plug-in's; NaN = none
     gaps: Floats  # (N, W) and (N,): the overnight gaps read so far, see kernels.liquidity.remembered_tails
     read: Ints
+    caps: Floats  # (L, N) the most shares that each limit of a plug-in allows; see risk.limits.Sight
 
 
 @lean

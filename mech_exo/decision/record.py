@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mech_exo.domain import markup
 from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderType
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.scores import Scores
 from mech_exo.domain.targets import Filtered, TargetPosition
-from mech_exo.domain.verdict import BreachCode, RiskDecision, RiskState
+from mech_exo.domain.verdict import RiskDecision, RiskState
 from mech_exo.execution.booking import reason_of
 from mech_exo.kernels.records import BOOK, OrderKind
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import Tonight, with_rooms
-from mech_exo.risk.rules import Rule
-from mech_exo.risk.usage import breach_of
+from mech_exo.risk.usage import breach_of, word_of
 
 if TYPE_CHECKING:
     from mech_exo.decision.params import Night
@@ -84,8 +84,18 @@ class Decision:
         return json.dumps(_plain(self), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<li>{o.side} {abs(o.shares)} {o.symbol} ({o.reason})</li>" for o in self.orders)
-        return f"<p>Decision at {self.as_of}: {self.verdict.state}, {len(self.orders)} orders</p><ul>{rows}</ul>"
+        said = f"risk {self.verdict.state}, NAV {markup.shown(self.nav, ',.2f')} USD, {len(self.orders):,} orders for {self.session}"
+        rows = [
+            (o.side, f"{abs(o.shares):,g}", o.symbol, o.reason.replace("_", " "), *(_level(x) for x in (o.stop_level, o.target_level)))
+            for o in self.orders
+        ]
+        table = markup.table(("side", "shares", "symbol", "because of", "stop USD", "target USD"), rows)
+        return markup.page(markup.title(f"Decision at the close of {self.as_of}:", said), table, markup.notes(self.warnings))
+
+
+def _level(value: float | None) -> str:
+    """A level in words: an order that attaches none has none, which is not unknown."""
+    return "none" if value is None else f"{value:,.2f}"
 
 
 def known(value: float) -> float | None:
@@ -120,9 +130,13 @@ def portfolio_of(t: int, cash: float, book: np.ndarray, panel: BarPanel, univers
 
 
 def verdict_of(
-    night: Night, breaches: int, state: int, nav: float, close: np.ndarray, panel: BarPanel, universe: Universe, method: str
+    night: Night, breaches: int, state: int, nav: float, close: np.ndarray, panel: BarPanel, universe: Universe, method: str,
+    own_limits: tuple[str, ...] = (),
 ) -> RiskDecision:
-    """The plan and its breaches in the domain's words; a target that was cut to nothing is listed with its reason."""
+    """The plan and its breaches in the domain's words; a target that was cut to nothing is listed with its reason.
+
+    ``own_limits`` names the limits of plug-ins in their order.
+    """
     targets = []
     for s in np.flatnonzero((night.plan["asked"] != 0) | (night.plan["wanted"] != 0) | (night.plan["target"] != 0)):
         line = night.plan[s]
@@ -133,15 +147,21 @@ def verdict_of(
                 float(line["target"] * close[s] / nav),
                 method,
                 share_count(line["wanted"]),
-                _code(line["binding"]) if line["binding"] else "",
+                word_of(int(line["binding"]), own_limits) if line["binding"] else "",
                 known(line["stop"]),
                 known(line["profit"]),
                 share_count(line["asked"]),
-                Filtered(_code(line["filter"]), known(line["filter_limit"]), known(line["filter_value"])) if line["filter"] else None,
+                _filtered(line),
             )
         )
-    said = tuple(breach_of(line, panel.symbols, universe.sector_names) for line in night.breaches[:breaches])
+    said = tuple(breach_of(line, panel.symbols, universe.sector_names, own_limits) for line in night.breaches[:breaches])
     return RiskDecision(tuple(targets), said, RiskState[StateCode(state).name])
+
+
+def _filtered(line: np.void) -> Filtered | None:
+    """Which rule of sizing changed a line of the plan, None where none did."""
+    code = int(line["filter"])
+    return Filtered(word_of(code), known(line["filter_limit"]), known(line["filter_value"])) if code else None
 
 
 def with_headroom(
@@ -192,10 +212,6 @@ def share_count(shares: float) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def _code(rule: int) -> str:
-    return BreachCode[Rule(rule).name].value
-
-
 def _plain(decision: Decision) -> dict[str, Any]:
     """The decision as JSON values. Only names with a score or an order are listed one by one; the rest by reason."""
     scores = decision.scores
@@ -230,7 +246,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
             for t in decision.targets
         ],
         "breaches": [
-            {"code": b.code.value, "symbol": b.symbol, "limit": known(b.limit), "value": known(b.value)} for b in decision.verdict.breaches
+            {"code": b.word, "symbol": b.symbol, "limit": known(b.limit), "value": known(b.value)} for b in decision.verdict.breaches
         ],
         "orders": [
             {

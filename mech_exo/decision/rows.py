@@ -152,6 +152,35 @@ def any_score(score: Floats) -> bool:
 
 
 @njit
+def wish(
+    t: int, k: int, bars: Bars, features: Features, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray, night: Night,
+    rules: Rules,
+) -> tuple[bool, float]:
+    """The first half of :func:`decide_book`: what is wanted, in ``night.plan``.
+
+    Returns whether anything is wanted anew, and the governor's share.
+    """
+    if not any_score(features.score[k]):
+        return False, math.nan
+    clear_plan(night.plan)
+    share = share_decided(t, drawdown(days["index"], t), days["scale"], rules.governor)
+    if not propose(t, k, account[0].nav, share, bars, features, book, live, account[0].live, days, night, rules):
+        return False, share
+    read_gaps(t, night.plan, bars, night.gaps, night.read, rules.limits.gap_share)
+    return True, share
+
+
+@njit
+def allow(
+    t: int, k: int, share: float, bars: Bars, features: Features, book: np.ndarray, live: Ints, account: np.ndarray, days: np.ndarray,
+    night: Night, rules: Rules,
+) -> int:
+    """The second half: what the limits allow of it, as orders on the book; returns the number of breaches."""
+    sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside), night.caps)
+    return settle(t, share, sight, book, live, account, days, night, rules)
+
+
+@njit
 def decide_book(
     t: int,
     k: int,
@@ -165,15 +194,8 @@ def decide_book(
     rules: Rules,
 ) -> int:
     """Decide the book anew with row ``k`` of ``features``; returns the number of breaches in ``night.breaches``."""
-    if not any_score(features.score[k]):
-        return 0
-    clear_plan(night.plan)
-    share = share_decided(t, drawdown(days["index"], t), days["scale"], rules.governor)
-    if not propose(t, k, account[0].nav, share, bars, features, book, live, account[0].live, days, night, rules):
-        return 0
-    read_gaps(t, night.plan, bars, night.gaps, night.read, rules.limits.gap_share)
-    sight = Sight(bars.close[t], features.sector[k], features.verdict[k], past_of(t, bars, features.beside))
-    return settle(t, share, sight, book, live, account, days, night, rules)
+    wished, share = wish(t, k, bars, features, book, live, account, days, night, rules)
+    return allow(t, k, share, bars, features, book, live, account, days, night, rules) if wished else 0
 
 
 @inlined

@@ -20,6 +20,7 @@ from mech_exo.risk.stops import StopParams, stop_level, target_level
 from mech_exo.sizing import methods
 
 EQUAL, FIXED, ATR, VOLATILITY, KELLY, SCORE = methods.EQUAL, methods.FIXED, methods.ATR, methods.VOLATILITY, methods.KELLY, methods.SCORE
+AS_IS, AT_MOST = methods.AS_IS, methods.AT_MOST
 MINIMUM_VALUE, COST, BUFFER = int(Rule.MINIMUM_VALUE), int(Rule.COST), int(Rule.BUFFER)
 
 
@@ -62,7 +63,9 @@ def closed_trades(t: int, days: np.ndarray) -> tuple[float, float, float, float]
 def raw_shares(
     method: int, price: float, volatility: float, atr: float, weight: float, bet: float, nav: float, sizing: SizingParams
 ) -> float:
-    """Unrounded shares of one selected name by ``method``; NaN where an input is unknown."""
+    """Unrounded shares of one selected name by ``method``; NaN where an input is unknown. ``weight`` is what a plug-in gave, in shares."""
+    if method >= AS_IS:
+        return weight
     if method == EQUAL:
         return methods.equal_weight(nav, sizing.gross, sizing.top + sizing.bottom, price)
     if method == FIXED:
@@ -92,10 +95,10 @@ def exposure_scale(t: int, names: Ints, shares: Floats, bars: Bars, nav: float, 
     if not invested > 0.0:
         return 0.0
     scale = 1.0
-    if method != EQUAL:
+    if method not in (EQUAL, AS_IS):
         budget = sizing.gross * nav * len(names) / (sizing.top + sizing.bottom)
         scale = budget / invested
-        if method in (FIXED, ATR, KELLY):
+        if method in (FIXED, ATR, KELLY, AT_MOST):
             scale = min(1.0, scale)
     if not math.isnan(sizing.target_volatility):
         volatility = portfolio_volatility(t, names, values, bars, sizing.volatility_window) * scale / nav
@@ -113,7 +116,7 @@ def raw_sizes(
 ) -> Floats:
     """The signed unrounded shares of each of the selected ``names``, the first ``longs`` of them bought; 0 where no size is known.
 
-    ``weights`` ``(N,)`` is the share of each where ``method`` shares out weights; NaN = none.
+    ``weights`` ``(N,)`` is the share of each where ``method`` shares out weights, or the shares that a plug-in gave; NaN = none.
     """
     sizing = rules.sizing
     shares = np.empty(len(names))

@@ -21,8 +21,10 @@ from mech_exo.utils.config import config_hash
 from mech_exo.utils.settings import Config, CostModel, Every, RiskLimits, Shorts, SizingMethod, StrategyConfig
 
 if TYPE_CHECKING:
+    from mech_exo.risk.own import SetLimit
     from mech_exo.scoring.inputs import FactorInputs
     from mech_exo.scoring.scorer import ScoreTable
+    from mech_exo.sizing.own import SetSizing
 
 PERIODS = {
     Every.WEEK: lambda sessions: (sessions.astype(np.int64) + 3) // 7,  # 1970-01-01 was a Thursday: weeks begin on Monday
@@ -83,6 +85,30 @@ class Strategy:
             LimitParams.of(self.limits, lot_of(self.settings), self.settings.orders.offset_bps / 10_000),
             GovernorParams.of(self.limits),
         )
+
+    @functools.cached_property
+    def own_sizing(self) -> SetSizing | None:
+        """The sizing method of a plug-in, obeying the laws; None where one of the program's own sizes. Raises PluginError, ConfigError."""
+        from mech_exo.sizing.own_laws import lawful_sizing
+
+        return lawful_sizing(self.settings)
+
+    @functools.cached_property
+    def own_limits(self) -> tuple[SetLimit, ...]:
+        """The limits of plug-ins that are on, obeying the laws. Raises PluginError, ConfigError."""
+        from mech_exo.risk.own_laws import lawful_limits
+
+        return lawful_limits(self.limits)
+
+    @property
+    def own_limit_names(self) -> tuple[str, ...]:
+        """Names of :attr:`own_limits`, in the order of ``Night.caps``."""
+        return tuple(limit.part.what.name for limit in self.own_limits)
+
+    @property
+    def asks(self) -> bool:
+        """Whether rules of plug-ins are asked at every decision, between compiled stretches (factors are computed beforehand)."""
+        return self.own_sizing is not None or bool(self.own_limits)
 
     @functools.cached_property
     def terms(self) -> Terms:
@@ -149,15 +175,20 @@ class Strategy:
     def _reads_volatility(self) -> bool:
         sizing = self.settings.sizing
         scaled = sizing.target_volatility is not None or sizing.cost_filter.multiple is not None
-        return scaled or self._sizes_by(SizingMethod.VOLATILITY_BASED)
+        return scaled or self._sizes_by(SizingMethod.VOLATILITY_BASED) or self._own_reads("volatility")
 
     @property
     def _reads_standard(self) -> bool:
-        return self._sizes_by(SizingMethod.SCORE_WEIGHTED) or self.settings.sizing.cost_filter.multiple is not None
+        own = self._own_reads("standard")
+        return own or self._sizes_by(SizingMethod.SCORE_WEIGHTED) or self.settings.sizing.cost_filter.multiple is not None
 
     @property
     def _reads_atr(self) -> bool:
-        return self._sizes_by(SizingMethod.ATR_BASED) or self.limits.stops.volatility_atr is not None
+        return self._sizes_by(SizingMethod.ATR_BASED) or self._own_reads("atr") or self.limits.stops.volatility_atr is not None
+
+    def _own_reads(self, name: str) -> bool:
+        """Whether the sizing method of a plug-in asks for ``name``."""
+        return self.own_sizing is not None and name in self.own_sizing.part.what.reads
 
     def _sizes_by(self, method: SizingMethod) -> bool:
         """Whether ``method`` may size: it is the method, or Kelly's until it has measured enough."""
@@ -277,11 +308,11 @@ def panel_warnings(panel: BarPanel, universe: Universe) -> tuple[str, ...]:
     return tuple(said)
 
 
-def night_buffers(symbols: int, limits: LimitParams) -> Night:
-    """Scratch for one decision over ``symbols`` names."""
+def night_buffers(symbols: int, limits: LimitParams, own_limits: int = 0) -> Night:
+    """Scratch for one decision over ``symbols`` names under so many limits of plug-ins."""
     gaps = np.empty((symbols, limits.gap_window if limits.gap_share > 0.0 else 1))
-    breaches, weights = np.zeros(4 * symbols + 64, BREACH), np.full(symbols, np.nan)
-    return Night(np.zeros(symbols, PLAN), breaches, weights, gaps, np.full(symbols, -1))
+    breaches, weights = np.zeros((4 + own_limits) * symbols + 64, BREACH), np.full(symbols, np.nan)
+    return Night(np.zeros(symbols, PLAN), breaches, weights, gaps, np.full(symbols, -1), np.full((own_limits, symbols), np.inf))
 
 
 def cost_params(costs: CostModel) -> CostParams:

@@ -5,7 +5,8 @@
     MechExoError
     ├── UserError            correct the command, the file or the argument, then run it again
     │   ├── ConfigError      correct a configuration file
-    │   └── InputError       correct the data or the argument handed in
+    │   ├── InputError       correct the data or the argument handed in
+    │   └── PluginError      correct the plug-in's file, or take its line out of the configuration
     ├── DataError            fetch, import or repair data, then run it again
     │   ├── MissingDataError     the store does not hold what was asked
     │   └── StoreError           the market-data store is locked, damaged or of another version
@@ -55,6 +56,10 @@ class ConfigError(UserError):
 
 class InputError(UserError):
     """Data or an argument handed in breaks a stated rule."""
+
+
+class PluginError(UserError):
+    """A plug-in cannot be read, breaks a law of its kind or failed at work: correct its file, or take its line out of the configuration."""
 
 
 class DataError(MechExoError):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from mech_exo.domain import markup
 from mech_exo.domain.targets import TargetPosition
 
 
@@ -61,16 +62,32 @@ class BreachCode(StrEnum):
     MINIMUM_VALUE = "min_position_value"
     COST = "cost_filter"
     BUFFER = "no_trade_buffer"
+    PLUGIN = "plugin"
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that bound: ``value`` was asked where ``limit`` is allowed. ``symbol`` None = the whole portfolio."""
+    """A limit that bound: ``value`` was asked where ``limit`` is allowed. ``symbol`` None = the whole portfolio.
+
+    ``plugin`` is the limit's name where it is one of a plug-in (code PLUGIN); its figures are shares.
+    """
 
     code: BreachCode
     symbol: str | None
     limit: float
     value: float
+    plugin: str = ""
+
+    @classmethod
+    def of(cls, word: str, symbol: str | None, limit: float, value: float) -> Breach:
+        """From the :attr:`word` of a record."""
+        kind, dot, name = word.partition(".")
+        return cls(BreachCode(kind), symbol, limit, value, name if dot else "")
+
+    @property
+    def word(self) -> str:
+        """What records call it: the code, or ``plugin.`` and the limit's name."""
+        return f"{self.code.value}.{self.plugin}" if self.plugin else self.code.value
 
     @property
     def denies(self) -> bool:
@@ -88,7 +105,7 @@ class Breach:
         if self.denies:
             return f"{who}{DENIALS[self.code]}"
         allowed, value = self.amounts
-        return f"{who}{UNITS[self.code][0]} would be {value}, {allowed} is allowed ({self.code})"
+        return f"{who}{UNITS[self.code][0]} would be {value}, {allowed} is allowed ({self.word})"
 
 
 def _amount(value: float, unit: str) -> str:
@@ -140,6 +157,7 @@ UNITS = {
     BreachCode.MINIMUM_VALUE: ("the position", " USD"),
     BreachCode.COST: ("the cost of the change", " USD"),
     BreachCode.BUFFER: ("the change", "% of the target"),
+    BreachCode.PLUGIN: ("the position", " shares"),
 }
 """Of every limit with a figure: what is measured, and its unit."""
 
@@ -151,3 +169,17 @@ class RiskDecision:
     approved: tuple[TargetPosition, ...]
     breaches: tuple[Breach, ...]
     state: RiskState
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (t.symbol, f"{t.wanted:,g}", f"{t.shares:,g}", markup.shown(t.weight, ".1%"), markup.shown(t.stop_level, ",.2f"), _why(t))
+            for t in self.approved
+        ]
+        head = ("symbol", "wanted", "approved", "of NAV", "stop USD", "what binds")
+        said = f"{len(rows):,} targets, {len(self.breaches):,} limits met"
+        return markup.page(markup.title(f"Risk is {self.state}:", said), markup.table(head, rows), markup.notes(self.breaches))
+
+
+def _why(target: TargetPosition) -> str:
+    """What cut a target, else how far it is from the next limit."""
+    return target.bound.replace("_", " ") or markup.shown(target.room)

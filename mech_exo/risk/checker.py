@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mech_exo.domain.errors import InputError
+from mech_exo.domain.history import History, read_only
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.targets import TargetPosition
 from mech_exo.domain.verdict import BreachCode, DataVerdict, RiskDecision, RiskState
@@ -18,11 +19,13 @@ from mech_exo.kernels.account import new_book
 from mech_exo.kernels.records import RiskState as StateCode
 from mech_exo.risk.headroom import Tonight, with_rooms
 from mech_exo.risk.model import Market, Terms, book_risk
-from mech_exo.risk.rules import BREACH, DRAWDOWN_WINDOW, PLAN, Falls, LimitParams, Rule, Sight, approve, drawdown, read_gaps, risk_state
+from mech_exo.risk.own import LimitSight, caps
+from mech_exo.risk.own_laws import lawful_limits
+from mech_exo.risk.rules import BREACH, DRAWDOWN_WINDOW, PLAN, Falls, LimitParams, Sight, approve, drawdown, read_gaps, risk_state
 from mech_exo.risk.sight import past_known
 from mech_exo.risk.status import RiskStatus, measured, summary
 from mech_exo.risk.stops import StopParams, stop_level, target_level
-from mech_exo.risk.usage import LABELS, LimitUsage, Standing, breach_of, instances, known_nav, resting_stop
+from mech_exo.risk.usage import LABELS, LimitUsage, Standing, breach_of, instances, known_nav, resting_stop, word_of
 from mech_exo.utils.settings import RiskLimits
 
 
@@ -185,7 +188,7 @@ class RiskChecker:
         plan["wanted"] = [_whole(s, targets[s]) if s in targets else self.portfolio.shares(s) for s in symbols]
         self._levels(plan, symbols, close)
         verdict = np.array([DataVerdict.BLOCK if s in doubtful else DataVerdict.OK for s in symbols], np.int8)
-        breaches, state = np.zeros(4 * len(symbols) + 64, BREACH), self.state
+        breaches, state = np.zeros((4 + len(self.limits.limits_of_plugins)) * len(symbols) + 64, BREACH), self.state
         panel, returns = (None, None) if self.market is None else (self.market.panel, self.market.returns)
         past = past_known(symbols, close, self.limits.portfolio.shortable, panel, returns)
         unread = np.empty((len(symbols), self._params.gap_window)), np.full(len(symbols), -1)
@@ -193,13 +196,18 @@ class RiskChecker:
         for i, symbol in enumerate(symbols):
             if symbol in self._gaps and self._params.gap_share > 0.0:
                 plan["gap"][i] = self._gaps[symbol]
-        sight = Sight(close, codes, verdict, None if self._params.rare is None else past)
+        own = lawful_limits(self.limits)
+        wanted, held_now, stop = (read_only(values.copy()) for values in (plan["wanted"], book["shares"], plan["stop"]))
+        history = History.upto(past.bars, past.row)
+        seen = LimitSight(tuple(symbols), wanted, held_now, read_only(close), stop, tuple(named), self.portfolio.nav, history)
+        sight = Sight(close, codes, verdict, None if self._params.rare is None else past, caps(own, seen))
         count = approve(
             plan, np.arange(len(symbols)), len(symbols), book, sight, self.portfolio.nav, int(StateCode[state.name]), self._falls,
             self._share, self._params, breaches,
         )  # fmt: skip
-        approved = tuple(self._target(s, line, price) for s, line, price in zip(symbols, plan, close, strict=True))
-        decision = RiskDecision(approved, tuple(breach_of(line, symbols, names) for line in breaches[:count]), state)
+        names_of = tuple(one.part.what.name for one in own)
+        approved = tuple(self._target(s, line, price, names_of) for s, line, price in zip(symbols, plan, close, strict=True))
+        decision = RiskDecision(approved, tuple(breach_of(line, symbols, names, names_of) for line in breaches[:count]), state)
         at, where, gaps = (dict(zip(symbols, values, strict=True)) for values in (close.tolist(), named, plan["gap"].tolist()))
         return with_rooms(decision, Tonight(at, where, gaps, self.market, self._share), self.portfolio.nav, self.limits)
 
@@ -247,10 +255,10 @@ class RiskChecker:
                 line["stop"] = stop_level(side, price, price, math.nan, self._stops)[0]
             line["profit"] = target_level(side, price, self._stops)
 
-    def _target(self, symbol: str, line: np.void, price: float) -> TargetPosition:
+    def _target(self, symbol: str, line: np.void, price: float, own: Sequence[str]) -> TargetPosition:
         shares, nav = int(line["target"]), self.portfolio.nav
         weight = shares * float(price) / nav if known_nav(nav) else math.nan
-        binding = BreachCode[Rule(int(line["binding"])).name].value if line["binding"] else ""
+        binding = word_of(int(line["binding"]), own) if line["binding"] else ""
         levels = (_known(float(line["stop"])), _known(float(line["profit"])))
         return TargetPosition(symbol, shares, weight, "given", int(line["wanted"]), binding, *levels)
 

@@ -77,6 +77,7 @@ class Rule(IntEnum):
     MINIMUM_VALUE = 30
     COST = 31
     BUFFER = 32
+    PLUGIN = 1000  # the first limit of a plug-in; the next is 1001
 
 
 DRAWDOWN, STOPPED, DAILY_LOSS, ALL_TIME = int(Rule.DRAWDOWN), int(Rule.HALTED), int(Rule.DAILY_LOSS), int(Rule.ALL_TIME_DRAWDOWN)
@@ -188,6 +189,9 @@ class Past(NamedTuple):
     market: Floats  # (T,) returns of the market, for betas; (0,): unknown
 
 
+NO_CAPS: Floats = np.empty((0, 0))
+
+
 class Sight(NamedTuple):
     """What the limits may know of a session. What is unknown denies an increase and lets a reduction pass."""
 
@@ -195,6 +199,7 @@ class Sight(NamedTuple):
     sector: np.ndarray  # (N,) codes, -1 unknown
     verdict: np.ndarray  # (N,) DataVerdict codes; (0,): all in order
     past: Past | None = None  # None where no rare limit is on
+    caps: Floats = NO_CAPS  # (L, N) the most shares that each limit of a plug-in allows, NaN = unknown; (0, N): there is none
 
 
 class Falls(NamedTuple):

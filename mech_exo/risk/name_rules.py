@@ -15,6 +15,7 @@ from mech_exo.risk.limits import LISTED_SHORT, NO_SHORT, LimitParams, Past, Rare
 UNKNOWN_PRICE, UNKNOWN_NAV, UNKNOWN_SECTOR = int(Rule.UNKNOWN_PRICE), int(Rule.UNKNOWN_NAV), int(Rule.UNKNOWN_SECTOR)
 STALE_PRICE, UNKNOWN_RISK = int(Rule.STALE_PRICE), int(Rule.UNKNOWN_RISK)
 TRADE_RISK, POSITION, PRICE_COLLAR = int(Rule.TRADE_RISK), int(Rule.POSITION), int(Rule.PRICE_COLLAR)
+PLUGIN = int(Rule.PLUGIN)
 VOLUME, EXIT_DAYS, SHORT = int(Rule.VOLUME), int(Rule.EXIT_DAYS), int(Rule.SHORT)
 LIMIT, STOP_ORDER = int(OrderKind.LIMIT), int(OrderKind.STOP)
 
@@ -76,6 +77,19 @@ def single_name(
         if by_risk < allowed:
             entry.binding = TRADE_RISK
     entry.target = side * min(size, allowed, by_risk)
+    return count
+
+
+@lean
+def own_limits(plan: np.ndarray, s: int, held: float, caps: Floats, lot: float, breaches: np.ndarray, count: int) -> int:
+    """What the limits of plug-ins allow of one name: at most ``caps`` ``(L, N)`` shares, and no increase where that is unknown."""
+    for j in range(caps.shape[0]):
+        most = caps[j, s]
+        if math.isnan(most):
+            count = deny_increase(plan, s, held, PLUGIN + j, breaches, count)
+        elif abs(plan[s].wanted) > whole_lots(most, lot):
+            count = breach(breaches, count, PLUGIN + j, s, whole_lots(most, lot), abs(plan[s].wanted))
+            at_most(plan, s, whole_lots(most, lot), PLUGIN + j)
     return count
 
 

@@ -42,6 +42,7 @@ from mech_exo.risk.name_rules import (
     UNKNOWN_RISK,
     UNKNOWN_SECTOR,
     loss_per_share,
+    own_limits,
     position_shares,
     read_gaps,
     single_name,
@@ -96,6 +97,7 @@ def approve(
             count = deny_increase(plan, s, book[s].shares, UNKNOWN_RISK, breaches, count)
         if len(sight.verdict) > 0 and sight.verdict[s] >= BLOCK:
             count = deny_increase(plan, s, book[s].shares, DATA_QUALITY, breaches, count)
+        count = own_limits(plan, s, book[s].shares, sight.caps, limits.lot, breaches, count)
         if stopped != 0:  # before the portfolio's limits: a hedge that is denied no longer offsets anything
             count = deny_increase(plan, s, book[s].shares, stopped, breaches, count)
     if nav > 0.0:

@@ -16,6 +16,7 @@ from mech_exo.domain.verdict import Breach, BreachCode
 from mech_exo.risk.model import BookRisk, top_five
 from mech_exo.risk.rules import FIRST_SECTOR, Rule, loss_per_share, share_allowed
 from mech_exo.risk.stops import StopParams, stop_level
+from mech_exo.utils.plugin_settings import PREFIX
 from mech_exo.utils.settings import RiskLimits
 
 WARN_AT = 0.8  # share of a limit from which it is shown as a warning
@@ -355,8 +356,13 @@ UNITS = {
 }  # fmt: skip
 
 
-def breach_of(line: np.void, symbols: Sequence[str], sectors: Sequence[str]) -> Breach:
+def word_of(rule: int, own_limits: Sequence[str] = ()) -> str:
+    """The word by which records name a rule's code; ``own_limits`` are those of plug-ins in their order."""
+    return f"{PREFIX}{own_limits[rule - Rule.PLUGIN]}" if rule >= Rule.PLUGIN else BreachCode[Rule(rule).name].value
+
+
+def breach_of(line: np.void, symbols: Sequence[str], sectors: Sequence[str], own_limits: Sequence[str] = ()) -> Breach:
     """A BREACH record in the domain's words; ``symbols`` and ``sectors`` give the names its codes stand for."""
     who = int(line["symbol"])
     name = symbols[who] if who >= 0 else (sectors[FIRST_SECTOR - who] if who <= FIRST_SECTOR else None)
-    return Breach(BreachCode[Rule(int(line["rule"])).name], name, float(line["limit"]), float(line["value"]))
+    return Breach.of(word_of(int(line["rule"]), own_limits), name, float(line["limit"]), float(line["value"]))

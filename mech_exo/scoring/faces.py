@@ -17,9 +17,10 @@ from mech_exo.domain.scores import Scores
 from mech_exo.kernels.cross_section import percentile
 from mech_exo.scoring.eligibility import Exclusion, exclusions
 from mech_exo.scoring.explanation import Explanation, FactorLine, Ranking
-from mech_exo.scoring.factors import REGISTRY, BoundFactor, did_you_mean, every_fact, facts_read, lookup
+from mech_exo.scoring.factors import REGISTRY, BoundFactor, did_you_mean, every_fact, facts_read, known, lookup
 from mech_exo.scoring.inputs import FactorInputs
 from mech_exo.scoring.scorer import score_rows, sector_notes
+from mech_exo.utils.plugin_settings import Plugins
 from mech_exo.utils.settings import Config
 
 if TYPE_CHECKING:
@@ -99,8 +100,11 @@ class IdeaScorer:
 
     def absent(self) -> dict[str, str]:
         """For every factor whose inputs the store does not hold now: why. Raises MissingDataError where it holds no bars."""
-        facts = self._known(self._storage.view(), None, every_fact())[1].facts
-        lacking = {name: [facts.why_absent(fact) for fact in factor.facts if fact not in facts.known] for name, factor in REGISTRY.items()}
+        facts = self._known(self._storage.view(), None, every_fact(self._config.factors.plugins))[1].facts
+        every = known(self._config.factors.plugins)
+        lacking = {
+            name: [facts.why_absent(fact) for fact in part.what.facts if fact not in facts.known] for name, part in every.items()
+        }
         return {name: "; ".join(sorted({reason or "" for reason in reasons})) for name, reasons in lacking.items() if reasons}
 
     def factor(self, name: str, as_of: date | None = None) -> pl.DataFrame:
@@ -109,11 +113,11 @@ class IdeaScorer:
         With the parameters of ``factors.yml``, where it names the factor. Raises ConfigError for an unknown factor, MissingDataError where
         its inputs are absent.
         """
-        known = lookup(name)
-        line = getattr(self._config.factors, known.family.value).get(name)
-        panel, universe, row = self._known(self._storage.view(as_of), as_of, known.facts)
+        factor = lookup(name, self._config.factors.plugins)
+        line = getattr(self._config.factors, factor.family.value).get(name)
+        panel, universe, row = self._known(self._storage.view(as_of), as_of, factor.facts)
         rows = np.array([row])
-        values = known.bind({} if line is None else line.params).values(FactorInputs(panel, universe), rows)[0]
+        values = factor.bind({} if line is None else line.params).values(FactorInputs(panel, universe), rows)[0]
         eligible = np.flatnonzero(exclusions(panel, universe, rows, self._config.strategy.universe)[0] == Exclusion.NONE)
         symbols = pl.Series([panel.symbols[j] for j in eligible], dtype=pl.String)
         frame = pl.DataFrame({"symbol": symbols, "value": values[eligible]})
@@ -156,7 +160,7 @@ class IdeaScorer:
             sector=ranking.sectors[j],
             exclusion=scores.exclusion[j],
             multiplier=float(scores.multiplier[j]),
-            factors=_lines(scores, j),
+            factors=_lines(scores, j, self._config.factors.plugins),
             adjustments=scores.adjustments,
             missing=ranking.missing,
         )
@@ -179,7 +183,7 @@ class FactorFactory:
         return lookup(name).bind(params)
 
 
-def _lines(scores: Scores, j: int) -> tuple[FactorLine, ...]:
+def _lines(scores: Scores, j: int, plugins: Plugins) -> tuple[FactorLine, ...]:
     """One line a factor for name ``j``."""
     peers = np.isfinite(scores.coverage)
     has = np.isfinite(scores.normalised[j])
@@ -190,7 +194,7 @@ def _lines(scores: Scores, j: int) -> tuple[FactorLine, ...]:
         place = percentile(np.where(peers, scores.raw[:, f], np.nan))[j]
         weight = float(scores.weights[f]) / have if has[f] and have > 0.0 else np.nan
         values = (float(scores.normalised[j, f]), weight, float(scores.contribution[j, f]))
-        lines.append(FactorLine(name, raw, lookup(name).unit, float(place), *values))
+        lines.append(FactorLine(name, raw, lookup(name, plugins).unit, float(place), *values))
     return tuple(lines)
 
 

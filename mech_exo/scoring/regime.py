@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mech_exo.domain.errors import ConfigError
 from mech_exo.kernels.regime import regime_rows
-from mech_exo.scoring.factors import REGISTRY, BoundFactor, Family, did_you_mean
+from mech_exo.scoring.factors import BoundFactor, Family, did_you_mean, known
+from mech_exo.utils.plugin_settings import Plugins
 from mech_exo.utils.settings import RegimeRules
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ STATES = {"bull": (0, 1), "bear": (0, -1), "high_volatility": (1, 1), "low_volat
 """Column and value of :func:`mech_exo.kernels.regime.regime_rows`."""
 
 
-def check(rules: RegimeRules | None) -> None:
+def check(rules: RegimeRules | None, plugins: Plugins = ()) -> None:
     """Raises ConfigError where a multiplier names neither a factor nor a family."""
-    known = {**dict.fromkeys(family.value for family in Family), **REGISTRY}
+    words = {**dict.fromkeys(family.value for family in Family), **known(plugins)}
     for state, name in ((state, name) for state, given in ({} if rules is None else rules.states).items() for name in given):
-        if name not in known:
+        if name not in words:
             raise ConfigError(
                 f"a multiplier of regime.{state} must name a factor or one of the families {', '.join(Family)}; got {name!r}",
-                remedy=did_you_mean(name, known),
+                remedy=did_you_mean(name, words),
             )
 
 

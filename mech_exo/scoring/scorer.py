@@ -57,9 +57,9 @@ class Recipe:
         """
         for family in (config.fundamental, config.technical, config.sentiment, config.quality):
             for name, line in family.items():
-                lookup(name).bind(line.params)
-        regime.check(config.regime)
-        bound = {name: lookup(name).bind(line.params) for name, line in config.weights().items()}
+                lookup(name, config.plugins).bind(line.params)
+        regime.check(config.regime, config.plugins)
+        bound = {name: lookup(name, config.plugins).bind(line.params) for name, line in config.weights().items()}
         reasons = {name: facts.why_absent(fact) for name, one in bound.items() for fact in one.factor.facts if fact not in facts.known}
         missing = tuple((name, reason or "") for name, reason in reasons.items())
         used = {name: factor for name, factor in bound.items() if name not in reasons}

@@ -15,6 +15,7 @@ from mech_exo.kernels.records import Floats, Ints
 from mech_exo.utils.settings import SizingMethod
 
 EQUAL, FIXED, ATR, VOLATILITY, KELLY, SCORE, PARITY, VARIANCE = range(8)
+GIVEN = AS_IS, AT_MOST, FULL = 8, 9, 10  # shares that a plug-in gave, by what becomes of them: see sizing/own.py
 NONE = -1  # no method: nobody has a size
 CODES = {
     SizingMethod.EQUAL_WEIGHT: EQUAL,

@@ -14,7 +14,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,14 +23,16 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from mech_exo.domain.errors import ConfigError
-from mech_exo.utils import config_swap, log
+from mech_exo.utils import config_swap, log, plugin_files
 from mech_exo.utils.alert_settings import AlertsConfig
 from mech_exo.utils.broker_settings import BrokerConfig
 from mech_exo.utils.config_errors import explain
 from mech_exo.utils.dashboard_settings import DashboardConfig
+from mech_exo.utils.plugin_settings import named
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
+from mech_exo.utils.workspace import home_folder as home_folder  # noqa: PLC0414 - read from here, too
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "strategy": ("strategy.yml", StrategyConfig),
@@ -53,18 +55,27 @@ OTHERS_BITS = stat.S_IRWXG | stat.S_IRWXO
 M = TypeVar("M", bound=BaseModel)
 _told: set[Path] = set()
 
+Used = Callable[[Any], Sequence[str]]
+PLUGGED: dict[str, tuple[str, Used]] = {
+    "factors": ("factors", lambda part: [name for family in FAMILIES for name in getattr(part, family)]),
+    "risk": ("limits", lambda part: list(part.plugin_limits)),
+    "strategy": ("sizing", lambda part: _named(part.sizing.method)),
+    "broker": ("brokers", lambda part: _named(part.kind)),
+    "data": ("sources", lambda part: _named(part.sources.bars, *part.sources.fundamentals, *part.sources.news)),
+}
+"""Parts that take plug-ins: the group of their entry points, and the names a configuration uses."""
+FAMILIES = ("fundamental", "technical", "sentiment", "quality")
 
-def home_folder(option: Path | None = None) -> Path:
-    """The workspace: ``option`` (``--home``), else ``$EXO_HOME``, else the current folder; absolute."""
-    chosen = option if option is not None else Path(os.environ.get("EXO_HOME") or ".")
-    return chosen.expanduser().absolute()
+
+def _named(*values: object) -> list[str]:
+    return [name for name in map(named, values) if name is not None]
 
 
-def load(home: Path) -> Config:
+def load(home: Path, *, mend: bool = True) -> Config:
     """The effective configuration of the workspace ``home``.
 
-    Side effects: ``api_keys_local.yml`` is tightened to mode 0600 with one notice on stderr, and every secret is registered with
-    :func:`mech_exo.utils.log.redact`.
+    Side effects, unless ``mend`` is False: a change of several files that was decided is finished, and ``api_keys_local.yml`` is tightened
+    to mode 0600 with one notice on stderr. In any case every secret is registered with :func:`mech_exo.utils.log.redact`.
 
     Raises
     ------
@@ -77,10 +88,11 @@ def load(home: Path) -> Config:
         remedy = f"exo init {home}   (or choose a workspace with --home or EXO_HOME)"
         raise ConfigError(f"a workspace must hold the folder config; {folder} does not exist", remedy=remedy)
     while True:  # until nothing was replaced under our eyes: one configuration, never halves of two
-        config_swap.settle(folder)
+        if mend:
+            config_swap.settle(folder)
         before = config_swap.state(folder)
         try:
-            config = _read(folder)
+            config = _read(folder, home, mend=mend)
         except ConfigError:
             if config_swap.state(folder) == before:
                 raise
@@ -89,11 +101,11 @@ def load(home: Path) -> Config:
             return config
 
 
-def _read(folder: Path) -> Config:
+def _read(folder: Path, home: Path, *, mend: bool = True) -> Config:
     parts: dict[str, BaseModel] = {}
     mistakes: list[ConfigError] = []
-    readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder)}
-    readers.update({name: partial(_file, folder / file, model, name in NEWER) for name, (file, model) in FILES.items()})
+    readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder, mend=mend)}
+    readers.update({name: partial(_settled, name, folder / file, model, home) for name, (file, model) in FILES.items()})
     for name, reader in readers.items():
         try:
             parts[name] = reader()
@@ -112,7 +124,7 @@ def with_files(home: Path, files: Mapping[str, bytes]) -> Config:
         shutil.copytree(home / "config", folder, ignore=shutil.ignore_patterns(".*"))
         for name, contents in files.items():
             (folder / name).write_bytes(contents)
-        return _read(folder)
+        return _read(folder, home)
 
 
 def config_hash(config: Config) -> str:
@@ -122,8 +134,22 @@ def config_hash(config: Config) -> str:
 
 
 def deciding(config: Config) -> dict[str, Any]:
-    """The configuration as plain JSON values without the parts that change no decision."""
-    return config.model_dump(mode="json", exclude=NOT_DECIDING)
+    """The configuration as plain JSON values without the parts that change no decision.
+
+    Of a plug-in, its source decides and not where it lies. Where there is none, nothing is said of plug-ins, so that a configuration
+    without any hashes as it did before there were any.
+    """
+    body: dict[str, Any] = config.model_dump(mode="json", exclude=NOT_DECIDING)
+    plugged = [body[name] for name in PLUGGED if name in body]
+    for part in plugged:
+        part["plugins"] = [{"spec": plugin["spec"], "source": plugin["source"]} for plugin in part["plugins"]]
+    unused = [(part, "plugins") for part in plugged] + [
+        (body["risk"], "plugin_limits"), (body["strategy"]["sizing"], "params"), (body["data"]["sources"], "settings"),
+    ]  # fmt: skip
+    for part, key in unused:
+        if not part[key]:
+            del part[key]
+    return body
 
 
 def effective(config: Config) -> str:
@@ -146,6 +172,20 @@ def validated(path: Path, model: type[M], values: Mapping[str, Any], *, secret: 
         raise ConfigError(explain(path, model, error, secret=secret)) from None
 
 
+def _settled(name: str, path: Path, model: type[M], home: Path) -> M:
+    """The file of part ``name`` with its plug-ins settled: their sources hashed, and the installed ones that it uses added."""
+    read_from = _file(path, model, name in NEWER)
+    if name not in PLUGGED:
+        return read_from
+    group, used = PLUGGED[name]
+    try:
+        plugins = plugin_files.with_installed(read_from.plugins, group, used(read_from), home)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", remedy=error.remedy) from None
+    plugin_files.remember(plugins)
+    return read_from.model_copy(update={"plugins": plugins}) if plugins else read_from
+
+
 def _file(path: Path, model: type[M], newer: bool = False) -> M:
     if newer and not path.exists():
         return model()
@@ -155,13 +195,13 @@ def _file(path: Path, model: type[M], newer: bool = False) -> M:
     return validated(path, model, read(path))
 
 
-def _keys(folder: Path) -> ApiKeys:
+def _keys(folder: Path, *, mend: bool) -> ApiKeys:
     """Both key files, each checked by itself so that a complaint names the right one. Neither has to exist."""
     merged: dict[str, Any] = {}
     for path in (folder / KEYS_FILE, folder / LOCAL_KEYS_FILE):
         if not path.exists():
             continue
-        if path.name == LOCAL_KEYS_FILE:
+        if mend and path.name == LOCAL_KEYS_FILE:
             _tighten(path)
         values = read(path, secret=True)
         validated(path, ApiKeys, values, secret=True)
@@ -171,6 +211,11 @@ def _keys(folder: Path) -> ApiKeys:
         log.redact(secret)
     log.redact_account(keys.ib_account.get_secret_value())
     return keys
+
+
+def secrets_in(path: Path) -> bool:
+    """Whether a file of keys holds a secret. Raises ConfigError for one that cannot be read."""
+    return any(_secrets(validated(path, ApiKeys, read(path, secret=True), secret=True)))
 
 
 def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def allowed(root: Schema, node: Schema) -> str:
     if kind in ("number", "integer"):
         return ("a whole number" if kind == "integer" else "a number") + _range(node)
     if kind == "string":
+        if "words" in node:
+            return str(node["words"])
         pattern = f" matching {node['pattern']}" if "pattern" in node else ""
         return "a date like 2003-01-02" if node.get("format") == "date" else f"text{pattern}"
     return {"boolean": "true or false", "array": "a list", "object": "a mapping of keys to values"}.get(str(kind), "another value")
@@ -131,7 +133,8 @@ def _hint(root: Schema, node: Schema, parent: Schema, value: object) -> str:
     """Percent where a fraction is meant, a misspelt choice, a number in quotes."""
     node = _resolve(root, node)
     if isinstance(value, str):
-        near = difflib.get_close_matches(value, [str(choice) for choice in node.get("enum", [])], n=1, cutoff=0.5)
+        choices = [str(choice) for branch in (node, *node.get("anyOf", [])) for choice in _resolve(root, branch).get("enum", [])]
+        near = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
         if near:
             return f"; did you mean {near[0]}?"
         return " (text: leave out the quotes)" if node.get("type") in ("number", "integer") and _is_number(value) else ""

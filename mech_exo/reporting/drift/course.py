@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mech_exo.decision import weighing
+from mech_exo.decision.asked import Asked
 from mech_exo.domain.errors import DataError
 from mech_exo.execution.booking import book_of, days_on, history_of, lines_of
 from mech_exo.kernels.account import new_account, new_book
@@ -141,7 +142,7 @@ class _Player:
         self.state["live"] = count
         weighing.decide(
             t, int(model.decision_at[t]), halted, model.bars, model.features, self.book, live, self.state, self.days, model.night,
-            model.strategy.rules,
+            model.strategy.rules, model.asked,
         )  # fmt: skip
 
     def _decide_then(self, t: int, then: Then, *, halted: bool) -> bool:
@@ -156,7 +157,8 @@ class _Player:
         live, count = _live_of(book, ())
         self.state["live"] = count
         row = then.known.row
-        weighing.decide(row, 0, halted, Bars.of(panel), then.features, book, live, self.state, days, then.night, model.strategy.rules)
+        asked, rules = Asked.of(model.strategy, panel.symbols, then.known.universe), model.strategy.rules
+        weighing.decide(row, 0, halted, Bars.of(panel), then.features, book, live, self.state, days, then.night, rules, asked)
         lines = [line for line in lines_of(panel.symbols, book) if line.symbol in model.column]
         self.book, self.days[t] = book_of(model.symbols, lines), days[row]
         return True

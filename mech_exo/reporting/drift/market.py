@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mech_exo.backtest.stage import decisions
+from mech_exo.decision.asked import Asked
 from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy, cost_params, night_buffers
 from mech_exo.domain.errors import MissingDataError
@@ -47,6 +48,11 @@ class Model:
     costs: CostParams
     terms: Terms
     night: Night
+
+    @functools.cached_property
+    def asked(self) -> Asked | None:
+        """The rules of plug-ins it is decided by."""
+        return Asked.of(self.strategy, self.symbols, self.known.universe)
 
     @functools.cached_property
     def bars(self) -> Bars:
@@ -109,7 +115,7 @@ class Market:
                 self._then[night.session] = None
             else:
                 features, _ = strategy.features(known.panel, known.universe, np.array([known.row], np.int64))
-                buffers = night_buffers(len(known.panel.symbols), strategy.rules.limits)
+                buffers = night_buffers(len(known.panel.symbols), strategy.rules.limits, len(strategy.own_limits))
                 self._then[night.session] = Then(known, features, buffers)
         return self._then[night.session]
 
@@ -174,7 +180,7 @@ class Market:
         at = strategy.decision_rows(panel, began, int(rows[0]), int(rows[-1]) + 1)
         features, _ = strategy.features(panel, known.universe, at)
         terms = strategy.terms if self.account.book.account == PAPER else strategy.terms._replace(max_missing=NEVER)
-        buffers = night_buffers(len(panel.symbols), strategy.rules.limits)
+        buffers = night_buffers(len(panel.symbols), strategy.rules.limits, len(strategy.own_limits))
         return Model(strategy, known, features, decisions(at, len(panel.sessions)), cost_params(strategy.settings.costs), terms, buffers)
 
     def _as_they_came(self, model: Model) -> Bars:

@@ -167,7 +167,7 @@ def configured(name: str, config: FactorsConfig | None) -> tuple[BoundFactor, fl
 
     Raises ConfigError for an unknown factor, with the nearest names.
     """
-    factor = lookup(name)
+    factor = lookup(name, () if config is None else config.plugins)
     for family in () if config is None else (config.fundamental, config.technical, config.sentiment, config.quality):
         if name in family:
             return factor.bind(family[name].params), SIGNS[family[name].direction]
