@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +74,16 @@ def test_every_page_is_reached_from_the_menu_and_says_where_it_is(chromium: Any,
             seen.add(surfer.page.locator("#page").inner_text()[:400])
         assert len(seen) == len(PAGES)
         assert surfer.wrong == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads which libraries a process has loaded from /proc")
+def test_no_page_brings_pandas_into_the_process(chromium: Any, dashes: Any) -> None:
+    """Plotly looks into whatever pandas there is, and a frame that is sent while another thread imports it fails: the browser stays empty."""
+    server = dashes("sample")
+    with surfing(chromium, server) as surfer:
+        for path in PAGES:
+            surfer.go(path)
+        assert surfer.wrong == []
+    loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "/polars" in loaded or "_polars" in loaded
+    assert "/pandas/" not in loaded

@@ -18,6 +18,7 @@ from mech_exo.reporting.dashboard.frame import DOCUMENT, NAME, WAITING, banner, 
 from mech_exo.reporting.dashboard.pages import Page, pages
 from mech_exo.reporting.dashboard.parts import empty
 from mech_exo.utils import log
+from mech_exo.utils.calendar import latest_session
 
 if TYPE_CHECKING:
     from mech_exo.reporting.dashboard.auth import Access
@@ -47,8 +48,7 @@ def create_app(reader: Reader, settings: DashboardConfig, access: Access | None 
 
     ``access`` says who may look (None: everybody who gets so far), ``door`` under which names (None: loopback ones).
     """
-    import pandas  # noqa: F401, ICN001 - pyarrow imports it while a page is made, and Plotly, in another thread, looks into a half imported one
-
+    latest_session(reader.clock())  # imports pandas, if at all, before any thread does: Plotly looks into a half imported one, and fails
     every = pages()
     app = _Dash(
         "mech_exo.reporting.dashboard", title=NAME, update_title="", index_string=DOCUMENT, assets_ignore=r"early\.js",

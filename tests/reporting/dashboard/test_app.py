@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import grimp
 import plotly.graph_objects as go
@@ -41,16 +38,6 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(home):
     return create_app(reader_of(home), DashboardConfig()).server.test_client()
-
-
-def test_what_plotly_looks_into_is_there_before_any_thread_is(home):
-    """Plotly asks a half imported pandas for NaT and fails, and with it the page that is being sent: pyarrow imports it in some thread."""
-    code = (
-        "import sys; from pathlib import Path; from mech_exo.reporting.dashboard.app import create_app;"
-        "from mech_exo.utils.dashboard_settings import DashboardConfig; from tests.reporting.dashboard.serving import reader_of;"
-        "create_app(reader_of(Path(sys.argv[1])), DashboardConfig()); assert 'pandas' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code, str(home)], check=True, cwd=Path(__file__).parents[3])
 
 
 def page_of(client, path, search=""):
