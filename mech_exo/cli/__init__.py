@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 from typer.main import get_command, get_group
+
+from mech_exo.cli.examples import Command, Group
 
 
 class Lazy(NamedTuple):
@@ -34,6 +36,7 @@ START, NIGHT, RESEARCH, DATA = "Start", "Every night", "Research", "Data and rec
 COMMANDS = (
     Lazy("demo", "demo:demo", "A whole night and a ten-year backtest on the built-in synthetic sample market.", START),
     Lazy("init", "workspace:init", "Make a workspace: config, data and reports.", START),
+    Lazy("doctor", "doctor:doctor", "Whether everything a night depends on is in order, and what mends it.", START),
     Lazy("config", "workspace:config", "Check and show the configuration.", START),
     Lazy("run", "run:run", "One night: recover, reconcile, book the session, decide, hand over the orders.", NIGHT),
     Lazy("schedule", "schedule:schedule", "A night after every close of the exchange, served by Prefect.", NIGHT),
@@ -65,7 +68,7 @@ COMMANDS = (
 BY_NAME = {command.name: command for command in COMMANDS}
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """The top of the command tree: lists commands from :data:`COMMANDS` and imports the one that is called."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -94,13 +97,25 @@ def loaded(name: str) -> Any:
     target = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
     if isinstance(target, typer.Typer):
         target.rich_markup_mode = None
+        _with_examples(target)
         group = get_group(target)
         group.help = group.help or BY_NAME[name].help
         group.no_args_is_help = group.no_args_is_help or not group.invoke_without_command
         return group
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(target)
+    single.command(name, cls=Command)(target)
     return get_command(single)
+
+
+def _with_examples(group: typer.Typer) -> None:
+    """Let everything in ``group`` end its help with its examples."""
+    group.info.cls = Group
+    for command in group.registered_commands:
+        command.cls = Command
+    for below in group.registered_groups:
+        below.cls = Group
+        assert below.typer_instance is not None
+        _with_examples(below.typer_instance)
 
 
 def hoisted(args: list[str]) -> list[str]:
@@ -123,7 +138,7 @@ def hoisted(args: list[str]) -> list[str]:
 def home() -> Path:
     """The workspace of this call: ``--home``, else ``$EXO_HOME``, else the current folder. Raises UserError for no folder."""
     from mech_exo.domain.errors import UserError
-    from mech_exo.utils.config import home_folder
+    from mech_exo.utils.workspace import home_folder
 
     place = home_folder(None)
     if not place.is_dir():
@@ -148,7 +163,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="--home and --debug may also stand after the command. `exo COMMAND --help` says more.",
+    epilog="--home and --debug may also stand after the command. `exo COMMAND --help` says more. `exo --install-completion` lets your "
+    "shell complete names and dates. EXO_HINTS=off leaves out what is said to beginners.",
 )
 
 

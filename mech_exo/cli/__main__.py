@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from typer import Abort
 from typer.exceptions import TyperException
@@ -16,6 +18,7 @@ from mech_exo.domain.errors import MechExoError
 
 INTERRUPTED = 130
 UNEXPECTED = 70
+COMPLETION = "_EXO_COMPLETE"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,8 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from mech_exo.utils.log import masked_output
 
-    with masked_output():
+    with masked_output(), _silence_of_completion():
         return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+@contextlib.contextmanager
+def _silence_of_completion() -> Iterator[None]:
+    """A shell that asks what may follow TAB gets answers on stdout and nothing on stderr, which would end up in the line being typed."""
+    if not os.environ.get(COMPLETION):
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _run(words: list[str]) -> int:
@@ -40,14 +53,27 @@ def _run(words: list[str]) -> int:
     except TyperException as error:
         error.message = _plainly(error.message)
         show = getattr(error, "show", None)
-        return _say(error.format_message(), error.exit_code) if show is None else (show(), error.exit_code)[1]
+        code = _say(error.format_message(), error.exit_code) if show is None else (show(), error.exit_code)[1]
+        if not words:
+            _hint()
+        return code
     except (KeyboardInterrupt, Abort):
         return _say("interrupted", INTERRUPTED)
+    except SystemExit as ended:  # how Typer ends completion
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except Exception as error:  # noqa: BLE001 - the outermost edge
         return _unexpected(error, debug="--debug" in words or os.environ.get("EXO_DEBUG") == "1")
     if result == INTERRUPTED:  # how Typer reports Ctrl-C
         return _say("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _hint() -> None:
+    """What ``exo`` alone may be followed by, here."""
+    from mech_exo.cli import hints
+    from mech_exo.utils.workspace import home_folder
+
+    hints.say(hints.bare(home_folder()))
 
 
 def _plainly(message: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home, promote, runs, trials
+from mech_exo.cli import hints, home, promote, runs, trials
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.cli.sweep import sweep
 from mech_exo.cli.walk_forward import cross_validate, walk_forward
@@ -67,10 +67,7 @@ def run(
     pdf: Annotated[Path | None, typer.Option(help="Print the report to this file, too; needs Chromium or Chrome.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Backtest the configured strategy.
-
-    Example: exo backtest run --start 2004-01-01 --end 2015-12-31
-    """
+    """Backtest the configured strategy."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.pdf import browser, write_pdf
 
@@ -82,6 +79,8 @@ def run(
     if pdf is not None and kept.report is not None:
         kept = replace(kept, pdf=write_pdf(kept.report, pdf))
     emit(result.as_dict() | large_losses(result) | asdict(kept), as_json, lambda to: render(to, result, kept))
+    if len(runs.saved(workspace)) == 1:
+        hints.say(hints.after_backtest(workspace.home), as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.assembly import Workspace
 from mech_exo.cli import home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.domain.errors import BrokerError
@@ -18,6 +17,7 @@ from mech_exo.utils.broker_settings import BrokerKind
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mech_exo.assembly import Workspace
     from mech_exo.execution.broker import BrokerOrder, BrokerPosition
     from mech_exo.execution.ib import IBBroker
 
@@ -59,6 +59,7 @@ def group() -> None:
 @app.command()
 def check(mode: ModeOption = Mode.PAPER, as_json: JsonOption = False) -> None:
     """Connect, ask for everything a night asks for, and let go. Exit code 5 when a night could not work with it."""
+    from mech_exo.assembly import Workspace
     from mech_exo.execution.ib import IBBroker
     from mech_exo.execution.ib_instruments import FILE
 

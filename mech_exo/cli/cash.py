@@ -26,13 +26,13 @@ def group() -> None:
 
 @app.command()
 def deposit(amount: AmountArgument, at: AtOption = None, note: NoteOption = "", as_json: JsonOption = False) -> None:
-    """Pay in. Example: exo cash deposit 5000 --note January"""
+    """Pay in."""
     _flow(amount, 1.0, at, note, as_json)
 
 
 @app.command()
 def withdraw(amount: AmountArgument, at: AtOption = None, note: NoteOption = "", as_json: JsonOption = False) -> None:
-    """Pay out, at most the cash of the last booked close. Example: exo cash withdraw 2500"""
+    """Pay out, at most the cash of the last booked close."""
     _flow(amount, -1.0, at, note, as_json)
 
 

@@ -18,16 +18,13 @@ if TYPE_CHECKING:
 
 def dash(
     host: Annotated[str, typer.Option("--host", help="Address to listen on; one that others reach needs a password.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8050,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="TCP port to listen on.")] = 8050,
     browser: Annotated[bool, typer.Option("--open", help="Open the pages in a browser.")] = False,
     set_password: Annotated[bool, typer.Option("--set-password", help="Ask for a new password, keep its hash, and end.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Say what the pages' banner would say, and end: 0 in order, 3 not.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the account in a browser, read-only: what runs, what is held, what it did, what needs you. Ctrl-C ends it.
-
-    Example: exo dash --open
-    """
+    """Show the account in a browser, read-only: what runs, what is held, what it did, what needs you. Ctrl-C ends it."""
     place = home()
     if set_password:
         _keep(place, _asked())

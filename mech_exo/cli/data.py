@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import data_quality, data_store, home
+from mech_exo.cli import data_quality, data_store, hints, home
 from mech_exo.cli.data_sentiment import sentiment
 from mech_exo.cli.data_store import reader, writer
 from mech_exo.cli.data_update import update
 from mech_exo.cli.output import JsonOption, console, emit
-from mech_exo.utils.source_settings import Adjusted
+from mech_exo.utils.kinds import Adjusted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +62,7 @@ def import_(
     """
     from mech_exo.datasource.importer import ImportRequest, run_import
     from mech_exo.datasource.storage import DataStorage
+    from mech_exo.datasource.storage.publish import snapshot_folder
     from mech_exo.domain.errors import InputError
     from mech_exo.domain.panel import PriceBasis
     from mech_exo.utils.config import load
@@ -85,11 +86,14 @@ def import_(
         benchmark_name=name or config.data.benchmark or "SPY",
     )
     fresh = not (place / "config").is_dir() and not DataStorage.path_in(place).exists()
+    first = not snapshot_folder(DataStorage.path_in(place)).exists()
     with writer() as storage, console().status("opening the store") as status:
         if fresh:
             _say_where(place)
         report = run_import(storage, request, status.update, config)
     emit({**_as_mapping(report), "attention": report.attention}, as_json, lambda paper: _show_report(paper, report))
+    if first and report.snapshot is not None:
+        hints.say(hints.after_import(place), as_json=as_json)
     if report.attention:
         raise typer.Exit(LOOK_AT_IT)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.data_store import configured, writer
 from mech_exo.cli.output import JsonOption, console, emit
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="How the data stand: coverage, verdicts, and who gets no new risk.", invoke_without_command=True)
 
 SHOWN = 40
-SymbolOption = Annotated[list[str] | None, typer.Option("--symbol", metavar="SYMBOL", help="Only this symbol; may be repeated.")]
+SymbolOption = Annotated[
+    list[str] | None, typer.Option("--symbol", metavar="SYMBOL", autocompletion=complete.symbols, help="Only this symbol; may be repeated.")
+]
 
 
 @app.callback()
@@ -53,7 +55,7 @@ def quality(
 
 @app.command()
 def accept(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", autocompletion=complete.symbols, help="The name the finding is about.")],
     session: Annotated[str, typer.Argument(metavar="DATE", help="The session of the finding.")],
     check: Annotated[str, typer.Argument(metavar="CHECK", help="The check that found it.")],
     because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why the data are right; kept in the store.")],

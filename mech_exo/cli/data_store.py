@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ def diff(
         list[str] | None,
         typer.Option("--recorded-by", metavar="TIME", help="See nothing stored later: 2026-11-25T21:30 (UTC); twice: one for each side."),
     ] = None,
-    symbol: Annotated[list[str] | None, typer.Option("--symbol", metavar="SYMBOL", help="Only this name; may be repeated.")] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", metavar="SYMBOL", autocompletion=complete.symbols, help="Only this name; may be repeated."),
+    ] = None,
     table: Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table, e.g. bars; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(min=0, max=100_000, help="Changes shown of each kind and table; all are counted.")] = 20,
     as_json: JsonOption = False,
@@ -177,7 +180,5 @@ def _show_differences(paper: Console, found: Sequence[Difference]) -> None:
 
 def _told(values: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{name} {value:,.10g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in values.items()
-        if value is not None
+        f"{name} {value:,.10g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items() if value is not None
     )

@@ -9,7 +9,7 @@ import typer
 from mech_exo.cli import home
 from mech_exo.cli.data_store import unpublished
 from mech_exo.cli.output import JsonOption, console, emit
-from mech_exo.datasource.base import Kind
+from mech_exo.utils.kinds import Kind
 
 if TYPE_CHECKING:
     from rich.console import Console

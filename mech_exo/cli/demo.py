@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import hints, home
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import InputError
 from mech_exo.utils.calendar import sessions
@@ -75,13 +75,11 @@ def demo(
         run.render_night(to, results[-1], reports)
         draw_status(to, status)
         backtest.render(to, result, kept)
-        best = results[-1].decision.scores.frame()["symbol"][0] if results[-1].decision is not None else engine.panel.symbols[0]
         to.print(f"\nWorkspace: {workspace.home}", soft_wrap=True)
-        to.print(f"Try: exo --home {workspace.home} why {best}", soft_wrap=True)
-        to.print(f"     exo --home {workspace.home} replay {nights[-1]}", soft_wrap=True)
-        to.print(f"     exo --home {workspace.home} dash --open", soft_wrap=True)
 
     emit(data, as_json, show)
+    best = results[-1].decision.scores.frame()["symbol"][0] if results[-1].decision is not None else engine.panel.symbols[0]
+    hints.say(hints.after_demo(workspace.home, best, nights[-1]), as_json=as_json)
 
 
 def nights_table(results: Sequence[NightResult]) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.domain.errors import UserError
 from mech_exo.execution.tracker import By
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from mech_exo.performance.trading import Costs
 
 app = typer.Typer(help="What execution cost, and the cost model from own fills.", no_args_is_help=True)
-SinceOption = Annotated[datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="The first session; default all.")]
-BookOption = Annotated[str | None, typer.Option("--book", help="account/strategy; default the only one.")]
+SinceOption = Annotated[
+    datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="The first session; default all.")
+]
+BookOption = Annotated[str | None, typer.Option("--book", autocompletion=complete.books, help="account/strategy; default the only one.")]
 PATIENCE = 60.0
 """Seconds to wait for a night that is writing the ledger."""
 OVERRIDES = ("per_share", "fraction", "min_order", "max_fraction")
@@ -47,10 +49,7 @@ def costs(
     book: BookOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Each fill against its decision, the open and the close: delay, impact and fees, which add up to the shortfall.
-
-    Example: exo execution costs --since 2024-01-02 --by symbol
-    """
+    """Each fill against its decision, the open and the close: delay, impact and fees, which add up to the shortfall."""
     from mech_exo.assembly import Workspace
     from mech_exo.execution.tracker import ExecutionTracker
     from mech_exo.performance.kpi import MAX_COST_SHARE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.cli.ranges import RangeOption, span
 
@@ -24,15 +24,15 @@ def export(
     what: Annotated[list[str], typer.Option("--what", metavar="KINDS", help=WHAT)] = ["fills,positions,nav,decisions"],  # noqa: B006
     format_: Annotated[str, typer.Option("--format", metavar="csv|parquet", help="How the files are written.")] = "csv",
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where they go; default reports/export.")] = None,
-    book: Annotated[str | None, typer.Option("--book", help="account/strategy; needed only where the ledger holds several.")] = None,
+    book: Annotated[
+        str | None,
+        typer.Option("--book", autocompletion=complete.books, help="account/strategy; needed only where the ledger holds several."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files of the same name.")] = False,
     with_account: Annotated[bool, typer.Option("--with-account", help="Write account numbers out; they are masked otherwise.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the ledger's tables as files, one a kind. In CSV no text can begin a formula.
-
-    Example: exo export --range last7d --what fills,positions,nav,decisions --format csv
-    """
+    """Write the ledger's tables as files, one a kind. In CSV no text can begin a formula."""
     from mech_exo.assembly import Workspace
     from mech_exo.domain.errors import UserError, cut
     from mech_exo.reporting.export import Format, Wanted, kinds_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.factors_research import compare, health, research
 from mech_exo.cli.output import JsonOption, emit
 
@@ -62,7 +62,10 @@ def list_factors(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A factor of `exo factors list`.")], as_json: JsonOption = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(autocompletion=complete.factors, help="A factor of `exo factors list`.")],
+    as_json: JsonOption = False,
+) -> None:
     """One factor: what it is, where it comes from, and what it says of the stored universe today."""
     from mech_exo.domain.errors import MissingDataError
     from mech_exo.scoring.faces import IdeaScorer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.domain.errors import InputError
 
@@ -33,7 +33,7 @@ ALARM = 3
 
 
 def research(
-    name: Annotated[str, typer.Argument(help="The factor, e.g. momentum_12_1.")],
+    name: Annotated[str, typer.Argument(autocompletion=complete.factors, help="The factor, e.g. momentum_12_1.")],
     start: StartOption = None,
     end: EndOption = None,
     horizons: HorizonsOption = HORIZONS,
@@ -44,10 +44,7 @@ def research(
     output: Annotated[Path | None, typer.Option("--output", help="Where the sheet goes; default reports/factors/NAME.html.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Study one factor: IC, quantiles, turnover, decay, by sector and regime, the monthly long-short portfolio; writes a sheet.
-
-    Example: exo factors research momentum_12_1 --json
-    """
+    """Study one factor: IC, quantiles, turnover, decay, by sector and regime, the monthly long-short portfolio; writes a sheet."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.factor_sheet import write_factor_sheet
     from mech_exo.scoring.factors import lookup
@@ -97,8 +94,6 @@ def health(
     """Whether each factor's rolling IC is still above zero: healthy, weakening, alarm or unknown.
 
     With the default window and horizon it also studies every factor and keeps both as data/factor_health.json, which the dashboard shows.
-
-    Example: exo factors health --json
     """
     from mech_exo.assembly import Workspace
     from mech_exo.scoring.research import State, factor_health

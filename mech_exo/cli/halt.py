@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import BrokerError, LedgerError, MechExoError, UserError
 from mech_exo.execution import safety
@@ -46,7 +46,7 @@ def resume(
 
 
 def flatten(
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this name; default all.")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", autocompletion=complete.symbols, help="Only this name; default all.")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Also shares at the broker that the book does not account for.")] = False,
     mode: Annotated[str | None, typer.Option("--mode", help="paper or live; default that of the account.")] = None,
     broker: Annotated[str | None, typer.Option("--broker", help="paper or ib; default `kind` of broker.yml.")] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.domain.orders import OrderReason, OrderState, OrderType
 from mech_exo.execution.ledger import Ledger, default_path
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-DateOption = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="The session they trade in.")]
-SinceOption = Annotated[datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="The first session.")]
+DateOption = Annotated[
+    datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="The session they trade in.")
+]
+SinceOption = Annotated[
+    datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="The first session.")
+]
 NOTHING_YET = "Nothing has been run in this workspace yet. Start with: exo run --mode paper --date YYYY-MM-DD"
 STYLES = {
     OrderState.NEW: "cyan",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 from mech_exo.cli.report_drift import drift
 from mech_exo.cli.report_performance import BookOption, PdfOption, performance
@@ -37,16 +37,16 @@ report.command()(drift)
 
 @report.command()
 def daily(
-    date: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default: the last one booked.")] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="Session; default: the last one booked."),
+    ] = None,
     book: BookOption = None,
     show: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     pdf: PdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The snapshot of one night as HTML, JSON and a Markdown digest under reports/daily.
-
-    Example: exo report daily --date 2015-12-31
-    """
+    """The snapshot of one night as HTML, JSON and a Markdown digest under reports/daily."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.pdf import browser, write_pdf
     from mech_exo.reporting.query import choose_book, night_report

@@ -27,7 +27,7 @@ def drift(
 ) -> None:
     """What the account earned less what a replay of the same sessions earns, in USD by cause; the causes add up to it.
 
-    The whole book's is kept in reports/drift.json. Example: exo report drift --range last30d
+    The whole book's is kept in reports/drift.json.
     """
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.drift import drift as explained

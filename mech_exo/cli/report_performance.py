@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from mech_exo.reporting.account import AccountRecord
 
-BookOption = Annotated[str | None, typer.Option("--book", help="account/strategy; needed only where the ledger holds several.")]
+BookOption = Annotated[
+    str | None, typer.Option("--book", autocompletion=complete.books, help="account/strategy; needed only where the ledger holds several.")
+]
 PdfOption = Annotated[Path | None, typer.Option(help="Print the page to this file, too; needs Chromium or Chrome.")]
 
 
@@ -25,10 +27,7 @@ def performance(
     pdf: PdfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The account since its first booked session: metrics, KPI contract and a tear sheet.
-
-    Example: exo report performance --pdf account.pdf
-    """
+    """The account since its first booked session: metrics, KPI contract and a tear sheet."""
     from mech_exo.assembly import Workspace
     from mech_exo.reporting.account import account_record
     from mech_exo.reporting.pdf import browser, write_pdf

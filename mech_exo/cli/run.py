@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, hints, home
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import MissingDataError
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from mech_exo.nightly import Night
     from mech_exo.session import NightResult
 
-DateOption = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session; default the last one stored.")]
+DateOption = Annotated[
+    datetime | None,
+    typer.Option("--date", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="Session; default the last one stored."),
+]
 ModeOption = Annotated[str, typer.Option(help="paper or live: whether real money moves.")]
 BrokerOption = Annotated[str | None, typer.Option("--broker", help="paper or ib (Interactive Brokers); default as in broker.yml.")]
 SHOWN_IDEAS = 10
@@ -37,16 +40,13 @@ def run(
     mode: ModeOption = "paper",
     broker: BrokerOption = None,
     account: Annotated[str | None, typer.Option(metavar="U…", help="The live account's number, typed by hand.")] = None,
-    download: Annotated[
-        bool, typer.Option("--download/--no-download", help="From the sources of data.yml; tonight only.")
-    ] = True,
+    download: Annotated[bool, typer.Option("--download/--no-download", help="From the sources of data.yml; tonight only.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """One night: download, check and publish data, book the session, decide at its close, hand over the orders, report, alert.
 
     Running it twice for the same date does nothing the second time. A past date downloads nothing and is decided from what is published.
     Exit code 1: tonight's bars were wanted and did not come, an order was refused, is in doubt or could not be sent, or an alarm.
-    Example: exo run --mode paper --date 2015-06-30
     """
     from mech_exo.nightly import Evening, perform
 
@@ -58,7 +58,10 @@ def run(
     workspace = _open(place, route)
     with workspace.ledger(read_only=True) as ledger:
         body = _body(workspace, ledger, night.result.session)
+        first = len(ledger.day_history(workspace.book_id())) == 1
     emit(night_dict(night, body), as_json, lambda to: render_steps(to, night))
+    if first:
+        hints.say(hints.after_night(place), as_json=as_json)
     if night.stale or night.troubled:
         raise typer.Exit(LOOK_AT_IT)
 
@@ -86,7 +89,7 @@ def plan(at: DateOption = None, mode: ModeOption = "paper", broker: BrokerOption
 
 
 def why(
-    symbol: Annotated[str, typer.Argument(help="Symbol, as stored.")],
+    symbol: Annotated[str, typer.Argument(autocompletion=complete.symbols, help="Symbol, as stored.")],
     at: DateOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,7 +110,7 @@ def why(
 
 
 def replay(
-    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="The night to derive again.")],
+    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="The night to derive again.")],
     as_json: JsonOption = False,
 ) -> None:
     """Derive a past night's decision from what was recorded then and compare it byte for byte with the journal."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.choices import as_yaml
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import UserError, cut
@@ -31,7 +31,9 @@ GOVERNED = (
 )  # fmt: skip
 """Fields of :class:`mech_exo.backtest.governed.Outcome` as they are shown."""
 SHOWN = 5
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of a saved run, its beginning, or `last`.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", autocompletion=complete.runs, help="Id of a saved run, its beginning, or `last`.")
+]
 Body = dict[str, Any]
 
 
@@ -71,8 +73,11 @@ def compare(a: RunArgument, b: RunArgument, as_json: JsonOption = False) -> None
 
 def explain(
     run: RunArgument,
-    session: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Session at whose close it was decided.")],
-    symbol: Annotated[str, typer.Option("--symbol", help="Name to explain.")],
+    session: Annotated[
+        datetime,
+        typer.Option("--date", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="Session at whose close it was decided."),
+    ],
+    symbol: Annotated[str, typer.Option("--symbol", autocompletion=complete.symbols, help="Name to explain.")],
     as_json: JsonOption = False,
 ) -> None:
     """Why a name was bought, sold, held or left alone: the decision is derived again from the recorded run and the stored bars."""
@@ -91,10 +96,7 @@ def explain(
 
 
 def governor(run: RunArgument, as_json: JsonOption = False) -> None:
-    """What the drawdown governor cost and saved: a saved run played again without it. That is a look at history, and counted as one.
-
-    Example: exo backtest governor last
-    """
+    """What the drawdown governor cost and saved: a saved run played again without it. That is a look at history, and counted as one."""
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.governed import governor_effect, ungoverned
     from mech_exo.cli.backtest import record_trial

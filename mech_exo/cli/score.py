@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import complete, home
 from mech_exo.cli.output import JsonOption, emit
 
 if TYPE_CHECKING:
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 def score(
     top: Annotated[int, typer.Option("--top", min=1, help="How many names to show.")] = 10,
     date: Annotated[
-        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Session to score; default: the last one stored.")
+        datetime | None,
+        typer.Option(
+            "--date", formats=["%Y-%m-%d"], autocompletion=complete.sessions, help="Session to score; default: the last one stored."
+        ),
     ] = None,
-    explain: Annotated[str | None, typer.Option("--explain", metavar="SYMBOL", help="Why this name ranks where it does.")] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="SYMBOL", autocompletion=complete.symbols, help="Why this name ranks where it does.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank the universe with the factors of factors.yml; contributions sum to the score."""

@@ -54,10 +54,7 @@ def sweep(
     distinct: Annotated[int | None, typer.Option(help="Of --plan: different factors, universes and schedules; default all trials.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Backtest every combination of values; count each in the ledger; say how much of the best is luck.
-
-    Example: exo backtest sweep --set strategy.selection.top=20,30 --set risk.stops.hard=0.1,0.15,null
-    """
+    """Backtest every combination of values; count each in the ledger; say how much of the best is luck."""
     from mech_exo.assembly import Workspace
 
     workspace = Workspace.open(home())

@@ -67,8 +67,6 @@ def walk_forward(
     """Choose parameters on the past, judge them on what follows, move on.
 
     Only the judged sessions are shown as the result. Every candidate of every window is counted in the ledger.
-
-    Example: exo backtest walk-forward --set strategy.selection.top=20,30,40 --train 756 --test 252 --purge 21
     """
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.walk_forward import WalkForwardEvaluator
@@ -109,8 +107,6 @@ def cross_validate(
     """Combinatorial purged cross-validation: every choice of judging periods, and the spread of the Sharpe ratio.
 
     Every candidate is counted in the ledger once.
-
-    Example: exo backtest cross-validate --set strategy.selection.top=20,30,40 --groups 6 --test-groups 2 --purge 21 --embargo 21
     """
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CombinatorialPurgedCV

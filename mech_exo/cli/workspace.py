@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mech_exo.cli import home
+from mech_exo.cli import hints, home
 from mech_exo.cli.output import JsonOption, emit
+from mech_exo.utils.templates import names, overlay
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,32 +45,39 @@ USUAL = (
 
 def init(
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The new workspace; else --home, else the current folder.")] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            metavar="NAME",
+            autocompletion=names,
+            help="Way to begin: conservative, long-short or research; default the values of the documentation.",
+        ),
+    ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="Add only the files that are missing; nothing is overwritten.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a workspace: config/ with commented templates, data/ and reports/. Never overwrites a configuration."""
-    from mech_exo.utils.config import home_folder
-    from mech_exo.utils.workspace import create
+    """Make a workspace: config/ with commented templates, data/ and reports/. Never overwrites a configuration.
+
+    conservative: fewer names, a fifth in cash, tighter limits, an early governor. long-short: both tails, net exposure within 30 %.
+    research: a wide universe, all factors alike, no stops, no live trading.
+    """
+    from mech_exo.utils.workspace import create, home_folder
 
     place = home_folder(folder)
-    written = create(place, only_missing=missing)
+    chosen = None if template is None else overlay(template)
+    written = create(place, only_missing=missing, overlay=chosen)
 
     def render(paper: Console) -> None:
         for path in written:
             paper.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
         if not written:
             paper.print(f"nothing is missing in {place}", highlight=False, markup=False, soft_wrap=True)
-        next_steps = (
-            "Next:",
-            f"  exo --home {place} config check",
-            f"  exo --home {place} data import FILE.csv     (columns: symbol, date, open, high, low, close, volume)",
-            f"  exo --home {place} backtest run",
-            "  or, without any data of your own: exo demo",
-        )
-        for line in next_steps:
-            paper.print(line, highlight=False, markup=False, soft_wrap=True)
+        if chosen is not None:
+            paper.print(f"template {chosen.name}: {chosen.says}", highlight=False, markup=False, soft_wrap=True)
 
-    emit({"home": place, "written": written}, as_json, render)
+    emit({"home": place, "written": written, "template": template}, as_json, render)
+    hints.say(hints.after_init(place, ("exo backtest run",) if chosen is None else chosen.next), as_json=as_json)
 
 
 @config.command()
@@ -80,7 +88,7 @@ def check(as_json: JsonOption = False) -> None:
     place = home()
     loaded = load(place)
     check_factors(loaded, place / "config" / "factors.yml")
-    doubts = [*unusual(loaded), *_channels(loaded)]
+    doubts = [*unusual(loaded), *channel_notes(loaded)]
     data = {"ok": True, "home": place, "config_hash": config_hash(loaded), "factors": list(loaded.factors.weights()), "notes": doubts}
 
     def render(paper: Console) -> None:
@@ -120,7 +128,7 @@ def show(
     emit(data, as_json, render)
 
 
-def _channels(config: Config) -> list[str]:
+def channel_notes(config: Config) -> list[str]:
     """What is wrong with the channels of alerts. An error where alerts.yml names any, a note where there are keys alone."""
     from mech_exo.domain.errors import ConfigError
     from mech_exo.reporting.alerts.channels import directory

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import polars as pl
+
+from mech_exo.utils.kinds import Kind as Kind  # noqa: PLC0414 - the name is this seam's too
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
@@ -55,14 +56,6 @@ acceptance); with ``filed`` alone it is usable from the next session's close."""
 
 NEWS: dict[str, PolarsDataType] = {"symbol": pl.String, "published": pl.Datetime("us", "UTC"), "headline": pl.String, "source": pl.String}
 """One headline about one symbol. Optional ``id``, ``url``, ``sentiment`` in [-1, 1] and ``sentiment_version``."""
-
-
-class Kind(StrEnum):
-    """What a source hands over."""
-
-    BARS = "bars"
-    FUNDAMENTALS = "fundamentals"
-    NEWS = "news"
 
 
 @runtime_checkable

@@ -29,6 +29,21 @@ def verify(connection: sqlite3.Connection, marked: Mark | None) -> VerifyReport:
     return VerifyReport(last.seq, last.hash, tuple(faults))
 
 
+def look(path: Path) -> VerifyReport:
+    """:func:`verify` of a ledger that nobody writes, leaving no trace: neither beside it nor on a disk that cannot be written.
+
+    LedgerError when something stands in its write-ahead log, which only opening it takes in, or when its mark is damaged.
+    """
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise LedgerError(f"a ledger that is only looked at has an empty write-ahead log; {log} is not", remedy="exo ledger verify")
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return verify(connection, mark_of(path).read())
+    finally:
+        connection.close()
+
+
 def rebuild(connection: sqlite3.Connection) -> sqlite3.Connection:
     """A database in memory whose derived tables come from the journal of ``connection`` alone."""
     _, rebuilt, faults = _replay(connection)

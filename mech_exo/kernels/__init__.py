@@ -49,13 +49,18 @@ def _hash(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
+def cache_root() -> Path:
+    """Where compiled functions are kept: ``mech_exo`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mech_exo"
+
+
 @functools.cache
 def cache_folder() -> Path:
-    """Folder of the compiled functions of these sources, under ``$XDG_CACHE_HOME/mech_exo``; the oldest others are dropped.
+    """Folder of the compiled functions of these sources, under :func:`cache_root`; the oldest others are dropped.
 
     Where that cannot be written, a folder of this process alone: everything is then compiled anew each time.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mech_exo"
+    root = cache_root()
     folder = root / _hash(compiled_sources())
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,7 @@ from mech_exo.utils.plugin_settings import named
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
+from mech_exo.utils.workspace import home_folder as home_folder  # noqa: PLC0414 - read from here, too
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "strategy": ("strategy.yml", StrategyConfig),
@@ -70,17 +71,11 @@ def _named(*values: object) -> list[str]:
     return [name for name in map(named, values) if name is not None]
 
 
-def home_folder(option: Path | None = None) -> Path:
-    """The workspace: ``option`` (``--home``), else ``$EXO_HOME``, else the current folder; absolute."""
-    chosen = option if option is not None else Path(os.environ.get("EXO_HOME") or ".")
-    return chosen.expanduser().absolute()
-
-
-def load(home: Path) -> Config:
+def load(home: Path, *, mend: bool = True) -> Config:
     """The effective configuration of the workspace ``home``.
 
-    Side effects: ``api_keys_local.yml`` is tightened to mode 0600 with one notice on stderr, and every secret is registered with
-    :func:`mech_exo.utils.log.redact`.
+    Side effects, unless ``mend`` is False: a change of several files that was decided is finished, and ``api_keys_local.yml`` is tightened
+    to mode 0600 with one notice on stderr. In any case every secret is registered with :func:`mech_exo.utils.log.redact`.
 
     Raises
     ------
@@ -93,10 +88,11 @@ def load(home: Path) -> Config:
         remedy = f"exo init {home}   (or choose a workspace with --home or EXO_HOME)"
         raise ConfigError(f"a workspace must hold the folder config; {folder} does not exist", remedy=remedy)
     while True:  # until nothing was replaced under our eyes: one configuration, never halves of two
-        config_swap.settle(folder)
+        if mend:
+            config_swap.settle(folder)
         before = config_swap.state(folder)
         try:
-            config = _read(folder, home)
+            config = _read(folder, home, mend=mend)
         except ConfigError:
             if config_swap.state(folder) == before:
                 raise
@@ -105,10 +101,10 @@ def load(home: Path) -> Config:
             return config
 
 
-def _read(folder: Path, home: Path) -> Config:
+def _read(folder: Path, home: Path, *, mend: bool = True) -> Config:
     parts: dict[str, BaseModel] = {}
     mistakes: list[ConfigError] = []
-    readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder)}
+    readers: dict[str, Callable[[], BaseModel]] = {"keys": partial(_keys, folder, mend=mend)}
     readers.update({name: partial(_settled, name, folder / file, model, home) for name, (file, model) in FILES.items()})
     for name, reader in readers.items():
         try:
@@ -199,13 +195,13 @@ def _file(path: Path, model: type[M], newer: bool = False) -> M:
     return validated(path, model, read(path))
 
 
-def _keys(folder: Path) -> ApiKeys:
+def _keys(folder: Path, *, mend: bool) -> ApiKeys:
     """Both key files, each checked by itself so that a complaint names the right one. Neither has to exist."""
     merged: dict[str, Any] = {}
     for path in (folder / KEYS_FILE, folder / LOCAL_KEYS_FILE):
         if not path.exists():
             continue
-        if path.name == LOCAL_KEYS_FILE:
+        if mend and path.name == LOCAL_KEYS_FILE:
             _tighten(path)
         values = read(path, secret=True)
         validated(path, ApiKeys, values, secret=True)
@@ -215,6 +211,11 @@ def _keys(folder: Path) -> ApiKeys:
         log.redact(secret)
     log.redact_account(keys.ib_account.get_secret_value())
     return keys
+
+
+def secrets_in(path: Path) -> bool:
+    """Whether a file of keys holds a secret. Raises ConfigError for one that cannot be read."""
+    return any(_secrets(validated(path, ApiKeys, read(path, secret=True), secret=True)))
 
 
 def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mech_exo.utils.kinds import Adjusted as Adjusted  # noqa: PLC0414 - read from here, too
 from mech_exo.utils.model import Model
 from mech_exo.utils.plugin_settings import PluginName, named
 
@@ -21,13 +22,6 @@ class BarsFrom(StrEnum):
     STOOQ = "stooq"
     PARQUET = "parquet"
     DUCKDB = "duckdb"
-
-
-class Adjusted(StrEnum):
-    """What a source of files has already done to its prices."""
-
-    NONE = "none"
-    SPLIT = "split"
 
 
 FundamentalsFrom = Literal["edgar", "yahoo", "finnhub"] | PluginName

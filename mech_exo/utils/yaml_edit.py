@@ -26,13 +26,16 @@ def with_values(text: str, section: str, values: Mapping[str, str]) -> str:
     end = next((n for n in range(head + 1, len(lines)) if re.match(r"[^\s#]", lines[n])), len(lines))
     last = max((n for n in range(head + 1, end) if lines[n].strip() and not lines[n].lstrip().startswith("#")), default=head)
     indent = re.match(r"[ \t]*", lines[last])[0] if last > head else "  "  # type: ignore[index]
+    added = ""
     for key, value in values.items():
         pattern = re.compile(LINE.format(indent=re.escape(indent), name=re.escape(key)))
         found = next(((n, match) for n in range(head + 1, end) if (match := pattern.fullmatch(lines[n]))), None)
         if found is None:
-            lines[last] = lines[last].rstrip("\n") + f"\n{indent}{key}: {value}\n"
+            added += f"{indent}{key}: {value}\n"
         else:
             lines[found[0]] = _replaced(found[1], value)
+    if added:
+        lines[last] = lines[last].rstrip("\n") + "\n" + added
     return "".join(lines)
 
 

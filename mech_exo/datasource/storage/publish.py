@@ -84,7 +84,7 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
         note_token(con)
     _checkpoint(con, database)
     source = descriptor(database)
-    if before is not None and _same(source, before) and (intact(grid_folder(before)) or not bars):
+    if before is not None and same(source, before) and (intact(grid_folder(before)) or not bars):
         return SnapshotRef(before.stem, before, False)
     partial = folder / f"publishing-{os.getpid()}.partial"
     panel = folder / f"publishing-{os.getpid()}.panel.partial"
@@ -118,7 +118,7 @@ def publish(con: Connection, database: Path) -> SnapshotRef:
     return SnapshotRef(target.stem, target, True)
 
 
-def _same(source: int, target: Path) -> bool:
+def same(source: int, target: Path) -> bool:
     """Whether the snapshot ``target`` is undamaged and what the open database ``source`` is. The heads tell most apart at a glance."""
     if not target.is_file():
         return False
