@@ -76,7 +76,8 @@ def test_the_telephone_fills_and_the_next_night_books_it(home: Path, exo: Run, m
         assert second.code == 0, second.out + second.err
         compared = exo("--home", home, "reconcile")
         assert compared.code == 0, compared.out
-        held = {line["symbol"]: line["shares"] for line in json.loads(exo("--home", home, "positions", "--json").out)}
+        (view,) = json.loads(exo("--home", home, "positions", "--json").out)
+        held = {line["symbol"]: line["shares"] for line in view["positions"]}
     assert held == {order["symbol"]: order["shares"] for order in entries.values()}
     again = exo("--home", home, "fills", "--json")
     assert {line["price"] for line in json.loads(again.out)} == {50.0}
