@@ -22,6 +22,7 @@ from mech_exo.domain.verdict import DataVerdict
 from mech_exo.execution.route import CONFIGURED, Mode, Route
 from mech_exo.utils import config as configuration
 from mech_exo.utils.broker_settings import BrokerKind, Slicing
+from mech_exo.utils.plugin_settings import named
 from mech_exo.utils.settings import Config, StrategyConfig
 
 if TYPE_CHECKING:
@@ -155,8 +156,8 @@ class Workspace:
         return self.storage.last_recorded()
 
     @property
-    def broker_kind(self) -> BrokerKind:
-        """Who fills: as the route says, else ``broker.yml``."""
+    def broker_kind(self) -> BrokerKind | str:
+        """Who fills: as the route says, else ``broker.yml``; ``plugin.NAME`` is one of a plug-in."""
         return self.route.broker or self.config.broker.kind
 
     def book_id(self) -> BookId:
@@ -164,7 +165,7 @@ class Workspace:
         from mech_exo.execution.live import PAPER
         from mech_exo.execution.rows import BookId
 
-        if self.broker_kind is BrokerKind.IB:
+        if self.broker_kind is not BrokerKind.PAPER:
             return BookId(self.account, self.strategy.name)
         if self.route.mode is Mode.LIVE:
             raise UserError(
@@ -174,7 +175,9 @@ class Workspace:
 
     @property
     def account(self) -> str:
-        """The configured account at Interactive Brokers. Raises ConfigError without one, or where it is not of the route's mode."""
+        """The configured account. Raises ConfigError where Interactive Brokers' is not configured, or not of the route's mode."""
+        if named(self.broker_kind) is not None:
+            return self.config.broker.account or ""
         from mech_exo.execution.live import is_paper
         from mech_exo.utils.log import mask_accounts
 
@@ -197,12 +200,30 @@ class Workspace:
         """The broker of the route, not connected; close it when done."""
         if self.broker_kind is BrokerKind.PAPER:
             return self.paper_broker(ledger)
+        if named(self.broker_kind) is not None:
+            return self._own_broker(ledger)
         from mech_exo.execution.ib import IBBroker
         from mech_exo.execution.ib_instruments import FILE
         from mech_exo.execution.live import is_paper
 
         live, rules = not is_paper(self.account), self.config.broker.gateway
         return IBBroker(self.account, live, rules, clock=ledger.now, instruments=self.home / FILE)
+
+    def _own_broker(self, ledger: Ledger) -> BrokerInterface:
+        """The broker of a plug-in. Raises UserError where the route's mode is not what the broker says of itself."""
+        from mech_exo.execution.own import BrokerTerms, own_broker
+
+        kind, rules = str(self.broker_kind), self.config.broker
+        key = self.config.keys.plugin_keys.get(named(kind) or "")
+        terms = BrokerTerms(self.home, self.account, rules.settings, "" if key is None else key.get_secret_value(), ledger.now)
+        broker, mode = own_broker(kind, rules.plugins, terms), self.route.mode
+        if mode is not None and broker.capabilities.live is not (mode is Mode.LIVE):
+            moves = "moves real money" if broker.capabilities.live else "moves no real money"
+            raise UserError(
+                f"--mode {mode} needs a broker of that mode; {kind} says that it {moves}",
+                remedy=f"use --mode {Mode.LIVE if broker.capabilities.live else Mode.PAPER}",
+            )
+        return broker
 
     def desks(self, ledger: Ledger, *, sends: bool = True) -> Desks:
         """Everything a night works with; ``sends`` False: nothing will be sent, so nothing of what sending asks for is asked.

@@ -58,6 +58,7 @@ COMMANDS = (
     Lazy("alert", "alert:app", "Deliver alerts, try the channels, see what waits.", NIGHT),
     Lazy("score", "score:score", "Rank the universe.", RESEARCH),
     Lazy("factors", "factors:app", "What can be scored with, what a factor says today, and what it told of later returns.", RESEARCH),
+    Lazy("plugins", "plugins:app", "Factors, limits, sizing methods, brokers and sources of your own.", RESEARCH),
     Lazy("backtest", "backtest:app", "Run the very same decisions over history.", RESEARCH),
     Lazy("data", "data:app", "Import, inspect, back up and restore market data.", DATA),
     Lazy("ledger", "ledger:app", "Verify and inspect the journal of decisions, orders and fills.", DATA),

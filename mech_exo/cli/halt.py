@@ -136,7 +136,8 @@ def _by_hand(workspace: Workspace, book: BookId, error: MechExoError | OSError) 
         remedy = "the paper book is nowhere else: run it again once that is mended; nothing new is bought meanwhile"
     else:
         account = mask_accounts(book.account)
-        remedy = f"log in to TWS, Client Portal or IBKR Mobile as {account}: cancel every open order, "
+        where = "TWS, Client Portal or IBKR Mobile" if workspace.broker_kind is BrokerKind.IB else "your broker"
+        remedy = f"log in to {where} as {account}: cancel every open order, "
         remedy += "then close each position with a market order; or mend it and run exo flatten again"
     known = type(error) if isinstance(error, MechExoError) else LedgerError
     return known("\n".join(lines), remedy=remedy)

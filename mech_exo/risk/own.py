@@ -14,7 +14,7 @@ from mech_exo.domain.errors import ConfigError, PluginError
 from mech_exo.domain.history import History
 from mech_exo.kernels.records import Floats
 from mech_exo.utils.plugin_files import OUT, Part, guarded, parts
-from mech_exo.utils.plugin_settings import PREFIX, Plugins
+from mech_exo.utils.plugin_settings import Plugins
 from mech_exo.utils.settings import RiskLimits
 
 
@@ -62,6 +62,8 @@ class Limit:
         program rounds down to lots, never enlarges a position by it, and where it says NaN lets nothing but reductions pass.
     unit
         Of the figure, for a reader.
+    example
+        A figure it is tried with where the configuration gives none.
     minimum, maximum
         The figures it takes.
     source
@@ -71,6 +73,7 @@ class Limit:
     name: str
     allows: Allows
     unit: str
+    example: float
     minimum: float = 0.0
     maximum: float = math.inf
     source: str = ""
@@ -82,11 +85,6 @@ class SetLimit:
 
     part: Part[Limit]
     figure: float
-
-    @property
-    def word(self) -> str:
-        """``plugin.max_penny``: what a breach of it is called."""
-        return PREFIX + self.part.what.name
 
     def allowed(self, sight: LimitSight) -> Floats:
         """``(N,)`` the most shares of each name, ≥ 0; NaN unknown. Raises PluginError for a rule that fails or answers something else."""

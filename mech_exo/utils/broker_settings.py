@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mech_exo.utils.model import Model, Positive, PositiveFraction
-from mech_exo.utils.plugin_settings import PluginName, Plugins
+from mech_exo.utils.plugin_settings import PluginName, Plugins, named
 
 Seconds = Annotated[float, Field(gt=0.0, le=600.0)]
 Minutes = Annotated[int, Field(ge=0, le=240)]
@@ -105,9 +105,19 @@ class BrokerConfig(Model):
     """``broker.yml``."""
 
     kind: BrokerKind | PluginName = Field(BrokerKind.PAPER, description="what commands mean when they do not name a broker")
+    account: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] | None = Field(
+        None, description="of a broker of a plug-in, as it names it; that of Interactive Brokers is ib_account in api_keys_local.yml"
+    )
+    settings: dict[str, str | float | int | bool] = Field(default_factory=dict, description="for a broker of a plug-in, its own names")
     plugins: Plugins = Field((), description="files and modules with brokers of your own; docs/writing-a-broker.md")
     gateway: GatewayRules = GatewayRules()
     times: SendingTimes = SendingTimes()
     doubt: DoubtRules = DoubtRules()
     live: LiveRules = LiveRules()
     slicing: Slicing = Slicing()
+
+    @model_validator(mode="after")
+    def _has_an_account(self) -> BrokerConfig:
+        if named(self.kind) is not None and self.account is None:
+            raise ValueError(f"kind {self.kind} needs account: the account's name at that broker, part of every order's id")
+        return self

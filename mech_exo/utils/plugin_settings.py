@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -36,6 +37,8 @@ class Plugin(Model):
 
 
 Plugins = tuple[Plugin, ...]
+Settings = Mapping[str, str | float | int | bool]
+"""What a broker or source of a plug-in is told by the configuration, by names of its own."""
 
 
 def named(value: object) -> str | None:

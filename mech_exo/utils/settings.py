@@ -308,6 +308,7 @@ class ApiKeys(Model):
     ntfy_topic: SecretStr = SecretStr("")
     smtp: SmtpKeys = SmtpKeys()
     alert_urls: dict[str, SecretStr] = Field({}, description="of channels of kind url, by name")
+    plugin_keys: dict[str, SecretStr] = Field({}, description="of brokers and sources of plug-ins, by their names")
     heartbeat_url: SecretStr = SecretStr("")
     night_heartbeat_url: SecretStr = SecretStr("")
     ib_account: SecretStr = SecretStr("")

@@ -37,6 +37,7 @@ class SourcesConfig(Model):
     adjusted: Adjusted = Field(Adjusted.NONE, description="of csv, parquet and duckdb; Stooq's prices are split-adjusted always")
     fundamentals: tuple[FundamentalsFrom, ...] = Field((), description="in order of trust")
     news: tuple[NewsFrom, ...] = ()
+    settings: dict[str, str | float | int | bool] = Field(default_factory=dict, description="for sources of plug-ins, their own names")
     history_start: date = Field(date(2003, 1, 2), description="first day asked for of a symbol the store has no bar of")
     workers: Annotated[int, Field(ge=1, le=32)] = Field(4, description="symbols at a time")
     requests_per_second: Annotated[float, Field(gt=0.0, le=100.0)] | None = Field(
