@@ -1,7 +1,9 @@
-"""Writes ``configuration.md`` from the models, and the table of ``factors.md`` from the registry, each time the documentation is built."""
+"""Writes ``configuration.md`` from the models, and the table of ``factors.md`` from the registry, each time the documentation is built;
+turns the references of docstrings into links."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mkdocs.structure.files import File, Files
@@ -26,6 +28,11 @@ Secrets are never printed.
 """
 
 
+ROLE = re.compile(r":(?:py:)?(?:func|class|data|meth|mod|attr|exc):<code>~?([\w.]+)</code>")
+
+LONG, BREAKS = re.compile(r"<code>([\w/.:]{24,})</code>"), re.compile(r"[_/]|::|\.(?=\w)")
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated page."""
     files.append(File.generated(config, "configuration.md", content=page()))
@@ -35,6 +42,17 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Put the table of factors where ``factors.md`` asks for it."""
     return markdown.replace("<!-- every registered factor -->", factor_table()) if page.file.src_uri == "factors.md" else markdown
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Make links of the references in docstrings, which are written as reStructuredText, and let long names break where a reader would."""
+    linked = ROLE.sub(lambda found: _reference(found[1]), content)
+    return LONG.sub(lambda found: BREAKS.sub("\\g<0><wbr>", found[1]).join(("<code>", "</code>")), linked)
+
+
+def _reference(name: str) -> str:
+    code = f"<code>{name.rsplit('.', 1)[-1]}</code>"
+    return f'<autoref identifier="{name}" optional>{code}</autoref>' if name.startswith("mech_exo.") else code
 
 
 def factor_table() -> str:
@@ -51,19 +69,24 @@ def factor_table() -> str:
 
 
 def page() -> str:
-    """The page as Markdown: one table per file."""
+    """The page as Markdown: a heading for each file and each block of it, a table of its keys below."""
     parts = [INTRODUCTION]
     defaults = Config().model_dump(mode="json")
     for part, (file, model) in {**FILES, "keys": ("api_keys.yml", ApiKeys)}.items():
         schema = model.model_json_schema()
-        parts += [f"\n## {file}\n", KEYS_NOTE if model is ApiKeys else "", "| Key | Allowed | Default | |", "|---|---|---|---|"]
+        parts += [f"\n## {file}\n", KEYS_NOTE if model is ApiKeys else ""]
+        block: tuple[str, ...] | None = None
         for path, node in key_paths(schema):
             rule = allowed(schema, node)
             if rule == "a mapping of keys to values" and "additionalProperties" not in node:
                 continue  # a section: its keys follow
+            if path[:-1] != block:
+                block = path[:-1]
+                heading = f"\n### {file}: {'.'.join(block)}" if block else ""
+                parts += [heading, "\n| Key | Allowed | Default | Meaning |", "|---|---|---|---|"]
             rule = rule.replace("|", "\\|").replace("[", "\\[")
-            default = _default(defaults[part], path, node.get("default"))
-            parts.append(f"| `{'.'.join(path)}` | {rule} | {default} | {node.get('description', '')} |")
+            default, said = _default(defaults[part], path, node.get("default")), node.get("description", "").replace("|", "\\|")
+            parts.append(f"| `{path[-1]}` | {rule} | {default} | {said} |")
         if "additionalProperties" in str(schema) and "FactorWeight" in schema.get("$defs", {}):
             line = schema["$defs"]["FactorWeight"]["properties"]
             parts.append("\nEach factor is a line `name: {weight: 15, direction: lower_better}`:\n\n| Key | Allowed |\n|---|---|")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +9,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mech_exo.domain import markup
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,15 +101,13 @@ class Comparison:
         return "\n".join((f"{self.run_a} → {self.run_b}", *inputs, *self.lines()))
 
     def _repr_html_(self) -> str:
-        def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-            cells = ["".join(f"<td>{html.escape('unknown' if cell is None else str(cell))}</td>" for cell in row) for row in rows]
-            return f"<table><tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
-
-        inputs = table(("Asked", self.run_a, self.run_b), [(line.key, line.a, line.b) for line in self.differences])
-        changed = [line for line in self.metrics if line.a != line.b]
-        figures = table(("Figure", self.run_a, self.run_b, "Change"), [(line.name, line.a, line.b, line.change) for line in changed])
-        words = "".join(f"<p>{html.escape(line)}</p>" for line in self.lines())
-        return (inputs if self.differences else "") + words + (figures if changed else "")
+        inputs = [(line.key, line.a, line.b) for line in self.differences]
+        figures = [(line.name, line.a, line.b, line.change) for line in self.metrics if line.a != line.b]
+        return markup.page(
+            markup.table(("asked", self.run_a, self.run_b), inputs, len(inputs)),
+            markup.notes(self.lines()),
+            markup.table(("figure", self.run_a, self.run_b, "change"), figures, len(figures)),
+        )
 
 
 def compare(a: BacktestResult, b: BacktestResult) -> Comparison:

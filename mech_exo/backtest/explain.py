@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,6 +19,7 @@ from mech_exo.decision.rows import chosen
 from mech_exo.decision.sizing_rows import exposure_scale, in_force, raw_sizes
 from mech_exo.decision.strategy import Strategy
 from mech_exo.decision.tickets import Shares, Ticket
+from mech_exo.domain import markup
 from mech_exo.domain.errors import InputError, UserError
 from mech_exo.domain.scores import Scores
 from mech_exo.kernels.records import Bars, EventKind, Outcome, Reason, RiskState
@@ -81,12 +81,9 @@ class Explanation:
         return self.text()
 
     def _repr_html_(self) -> str:
-        scored, parts = score_table(self.found), [f"<p>{html.escape(self._title())}<br><b>{html.escape(self.verdict)}</b></p>"]
-        if scored is not None:
-            head = "".join(f"<th>{name}</th>" for name in HEAD)
-            rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in scored[1])
-            parts.append(f"<p>{html.escape(scored[0])}</p><table><tr>{head}</tr>{rows}</table>")
-        return "".join((*parts, *(f"<p>{html.escape(line.strip())}</p>" for line in story(self.found))))
+        scored = score_table(self.found)
+        table = "" if scored is None else markup.title(scored[0]) + markup.table(HEAD, scored[1], len(scored[1]))
+        return markup.page(markup.title(self.verdict, self._title()), table, markup.notes(map(str.strip, story(self.found)), 40))
 
 
 def explain(result: BacktestResult, session: date | str, symbol: str) -> Explanation:

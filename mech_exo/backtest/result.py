@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mech_exo.backtest import tables
+from mech_exo.domain import markup
 from mech_exo.domain.errors import InputError
 from mech_exo.domain.panel import BarPanel, Universe
 from mech_exo.kernels.records import Bars
@@ -320,3 +321,13 @@ class BacktestResult:
 
     def __repr__(self) -> str:
         return f"BacktestResult({self.name}, {self.sessions[0]} to {self.sessions[-1]}, {len(self.events)} events, run {self.run_id})"
+
+    def _repr_html_(self) -> str:
+        pairs = zip(self.kpi.whole.kpis, self.kpi.trailing.kpis, strict=True)
+        rows = [
+            (k.label, f"{k.bound} {k.text(k.threshold)}", k.text(), k.text_of_interval, k.verdict, recent.text(), recent.verdict)
+            for k, recent in pairs
+        ]
+        head = ("", "demanded", "whole period", "95 % interval", "", "last 12 months", "")
+        said = f"{self.sessions[0]} to {self.sessions[-1]}, {len(self.fills):,} fills, run {self.run_id}"
+        return markup.page(markup.title(f"Backtest of {self.name}:", said), markup.table(head, rows), markup.notes(self.warnings))

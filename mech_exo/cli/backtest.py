@@ -185,7 +185,7 @@ def write_report(
 
 def record_trial(workspace: Workspace, result: BacktestResult) -> None:
     """Count the run in the ledger: every look at history is a trial; the same run counts once."""
-    from mech_exo.execution.rows import Metric, Trial
+    from mech_exo.execution.trial_rows import Metric, Trial
 
     metrics = tuple(Metric(name, None if value is None else float(value)) for name, value in sorted(result.metrics.items()))
     with workspace.ledger(wait=PATIENCE) as ledger:
@@ -253,7 +253,7 @@ def kpi_table(report: KpiReport) -> Table:
     table = Table("KPI", "Target", "Trailing 12 months", "Whole period", title="KPI contract", title_justify="left")
     for recent, whole in zip(report.trailing.kpis, report.whole.kpis, strict=True):
         cells = [f"[{colours.get(kpi.verdict.value, 'yellow')}]{_kpi_cell(kpi)}[/]" for kpi in (recent, whole)]
-        table.add_row(whole.label, f"{whole.bound} {_kpi_number(whole.name, whole.threshold)}", *cells)
+        table.add_row(whole.label, f"{whole.bound} {whole.text(whole.threshold)}", *cells)
     return table
 
 
@@ -261,17 +261,7 @@ def _kpi_cell(kpi: Kpi) -> str:
     """Value and verdict; "not meaningful" says it all by itself."""
     from mech_exo.performance.kpi import Verdict
 
-    return kpi.verdict.value if kpi.verdict is Verdict.NOT_MEANINGFUL else f"{_kpi_value(kpi)} {kpi.verdict.value}"
-
-
-def _kpi_value(kpi: Kpi) -> str:
-    import math
-
-    return _kpi_number(kpi.name, kpi.value) if math.isfinite(kpi.value) else "unknown"
-
-
-def _kpi_number(name: str, value: float) -> str:
-    return f"{value:.2f}" if name == "sharpe" else f"{value:.1%}"
+    return kpi.verdict.value if kpi.verdict is Verdict.NOT_MEANINGFUL else f"{kpi.text()} {kpi.verdict.value}"
 
 
 def shown(value: float | None, form: str) -> str:

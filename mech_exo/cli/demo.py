@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +13,6 @@ import typer
 from mech_exo.cli import hints, home
 from mech_exo.cli.output import JsonOption, console, emit
 from mech_exo.domain.errors import InputError
-from mech_exo.utils.calendar import sessions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 FOLDER = "demo"
 MARKER = "synthetic-sample"
 YEARS = 10
-NIGHTS = 22
 
 
 def demo(
@@ -35,22 +31,19 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """A complete nightly cycle and a ten-year backtest on an invented market, with the embedded DuckDB, ledger and paper broker."""
+    from mech_exo import sample
     from mech_exo.cli import backtest, run
     from mech_exo.cli.risk_account import account_of
     from mech_exo.cli.risk_tables import draw_status
     from mech_exo.nightly import write_reports
-    from mech_exo.session import run_night
 
     with console().status("sample market …"):
         workspace = prepare(folder or home() / FOLDER)
         last = workspace.known().as_of
-    nights = _nights(last)
+    nights = sample.last_nights(last)
+    with console().status("nights …") as status_line:
+        results = sample.play(workspace, nights, lambda night: status_line.update(f"night of {night} …"))
     with workspace.ledger() as ledger:
-        desks = workspace.desks(ledger)
-        results = []
-        for session in nights:
-            with console().status(f"night of {session} …"):
-                results.append(run_night(desks, session))
         reports = write_reports(workspace, ledger, results[-1])
     status = account_of(workspace).status()
     engine = backtest.backtester(workspace)
@@ -104,7 +97,9 @@ def nights_table(results: Sequence[NightResult]) -> Table:
 
 def prepare(folder: Path) -> Workspace:
     """The demo workspace: its market is made once, its ledger is fresh each time. Never touches a folder that is not a demo's."""
+    from mech_exo import sample
     from mech_exo.assembly import Workspace
+    from mech_exo.datasource.demo import sample_market
     from mech_exo.kernels import code_version
 
     marker = folder / "data" / MARKER
@@ -112,38 +107,8 @@ def prepare(folder: Path) -> Workspace:
         raise InputError(f"the demo writes only into a folder of its own; {folder} holds other things", remedy="exo demo --folder NEW")
     if not marker.exists() or marker.read_text() != code_version():
         shutil.rmtree(folder, ignore_errors=True)
-        _make(folder)
+        sample.make(folder, sample_market())
         marker.write_text(code_version())
     for stale in (folder / "data").glob("ledger.*"):
         stale.unlink()
     return Workspace.open(folder)
-
-
-def _make(folder: Path) -> None:
-    from mech_exo.datasource.demo import BENCHMARK, UNIVERSE, sample_market
-    from mech_exo.datasource.quality import assess
-    from mech_exo.datasource.storage import DataStorage
-    from mech_exo.utils.config import load
-    from mech_exo.utils.workspace import create
-
-    create(folder)
-    _set(folder / "config" / "strategy.yml", r"^(\s+name:)\s+null", rf"\1 {UNIVERSE}")
-    _set(folder / "config" / "data.yml", r"^(benchmark:)\s+\S+", rf"\1 {BENCHMARK}")
-    with DataStorage(folder / "data" / "mech_exo.duckdb") as storage:
-        sample_market().store(storage)
-        assess(storage, load(folder), now=datetime.now(UTC))
-        storage.publish()
-
-
-def _set(path: Path, pattern: str, value: str) -> None:
-    """Change one line of a template; a template that lacks it is a bug, not a default."""
-    text, count = re.subn(pattern, value, path.read_text("utf-8"), flags=re.MULTILINE)
-    if count != 1:
-        raise InputError(f"{path.name} must have exactly one line like {pattern}; it has {count}")
-    path.write_text(text, "utf-8")
-
-
-def _nights(last: date) -> tuple[date, ...]:
-    """The last nights: the first decides on an empty book, the last decides it anew."""
-    days = sessions(last - timedelta(days=2 * NIGHTS), last)[-NIGHTS:]
-    return tuple(day.astype(object) for day in days)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mech_exo.domain import markup
 from mech_exo.domain.orders import Order, OrderKey, OrderReason, OrderType
 from mech_exo.domain.portfolio import Portfolio, Position
 from mech_exo.domain.scores import Scores
@@ -83,8 +84,18 @@ class Decision:
         return json.dumps(_plain(self), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<li>{o.side} {abs(o.shares)} {o.symbol} ({o.reason})</li>" for o in self.orders)
-        return f"<p>Decision at {self.as_of}: {self.verdict.state}, {len(self.orders)} orders</p><ul>{rows}</ul>"
+        said = f"risk {self.verdict.state}, NAV {markup.shown(self.nav, ',.2f')} USD, {len(self.orders):,} orders for {self.session}"
+        rows = [
+            (o.side, f"{abs(o.shares):,g}", o.symbol, o.reason.replace("_", " "), *(_level(x) for x in (o.stop_level, o.target_level)))
+            for o in self.orders
+        ]
+        table = markup.table(("side", "shares", "symbol", "because of", "stop USD", "target USD"), rows)
+        return markup.page(markup.title(f"Decision at the close of {self.as_of}:", said), table, markup.notes(self.warnings))
+
+
+def _level(value: float | None) -> str:
+    """A level in words: an order that attaches none has none, which is not unknown."""
+    return "none" if value is None else f"{value:,.2f}"
 
 
 def known(value: float) -> float | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mech_exo.domain import markup
+
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
@@ -77,5 +79,17 @@ class Scores:
         return pl.DataFrame(columns)
 
     def _repr_html_(self) -> str:
-        html: str = self.frame().head(20)._repr_html_()
-        return f"<p>Scores as of {self.as_of}</p>{html}"
+        scored = np.argsort(np.where(self.rank > 0, self.rank, np.iinfo(np.int64).max), kind="stable")[: int((self.rank > 0).sum())]
+        rows = [
+            (int(self.rank[i]), self.symbols[i], *(markup.shown(float(x[i]), ".3f") for x in (self.value, self.percentile, self.coverage)),
+             self._most(int(i)))
+            for i in scored
+        ]  # fmt: skip
+        said = f"{len(rows):,} of {len(self.symbols):,} names have a score"
+        table = markup.table(("rank", "symbol", "score", "percentile", "coverage", "what adds most"), rows)
+        return markup.page(markup.title(f"Scores at the close of {self.as_of}:", said), table, markup.notes(map(": ".join, self.missing)))
+
+    def _most(self, i: int) -> str:
+        """The three factors that move name ``i`` most, with what they add."""
+        parts = [(f, float(self.contribution[i, f])) for f in range(len(self.factors)) if np.isfinite(self.contribution[i, f])]
+        return ", ".join(f"{self.factors[f]} {value:+.3f}" for f, value in sorted(parts, key=lambda part: -abs(part[1]))[:3])

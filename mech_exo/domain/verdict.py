@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from mech_exo.domain import markup
 from mech_exo.domain.targets import TargetPosition
 
 
@@ -168,3 +169,17 @@ class RiskDecision:
     approved: tuple[TargetPosition, ...]
     breaches: tuple[Breach, ...]
     state: RiskState
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (t.symbol, f"{t.wanted:,g}", f"{t.shares:,g}", markup.shown(t.weight, ".1%"), markup.shown(t.stop_level, ",.2f"), _why(t))
+            for t in self.approved
+        ]
+        head = ("symbol", "wanted", "approved", "of NAV", "stop USD", "what binds")
+        said = f"{len(rows):,} targets, {len(self.breaches):,} limits met"
+        return markup.page(markup.title(f"Risk is {self.state}:", said), markup.table(head, rows), markup.notes(self.breaches))
+
+
+def _why(target: TargetPosition) -> str:
+    """What cut a target, else how far it is from the next limit."""
+    return target.bound.replace("_", " ") or markup.shown(target.room)

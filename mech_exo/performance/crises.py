@@ -58,6 +58,8 @@ def crisis_table(
 ) -> tuple[Crisis, ...]:
     """Return and deepest fall of the account and of the benchmark inside each window, in the windows' order.
 
+    A window without a session of the record is left out; ``partial`` says that the record begins after its start or ends before its end.
+
     Parameters
     ----------
     sessions, returns
@@ -65,8 +67,6 @@ def crisis_table(
     benchmark
         ``(T,)`` session returns, NaN unknown; its first one does not count
         (:func:`mech_exo.performance.ratios.from_first_close`). One NaN inside a window leaves the benchmark unknown there.
-
-    A window without a session of the record is left out; ``partial`` says that the record begins after its start or ends before its end.
     """
     theirs = np.full(len(returns), np.nan) if benchmark is None else from_first_close(benchmark)
     found = []

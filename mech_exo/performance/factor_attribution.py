@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mech_exo.domain import markup
 from mech_exo.kernels.records import EventKind, Outcome
 from mech_exo.performance.ratios import YEAR
 
@@ -80,8 +81,8 @@ class FactorAttribution:
         return float(self.by_session["net"].sum())
 
     def _repr_html_(self) -> str:
-        page: str = self.table._repr_html_()
-        return page + "".join(f"<p>{note}</p>" for note in self.notes)
+        figures: str = self.table._repr_html_()
+        return markup.page(figures, markup.notes(self.notes))
 
 
 def attribute(

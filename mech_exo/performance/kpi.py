@@ -63,6 +63,17 @@ class Kpi:
     annualisation: int | None = None
     risk_free: float | None = None
 
+    def text(self, value: float | None = None) -> str:
+        """``value`` (None: the figure itself) in the figure's unit; "unknown" where it is not finite."""
+        number = self.value if value is None else value
+        return format(number, ".2f" if self.name == "sharpe" else ".1%") if math.isfinite(number) else "unknown"
+
+    @property
+    def text_of_interval(self) -> str:
+        """The interval's two ends; "none" where there is none."""
+        known = self.interval is not None and math.isfinite(self.interval.low)
+        return f"{self.text(self.interval.low)} to {self.text(self.interval.high)}" if known and self.interval else "none"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: NaN becomes None."""
         known = self.interval is not None and math.isfinite(self.interval.low)

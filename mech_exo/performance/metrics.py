@@ -85,6 +85,12 @@ def summary(
 ) -> Summary:
     """All metrics, flat, ready for JSON: unknown is None, never 0.
 
+    ``max_drawdown`` is the deepest fall from any earlier peak of the whole period. ``max_drawdown_12m`` is the deepest fall, at any time
+    of the whole period, from the highest point of the 252 sessions before: what ``portfolio.max_drawdown`` limits. Neither is the KPI
+    contract's trailing figure, which sees the last 252 sessions alone (:func:`mech_exo.performance.kpi.kpi_contract`).
+
+    Fractions unless the name ends in ``_usd`` or is an amount (equity, P&L, costs: USD); annual figures on 252 sessions.
+
     Parameters
     ----------
     sessions, days
@@ -98,15 +104,8 @@ def summary(
         Annual rate in Sharpe, Sortino and alpha.
     events
         ``(M,)`` of EVENT; without it the counts of orders, fills and stop-outs are None.
-
     bars
         ``(T, N)`` as traded; without them or ``events`` the capacity is None.
-
-    ``max_drawdown`` is the deepest fall from any earlier peak of the whole period. ``max_drawdown_12m`` is the deepest fall, at any time
-    of the whole period, from the highest point of the 252 sessions before: what ``portfolio.max_drawdown`` limits. Neither is the KPI
-    contract's trailing figure, which sees the last 252 sessions alone (:func:`mech_exo.performance.kpi.kpi_contract`).
-
-    Fractions unless the name ends in ``_usd`` or is an amount (equity, P&L, costs: USD); annual figures on 252 sessions.
     """
     returns = account_returns(days)
     basis: dict[str, float | int] = {"sessions_per_year": YEAR, "risk_free": risk_free}

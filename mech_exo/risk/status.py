@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mech_exo.domain import markup
 from mech_exo.domain.portfolio import Portfolio
 from mech_exo.domain.verdict import Breach, BreachCode, RiskState
 from mech_exo.risk.model import BookRisk, Market, Terms, book_risk
 from mech_exo.risk.stops import StopParams
 from mech_exo.risk.stress import StressLine, stress
-from mech_exo.risk.usage import LimitStatus, LimitUsage, Standing, at_risk, known_nav, resting_stop, stress_gap, usages
+from mech_exo.risk.usage import LimitStatus, LimitUsage, Standing, Unit, at_risk, known_nav, resting_stop, stress_gap, usages
 from mech_exo.utils.settings import RiskLimits
-
-NO_STOP_HELPS = "stress counts no stop: in a gap a resting stop fills at the open, wherever that is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,18 @@ class RiskStatus:
     def usage(self, code: BreachCode) -> LimitUsage:
         """The line of one limit."""
         return next(line for line in self.limits if line.code is code)
+
+    def _repr_html_(self) -> str:
+        asked = [line for line in self.limits if line.limit is not None and line.unit is not Unit.ORDER]
+        rows = [(u.label, u.who or "", _in_unit(u, u.limit), _in_unit(u, u.value), markup.shown(u.usage, ".0%"), u.status) for u in asked]
+        said = f"{len(self.violations):,} limits broken"
+        table = markup.table(("limit", "", "allowed", "in use", "usage", ""), rows, len(rows))
+        return markup.page(markup.title(f"Risk is {self.state}:", said), table, markup.notes((*self.violations, *self.notes)))
+
+
+def _in_unit(line: LimitUsage, value: float | None) -> str:
+    """A limit or its use as it is stated."""
+    return markup.shown(value, {Unit.DAYS: ",.1f", Unit.NUMBER: ",.2f"}.get(line.unit, ".2%"))
 
 
 def measured(

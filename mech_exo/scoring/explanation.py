@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mech_exo.domain import markup
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -114,10 +115,9 @@ class Explanation:
         return "\n".join([self.headline, *lines, *(f"  {note}" for note in self.notes())])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("factor", "raw", "percentile", "normalised", "weight", "contribution"))
-        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line.cells()) + "</tr>" for line in self.factors)
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes())
-        return f"<p><b>{escape(self.headline)}</b></p><table><tr>{head}</tr>{rows}</table><ul>{notes}</ul>"
+        head = ("factor", "raw", "percentile", "normalised", "weight", "contribution")
+        rows = [line.cells() for line in self.factors]
+        return markup.page(markup.title(self.headline), markup.table(head, rows, len(rows)), markup.notes(self.notes()))
 
     def figure(self) -> go.Figure:
         """Waterfall of the contributions, largest first, to the score."""
@@ -181,7 +181,5 @@ class Ranking:
         return "\n".join([*text, "", *self.notes()])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in HEAD)
-        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in self.cells(10))
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes())
-        return f"<p><b>Top ideas at the close of {self.as_of}</b></p><table><tr>{head}</tr>{rows}</table><ul>{notes}</ul>"
+        top = markup.title(f"Top ideas at the close of {self.as_of}")
+        return markup.page(top, markup.table(HEAD, self.cells(markup.SHOWN)), markup.notes(self.notes()))

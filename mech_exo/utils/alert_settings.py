@@ -77,16 +77,16 @@ class ChannelRules(Model):
 class Routes(Model):
     """Which channels are told of a severity, by name; null: all of them."""
 
-    info: list[str] | None = None
-    warning: list[str] | None = None
-    critical: list[str] | None = None
+    info: list[str] | None = Field(None, description="channels by name; null: all")
+    warning: list[str] | None = Field(None, description="channels by name; null: all")
+    critical: list[str] | None = Field(None, description="channels by name, two at least; null: all")
 
 
 class QuietHours(Model):
     """``quiet:`` between these times of day info waits; warnings and critical alerts never do."""
 
-    begins: time
-    ends: time
+    begins: time = Field(description="a time of day like 22:00")
+    ends: time = Field(description="a time of day like 07:00")
     zone: str = Field("America/New_York", description="of the times: a name like Europe/Berlin")
 
     @model_validator(mode="after")
@@ -104,7 +104,7 @@ class RetryRules(Model):
     """``retry:`` after a failure. Waits double from the shortest to the longest, less up to a half by chance, never below the shortest."""
 
     shortest_seconds: Seconds = Field(30.0, description="a channel rests at least so long after any failure")
-    longest_seconds: Seconds = 900.0
+    longest_seconds: Seconds = Field(900.0, description="the longest wait between two tries")
     answer_seconds: Annotated[float, Field(ge=1.0, le=120.0)] = Field(15.0, description="until a server that says nothing counts as failed")
     hang_seconds: Annotated[float, Field(ge=2.0, le=600.0)] = Field(60.0, description="until an attempt is given up, whatever it does")
     give_up_info_days: Days = Field(3.0, description="then a row says that it was given up, and a warning names it")
@@ -149,7 +149,7 @@ class AlertsConfig(Model):
     routes: Routes = Routes()
     digest: list[str] = Field([], description="channels that get the night's digest (reports/daily/DATE.md)")
     single_critical_channel: bool = Field(False, description="true: critical alerts may have one channel alone")
-    quiet: QuietHours | None = None
+    quiet: QuietHours | None = Field(None, description="when info waits; null: never")
     retry: RetryRules = RetryRules()
     flood: FloodRules = FloodRules()
     watch: WatchRules = WatchRules()

@@ -40,10 +40,10 @@ class GatewayRules(Model):
     """
 
     program: Program = Field(Program.GATEWAY, description="ports by name: Gateway 4002 paper and 4001 live, TWS 7497 and 7496")
-    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1, max_length=255)] = Field("127.0.0.1", description="where Gateway or TWS listens")
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="null: the program's own for the mode")
     client_id: Annotated[int, Field(ge=0, le=31)] = Field(17, description="each connected program has its own")
-    connect_seconds: Seconds = 15.0
+    connect_seconds: Seconds = Field(15.0, description="until a connection that is not complete is given up")
     answer_seconds: Seconds = Field(15.0, description="until a question without an end marker counts as not answered")
     probe_seconds: Seconds = Field(1.0, description="of the round trip before each order")
     acknowledge_seconds: Seconds = Field(5.0, description="until an order without an acknowledgement is in doubt")
@@ -79,7 +79,7 @@ class DoubtRules(Model):
 class LiveRules(Model):
     """``live:`` of ``broker.yml``: what must hold before real money moves."""
 
-    enabled: bool = False
+    enabled: bool = Field(False, description="true: real money may move, once all else holds too")
     min_paper_sessions: Annotated[int, Field(ge=0, le=1000)] = Field(20, description="booked by this strategy on paper before")
     first_sessions: Annotated[int, Field(ge=0, le=250)] = Field(5, description="live sessions with the caps below")
     first_max_orders: Annotated[int, Field(ge=1, le=10_000)] = Field(10, description="per session, of those that add risk")

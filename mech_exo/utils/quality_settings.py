@@ -19,9 +19,9 @@ class QualityRules(Model):
     news_volume: Positive = Field(3.0, description="dollar volume, in medians, from which a move is taken for news")
     reversal_sessions: Sessions = Field(10, description="a step that is undone within so many was no move of the market")
     stale_sessions: Sessions = Field(5, description="sessions without a bar from which a name is stale")
-    missing_window: Annotated[int, Field(ge=5, le=1000)] = 63
+    missing_window: Annotated[int, Field(ge=5, le=1000)] = Field(63, description="sessions in which missing bars are counted")
     max_missing: Fraction = Field(0.1, description="share of missing sessions in missing_window that warns; five times as much blocks")
-    refused_window: Annotated[int, Field(ge=1, le=1000)] = 21
+    refused_window: Annotated[int, Field(ge=1, le=1000)] = Field(21, description="sessions in which refused rows are counted")
     max_refused: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="rows refused in refused_window that block")
     rounding: Annotated[float, Field(ge=0.0, le=0.01)] = Field(0.001, description="contradiction of prices taken for rounding")
     zero_volume_sessions: Sessions = Field(3, description="sessions in a row without volume that block; fewer warn")

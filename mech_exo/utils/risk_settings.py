@@ -56,8 +56,8 @@ class Shorts(StrEnum):
 class PortfolioLimits(Model):
     """``portfolio:`` of ``risk_limits.yml``."""
 
-    max_gross_exposure: Exposure = 1.5
-    max_net_exposure: Exposure = 1.0
+    max_gross_exposure: Exposure = Field(1.5, description="longs plus shorts, of NAV")
+    max_net_exposure: Exposure = Field(1.0, description="|longs minus shorts|, of NAV")
     max_leverage: Exposure = Field(1.5, description="gross exposure over NAV the account may carry")
     max_drawdown: PositiveFraction = Field(0.10, description="from the trailing-12-month peak NAV; beyond it only reductions")
     max_all_time_drawdown: PositiveFraction | None = Field(None, description="from the highest NAV ever; beyond it only reductions")
@@ -133,9 +133,9 @@ class RiskLimits(Model):
 
     position_sizing: PositionLimits = PositionLimits()
     portfolio: PortfolioLimits = PortfolioLimits()
-    governor: GovernorRules | None = GovernorRules()
+    governor: GovernorRules | None = Field(GovernorRules(), description="exposure falls on the way to max_drawdown; null: off")
     risk_model: RiskModelLimits = RiskModelLimits()
-    margin: MarginRules | None = MarginRules()
+    margin: MarginRules | None = Field(MarginRules(), description="what the broker asks of a margin account; null: nothing")
     sending: SendingLimits = SendingLimits()
     stops: StopRules = StopRules()
     plugins: Plugins = Field((), description="files and modules with limits of your own; docs/writing-a-limit.md")

@@ -60,7 +60,9 @@ class RegressionWeights(StrEnum):
 class ScoringRules(Model):
     """From factor values to one score per name."""
 
-    normalisation: Normalisation = Normalisation.ZSCORE
+    normalisation: Normalisation = Field(
+        Normalisation.ZSCORE, description="the scale factors are brought to: z-scores, ranks over [-1, 1], or as they are"
+    )
     winsor: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(0.025, description="share clipped at each end before the z-score")
     winsor_mad: Annotated[float, Field(ge=0.5, le=20.0)] | None = Field(
         None, description="instead: clip at so many scaled median absolute deviations from the median"
@@ -70,7 +72,9 @@ class ScoringRules(Model):
         5, description="names of a sector that must have a value before its names are compared with each other; fewer: no opinion"
     )
     neutralise: tuple[Neutral, ...] = Field((), description="what is taken out of every factor by a regression in each session")
-    neutralise_weights: RegressionWeights = RegressionWeights.EQUAL
+    neutralise_weights: RegressionWeights = Field(
+        RegressionWeights.EQUAL, description="weights of that regression: all names the same, or by the root of market capitalisation"
+    )
     min_coverage: PositiveFraction = Field(0.7, description="least share of the weights a name must have values for")
     min_breadth: PositiveFraction = Field(
         0.25, description="least share of the eligible names a factor that reads facts must be known for, to count in a session"
@@ -114,10 +118,10 @@ class RegimeRules(Model):
 class FactorsConfig(Model):
     """``factors.yml``: weights and directions by family, sector multipliers, normalisation."""
 
-    fundamental: dict[str, FactorWeight] = Field(default_factory=dict)
-    technical: dict[str, FactorWeight] = Field(default_factory=dict)
-    sentiment: dict[str, FactorWeight] = Field(default_factory=dict)
-    quality: dict[str, FactorWeight] = Field(default_factory=dict)
+    fundamental: dict[str, FactorWeight] = Field(default_factory=dict, description="factors of company figures, by name")
+    technical: dict[str, FactorWeight] = Field(default_factory=dict, description="factors of bars, by name")
+    sentiment: dict[str, FactorWeight] = Field(default_factory=dict, description="factors of news and ratings, by name")
+    quality: dict[str, FactorWeight] = Field(default_factory=dict, description="factors of balance-sheet quality, by name")
     sector_adjustments: dict[str, Annotated[float, Field(gt=0.0, le=5.0)]] = Field(
         default_factory=dict, description="multiplier of the score by sector; 1 where a sector is not named"
     )

@@ -78,7 +78,9 @@ class Schedule(Model):
     (at every close at which the names selected are not the names held).
     """
 
-    every: Every = Every.SESSIONS
+    every: Every = Field(
+        Every.SESSIONS, description="so many sessions, the first close of a week, month or quarter, or a change of who is selected"
+    )
     every_sessions: Sessions = Field(21, description="read by every: sessions alone")
     anchor: date | None = Field(None, description="session from which is counted; null: the first session of the book")
 
@@ -95,7 +97,7 @@ class OrderType(StrEnum):
 class OrderRules(Model):
     """How the configured strategy's orders are sent."""
 
-    type: OrderType = OrderType.MARKET_ON_OPEN
+    type: OrderType = Field(OrderType.MARKET_ON_OPEN, description="how the strategy enters and rebalances")
     offset_bps: Annotated[float, Field(ge=-2000.0, le=2000.0)] = Field(
         0.0, description="limit: so much better than the close decided at; stop: so much beyond it"
     )
@@ -105,7 +107,7 @@ class OrderRules(Model):
 class Selection(Model):
     """Who is held."""
 
-    top: Annotated[int, Field(ge=1, le=1000)] = 30
+    top: Annotated[int, Field(ge=1, le=1000)] = Field(30, description="names held at most, the best scores first")
     bottom: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="names sold short")
     max_sector_share: PositiveFraction = Field(1.0, description="largest share of the selected names from one sector")
 
@@ -138,12 +140,16 @@ class CostFilter(Model):
 class SizingRules(Model):
     """How much of each name."""
 
-    method: SizingMethod | PluginName = SizingMethod.VOLATILITY_BASED
+    method: SizingMethod | PluginName = Field(
+        SizingMethod.VOLATILITY_BASED, description="how a wish becomes shares: docs/sizing.md has each formula; or a plug-in's name"
+    )
     params: dict[str, float] = Field(default_factory=dict, description="of a method from a plug-in: overrides of its parameters")
     gross_exposure: Exposure = Field(1.0, description="fraction of NAV invested before volatility scaling")
     target_volatility: Annotated[float, Field(gt=0.0, le=2.0)] | None = Field(0.12, description="annual; null: no scaling")
-    volatility_window: Annotated[int, Field(ge=5, le=1000)] = 63
-    atr_window: Annotated[int, Field(ge=2, le=1000)] = 14
+    volatility_window: Annotated[int, Field(ge=5, le=1000)] = Field(63, description="sessions of the volatility that sizes")
+    atr_window: Annotated[int, Field(ge=2, le=1000)] = Field(
+        14, description="sessions of the average true range that sizes and places stops"
+    )
     atr_multiple: Positive = Field(2.0, description="risk distance of ATR sizing in ATRs")
     covariance_window: Annotated[int, Field(ge=20, le=1000)] = Field(252, description="sessions, for risk_parity and minimum_variance")
     kelly_fraction: PositiveFraction = Field(0.25, description="share of full Kelly")
@@ -206,15 +212,17 @@ class CostModel(Model):
     next session. Rates are annual, charged per session on 1/252.
     """
 
-    commission: CommissionPreset = CommissionPreset.IB_FIXED
-    per_share: NonNegative | None = None
+    commission: CommissionPreset = Field(CommissionPreset.IB_FIXED, description="a broker's schedule; custom: the four keys below")
+    per_share: NonNegative | None = Field(None, description="USD per share; null: the schedule's")
     fraction: Annotated[float, Field(ge=0.0, le=0.1)] | None = Field(None, description="of the order's value")
-    min_order: NonNegative | None = None
-    max_fraction: PositiveFraction | None = None
-    slippage_bps: Annotated[float, Field(ge=0.0, le=1000.0)] = 5.0
+    min_order: NonNegative | None = Field(None, description="USD per order at least; null: the schedule's")
+    max_fraction: PositiveFraction | None = Field(None, description="of the order's value at most; null: the schedule's")
+    slippage_bps: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
+        5.0, description="basis points of the reference price, against the trader, at every market fill"
+    )
     spread_usd: NonNegative = Field(0.0, description="quoted spread per share; a market fill pays half of it")
     spread_estimate: Annotated[float, Field(ge=0.0, le=5.0)] = Field(0.0, description="multiple of the half spread that daily bars imply")
-    impact: NonNegative = 0.0
+    impact: NonNegative = Field(0.0, description="coefficient of daily volatility × √(shares ÷ average daily volume); 0: off")
     impact_window: Annotated[int, Field(ge=2, le=500)] = Field(20, description="sessions of the estimated spread and of the impact")
     participation: PositiveFraction | None = Field(None, description="most of a session's volume that one order takes; null: no cap")
     cash_rate: Annotated[float, Field(ge=-0.05, le=0.5)] = Field(0.0, description="annual, on positive cash")
@@ -240,7 +248,9 @@ class CostModel(Model):
 class StrategyConfig(Model):
     """``strategy.yml``."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = "default"
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = Field(
+        "default", description="of the strategy: of its book, ledger and reports"
+    )
     initial_cash: Positive = Field(100_000.0, description="USD")
     history_start: date = Field(date(2003, 1, 2), description="first session factors may read; part of the config hash")
     universe: UniverseRules = UniverseRules()
@@ -266,7 +276,7 @@ class Sentiment(StrEnum):
 class DataConfig(Model):
     """``data.yml``."""
 
-    calendar: Literal["XNYS"] = "XNYS"
+    calendar: Literal["XNYS"] = Field("XNYS", description="the exchange whose sessions count: the New York Stock Exchange")
     symbols: tuple[str, ...] = Field((), description="what the downloaders fetch; empty: the universe's members")
     benchmark: str | None = Field("SPY", description="name of the imported benchmark returns")
     night_after_close: Annotated[int, Field(ge=0, le=720)] = Field(60, description="minutes from the close to the night of `exo schedule`")
@@ -281,40 +291,40 @@ class DataConfig(Model):
 class Keys(Model):
     """Secrets of one vendor."""
 
-    api_key: SecretStr = SecretStr("")
+    api_key: SecretStr = Field(SecretStr(""), description="of finnhub.io; without it nothing is asked there")
 
 
 class TelegramKeys(Model):
     """Telegram bot."""
 
-    bot_token: SecretStr = SecretStr("")
-    chat_id: SecretStr = SecretStr("")
+    bot_token: SecretStr = Field(SecretStr(""), description="of the bot, as @BotFather gives it")
+    chat_id: SecretStr = Field(SecretStr(""), description="of the chat that is told")
 
 
 class SmtpKeys(Model):
     """Who logs in at the mail server of ``alerts.yml``."""
 
-    user: str = ""
-    password: SecretStr = SecretStr("")
+    user: str = Field("", description="of the login; empty: the server asks for none")
+    password: SecretStr = Field(SecretStr(""), description="of the login")
 
 
 class ApiKeys(Model):
     """``api_keys.yml``, overridden by ``api_keys_local.yml``. Never part of the config hash."""
 
     finnhub: Keys = Keys()
-    slack_webhook: SecretStr = SecretStr("")
+    slack_webhook: SecretStr = Field(SecretStr(""), description="address of an incoming webhook")
     telegram: TelegramKeys = TelegramKeys()
-    discord_webhook: SecretStr = SecretStr("")
-    ntfy_topic: SecretStr = SecretStr("")
+    discord_webhook: SecretStr = Field(SecretStr(""), description="address of a channel's webhook")
+    ntfy_topic: SecretStr = Field(SecretStr(""), description="a topic of ntfy.sh, or the address of one on a server of your own")
     smtp: SmtpKeys = SmtpKeys()
     alert_urls: dict[str, SecretStr] = Field({}, description="of channels of kind url, by name")
+    heartbeat_url: SecretStr = Field(SecretStr(""), description="pinged by `exo alert run` while all is well")
+    night_heartbeat_url: SecretStr = Field(SecretStr(""), description="pinged after every night")
+    ib_account: SecretStr = Field(SecretStr(""), description="of Interactive Brokers; DU… is a paper account")
+    dashboard_password: SecretStr = Field(SecretStr(""), description="a hash, written by `exo dash --set-password`")
+    dashboard_token: SecretStr = Field(SecretStr(""), description="what a program says to read the dashboard's data")
+    sec_user_agent: str = Field("", description="name and mail address, which the SEC asks of who reads EDGAR")
     plugin_keys: dict[str, SecretStr] = Field({}, description="of brokers and sources of plug-ins, by their names")
-    heartbeat_url: SecretStr = SecretStr("")
-    night_heartbeat_url: SecretStr = SecretStr("")
-    ib_account: SecretStr = SecretStr("")
-    dashboard_password: SecretStr = SecretStr("")
-    dashboard_token: SecretStr = SecretStr("")
-    sec_user_agent: str = ""
 
 
 class Config(Model):

@@ -36,7 +36,7 @@ class SourcesConfig(Model):
     table: str | None = Field(None, description="of a DuckDB file; null: the only one with bars in it")
     adjusted: Adjusted = Field(Adjusted.NONE, description="of csv, parquet and duckdb; Stooq's prices are split-adjusted always")
     fundamentals: tuple[FundamentalsFrom, ...] = Field((), description="in order of trust")
-    news: tuple[NewsFrom, ...] = ()
+    news: tuple[NewsFrom, ...] = Field((), description="whom headlines are asked of, in order")
     settings: dict[str, str | float | int | bool] = Field(default_factory=dict, description="for sources of plug-ins, their own names")
     history_start: date = Field(date(2003, 1, 2), description="first day asked for of a symbol the store has no bar of")
     workers: Annotated[int, Field(ge=1, le=32)] = Field(4, description="symbols at a time")

@@ -206,7 +206,7 @@ def test_names_that_nothing_tells_apart_are_counted_with_the_reason_and_explaine
     assert ranking.frame.height == 0
     assert ranking.frame.schema == scorer.rank_universe().schema
     assert f"0 names scored; without a score: {count} (too few factors have an opinion)" in str(ranking)
-    assert "<table>" in ranking._repr_html_()
+    assert "0 names scored" in ranking._repr_html_() and "<table>" not in ranking._repr_html_()
     said = scorer.explain("S0")
     assert said.rank is None and np.isnan(said.composite_score)
     assert [line.cells()[3] for line in said.factors] == ["no opinion", "no opinion"]

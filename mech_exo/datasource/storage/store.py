@@ -29,7 +29,7 @@ FILE = Path("data") / "mech_exo.duckdb"
 
 @speaking
 class DataStorage:
-    """The market-data store of a workspace.
+    """The market-data store of a workspace. Use it as a context manager, or call :meth:`close`.
 
     Parameters
     ----------
@@ -38,8 +38,6 @@ class DataStorage:
     read_only
         True opens it for reading, which fails while a writer has it open: readers use :meth:`snapshot`. False takes the writer's lock and
         creates or migrates the file.
-
-    Use it as a context manager, or call :meth:`close`.
 
     Raises
     ------
