@@ -9,6 +9,7 @@ DEV    := .venv/.installed-dev
 JOBS   ?= 2
 LEAST  ?= 100
 UPGRADE ?= --upgrade
+IMAGE  ?= build/image
 # What the lock of everything holds: every extra but finbert, whose torch weighs more than all the rest.
 EXTRAS := ib dash alerts flows ray ml user build dev
 
@@ -20,7 +21,7 @@ export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults package lock clean check-python
+.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults package image-check lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +41,7 @@ browser:
 			echo "Chromium cannot be installed: the tests of pages will be skipped" >&2; \
 		else echo "no Chromium: the tests of pages will be skipped   (apt install chromium poppler-utils)" >&2; fi
 
-screenshots: $(DEV) browser ## Pictures of every page of the dashboard, into build/screenshots.
+screenshots: $(DEV) browser ## Pictures: those of the README into docs/pictures, every page of the dashboard into build/screenshots.
 	$(BIN)/python scripts/screenshots.py
 
 lint: $(DEV) types layers ## Style, types and layers.
@@ -71,10 +72,15 @@ package: $(DEV) ## Build wheel and sdist into dist/, and install and try them in
 	rm -rf dist && $(BIN)/python -m build --no-isolation
 	EXO_TEST_CLEAN_INSTALL=1 $(BIN)/python -m pytest tests/packaging
 
+image-check: $(DEV) ## Execute the Dockerfile's steps in a Debian made from nothing and run its services (root, debootstrap; IMAGE=folder).
+	rm -rf $(IMAGE) && mkdir -p $(IMAGE) && $(BIN)/python scripts/image_steps.py $(IMAGE)
+
 lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files (UPGRADE= keeps every version that still fits).
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(EXTRAS:%=--extra %) $(UPGRADE) pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra user --extra dash --extra alerts --extra build $(UPGRADE) \
 		--constraint requirements-dev.txt pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra ib --extra dash --extra alerts --extra flows --extra build $(UPGRADE) \
+		--constraint requirements-dev.txt pyproject.toml -o requirements-server.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(UPGRADE) - -o requirements-uv.txt
 	@! grep -l '://' requirements*.txt || { echo "a lock must not name an index" >&2; exit 1; }
 

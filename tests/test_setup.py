@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-server.txt", "requirements-uv.txt")
 
 
 def names(lock: Path) -> dict[str, set[str]]:
@@ -33,8 +33,9 @@ def test_a_lock_names_no_address_and_hashes_everything(file: str, repository: Pa
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-def test_the_locks_agree_with_each_other(repository: Path) -> None:
-    small, large = names(repository / "requirements.txt"), names(repository / "requirements-dev.txt")
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-server.txt"])
+def test_the_locks_agree_with_each_other(file: str, repository: Path) -> None:
+    small, large = names(repository / file), names(repository / "requirements-dev.txt")
     assert {name: (versions, large.get(name)) for name, versions in small.items() if versions - large.get(name, set())} == {}
 
 
@@ -48,6 +49,8 @@ def test_the_locks_hold_what_pyproject_asks_for(repository: Path) -> None:
 
     small, large = set(names(repository / "requirements.txt")), set(names(repository / "requirements-dev.txt"))
     assert asked(project["dependencies"], extras["user"], extras["build"]) - small == set()
+    served = set(names(repository / "requirements-server.txt"))
+    assert asked(project["dependencies"], *(extras[name] for name in ("ib", "dash", "alerts", "flows", "build"))) - served == set()
     locked = [lines for name, lines in extras.items() if name != "finbert"]  # torch alone weighs more than everything else
     assert asked(project["dependencies"], *locked) - large == set()
     assert {"ib", "dash", "flows", "ray", "ml", "dev"} <= set(extras)
@@ -80,7 +83,7 @@ def test_a_broken_layer_would_be_seen(repository: Path, tmp_path: Path) -> None:
 def test_the_readme_opens_with_the_two_commands(repository: Path) -> None:
     lines = (repository / "README.md").read_text().splitlines()
     assert [line.split("#")[0].strip() for line in lines if line.startswith("make ")][:2] == ["make run", "make test"]
-    assert next(i for i, line in enumerate(lines) if line.startswith("make run")) < 5
+    assert next(i for i, line in enumerate(lines) if line.startswith("make run")) < 12
 
 
 def test_ci_runs_make_test_and_is_executable(repository: Path) -> None:

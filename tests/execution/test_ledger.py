@@ -1,4 +1,7 @@
-"""The ledger: idempotent writes, states, fills, one writer, exact figures, backup and restore."""
+"""The ledger: idempotent writes, states, fills, one writer, exact figures, backup and restore.
+
+Long because the promises of one journal are read beside each other: they share its rows and clock.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Behind a wire: brackets in one piece, doubt given up by the journal's count, protection replaced only when gone, one look while nothing moves."""
+"""Behind a wire: brackets in one piece, doubt given up by the journal's count, protection replaced only when gone, one look while nothing moves.
+
+Long because every case needs the same wire, and is told from the one before by a single message.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Everything follows from one seed: a violation names it, and ``World(seed, folder).run()`` shows it again. The checks know nothing of the
 router's own rules: they compare the journal with what is true at the broker.
+
+Long because the world and its checks follow one seed: a part in another file could not be shown again by it.
 """
 
 from __future__ import annotations
