@@ -17,9 +17,11 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where a machine forbids it, each of the hundreds of processes that tests start would compile every module it imports anew: 2 s for 0.6 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults lock clean check-python
+.PHONY: help run test checks browser screenshots lint style types layers docs kernels bench bench-peers faults lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,8 +29,16 @@ help: ## What can be made.
 run: $(USER) ## Install what is needed and run the demo: a whole night and a ten-year backtest.
 	@$(BIN)/exo demo
 
-test: $(DEV) lint docs browser ## Install everything and run all checks and tests.
-	$(BIN)/python -m pytest -n $(JOBS) --least-passed $(LEAST)
+test: ## Install everything and run all checks and tests.
+	@$(MAKE) --no-print-directory -j$(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) checks
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --least-passed $(LEAST)
+
+# All that has to hold before the tests, beside each other; what waits for a network and what takes longest first.
+checks: browser types kernels docs style layers
+
+# What the program compiles, once, before tests on several processes would each compile the same.
+kernels: $(DEV)
+	$(BIN)/python -m tests.compiled
 
 # What the tests of pages are opened with. Where it cannot be installed they skip and say so, or fail if CI=true.
 browser:
@@ -42,7 +52,9 @@ browser:
 screenshots: $(DEV) browser ## Pictures of every page of the dashboard, into build/screenshots.
 	$(BIN)/python scripts/screenshots.py
 
-lint: $(DEV) types layers ## Style, types and layers.
+lint: types layers style ## Style, types and layers.
+
+style: $(DEV)
 	$(BIN)/ruff check .
 
 types: $(DEV)
