@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test checks browser screenshots lint style types layers docs kernels bench bench-peers faults lock clean check-python
+.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,7 @@ test: ## Install everything and run all checks and tests.
 	@$(MAKE) --no-print-directory -j$(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) checks
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --least-passed $(LEAST)
 
+.PHONY: checks style kernels
 # All that has to hold before the tests, beside each other; what waits for a network and what takes longest first.
 checks: browser types kernels docs style layers
 
