@@ -106,7 +106,7 @@ class SetSizing:
         return PREFIX + self.part.what.name
 
     def sizes(self, sight: SizingSight) -> Floats:
-        """``(C,)`` shares ≥ 0, NaN none, as where the price is unknown. Raises PluginError for a method that fails or answers something else."""
+        """``(C,)`` shares ≥ 0, NaN none, as where the price is unknown. Raises PluginError for a method that fails or answers otherwise."""
         method, plugin, count = self.part.what, self.part.plugin, len(sight.symbols)
         assert plugin is not None
         with np.errstate(all="ignore"):  # NaN is an answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from mech_exo.assembly import Workspace
 from mech_exo.backtest.engine import EventBacktester
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.decision.night import Known
-from mech_exo.execution.ledger import Ledger
 from mech_exo.session import run_night
 from tests.plugins.pages import configure
 
@@ -121,6 +119,11 @@ def test_what_a_limit_cut_is_told_by_its_name(configured: Callable[[Changes], Wo
     body = json.loads(done.decision.body())
     symbol = next(line["symbol"] for line in body["targets"] if line["binding"] == "plugin.my_position")
     assert "plugin.my_position" in exo("--home", workspace.home, "why", symbol, "--date", night).out
+    made = exo("--home", workspace.home, "report", "daily", "--date", night)
+    assert made.code == 0 and "rules of plug-ins decided" in next(workspace.reports.rglob("*.html")).read_text()
+    sheet = workspace.home / "sheet.html"
+    assert exo("--home", workspace.home, "backtest", "run", "--start", "2024-06-03", "--report", sheet).code == 0
+    assert "limit my_position at 0.01 of plugins/copies.py (source " in sheet.read_text()
     asked = json.loads(exo("--home", workspace.home, "risk", "what-if", f"BUY 500 {symbol}", "--json").out)
     assert "plugin.my_position" in json.dumps(asked)
 
