@@ -25,7 +25,7 @@ from mech_exo.utils.calendar import latest_session, session_close
 from tests.session import tonight
 from tests.session.stage import set_line
 
-pytest.importorskip("prefect", reason="the extra `flows` is not installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("prefect") is None, reason="the extra `flows` is not installed")
 FAILING = Path(__file__).with_name("failing_send.py")
 
 
