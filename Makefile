@@ -19,7 +19,7 @@ export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults lock clean check-python
+.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults newcomer lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ bench-peers: $(DEV) ## Install the peers and measure them beside us in the same 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000 PLANS=300).
 	EXO_TEST_SECONDS=$(or $(SECONDS),60) EXO_TEST_NIGHTS=253 EXO_TEST_SESSIONS=$(or $(SESSIONS),252) EXO_TEST_KILLS=$(or $(KILLS),200) EXO_TEST_IB_RUNS=$(or $(PLANS),300) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
 		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/execution/test_ib_faults.py
+
+newcomer: $(DEV) ## A fresh clone, the README's own commands, a tear sheet and a dashboard: how many minutes.
+	EXO_TEST_NEWCOMER=1 $(BIN)/python -m pytest -s tests/docs/test_newcomer.py
 
 lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(EXTRAS:%=--extra %) --upgrade pyproject.toml -o requirements-dev.txt

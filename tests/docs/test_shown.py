@@ -21,7 +21,7 @@ PAGES = pages()
 CONFIGURATION = [block for page in PAGES for block in page.blocks if block.info in ("yaml", "yml")]
 FOREIGN = {
     "--no-deps": "pip", "--no-build-isolation": "pip", "--require-hashes": "pip", "--strict": "mkdocs", "--fast": "scripts/train_sentiment.py",
-    "--once": "dags/nightly.py", "--to": "jupyter",
+    "--once": "dags/nightly.py", "--to": "jupyter", "--now": "systemctl", "--live": "scripts/test_pipeline.py",
 }  # fmt: skip
 """Options of other programs that sentences name."""
 
