@@ -63,7 +63,7 @@ def dashboard(text: str, folder: Path, environment: Mapping[str, str]) -> None:
                 assert time.monotonic() < deadline and process.poll() is None, "the dashboard does not answer"
                 time.sleep(0.2)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-            nav = re.search(r"^mechexo_nav_usd\S* (\S+)$", answer.read().decode(), re.M)
+            nav = re.search(r"^mechexo_nav_usd\S* (\S+)$", answer.read().decode(), re.MULTILINE)
         assert nav is not None and float(nav[1]) > 50_000, "the account's value"
     finally:
         process.send_signal(signal.SIGINT)
