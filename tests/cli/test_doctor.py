@@ -1,4 +1,7 @@
-"""`exo doctor`: sound workspaces are found sound, each fault is found by its own check with a command that mends it, nothing is written."""
+"""`exo doctor`: sound workspaces are found sound, each fault is found by its own check with a command that mends it, nothing is written.
+
+Long because every check of one doctor has its fault here: one that is missing is seen only where all of them stand.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -126,17 +127,18 @@ def smoke(home: Path, folder: Path) -> None:
     """The first minutes with an installed program: version, workspace, configuration, completion, the commands' own words."""
     exo = home / "bin" / "exo"
 
-    def say(*words: object) -> str:
+    def say(*words: object, **more: str) -> str:
         clean = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
-        return run([exo, *words], cwd=folder, env=clean)
+        return run([exo, *words], cwd=folder, env=clean | more)
 
     version = run([home / "bin" / "python", "-c", "from importlib.metadata import version; print(version('mech-exo'))"]).strip()
     assert say("--version") == f"exo {version}\n"
-    assert "init" in say("--help")
-    say("init", "w")
-    assert sorted(path.name for path in (folder / "w" / "config").glob("*.yml"))
+    assert "backtest" in say(_EXO_COMPLETE="complete_bash", COMP_WORDS="exo ba", COMP_CWORD="1").split()
+    assert "complete -o default -F _exo_completion exo" in say(_EXO_COMPLETE="source_bash")
+    say("init", "w", "--template", "long-short")
+    assert (folder / "w" / "config" / "strategy.yml").read_text()
     say("config", "check", "--home", "w")
-    assert "_EXO_COMPLETE" in say("--show-completion", "bash")
+    assert json.loads(say("doctor", "--offline", "--json", "--home", "w"))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 ALIVE: dict[str, tuple[str, ...]] = {
     "Python asks a module for what it lacks, and what it has": ("__getattr__", "__dir__"),
-    "click and rich read it": ("format_commands", "rich_markup_mode", "justify", "no_wrap", "overflow", "max_width"),
+    "click and rich read or call it": ("format_commands", "process_value", "rich_markup_mode", "justify", "no_wrap", "overflow", "max_width"),
     "the library of Interactive Brokers reads or calls it": (
         "MaxRequests", "error_event", "parentId", "transmit", "ocaGroup", "ocaType", "goodAfterTime", "defaultTimezone", "TimezoneTWS",
         "connectAck", "setEventsDone", "connectionClosed", "updatePortfolio", "openOrder", "openOrderEnd", "orderStatus", "completedOrder",
@@ -22,10 +22,10 @@ ALIVE: dict[str, tuple[str, ...]] = {
     "the with statement hands it over": ("trace",),
     "it makes docs/daily-report.schema.json": ("daily_schema",),
     "a figure of a value that is whole, or what a person asks for at a prompt; the tests do": (
-        "clean", "plot_windows", "shrunk_covariance", "intercept", "average_cost", "delay_bps", "fees_bps", "up_sessions", "down_sessions",
+        "clean", "plot_windows", "shrunk_covariance", "intercept", "average_cost", "up_sessions", "down_sessions",
         "spa_lower", "spa_upper", "probability_of_loss",
     ),
-    "mkdocs calls it": ("on_files", "on_page_markdown"),
+    "mkdocs calls it": ("on_files", "on_page_content", "on_page_markdown"),
 }  # fmt: skip
 
 CALLED_BY_DECORATORS = (
