@@ -8,6 +8,8 @@ USER   := .venv/.installed-user
 DEV    := .venv/.installed-dev
 JOBS   ?= 2
 LEAST  ?= 100
+UPGRADE ?= --upgrade
+IMAGE  ?= build/image
 # What the lock of everything holds: every extra but finbert, whose torch weighs more than all the rest.
 EXTRAS := ib dash alerts flows ray ml user build dev
 
@@ -17,9 +19,11 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where a machine forbids it, each of the hundreds of processes that tests start would compile every module it imports anew: 2 s for 0.6 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults newcomer lock clean check-python
+.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults newcomer package image-check lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,8 +31,17 @@ help: ## What can be made.
 run: $(USER) ## Install what is needed and run the demo: a whole night and a ten-year backtest.
 	@$(BIN)/exo demo
 
-test: $(DEV) lint docs browser ## Install everything and run all checks and tests.
-	$(BIN)/python -m pytest -n $(JOBS) --least-passed $(LEAST)
+test: ## Install everything and run all checks and tests.
+	@$(MAKE) --no-print-directory -j$(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) checks
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --least-passed $(LEAST)
+
+.PHONY: checks style kernels
+# All that has to hold before the tests, beside each other; what waits for a network and what takes longest first.
+checks: browser types kernels docs style layers
+
+# What the program compiles, once, before tests on several processes would each compile the same.
+kernels: $(DEV)
+	$(BIN)/python -m tests.compiled
 
 # What the tests of pages are opened with. Where it cannot be installed they skip and say so, or fail if CI=true.
 browser:
@@ -39,10 +52,12 @@ browser:
 			echo "Chromium cannot be installed: the tests of pages will be skipped" >&2; \
 		else echo "no Chromium: the tests of pages will be skipped   (apt install chromium poppler-utils)" >&2; fi
 
-screenshots: $(DEV) browser ## Pictures of every page of the dashboard, into build/screenshots.
+screenshots: $(DEV) browser ## Pictures: those of the README into docs/pictures, every page of the dashboard into build/screenshots.
 	$(BIN)/python scripts/screenshots.py
 
-lint: $(DEV) types layers ## Style, types and layers.
+lint: types layers style ## Style, types and layers.
+
+style: $(DEV)
 	$(BIN)/ruff check .
 
 types: $(DEV)
@@ -64,16 +79,25 @@ bench-peers: $(DEV) ## Install the peers and measure them beside us in the same 
 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000 PLANS=300).
 	EXO_TEST_SECONDS=$(or $(SECONDS),60) EXO_TEST_NIGHTS=253 EXO_TEST_SESSIONS=$(or $(SESSIONS),252) EXO_TEST_KILLS=$(or $(KILLS),200) EXO_TEST_IB_RUNS=$(or $(PLANS),300) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
-		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/execution/test_ib_faults.py
+		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/session/test_nightly.py tests/execution/test_ib_faults.py tests/datasource/test_sentiment.py
 
 newcomer: $(DEV) ## A fresh clone, the README's own commands, a tear sheet and a dashboard: how many minutes.
 	EXO_TEST_NEWCOMER=1 $(BIN)/python -m pytest -s tests/docs/test_newcomer.py
 
-lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files.
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(EXTRAS:%=--extra %) --upgrade pyproject.toml -o requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra user --extra dash --extra alerts --extra build --upgrade \
+package: $(DEV) ## Build wheel and sdist into dist/, and install and try them in an environment made from nothing (downloads).
+	rm -rf dist && $(BIN)/python -m build --no-isolation
+	EXO_TEST_CLEAN_INSTALL=1 $(BIN)/python -m pytest tests/packaging
+
+image-check: $(DEV) ## Execute the Dockerfile's steps in a Debian made from nothing and run its services (root, debootstrap; IMAGE=folder).
+	rm -rf $(IMAGE) && mkdir -p $(IMAGE) && $(BIN)/python scripts/image_steps.py $(IMAGE)
+
+lock: $(BIN)/uv ## Resolve pyproject.toml anew into the hashed requirements files (UPGRADE= keeps every version that still fits).
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(EXTRAS:%=--extra %) $(UPGRADE) pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra user --extra dash --extra alerts --extra build $(UPGRADE) \
 		--constraint requirements-dev.txt pyproject.toml -o requirements.txt
-	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --upgrade - -o requirements-uv.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra ib --extra dash --extra alerts --extra flows --extra build $(UPGRADE) \
+		--constraint requirements-dev.txt pyproject.toml -o requirements-server.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 $(UPGRADE) - -o requirements-uv.txt
 	@! grep -l '://' requirements*.txt || { echo "a lock must not name an index" >&2; exit 1; }
 
 clean: ## Remove what was installed and built; data and reports stay.

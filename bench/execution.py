@@ -17,9 +17,10 @@ from _common import Line, line, main
 from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderState
 from mech_exo.execution.ib import IBBroker
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.router import OrderRouter, SendOutcome
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import BookId, Intent
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendOutcome
 from mech_exo.utils.broker_settings import GatewayRules
 from tests.gateway import FakeGateway
 from tests.gateway.account import Holding, Ticket

@@ -30,6 +30,8 @@ Secrets are never printed.
 
 ROLE = re.compile(r":(?:py:)?(?:func|class|data|meth|mod|attr|exc):<code>~?([\w.]+)</code>")
 
+LONG, BREAKS = re.compile(r"<code>([\w/.:]{24,})</code>"), re.compile(r"[_/]|::|\.(?=\w)")
+
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated page."""
@@ -43,8 +45,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Make links of the references in docstrings, which are written as reStructuredText; a name that stands in no page stays a name."""
-    return ROLE.sub(lambda found: _reference(found[1]), content)
+    """Make links of the references in docstrings, which are written as reStructuredText, and let long names break where a reader would."""
+    linked = ROLE.sub(lambda found: _reference(found[1]), content)
+    return LONG.sub(lambda found: BREAKS.sub("\\g<0><wbr>", found[1]).join(("<code>", "</code>")), linked)
 
 
 def _reference(name: str) -> str:

@@ -7,4 +7,15 @@ storage, strategy and broker; ``reporting`` and ``cli`` show it. Nothing is impo
 ``exo --help`` stays instant.
 """
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str) -> str:
+    """``__version__`` as installed: from the tags of git by way of the package's metadata, never a file of sources, whose hash
+    (``mech_exo.kernels.code_version``) stands on every decision and must be the same in a checkout, a wheel and an sdist."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mech-exo")
+    except PackageNotFoundError:
+        return "unknown, for it is not installed"

@@ -246,7 +246,7 @@ class Workspace:
     def _desks_behind_a_wire(self, ledger: Ledger, book: BookId, switch: HaltSwitch, *, sends: bool) -> Desks:
         from mech_exo.execution.broker_books import BrokerBooks
         from mech_exo.execution.live import LiveCheck, first_caps
-        from mech_exo.execution.router import SendRules
+        from mech_exo.execution.sending import SendRules
         from mech_exo.execution.valve import SafetyValve
         from mech_exo.kernels import code_version
         from mech_exo.session import Desks

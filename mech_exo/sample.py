@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -48,18 +49,14 @@ def kept() -> Path:
     from mech_exo.kernels import cache_folder, code_version
 
     place = cache_folder() / f"sample-{code_version()}"
-    if not place.exists():
-        for stale in place.parent.glob("sample-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".sample-") as scratch:
-            made = Path(scratch) / "w"
-            workspace = make(made, sample_market(symbols=SYMBOLS, years=YEARS))
+    with (place.parent / "sample.lock").open("w") as lock, tempfile.TemporaryDirectory(dir=place.parent, prefix=".sample-") as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process makes it, the others wait
+        if not place.exists():
+            for stale in place.parent.glob("sample-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            workspace = make(Path(scratch) / "w", sample_market(symbols=SYMBOLS, years=YEARS))
             play(workspace, last_nights(workspace.known().as_of))
-            try:
-                made.rename(place)
-            except OSError:  # another process was first
-                if not place.exists():
-                    raise
+            workspace.home.rename(place)
     return place
 
 

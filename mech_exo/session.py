@@ -27,9 +27,10 @@ from mech_exo.execution.breaks import Break, BreakKind, Cause, GateReport
 from mech_exo.execution.broker import BrokerInterface
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import Cut, dress, plan_protection, resting_exits
-from mech_exo.execution.router import OrderRouter, SendLimits, SendResult, SendRules
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import OPEN_STATES, BookId, DayFigures, DecisionRow, Intent, OrderRow, SessionRow
 from mech_exo.execution.safety import HaltSwitch, halt_reason
+from mech_exo.execution.sending import SendLimits, SendResult, SendRules
 from mech_exo.execution.undecided import undecided
 from mech_exo.kernels.account import drop_order, new_account
 from mech_exo.utils.calendar import is_session, next_session, previous_session, sessions

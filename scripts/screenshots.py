@@ -1,24 +1,34 @@
-"""Pictures of every page of the dashboard into build/screenshots: both workspaces and an empty one, both widths, light and dark.
+"""Pictures: those of the README into docs/pictures, and every page of the dashboard into build/screenshots.
 
-    python scripts/screenshots.py [sample] [real] [empty]
+    python scripts/screenshots.py [readme] [sample] [real] [empty]
+
+``readme`` and ``sample`` show the synthetic sample market, ``real`` the panel beside the repository, ``empty`` a new workspace; all but the
+first at both widths, light and dark. Without a name all of them, ``real`` only where its data are.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from tests.browser.conftest import FLAGS  # noqa: E402
+from tests.browser.conftest import DRAWN, FLAGS, until  # noqa: E402
 from tests.browser.surfing import PAGES, PICTURES, Served, served, surfing  # noqa: E402
 from tests.browser.workspaces import kept, real_workspace, sample_workspace  # noqa: E402
 
 SHARED = REPOSITORY.parent / "shared"
+README = REPOSITORY / "docs" / "pictures"
+WIDTH, HEIGHT, SHARP = 1280, 900, 2
+MOST = 250_000
+"""Bytes of a picture in the repository."""
+LABEL = "synthetic sample"
 
 
 @contextmanager
@@ -30,12 +40,57 @@ def shown(name: str) -> Iterator[Served]:
         home = Path(folder) / "w"
         if name == "empty":
             create(home)
-        elif name == "sample":
+        elif name in ("sample", "readme"):
             home = kept("sample", sample_workspace).home
         else:
             home = kept("real", lambda place: real_workspace(place, lambda path: SHARED / path)).home
         with served(home, said=Path(folder) / "said.log") as server:
             yield server
+
+
+def every_page(chromium: Any, name: str) -> None:
+    """All pages at both widths in both themes; what a page should not have said goes to stderr."""
+    with shown(name) as server:
+        for width, theme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
+            with surfing(chromium, server, width, theme) as surfer:
+                for path in PAGES:
+                    surfer.go(path)
+                    surfer.picture(f"{name}-{path.strip('/') or 'overview'}-{width}-{theme}")
+                for wrong in surfer.wrong:
+                    print(f"{name} {width} {theme}: {wrong}", file=sys.stderr)
+
+
+def readme(chromium: Any) -> None:
+    """The first page of the dashboard and the top of a tear sheet, as sharp as a good screen shows them."""
+    with shown("readme") as server:
+        with surfing(chromium, server, WIDTH, device_scale_factor=SHARP) as surfer:
+            surfer.go("/")
+            _keep(surfer.page, "dashboard")
+        newest = max((server.home / "reports").rglob("backtest*.html"), key=lambda path: path.stat().st_mtime)
+        context = chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=SHARP, offline=True)
+        page = context.new_page()
+        page.goto(newest.as_uri())
+        until(page, DRAWN)
+        _keep(page, "tear-sheet")
+        context.close()
+
+
+def _keep(page: Any, name: str) -> None:
+    """What is in the window, as WebP of the best quality that is small enough."""
+    from PIL import Image
+
+    if LABEL not in page.inner_text("body").lower():
+        raise SystemExit(f"the picture {name} must say that it shows the {LABEL}; the page does not")
+    picture = Image.open(io.BytesIO(page.screenshot()))
+    for quality in range(90, 30, -5):
+        written = io.BytesIO()
+        picture.save(written, "WEBP", quality=quality, method=6)
+        if written.tell() <= MOST:
+            README.mkdir(parents=True, exist_ok=True)
+            (README / f"{name}.webp").write_bytes(written.getvalue())
+            print(README / f"{name}.webp", f"{written.tell() / 1000:.0f} kB")
+            return
+    raise SystemExit(f"a picture must fit into {MOST:,} bytes; {name} does not at any quality worth looking at")
 
 
 def main(names: list[str]) -> None:
@@ -49,16 +104,9 @@ def main(names: list[str]) -> None:
         chromium = play.chromium.launch(executable_path=browser(), args=list(FLAGS))
         keep.callback(chromium.close)
         for name in names:
-            with shown(name) as server:
-                for width, theme in ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")):
-                    with surfing(chromium, server, width, theme) as surfer:
-                        for path in PAGES:
-                            surfer.go(path)
-                            surfer.picture(f"{name}-{path.strip('/') or 'overview'}-{width}-{theme}")
-                        for wrong in surfer.wrong:
-                            print(f"{name} {width} {theme}: {wrong}", file=sys.stderr)
+            readme(chromium) if name == "readme" else every_page(chromium, name)
     print(PICTURES)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["sample", "real", "empty"])
+    main(sys.argv[1:] or ["readme", "sample", *(["real"] if SHARED.exists() else []), "empty"])

@@ -1,4 +1,4 @@
-"""The set-up: locks without addresses, a wheel that carries its templates and no keys, layers, and the user's own entry points."""
+"""The set-up: locks without addresses, layers, and the user's own entry points (what is packed: tests/packaging)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-server.txt", "requirements-uv.txt")
 
 
 def names(lock: Path) -> dict[str, set[str]]:
@@ -34,8 +33,9 @@ def test_a_lock_names_no_address_and_hashes_everything(file: str, repository: Pa
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-def test_the_locks_agree_with_each_other(repository: Path) -> None:
-    small, large = names(repository / "requirements.txt"), names(repository / "requirements-dev.txt")
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-server.txt"])
+def test_the_locks_agree_with_each_other(file: str, repository: Path) -> None:
+    small, large = names(repository / file), names(repository / "requirements-dev.txt")
     assert {name: (versions, large.get(name)) for name, versions in small.items() if versions - large.get(name, set())} == {}
 
 
@@ -49,6 +49,8 @@ def test_the_locks_hold_what_pyproject_asks_for(repository: Path) -> None:
 
     small, large = set(names(repository / "requirements.txt")), set(names(repository / "requirements-dev.txt"))
     assert asked(project["dependencies"], extras["user"], extras["build"]) - small == set()
+    served = set(names(repository / "requirements-server.txt"))
+    assert asked(project["dependencies"], *(extras[name] for name in ("ib", "dash", "alerts", "flows", "build"))) - served == set()
     locked = [lines for name, lines in extras.items() if name != "finbert"]  # torch alone weighs more than everything else
     assert asked(project["dependencies"], *locked) - large == set()
     assert {"ib", "dash", "flows", "ray", "ml", "dev"} <= set(extras)
@@ -56,31 +58,6 @@ def test_the_locks_hold_what_pyproject_asks_for(repository: Path) -> None:
 
 def test_the_users_plain_install_brings_what_his_examples_import(repository: Path) -> None:
     assert {"yfinance", "finnhub-python", "pytest", "jupyter", "hypothesis"} <= set(names(repository / "requirements.txt"))
-
-
-def test_the_wheel_carries_templates_and_types_but_no_keys(repository: Path, tmp_path: Path) -> None:
-    pytest.importorskip("hatchling", reason="needs hatchling, from requirements.txt")
-    source = tmp_path / "source"
-    for folder in ("mech_exo", "config"):
-        shutil.copytree(repository / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(repository / file, source / file)
-    (source / "config" / "api_keys_local.yml").write_text("slack_webhook: canary")
-    build = "import sys; from hatchling.build import build_wheel, build_sdist; build_wheel(sys.argv[1]); build_sdist(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, check=True, capture_output=True)
-    wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
-    inside = set(wheel.namelist())
-    expected = {f"mech_exo/templates/{name}.yml" for name in ("strategy", "risk_limits", "factors", "data", "research", "api_keys")}
-    assert expected | {"mech_exo/py.typed", "mech_exo/cli/__main__.py"} <= inside
-    assert [name for name in inside if "local" in name] == []
-    assert "local" not in subprocess.run(["tar", "tzf", str(next(tmp_path.glob("*.tar.gz")))], capture_output=True, text=True, check=True).stdout
-
-    installed = tmp_path / "installed"
-    wheel.extractall(installed)
-    run = [sys.executable, "-c", "import sys; from mech_exo.cli.__main__ import main; sys.exit(main(['init', 'w']) or main(['config', 'check', '--home', 'w']))"]
-    ran = subprocess.run(run, cwd=installed, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert (installed / "w" / "config" / "strategy.yml").read_text() == (repository / "config" / "strategy.yml").read_text()
 
 
 def test_the_layers_hold(repository: Path) -> None:
@@ -106,7 +83,7 @@ def test_a_broken_layer_would_be_seen(repository: Path, tmp_path: Path) -> None:
 def test_the_readme_opens_with_the_two_commands(repository: Path) -> None:
     lines = (repository / "README.md").read_text().splitlines()
     assert [line.split("#")[0].strip() for line in lines if line.startswith("make ")][:2] == ["make run", "make test"]
-    assert next(i for i, line in enumerate(lines) if line.startswith("make run")) < 5
+    assert next(i for i, line in enumerate(lines) if line.startswith("make run")) < 12
 
 
 def test_ci_runs_make_test_and_is_executable(repository: Path) -> None:

@@ -30,7 +30,7 @@ from mech_exo.backtest.walk_result import known, parameter_table, written
 from mech_exo.backtest.windows import Groups, Rows, Split
 from mech_exo.domain.errors import MissingDataError
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.execution.rows import Trial
+from mech_exo.execution.trial_rows import Trial
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Floats
 from mech_exo.performance.metrics import of_returns, sharpe

@@ -19,7 +19,7 @@ import yaml
 
 from mech_exo.domain.errors import StoreError, UserError
 from mech_exo.execution import codec
-from mech_exo.execution.rows import Metric, Promotion, Replaced, Sweep
+from mech_exo.execution.trial_rows import Metric, Promotion, Replaced, Sweep
 from mech_exo.utils import config as configuration
 from mech_exo.utils import config_swap
 from mech_exo.utils.durable import new_folder

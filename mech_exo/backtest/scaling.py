@@ -31,7 +31,6 @@ UNIVERSE_CELL = 3
 FEATURE_CELL = 3 * CELL + 2
 """Bytes per symbol and decision: score, volatility, ATR, sector."""
 MAKE_BASE = "import mech_exo.backtest.sweep; print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmRSS')))"
-GIGA = 1e9
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy
 from mech_exo.domain.errors import ConfigError, InputError, UserError
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.execution.rows import Metric, Trial
+from mech_exo.execution.trial_rows import Metric, Trial
 from mech_exo.kernels.records import DAY
 from mech_exo.utils.config_errors import explain
 from mech_exo.utils.settings import Config

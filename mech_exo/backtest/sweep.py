@@ -25,7 +25,7 @@ from mech_exo.decision.night import Known
 from mech_exo.decision.strategy import Strategy, missing_warnings, panel_warnings, sector_warnings
 from mech_exo.domain.errors import InputError, MissingDataError
 from mech_exo.domain.panel import BarPanel, Universe
-from mech_exo.execution.rows import Trial
+from mech_exo.execution.trial_rows import Trial
 from mech_exo.kernels import code_version
 from mech_exo.kernels.records import Floats, Ints
 from mech_exo.performance import trading

@@ -15,7 +15,7 @@ import numpy as np
 from mech_exo.backtest.result import BacktestResult
 from mech_exo.backtest.search import Choice, Objective, Tried
 from mech_exo.backtest.windows import Window
-from mech_exo.execution.rows import Trial
+from mech_exo.execution.trial_rows import Trial
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -163,7 +163,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="--home and --debug may also stand after the command. `exo COMMAND --help` says more.",
+    epilog="--home and --debug may also stand after the command. `exo COMMAND --help` says more. `exo --install-completion` lets your "
+    "shell complete names and dates. EXO_HINTS=off leaves out what is said to beginners.",
 )
 
 

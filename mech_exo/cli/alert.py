@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mech_exo.assembly import Workspace
+    from mech_exo.reporting.alerts.rows import DeliveryRow
     from mech_exo.reporting.alerts.service import Service
     from mech_exo.reporting.alerts.status import Status
-    from mech_exo.reporting.alerts.store import DeliveryRow
     from mech_exo.utils.settings import Config
 
 app = typer.Typer(help="Deliver alerts, try the channels, see what waits.")

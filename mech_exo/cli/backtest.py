@@ -185,7 +185,7 @@ def write_report(
 
 def record_trial(workspace: Workspace, result: BacktestResult) -> None:
     """Count the run in the ledger: every look at history is a trial; the same run counts once."""
-    from mech_exo.execution.rows import Metric, Trial
+    from mech_exo.execution.trial_rows import Metric, Trial
 
     metrics = tuple(Metric(name, None if value is None else float(value)) for name, value in sorted(result.metrics.items()))
     with workspace.ledger(wait=PATIENCE) as ledger:

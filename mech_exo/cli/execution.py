@@ -149,7 +149,7 @@ def _write(workspace: Workspace, found: Calibration, values: dict[str, str], rea
     """Replace strategy.yml as a promotion does: the former file kept, all or nothing, journaled; a rollback takes it back."""
     from mech_exo.backtest import promotion
     from mech_exo.execution.ledger import utc_now
-    from mech_exo.execution.rows import Metric, Promotion
+    from mech_exo.execution.trial_rows import Metric, Promotion
     from mech_exo.utils.config import config_hash, with_files
     from mech_exo.utils.yaml_edit import with_values
 

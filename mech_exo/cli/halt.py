@@ -102,7 +102,8 @@ def _flatten(workspace: Workspace, ledger: Ledger, book: BookId, symbol: str | N
     from mech_exo.domain.orders import OrderType
     from mech_exo.execution.flatten import Flattened, Wish
     from mech_exo.execution.flatten import flatten as close_all
-    from mech_exo.execution.router import OrderRouter, SendRules
+    from mech_exo.execution.router import OrderRouter
+    from mech_exo.execution.sending import SendRules
     from mech_exo.execution.valve import SafetyValve, tradeable_now
     from mech_exo.utils.broker_settings import BrokerKind
     from mech_exo.utils.calendar import next_session

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.promotion import Check
     from mech_exo.backtest.result import BacktestResult
-    from mech_exo.execution.rows import Promotion
+    from mech_exo.execution.trial_rows import Promotion
     from mech_exo.performance.overfitting import OverfittingReport
     from mech_exo.utils.settings import Config
 
@@ -68,7 +68,7 @@ def promote(
     Replaces strategy.yml, risk_limits.yml and factors.yml, all or none, and keeps the former ones. `exo backtest rollback` takes it back.
     """
     from mech_exo.backtest import promotion
-    from mech_exo.execution.rows import Promotion
+    from mech_exo.execution.trial_rows import Promotion
     from mech_exo.utils.config import config_hash
 
     _may_answer(yes, reason, "promote RUN")
@@ -109,7 +109,7 @@ def rollback(
 ) -> None:
     """Take the last promotion back: the configuration files it replaced are put back byte for byte."""
     from mech_exo.backtest import promotion
-    from mech_exo.execution.rows import Promotion
+    from mech_exo.execution.trial_rows import Promotion
     from mech_exo.utils.config import config_hash, load, with_files
 
     _may_answer(yes, reason, "rollback")
@@ -145,7 +145,7 @@ def rollback(
 
 def promotions(as_json: JsonOption = False) -> None:
     """Promotions and rollbacks, oldest first: who, when, why."""
-    from mech_exo.execution.rows import Promotion
+    from mech_exo.execution.trial_rows import Promotion
 
     place = home()
     _catch_up(place)

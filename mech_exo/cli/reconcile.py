@@ -119,8 +119,9 @@ def _compared(broker: str | None) -> Iterator[tuple[Ledger, GateReport]]:
     from mech_exo.assembly import Workspace
     from mech_exo.domain.errors import UserError
     from mech_exo.execution.route import Route
-    from mech_exo.execution.router import OrderRouter, SendRules
+    from mech_exo.execution.router import OrderRouter
     from mech_exo.execution.safety import HaltSwitch
+    from mech_exo.execution.sending import SendRules
 
     workspace = Workspace.open(home(), Route.of(None, broker))
     if not workspace.ledger_path.exists():

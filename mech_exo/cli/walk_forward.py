@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mech_exo.assembly import Workspace
     from mech_exo.backtest.cross_validation import CrossValidationResult
     from mech_exo.backtest.walk_result import Line, WalkForwardResult
-    from mech_exo.execution.rows import Sweep, Trial
+    from mech_exo.execution.trial_rows import Sweep, Trial
 
 StartOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session; default the first stored.")]
 EndOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last session; default the last stored.")]
@@ -141,7 +141,7 @@ def bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 def record(workspace: Workspace, trials: tuple[Trial, ...], compared: Sweep | None = None) -> None:
     """Count all of them or none, with what comparing them with each other says."""
     from mech_exo.cli.backtest import PATIENCE
-    from mech_exo.execution.rows import Sweep
+    from mech_exo.execution.trial_rows import Sweep
 
     with workspace.ledger(wait=PATIENCE) as ledger, ledger.transaction():
         ledger.record_trials(trials)

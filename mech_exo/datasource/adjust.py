@@ -1,11 +1,10 @@
-"""Splits and dividends: from a vendor's split-adjusted prices to prices as traded, and the factors that go forward.
+"""Splits and dividends: from a vendor's split-adjusted prices to prices as traded.
 
 Every array has sessions on axis 0: ``(T,)`` for one symbol, ``(T, N)`` for many. A split ratio is new shares per old share,
 effective before that session's open, 1 where nothing happens; a dividend is USD per share *after* any split of the same
 session, 0 where nothing happens.
 
-Forward factors at a row are made of that row and earlier ones only, so a later split never touches an earlier row.
-Back-adjusted prices are for display: they all change at the next action.
+What factors read goes forward instead, so that a later split never touches an earlier row: ``mech_exo.scoring.inputs.reinvested``.
 """
 
 from __future__ import annotations
@@ -23,34 +22,6 @@ if TYPE_CHECKING:
 
 PRICE_DECIMALS = 4
 """A US share is quoted in cents, below one dollar in hundredths of a cent (Regulation NMS, rule 612)."""
-
-
-def split_factor(split_ratio: Floats) -> Floats:
-    """Shares that one share of row 0's eve has become: as-traded price × factor is the forward-adjusted price."""
-    _check(split_ratio)
-    return np.asarray(np.cumprod(split_ratio, axis=0))
-
-
-def total_return_factor(close: Floats, split_ratio: Floats, dividend: Floats) -> Floats:
-    """Shares that one share has become when every dividend buys more at the ex-date's close.
-
-    ``(close[t] × factor[t]) / (close[t-1] × factor[t-1])`` is the total return ``(close[t] + dividend[t]) × ratio[t] / close[t-1]``.
-    A dividend on a row without a close (NaN) waits, split with the share, for the next close.
-    """
-    _check(split_ratio)
-    grown = np.ones(close.shape)
-    waiting = np.zeros(close.shape[1:])
-    for row in range(len(close)):
-        waiting = waiting / split_ratio[row] + dividend[row]
-        traded = ~np.isnan(close[row])
-        grown[row] = np.where(traded, 1.0 + waiting / np.where(traded, close[row], 1.0), 1.0)
-        waiting = np.where(traded, 0.0, waiting)
-    return np.asarray(np.cumprod(split_ratio * grown, axis=0))
-
-
-def back_adjusted(price: Floats, factor: Floats) -> Floats:
-    """``price`` on the terms of the last row, for display. ``factor`` is one of the forward factors of the same rows."""
-    return np.asarray(price * (factor / factor[-1]))
 
 
 def later_splits(split_ratio: Floats) -> Floats:

@@ -13,11 +13,10 @@ import polars as pl
 from mech_exo.datasource.base import Kind
 from mech_exo.datasource.fetching import (
     BusyError,
-    Outcome,
     RefusedError,
     Status,
+    Vendor,
     fetch_each,
-    settings_from,
     symbols_of,
     utc_now,
 )
@@ -32,7 +31,7 @@ TICKERS = "https://www.sec.gov/files/company_tickers.json"
 FACTS = "https://data.sec.gov/api/xbrl/companyfacts/CIK{:010d}.json"
 
 
-class EdgarFacts:
+class EdgarFacts(Vendor):
     """Figures of annual and quarterly reports as they were filed, restatements included.
 
     Parameters
@@ -58,9 +57,7 @@ class EdgarFacts:
     kind = Kind.FUNDAMENTALS
 
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
+        super().__init__(config, clock=clock)
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
         if "@" not in self.settings.user_agent:

@@ -251,3 +251,20 @@ def refuse_nothing(report: Sequence[Outcome], what: str) -> None:
 def utc_now() -> datetime:
     """The present instant, tz-aware."""
     return datetime.now(UTC)
+
+
+class Vendor:
+    """What everything that asks a vendor begins with: its settings, a report of the last fetch, a clock.
+
+    Parameters
+    ----------
+    config
+        None, a ``Config`` or a plain dictionary; see :func:`settings_from`.
+    clock
+        The present instant (tz-aware).
+    """
+
+    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings_from(config)
+        self.report: tuple[Outcome, ...] = ()
+        self._clock = clock

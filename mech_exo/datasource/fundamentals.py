@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,11 @@ from mech_exo.datasource.fetching import (
     Outcome,
     RefusedError,
     Status,
+    Vendor,
     fetch_each,
     outcome_of,
     refuse_keyless,
     refuse_nothing,
-    settings_from,
     symbols_of,
     utc_now,
 )
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 TIMESERIES = "https://query2.finance.yahoo.com/ws/fundamentals-timeseries/v1/finance/timeseries/"
 WHAT = "fundamental figures"
 
+Answers = Sequence[tuple[str, pl.DataFrame | Outcome]]
 
-class FundamentalFetcher:
+
+class FundamentalFetcher(Vendor):
     """Fetches fundamental figures from every source that can be asked: EDGAR with ``sec_user_agent``, Yahoo, Finnhub with a key.
 
     Figures of two sources stand beside each other, each under its ``source``; who is believed is decided where they are read.
@@ -56,11 +59,6 @@ class FundamentalFetcher:
 
     name = "fundamentals"
     kind = Kind.FUNDAMENTALS
-
-    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Long facts: symbol, metric, period_end, fiscal_period, value, unit, filed, known_at, source; sorted by symbol and metric.
@@ -96,7 +94,24 @@ class FundamentalFetcher:
         return (*edgar, YahooFundamentals(self.settings, clock=self._clock), *finnhub)
 
 
-class YahooFundamentals:
+class _ShownToday(Vendor, ABC):
+    """A vendor that shows figures of today."""
+
+    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
+        """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
+        self.report = ()
+        wanted = symbols_of(symbols)
+        refuse_disorder(start, end)
+        answers = self._answers(wanted)
+        frame, self.report = collected(answers, start, end)
+        refuse_silence(answers)
+        return frame
+
+    @abstractmethod
+    def _answers(self, wanted: Sequence[str]) -> Answers: ...
+
+
+class YahooFundamentals(_ShownToday):
     """What Yahoo shows today: ratios, the share count, the analysts' mean, and the statements of the last quarters and years.
 
     Parameters as :class:`FundamentalFetcher`'s.
@@ -105,23 +120,11 @@ class YahooFundamentals:
     name = "yahoo"
     kind = Kind.FUNDAMENTALS
 
-    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
-
-    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
-        """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
+    def _answers(self, wanted: Sequence[str]) -> Answers:
         from mech_exo.datasource.yahoo import connected
 
-        self.report = ()
-        wanted = symbols_of(symbols)
-        refuse_disorder(start, end)
         with connected(self.settings) as session:
-            answers = fetch_each(wanted, lambda symbol: self._one(symbol, session), self.settings, "fundamentals (Yahoo)")
-        frame, self.report = collected(answers, start, end)
-        refuse_silence(answers)
-        return frame
+            return fetch_each(wanted, lambda symbol: self._one(symbol, session), self.settings, "fundamentals (Yahoo)")
 
     def _one(self, symbol: str, session: YahooSession) -> pl.DataFrame:
         from mech_exo.datasource.yahoo import sorted_failures, ticker, yahoo_symbol
@@ -155,7 +158,7 @@ class YahooFundamentals:
         return found
 
 
-class FinnhubFundamentals:
+class FinnhubFundamentals(_ShownToday):
     """Finnhub's "basic financials" and the analysts' recommendations, with a key.
 
     Parameters as :class:`FundamentalFetcher`'s. Raises ConfigError without a key.
@@ -168,23 +171,14 @@ class FinnhubFundamentals:
     kind = Kind.FUNDAMENTALS
 
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
+        super().__init__(config, clock=clock)
         refuse_keyless(self.settings)
 
-    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
-        """Facts fetched now; of a period that does not hold today, none. Columns as :meth:`FundamentalFetcher.fetch`'s."""
+    def _answers(self, wanted: Sequence[str]) -> Answers:
         from mech_exo.datasource.finnhub import Client
 
-        self.report = ()
-        wanted = symbols_of(symbols)
-        refuse_disorder(start, end)
         with Client(self.settings) as client:
-            answers = fetch_each(wanted, lambda symbol: self._one(symbol, client), self.settings, "fundamentals (Finnhub)")
-        frame, self.report = collected(answers, start, end)
-        refuse_silence(answers)
-        return frame
+            return fetch_each(wanted, lambda symbol: self._one(symbol, client), self.settings, "fundamentals (Finnhub)")
 
     def _one(self, symbol: str, client: Client) -> pl.DataFrame:
         from mech_exo.datasource.finnhub import sorted_failures
@@ -221,9 +215,7 @@ def refuse_another(symbol: str, told: Collection[object], vendor: str) -> None:
         raise RefusedError(Status.REFUSED, f"{vendor} answered about another symbol, {cut(others[0])}")
 
 
-def collected(
-    answers: Sequence[tuple[str, pl.DataFrame | Outcome]], start: date | None, end: date | None
-) -> tuple[pl.DataFrame, tuple[Outcome, ...]]:
+def collected(answers: Answers, start: date | None, end: date | None) -> tuple[pl.DataFrame, tuple[Outcome, ...]]:
     """The facts filed from ``start`` to ``end`` in one frame, and one outcome per symbol."""
     frames, report = [pl.DataFrame(schema=vendors.COLUMNS)], []
     for symbol, answer in answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from html import unescape
@@ -16,11 +17,11 @@ from mech_exo.datasource.fetching import (
     BusyError,
     Outcome,
     Status,
+    Vendor,
     fetch_each,
     outcome_of,
     refuse_keyless,
     refuse_nothing,
-    settings_from,
     symbols_of,
     utc_now,
 )
@@ -37,22 +38,10 @@ YAHOO_COUNT = 40
 DAYS = 7
 
 Span = tuple[datetime, datetime]
-FetchOne = Callable[[str, Span], pl.DataFrame]
 
 
-class YahooNews:
-    """What Yahoo's search finds and itself ties to a symbol: its latest 40 stories or fewer, however far back one asks.
-
-    Parameters as :class:`NewsScraper`'s.
-    """
-
-    name = "yahoo"
-    kind = Kind.NEWS
-
-    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
+class _Newsagent(Vendor, ABC):
+    """A vendor of headlines."""
 
     def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Headlines published from ``start`` (None: seven days ago) to ``end``; see :meth:`NewsScraper.fetch`."""
@@ -61,6 +50,19 @@ class YahooNews:
         frame, self.report = _collected(wanted, [self._answers(wanted, span)], span)
         _refuse_silence(self.report)
         return frame
+
+    @abstractmethod
+    def _answers(self, wanted: Sequence[str], span: Span) -> Answers: ...
+
+
+class YahooNews(_Newsagent):
+    """What Yahoo's search finds and itself ties to a symbol: its latest 40 stories or fewer, however far back one asks.
+
+    Parameters as :class:`NewsScraper`'s.
+    """
+
+    name = "yahoo"
+    kind = Kind.NEWS
 
     def _answers(self, wanted: Sequence[str], span: Span) -> Answers:
         from mech_exo.datasource.yahoo import connected, news_about, sorted_failures
@@ -74,7 +76,7 @@ class YahooNews:
             return dict(fetch_each(wanted, one, self.settings, "news (Yahoo)"))
 
 
-class FinnhubNews:
+class FinnhubNews(_Newsagent):
     """Finnhub's company news of North American companies, a year back; needs a key.
 
     Parameters as :class:`NewsScraper`'s. Raises ConfigError without a key.
@@ -84,18 +86,8 @@ class FinnhubNews:
     kind = Kind.NEWS
 
     def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
+        super().__init__(config, clock=clock)
         refuse_keyless(self.settings)
-
-    def fetch(self, symbols: Sequence[str] | str, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
-        """Headlines published from ``start`` (None: seven days ago) to ``end``; see :meth:`NewsScraper.fetch`."""
-        wanted, span = symbols_of(symbols), _span(self._clock(), start, end)
-        self.report = ()
-        frame, self.report = _collected(wanted, [self._answers(wanted, span)], span)
-        _refuse_silence(self.report)
-        return frame
 
     def _answers(self, wanted: Sequence[str], span: Span) -> Answers:
         from mech_exo.datasource.finnhub import Client, sorted_failures
@@ -113,7 +105,7 @@ class FinnhubNews:
             return dict(fetch_each(wanted, one, self.settings, "news (Finnhub)"))
 
 
-class NewsScraper:
+class NewsScraper(Vendor):
     """Collects headlines about symbols from Yahoo and, where a key is configured, Finnhub.
 
     Parameters
@@ -131,11 +123,6 @@ class NewsScraper:
 
     name = "news"
     kind = Kind.NEWS
-
-    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
 
     def fetch(
         self, symbols: Sequence[str] | str, days: int | None = None, *, start: date | None = None, end: date | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +16,10 @@ from mech_exo.datasource.fetching import (
     Outcome,
     RefusedError,
     Status,
+    Vendor,
     fetch_each,
     refuse_nothing,
-    settings_from,
     symbols_of,
-    utc_now,
 )
 from mech_exo.datasource.spans import bars_outcome, closed_by, refuse_disorder, within
 from mech_exo.domain.errors import InputError, cut
@@ -35,7 +34,7 @@ COLUMNS = {**BARS, "split_ratio": pl.Float64, "dividend": pl.Float64}
 PERIOD = re.compile(r"\d{1,3}(d|wk|mo|y)|ytd|max")
 
 
-class OHLCDownloader:
+class OHLCDownloader(Vendor):
     """Downloads daily bars and undoes Yahoo's split adjustment: every price is what was printed that day.
 
     Parameters
@@ -59,11 +58,6 @@ class OHLCDownloader:
     kind = Kind.BARS
     batch = 100
     price_basis = PriceBasis.AS_TRADED
-
-    def __init__(self, config: object = None, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings_from(config)
-        self.report: tuple[Outcome, ...] = ()
-        self._clock = clock
 
     def fetch(
         self,

@@ -19,8 +19,9 @@ from mech_exo.execution.breaks import GateReport
 from mech_exo.execution.broker import BrokerInterface, gone
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.reconcile import expected
-from mech_exo.execution.router import OrderRouter, SendOutcome, SendResult
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import OPEN_STATES, BookId, Intent, OrderRow, Protection
+from mech_exo.execution.sending import SendOutcome, SendResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,15 @@ where the library's wrapper would, and is called with each decoded message. It k
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.execution.ib_messages import CONNECTION, ENDED, Meaning, known, meaning, read_only, said, split_execution_id
 from mech_exo.execution.ib_records import TIME, Ask, Sent, Told, Traded
 from mech_exo.utils.log import mask_accounts
-
-if TYPE_CHECKING:
-    pass
 
 NOBODY = (-1, 2**31 - 1)
 """Numbers of errors that belong to no order and no numbered question."""
@@ -396,15 +392,3 @@ class Listener:
 def _level(order: Any) -> float | None:
     price = order.auxPrice if order.orderType in ("STP", "TRAIL") else order.lmtPrice if "LMT" in order.orderType else None
     return None if price is None or math.isnan(known(price)) else float(price)
-
-
-class UnreadMessages:
-    """Stands where the decoder logs what it could not read: the message is lost, and so is the certainty about orders."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-
-    def exception(self, text: str) -> None:
-        """A message could not be read. Of its content, which names the account, only the kind is told."""
-        kind = re.search(r"\['(\d+)'|Error for (\w+)", text)
-        self._listener.lose_sight(f"{UNREADABLE}: {(kind[1] or kind[2]) if kind else 'of no kind'}")

@@ -88,3 +88,16 @@ class Ask:
     ended: bool = False
     disturbed: bool = False
     failure: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What was connected to: ``account`` masked, ``server_version`` of the protocol, ``clock_ahead`` seconds of the gateway's clock."""
+
+    account: str
+    live: bool
+    host: str
+    port: int
+    client_id: int
+    server_version: int
+    clock_ahead: float

@@ -2,7 +2,8 @@
 
 The table ``journal`` is the truth; the other tables are derived from it in the same transaction, so that questions are
 cheap. :meth:`Ledger.verify` recomputes the chain and rebuilds every derived table. All SQL of the ledger is in this file, its
-``ledger_tables.py``, ``ledger_journal.py``, ``ledger_export.py``, ``ledger_repairs.py``, ``ledger_care.py`` and ``ledger_schema.sql``.
+``ledger_tables.py``, ``ledger_journal.py``, ``ledger_notes.py``, ``ledger_export.py``, ``ledger_repairs.py``, ``ledger_care.py`` and
+``ledger_schema.sql``.
 One process writes (a lock names it), any number read.
 """
 
@@ -23,6 +24,7 @@ from mech_exo.execution import ledger_tables as tables
 from mech_exo.execution.guard import Mark
 from mech_exo.execution.ledger_export import LedgerExport
 from mech_exo.execution.ledger_journal import LedgerJournal
+from mech_exo.execution.ledger_notes import LedgerNotes
 from mech_exo.execution.ledger_repairs import LedgerRepairs
 from mech_exo.execution.rows import (
     TRANSITIONS,
@@ -33,20 +35,15 @@ from mech_exo.execution.rows import (
     DecisionRow,
     FillRow,
     Flow,
-    HaltRow,
     Intent,
     OrderRow,
     Plan,
-    PostedAlert,
-    Promotion,
     SentTotals,
     SessionRow,
     StateChange,
-    Sweep,
-    Trial,
-    TrialFigure,
     VerifyReport,
 )
+from mech_exo.execution.trial_rows import Promotion, Sweep
 from mech_exo.utils.log import redact_account
 
 Row = TypeVar("Row")
@@ -62,7 +59,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Ledger(LedgerExport, LedgerJournal, LedgerRepairs):
+class Ledger(LedgerExport, LedgerJournal, LedgerNotes, LedgerRepairs):
     """The money journal. Open it with :meth:`open`, as a context manager.
 
     Raises
@@ -331,78 +328,6 @@ class Ledger(LedgerExport, LedgerJournal, LedgerRepairs):
         """Every book that has a decision, a plan or a session."""
         sql = " UNION ".join(f"SELECT account, strategy FROM {table}" for table in ("decisions", "plans", "sessions"))
         return tuple(BookId(*row) for row in self._run(f"{sql} ORDER BY 1, 2"))
-
-    def record_flow(self, row: Flow) -> bool:
-        """Journal a deposit or withdrawal; False when it is known, LedgerError when its id is known with other figures."""
-        return self.once(row)
-
-    def flows(self, book: BookId, session: date | None = None) -> tuple[Flow, ...]:
-        """Deposits and withdrawals, by session."""
-        condition, values = tables.where(tables.filters(book, session=session))
-        rows = self._run(f"SELECT id, account, strategy, session, amount, note FROM flows {condition} ORDER BY session, id", values)
-        return tuple(Flow(i, BookId(a, s), date.fromisoformat(d), amount, note) for i, a, s, d, amount, note in rows)
-
-    def record_trial(self, row: Trial) -> bool:
-        """Count a backtest or sweep run once; False when the run is counted already."""
-        return bool(self.record_trials((row,)))
-
-    def record_trials(self, rows: Iterable[Trial]) -> int:
-        """Count many runs in one commit; how many of them were not counted before."""
-        counted = 0
-        with self.transaction():
-            for row in rows:
-                if not self._run("SELECT 1 FROM trials WHERE run_id = ?", (row.run_id,)):
-                    self.append(row, row.run_id)
-                    counted += 1
-        return counted
-
-    def trials(self) -> tuple[Trial, ...]:
-        """Every counted run, oldest first."""
-        return self.rows(Trial)
-
-    def trial_figures(self, name: str = "sharpe") -> tuple[TrialFigure, ...]:
-        """One metric of every counted run, oldest first; nothing else of the rows is decoded."""
-        return tuple(tables.trial_figure(*row) for row in self._run(tables.TRIAL_FIGURES, tables.metric_text(name)))
-
-    def halt(self, reason: str) -> None:
-        """Journal a halt: nothing that adds risk is sent until :meth:`resume`."""
-        self.append(HaltRow(True, reason, self._clock()), "halt")
-
-    def resume(self, reason: str) -> None:
-        """Journal the end of a halt."""
-        self.append(HaltRow(False, reason, self._clock()), "halt")
-
-    def latest_instant(self) -> datetime | None:
-        """When the latest row was written, None in an empty ledger: no clock may be before it."""
-        ((at,),) = self._run("SELECT max(at) FROM journal")
-        return None if at is None else datetime.fromisoformat(at)
-
-    def halts(self) -> tuple[HaltRow, ...]:
-        """Halts and resumes, oldest first."""
-        return self.rows(HaltRow)
-
-    @property
-    def is_halted(self) -> bool:
-        """True when the last word on halting was a halt."""
-        return self._run("SELECT halted FROM halts ORDER BY seq DESC LIMIT 1") == [(1,)]
-
-    def post_alert(self, row: Alert) -> bool:
-        """Put an alert in the outbox; False when one of that id is there already."""
-        return self.once(row)
-
-    def alerts(self) -> tuple[Alert, ...]:
-        """Every alert, oldest first. Which of them were delivered is known to the delivery process alone (``data/deliveries.sqlite``)."""
-        return tuple(Alert(*row) for row in self._run("SELECT id, severity, title, text FROM alerts ORDER BY seq"))
-
-    def outbox(self, after: int = 0) -> tuple[PostedAlert, ...]:
-        """Alerts of journal rows later than ``after``, oldest first."""
-        sql = "SELECT seq, at, id, severity, title, text FROM alerts JOIN journal USING (seq) WHERE seq > ? ORDER BY seq"
-        return tuple(PostedAlert(seq, datetime.fromisoformat(at), Alert(*row)) for seq, at, *row in self._run(sql, (after,)))
-
-    def row_hash(self, seq: int) -> str:
-        """The hash of a journal row, empty where there is none: another one than before means that a backup was restored."""
-        found = self._run("SELECT hash FROM journal WHERE seq = ?", (seq,))
-        return str(found[0][0]) if found else ""
 
     def verify(self) -> VerifyReport:
         """Recompute the chain, rebuild every derived table from it and compare, with the mark and SQLite's own check."""

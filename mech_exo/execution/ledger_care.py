@@ -44,14 +44,6 @@ def look(path: Path) -> VerifyReport:
         connection.close()
 
 
-def rebuild(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """A database in memory whose derived tables come from the journal of ``connection`` alone."""
-    _, rebuilt, faults = _replay(connection)
-    if faults:
-        raise LedgerError(f"only a sound journal can be replayed; {faults[0]}", remedy=RESTORE)
-    return rebuilt
-
-
 def _replay(connection: sqlite3.Connection) -> tuple[Mark, sqlite3.Connection, list[str]]:
     last = Mark(0, codec.GENESIS)
     rebuilt = schema(sqlite3.connect(":memory:", isolation_level=None))

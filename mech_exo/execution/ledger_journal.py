@@ -29,7 +29,6 @@ NIGHTS = (
     "json_extract(body, '$.code_version'), json_extract(body, '$.data_hash') "
     "FROM journal JOIN decisions USING (seq) WHERE account = ? AND strategy = ? ORDER BY session"
 )
-DAYS = "SELECT DISTINCT session FROM orders WHERE account = ? AND strategy = ? ORDER BY session"
 LINES = (
     "SELECT session, line.value FROM journal JOIN sessions USING (seq), json_each(body, '$.lines') AS line "
     "WHERE account = ? AND strategy = ? AND session >= ? AND instr(body, ?) AND json_extract(line.value, '$.symbol') = ? ORDER BY session"
@@ -124,15 +123,21 @@ class LedgerJournal(ABC):
             for day, at, until, *hashes in rows
         )
 
-    def order_sessions(self, book: BookId) -> tuple[date, ...]:
-        """Every session that orders were made for."""
-        return tuple(date.fromisoformat(day) for (day,) in self._run(DAYS, tables.book_columns(book)))
-
     def booked_at(self, book: BookId, session: date) -> Entry | None:
         """The row that booked a session, without its body; None where it is not booked."""
         sql = "SELECT seq, at, kind, key, '', hash FROM journal WHERE kind = 'session' AND key = ? ORDER BY seq DESC LIMIT 1"
         found = self._run(sql, (f"{book}/{session}",))
         return _entry(found[0]) if found else None
+
+    def latest_instant(self) -> datetime | None:
+        """When the latest row was written, None in an empty ledger: no clock may be before it."""
+        ((at,),) = self._run("SELECT max(at) FROM journal")
+        return None if at is None else datetime.fromisoformat(at)
+
+    def row_hash(self, seq: int) -> str:
+        """The hash of a journal row, empty where there is none: another one than before means that a backup was restored."""
+        found = self._run("SELECT hash FROM journal WHERE seq = ?", (seq,))
+        return str(found[0][0]) if found else ""
 
 
 def _clauses(sought: Sought) -> list[tables.Clause]:

@@ -32,18 +32,14 @@ from mech_exo.execution.rows import (
     HaltRow,
     Instrument,
     Intent,
-    Metric,
     OrderRow,
     Plan,
-    Promotion,
     Protection,
     SessionRow,
     StateChange,
-    Sweep,
-    Trial,
-    TrialFigure,
     Unseen,
 )
+from mech_exo.execution.trial_rows import Metric, Promotion, Sweep, Trial, TrialFigure
 from mech_exo.utils.lock import ProcessLock
 
 if TYPE_CHECKING:

@@ -8,12 +8,9 @@ protocol: "reconcile, journal, send" as practised by crash-only trading systems;
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from enum import StrEnum
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date
 
 from mech_exo.domain.errors import BrokerError, LedgerError
 from mech_exo.domain.orders import Order, OrderState
@@ -24,66 +21,10 @@ from mech_exo.execution.protection import Guarded, ProtectionPlan, resting_exits
 from mech_exo.execution.reconcile import gate
 from mech_exo.execution.rows import OPEN_STATES, Alert, BookId, Intent, OrderRow, Protection, StateChange
 from mech_exo.execution.safety import HaltSwitch, halt_reason
-from mech_exo.utils.broker_settings import DoubtRules
+from mech_exo.execution.sending import SendLimits, SendOutcome, SendResult, SendRules
 from mech_exo.utils.calendar import previous_session
 
 DOUBTFUL = frozenset({OrderState.SENDING, OrderState.UNKNOWN})
-
-
-class Valve(Protocol):
-    """Says why an order may not leave now: times, days, caps of a first live session."""
-
-    def refusal(self, session: date, now: datetime, order: Order) -> str | None:
-        """The reason, None when it may."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SendLimits:
-    """Ceilings on what may leave, counted from the journal: ``max_orders`` sends and ``max_notional`` USD per session, sends per minute.
-
-    ``per_minute`` None: as quickly as they go.
-    """
-
-    max_orders: int = 500
-    max_notional: float = math.inf
-    per_minute: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SendRules:
-    """What is asked besides the limits: the valve, when doubt is given up, and who sends.
-
-    ``identity``: hashes of configuration and code (None: not compared with those that planned).
-    ``pause`` waits that many seconds between two looks for a cancel.
-    """
-
-    valve: Valve | None = None
-    doubt: DoubtRules = field(default_factory=DoubtRules)
-    identity: tuple[str, str] | None = None
-    pause: Callable[[float], None] = time.sleep
-
-
-class SendOutcome(StrEnum):
-    """What became of an order in this pass."""
-
-    LIVE = "live"
-    DENIED = "denied"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"
-    NOT_SENT = "not_sent"
-    BLOCKED = "blocked"
-
-
-@dataclass(frozen=True, slots=True)
-class SendResult:
-    """An order's outcome and the reason, in words for the operator."""
-
-    order_id: str
-    symbol: str
-    shares: int
-    outcome: SendOutcome
-    note: str
 
 
 class OrderRouter:

@@ -29,8 +29,11 @@ KEPT_VERSIONS = 8
 
 @functools.cache
 def code_version() -> str:
-    """Hash of every source file of the package (64 bits, hex): stands on each decision and backtest."""
-    return _hash(sorted(PACKAGE.rglob("*.py")))
+    """Hash of every source file of the package (64 bits, hex): stands on each decision and backtest.
+
+    The flows, which an installed package carries inside and a checkout beside it, do not count: both are the same code.
+    """
+    return _hash(path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE / "dags")
 
 
 def compiled_sources() -> list[Path]:

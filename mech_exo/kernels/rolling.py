@@ -47,36 +47,11 @@ def _returns(values: Floats, out: Floats, lo: int, hi: int) -> None:
             last[j] = value if value == value else last[j]
 
 
-@njit
-def median_rows(values: Floats, rows: Ints, window: int, least: int) -> Floats:
-    """``(K, N)`` median of the values in the last ``window`` rows; NaN where the row is missing or fewer than ``least`` exist."""
-    count = values.shape[1]
-    out = np.full((len(rows), count), np.nan)
-    tile = np.empty((64, window))
-    seen = np.empty(64, np.int64)
-    for first in range(0, count, 64):
-        width = min(64, count - first)
-        for k in range(len(rows)):
-            row = rows[k]
-            seen[:] = 0
-            for t in range(max(row - window + 1, 0), row + 1):
-                for i in range(width):
-                    value = values[t, first + i]
-                    if value == value:
-                        tile[i, seen[i]] = value
-                        seen[i] += 1
-            for i in range(width):
-                value = values[row, first + i]
-                if value == value and seen[i] >= max(least, 1):
-                    out[k, first + i] = median(tile[i], seen[i])
-    return out
-
-
 def product_median_reaches_rows(left: Floats, right: Floats, rows: Ints, window: int, least: int, bar: float) -> Flags:
     """``(K, N)`` int8: 1 where the median of ``left * right`` over the last ``window`` rows is at least ``bar``, 0 where it
     is less, -1 where fewer than ``least`` products exist.
 
-    Counting decides all but the rare half-and-half windows, whose median is then taken as :func:`median_rows` takes it.
+    Counting decides all but the rare half-and-half windows, whose median is then taken.
     """
     out = np.empty((len(rows), left.shape[1]), np.int8)
     share(left.shape[1], lambda lo, hi: _product_median_reaches(left, right, rows, window, least, bar, out, lo, hi))
@@ -203,11 +178,6 @@ def _atr(high: Floats, low: Floats, close: Floats, rows: Ints, window: int, out:
 
 def _every(values: Floats) -> Ints:
     return np.arange(values.shape[0], dtype=np.int64)
-
-
-def rolling_median(values: Floats, window: int, least: int) -> Floats:
-    """``(T, N)``: :func:`median_rows` at every row."""
-    return median_rows(values, _every(values), window, least)
 
 
 def lagged_ratio(values: Floats, near: int, far: int) -> Floats:

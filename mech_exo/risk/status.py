@@ -16,8 +16,6 @@ from mech_exo.risk.stress import StressLine, stress
 from mech_exo.risk.usage import LimitStatus, LimitUsage, Standing, Unit, at_risk, known_nav, resting_stop, stress_gap, usages
 from mech_exo.utils.settings import RiskLimits
 
-NO_STOP_HELPS = "stress counts no stop: in a gap a resting stop fills at the open, wherever that is"
-
 
 @dataclass(frozen=True, slots=True)
 class RiskStatus:
@@ -39,11 +37,8 @@ class RiskStatus:
         return next(line for line in self.limits if line.code is code)
 
     def _repr_html_(self) -> str:
-        rows = [
-            (line.label, line.who or "", _in_unit(line, line.limit), _in_unit(line, line.value), markup.shown(line.usage, ".0%"), line.status)
-            for line in self.limits
-            if line.limit is not None and line.unit is not Unit.ORDER
-        ]
+        asked = [line for line in self.limits if line.limit is not None and line.unit is not Unit.ORDER]
+        rows = [(u.label, u.who or "", _in_unit(u, u.limit), _in_unit(u, u.value), markup.shown(u.usage, ".0%"), u.status) for u in asked]
         said = f"{len(self.violations):,} limits broken"
         table = markup.table(("limit", "", "allowed", "in use", "usage", ""), rows, len(rows))
         return markup.page(markup.title(f"Risk is {self.state}:", said), table, markup.notes((*self.violations, *self.notes)))

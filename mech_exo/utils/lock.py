@@ -44,12 +44,12 @@ def holder_of(path: Path) -> int | None:
     Trying the lock, however shortly, could refuse it to who just then wants it.
     """
     try:
-        inode = path.stat().st_ino
+        inode, written = path.stat().st_ino, path.read_text("ascii", errors="replace").strip()
         table = Path("/proc/locks").read_text("ascii")
     except OSError:
         return None
     for line in table.splitlines():
         words = line.split()
-        if len(words) > 5 and words[1] == "FLOCK" and words[5].rsplit(":", 1)[-1] == str(inode):
-            return int(words[4])
+        if len(words) > 5 and words[1] == "FLOCK" and words[5].rsplit(":", 1)[-1] == str(inode) and words[4] == written:
+            return int(written)
     return None

@@ -15,7 +15,8 @@ import yaml
 from mech_exo.assembly import Workspace
 from mech_exo.domain.orders import Fill, Order, OrderReason
 from mech_exo.execution.ledger import Ledger, default_path
-from mech_exo.execution.rows import BookId, Intent, Promotion
+from mech_exo.execution.rows import BookId, Intent
+from mech_exo.execution.trial_rows import Promotion
 from tests.cli.conftest import NIGHTS
 from tests.conftest import Ran
 from tests.execution.ledger_rows import session

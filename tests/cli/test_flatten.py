@@ -17,9 +17,9 @@ import pytest
 from mech_exo.assembly import Workspace
 from mech_exo.domain.orders import OrderReason, OrderState
 from mech_exo.execution.ledger import Ledger, default_path
-from mech_exo.execution.router import SendOutcome
 from mech_exo.execution.rows import BookId
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendOutcome
 from mech_exo.session import run_night
 from mech_exo.utils.calendar import next_session
 from tests.cli.conftest import NIGHTS

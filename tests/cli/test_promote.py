@@ -18,7 +18,7 @@ import pytest
 
 from mech_exo.backtest import promotion
 from mech_exo.execution.ledger import Ledger, default_path
-from mech_exo.execution.rows import Metric, Promotion, Sweep, Trial
+from mech_exo.execution.trial_rows import Metric, Promotion, Sweep, Trial
 from mech_exo.utils.config import config_hash, load
 from tests.session.stage import set_line
 

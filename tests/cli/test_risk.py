@@ -263,15 +263,6 @@ def test_an_impossible_price_is_refused(exo, workspace):
     assert ran.code == 2 and "--price must be above 0" in ran.err
 
 
-def test_the_p3_script_walks_from_score_to_risk_from_anywhere(tmp_path, repository):
-    ran = subprocess.run([sys.executable, str(repository / "scripts" / "test_p3_flow.py")], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    for step in ("synthetic sample", "1. Score", "2. Size", "3. Stops", "4. Risk", "5. Stress", "score_weighted", "risk_parity", "minimum_variance", "No limit is broken"):
-        assert step in ran.stdout
-    assert ran.stdout.count("max_position (10 % of NAV = 10,000 USD) allows") >= 6
-    assert np.array_equal(list(tmp_path.iterdir()), [])
-
-
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A workspace with 300 sessions of three names and a book of them at the last close: (home, closes by symbol)."""

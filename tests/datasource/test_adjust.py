@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from mech_exo.datasource import adjust
 from mech_exo.domain.errors import InputError
+from mech_exo.scoring.inputs import reinvested
 
 Shared = Callable[[str], Path]
 RATIOS = st.sampled_from([1.0, 1.0, 1.0, 1.5, 2.0, 3.0, 7.0, 0.1])
@@ -24,13 +25,18 @@ def vendor(shared: Shared) -> dict[str, pl.DataFrame]:
     return {str(key[0]): part.sort("date") for key, part in frame.group_by("ticker")}
 
 
+def reinvested_one(close: np.ndarray, ratio: np.ndarray, dividend: np.ndarray) -> np.ndarray:
+    """For one symbol, ``(T,)``."""
+    return reinvested(close[:, None], ratio[:, None], dividend[:, None])[:, 0]
+
+
 @pytest.mark.parametrize("symbol", ["AAPL", "BRK_A", "MSFT", "ZEN"])
 @pytest.mark.parametrize("name", ["open", "high", "low", "close"])
-def test_back_adjustment_agrees_with_the_vendor(vendor: dict[str, pl.DataFrame], symbol: str, name: str) -> None:
+def test_adjustment_agrees_with_the_vendor(vendor: dict[str, pl.DataFrame], symbol: str, name: str) -> None:
     rows = vendor[symbol]
     ratio, dividend = rows["split_ratio"].to_numpy(), rows["ex-dividend"].to_numpy()
-    factor = adjust.total_return_factor(rows["close"].to_numpy(), ratio, dividend)
-    ours, theirs = adjust.back_adjusted(rows[name].to_numpy(), factor), rows[f"adj_{name}"].to_numpy()
+    close = rows["close"].to_numpy()
+    ours, theirs = rows[name].to_numpy() * reinvested_one(close, ratio, dividend) / close, rows[f"adj_{name}"].to_numpy()
     np.testing.assert_allclose(ours / ours[-1], theirs / theirs[-1], rtol=1e-6)
 
 
@@ -73,25 +79,23 @@ def test_later_actions_never_touch_an_earlier_row(close: np.ndarray, ratio: np.n
     later_ratio[row + 1 :] = 7.0
     later_dividend[row + 1 :] = 9.0
     kept = slice(0, row + 1)
-    assert np.array_equal(adjust.split_factor(ratio)[kept], adjust.split_factor(later_ratio)[kept])
-    before = adjust.total_return_factor(close, ratio, dividend)[kept]
-    assert np.array_equal(before, adjust.total_return_factor(close, later_ratio, later_dividend)[kept])
-    assert np.array_equal(before, adjust.total_return_factor(close[kept], ratio[kept], dividend[kept]))
+    before = reinvested(close, ratio, dividend)[kept]
+    assert np.array_equal(before, reinvested(close, later_ratio, later_dividend)[kept])
+    assert np.array_equal(before, reinvested(close[kept], ratio[kept], dividend[kept]))
 
 
 def test_total_return_counts_a_dividend_after_the_split_of_its_day() -> None:
     close, ratio, dividend = np.array([100.0, 51.0, 50.0]), np.array([1.0, 2.0, 1.0]), np.array([0.0, 0.5, 0.0])
-    level = close * adjust.total_return_factor(close, ratio, dividend)
+    level = reinvested_one(close, ratio, dividend)
     np.testing.assert_allclose(level[1:] / level[:-1], [(51.0 + 0.5) * 2 / 100.0, 50.0 / 51.0], rtol=1e-15)
 
 
 def test_a_dividend_without_a_close_waits_for_the_next_one() -> None:
     close, ratio, dividend = np.array([100.0, np.nan, 50.0]), np.array([1.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0])
-    factor = adjust.total_return_factor(close, ratio, dividend)
-    np.testing.assert_allclose(factor, [1.0, 1.0, 2.0 * (1 + 0.5 / 50.0)], rtol=1e-15)
+    np.testing.assert_allclose(reinvested_one(close, ratio, dividend), [100.0, np.nan, 50.0 * 2.0 * (1 + 0.5 / 50.0)], rtol=1e-15)
 
 
 @pytest.mark.parametrize("ratio", [0.0, -2.0, np.nan, np.inf])
 def test_an_impossible_ratio_is_refused(ratio: float) -> None:
     with pytest.raises(InputError, match="above 0 and finite"):
-        adjust.split_factor(np.array([1.0, ratio]))
+        adjust.later_splits(np.array([1.0, ratio]))

@@ -1,10 +1,9 @@
-"""The user's own `python scripts/test_pipeline.py`, as a program of its own."""
+"""The user's own `python scripts/test_pipeline.py --live`, as a program of its own; offline it is a step of tests/test_quick_start.py."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mech_exo.datasource.demo import sample_market
 from mech_exo.domain.panel import BarPanel
 from mech_exo.utils import calendar
 from tests.replay.answers import chart, nobody, search, summary
@@ -57,22 +55,6 @@ def vendors(replay: Replay) -> Replay:
     replay.on("fundamentals-timeseries", data({"timeseries": {"result": [], "error": None}}))
     replay.on("v1/finance/search", search([("a", "AAA rises", datetime.now(UTC) - timedelta(hours=1), ("AAA",))]))
     return replay
-
-
-def test_offline_the_real_clients_download_the_sample_market(script: Path, tmp_path: Path) -> None:
-    ran = run(script, tmp_path / "w")
-    assert ran.returncode == 0, ran.stderr
-    title, bars, facts, news, quality = ran.stdout.splitlines()
-    assert title == "Data pipeline status (synthetic sample)"
-    panel = sample_market().panel
-    listed = np.flatnonzero(~np.isnan(panel.close[-1]))[:10]
-    within = panel.sessions >= panel.sessions[-1] - np.timedelta64(365, "D")
-    assert bars == f"✅ OHLC records: {int((~np.isnan(panel.close[np.ix_(within, listed)])).sum()):,}"
-    assert re.fullmatch(r"✅ Fundamental records: \d{2,}", facts)
-    assert re.fullmatch(r"✅ News articles: \d+", news)
-    assert quality == "📊 Data quality: 100% complete"
-    assert "Traceback" not in ran.stderr and "⚠️" not in ran.stderr
-    assert list((tmp_path / "w").iterdir()) == [], "nothing is left behind"
 
 
 def test_live_it_counts_what_the_vendors_gave(script: Path, tmp_path: Path, vendors: Replay) -> None:

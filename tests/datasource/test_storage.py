@@ -1,4 +1,7 @@
-"""The store: versions, cuts, views, snapshots, locks, backups."""
+"""The store: versions, cuts, views, snapshots, locks, backups.
+
+Long because every promise of one store is read beside the others: they share its rows and fixtures.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,9 @@ def decision(orders: int = 1) -> Decision:
 def result(symbol: str = HOSTILE, price: float = 10.0):
     days = calendar.sessions(date(2023, 1, 3), date(2023, 3, 31))
     close = np.full((len(days), 2), price)
-    panel = BarPanel.from_arrays(days, sorted(("A", symbol)), {name: close for name in ("open", "high", "low", "close", "volume")}, label=HOSTILE)
+    panel = BarPanel.from_arrays(
+        days, sorted(("A", symbol)), dict.fromkeys(("open", "high", "low", "close", "volume"), close), label=HOSTILE
+    )
 
     def half(view, portfolio):
         return {symbol: 0.5}

@@ -21,16 +21,12 @@ from mech_exo.execution.rows import (
     Flow,
     Instrument,
     Intent,
-    Metric,
     OrderState,
-    Promotion,
     Protection,
-    Replaced,
     SessionRow,
-    Sweep,
-    Trial,
     Unseen,
 )
+from mech_exo.execution.trial_rows import Metric, Promotion, Replaced, Sweep, Trial
 
 BOOK = BookId("paper", "default")
 DAY_ONE = date(2024, 1, 2)

@@ -17,9 +17,10 @@ from mech_exo.domain.orders import Fill, Order, OrderKey, OrderReason, OrderStat
 from mech_exo.execution.broker import BrokerOrder, BrokerOrderState
 from mech_exo.execution.flatten import Flattened, Wish, flatten
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.router import OrderRouter, SendOutcome, SendRules
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import OPEN_STATES, Intent
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendOutcome, SendRules
 from mech_exo.execution.valve import SafetyValve
 from mech_exo.utils.broker_settings import SendingTimes
 from tests.execution.fake_broker import FakeBroker

@@ -1,4 +1,7 @@
-"""Every fault of the catalogue, at the broker: what the adapter says is never more than what is true at the gateway."""
+"""Every fault of the catalogue, at the broker: what the adapter says is never more than what is true at the gateway.
+
+Long because the catalogue is one list: a fault that is missing is seen only where all of them stand.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from ib_async.decoder import Decoder
 
 from mech_exo.execution import ib_answers as answers
 from mech_exo.execution.ib_instruments import Instruments
-from mech_exo.execution.ib_listener import Listener, UnreadMessages
+from mech_exo.execution.ib_link import UnreadMessages
+from mech_exo.execution.ib_listener import Listener
 from tests.execution.ib_desk import ACCOUNT
 from tests.gateway import messages as say
 from tests.gateway.account import Execution, Instrument, Ticket, stamp

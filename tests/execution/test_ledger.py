@@ -1,4 +1,7 @@
-"""The ledger: idempotent writes, states, fills, one writer, exact figures, backup and restore."""
+"""The ledger: idempotent writes, states, fills, one writer, exact figures, backup and restore.
+
+Long because the promises of one journal are read beside each other: they share its rows and clock.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ from mech_exo.domain.errors import LedgerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution import codec, ledger_care
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, DecisionRow, Flow, Promotion, Trial
+from mech_exo.execution.rows import OPEN_STATES, TRANSITIONS, Alert, BookId, DecisionRow, Flow
+from mech_exo.execution.trial_rows import Promotion, Trial
 from mech_exo.utils import log
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, intents, line, order, promotion, session, write_everything
 

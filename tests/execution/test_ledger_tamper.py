@@ -16,7 +16,8 @@ from mech_exo.domain.orders import OrderState
 from mech_exo.execution import ledger_care
 from mech_exo.execution.guard import Mark
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import Flow, Trial
+from mech_exo.execution.rows import Flow
+from mech_exo.execution.trial_rows import Trial
 from tests.execution.ledger_rows import BOOK, DAY_ONE, fill, intents, session, write_everything
 
 
@@ -227,7 +228,8 @@ def test_replaying_the_journal_rebuilds_every_table(tmp_path_factory: pytest.Tem
         for number, step in enumerate(steps):
             _do(ledger, step, number)
     connection = sqlite3.connect(path)
-    rebuilt = ledger_care.rebuild(connection)
+    _, rebuilt, faults = ledger_care._replay(connection)
+    assert faults == []
     names = [name for (name,) in rebuilt.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'journal'")]
     for name in names:
         sql = f"SELECT * FROM {name} ORDER BY 1, 2, 3"

@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mech_exo.domain.errors import BrokerError
 from mech_exo.domain.orders import OrderState
 from mech_exo.execution.ledger import Ledger, utc_now
-from mech_exo.execution.router import OrderRouter, SendLimits, SendOutcome
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import Intent, StateChange
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendLimits, SendOutcome
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, intents, line, order, session
 

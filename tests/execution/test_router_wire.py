@@ -1,4 +1,7 @@
-"""Behind a wire: brackets in one piece, doubt given up by the journal's count, protection replaced only when gone, one look while nothing moves."""
+"""Behind a wire: brackets in one piece, doubt given up by the journal's count, protection replaced only when gone, one look while nothing moves.
+
+Long because every case needs the same wire, and is told from the one before by a single message.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ from mech_exo.execution.broker import BrokerOrder, BrokerOrderState
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import ProtectionPlan, dress, plan_protection, resting_exits
 from mech_exo.execution.reconcile import BreakKind
-from mech_exo.execution.router import OrderRouter, SendLimits, SendOutcome, SendRules
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import OPEN_STATES, Intent, SessionRow
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendLimits, SendOutcome, SendRules
 from mech_exo.utils.broker_settings import DoubtRules
 from tests.execution.fake_broker import FakeBroker
 from tests.execution.ledger_rows import BOOK, DAY_ONE, day, decision, fill, line, order

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mech_exo.domain.errors import LedgerError
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.rows import Metric, Promotion, Trial
+from mech_exo.execution.trial_rows import Metric, Promotion, Trial
 from tests.execution.ledger_rows import promotion
 
 

@@ -28,7 +28,7 @@ night_child.POINTS |= {
     "plan": (Ledger, "plan"),
     "submit": (session, "submit_night"),
     "place": (PaperBroker, "place"),
-    "report": (nightly, "write_reports"),
+    "report": (nightly.steps, "write_reports"),
     "alert": (Ledger, "post_alert"),
 }
 

@@ -23,7 +23,7 @@ from ib_async.client import Client
 
 from mech_exo.domain.errors import BrokerError, MechExoError
 from mech_exo.domain.orders import Order, OrderReason, OrderState, OrderType
-from mech_exo.execution import guard, ib, router, rows
+from mech_exo.execution import guard, ib, router, rows, sending
 from mech_exo.execution.ib import IBBroker
 from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.protection import dress, plan_protection, resting_exits
@@ -127,7 +127,7 @@ def evening(task: dict[str, Any]) -> dict[str, Any]:
         broker = IBBroker(BOOK.account, False, RULES, port=task["port"], clock=clock)
         broker.connect()
         try:
-            rules = router.SendRules(pause=lambda seconds: time.sleep(seconds / 10))
+            rules = sending.SendRules(pause=lambda seconds: time.sleep(seconds / 10))
             sender = router.OrderRouter(ledger, broker, BOOK, switch, rules=rules)
             report = settled(sender, ledger, clock)
             levels = [Level(**one) for one in task["levels"]]

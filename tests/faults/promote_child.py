@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mech_exo.backtest import promotion
 from mech_exo.execution.ledger import Ledger, default_path, utc_now
-from mech_exo.execution.rows import Promotion
+from mech_exo.execution.trial_rows import Promotion
 from mech_exo.utils import config_swap, durable
 
 NEW = {

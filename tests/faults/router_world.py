@@ -2,6 +2,8 @@
 
 Everything follows from one seed: a violation names it, and ``World(seed, folder).run()`` shows it again. The checks know nothing of the
 router's own rules: they compare the journal with what is true at the broker.
+
+Long because the world and its checks follow one seed: a part in another file could not be shown again by it.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.ledger_tables import NAMES
 from mech_exo.execution.protection import dress, plan_protection, resting_exits
 from mech_exo.execution.reconcile import accept, expected
-from mech_exo.execution.router import OrderRouter, SendLimits, SendRules
+from mech_exo.execution.router import OrderRouter
 from mech_exo.execution.rows import OPEN_STATES, Intent, SessionRow, StateChange
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendLimits, SendRules
 from mech_exo.utils.calendar import next_session
 from tests.execution.ledger_rows import BOOK, day, line
 from tests.faults.router_model import NEW_YORK, PRICE, QUESTIONS, QUIET, ROUGH, Killed, ModelBroker

@@ -1,4 +1,7 @@
-"""What ib_async sees of each fault, and what is true at the broker meanwhile: the reasons for every rule of ``execution/ib.py``."""
+"""What ib_async sees of each fault, and what is true at the broker meanwhile: the reasons for every rule of ``execution/ib.py``.
+
+Long because the catalogue is one list: a fault that is missing is seen only where all of them stand.
+"""
 
 from __future__ import annotations
 

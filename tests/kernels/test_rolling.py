@@ -33,7 +33,6 @@ KERNELS = {
     "returns": lambda p: rolling.returns(p.close),
     "volatility": lambda p: windows.volatility_rows(rolling.returns(p.close), np.arange(len(p.close)), 7),
     "rolling_mean": lambda p: windows.mean_rows(p.volume, np.arange(len(p.volume)), 6, 3),
-    "rolling_median": lambda p: rolling.rolling_median(p.volume, 6, 3),
     "lagged_ratio": lambda p: rolling.lagged_ratio(p.close, 2, 9),
     "rsi": lambda p: rolling.rsi(p.close, 5),
     "atr": lambda p: rolling.atr(p.high, p.low, p.close, 5),
@@ -41,7 +40,6 @@ KERNELS = {
 AT_ROWS = {
     "volatility": lambda p, rows: windows.volatility_rows(rolling.returns(p.close), rows, 7),
     "rolling_mean": lambda p, rows: windows.mean_rows(p.volume, rows, 6, 3),
-    "rolling_median": lambda p, rows: rolling.median_rows(p.volume, rows, 6, 3),
     "lagged_ratio": lambda p, rows: rolling.lagged_ratio_rows(p.close, rows, 2, 9),
     "rsi": lambda p, rows: rolling.rsi_rows(p.close, rows, 5),
     "atr": lambda p, rows: rolling.atr_rows(p.high, p.low, p.close, rows, 5),
@@ -106,7 +104,6 @@ def test_equal_to_plain_loops(seed):
             wanted = {
                 "volatility": naive.volatility(close, t, 7),
                 "rolling_mean": sum(held) / len(held) if len(held) >= 3 else math.nan,
-                "rolling_median": statistics.median(held) if len(held) >= 3 else math.nan,
                 "lagged_ratio": naive.momentum(close, t, 9, 2),
                 "rsi": naive.rsi(close, t, 5),
                 "atr": naive.atr(high, low, close, t, 5),

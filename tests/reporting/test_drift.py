@@ -14,7 +14,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mech_exo import nightly
 from mech_exo.assembly import Workspace
 from mech_exo.datasource.demo import LABEL
 from mech_exo.datasource.storage import DataStorage
@@ -26,6 +25,7 @@ from mech_exo.execution.ledger import Ledger
 from mech_exo.execution.paper import PaperBroker
 from mech_exo.execution.rows import Flow, SessionRow
 from mech_exo.kernels.records import CostParams
+from mech_exo.nightly import reports
 from mech_exo.reporting.drift import drift
 from mech_exo.reporting.drift.facts import booked
 from mech_exo.reporting.drift.values import Cause, DriftReport, headline, load, save
@@ -361,14 +361,14 @@ def test_the_command(exo: Exo, home: Path) -> None:
 
 def test_a_replay_that_takes_too_long_is_given_up_and_what_was_kept_stays(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace.open(shutil.copytree(undisturbed, tmp_path / "w"))
-    assert nightly.keep_drift(workspace) == ()
+    assert reports.keep_drift(workspace) == ()
     before = load(workspace.reports)
-    assert before is not None and len(before.days) <= nightly.DRIFT_SESSIONS
-    monkeypatch.setattr(nightly, "DRIFT_PATIENCE", -1.0)
-    (said,) = nightly.keep_drift(workspace)
+    assert before is not None and len(before.days) <= reports.DRIFT_SESSIONS
+    monkeypatch.setattr(reports, "DRIFT_PATIENCE", -1.0)
+    (said,) = reports.keep_drift(workspace)
     assert "given up" in said and load(workspace.reports) == before
-    monkeypatch.setattr(nightly, "DRIFT_PATIENCE", 120.0)
-    monkeypatch.setattr(nightly, "DRIFT_SESSIONS", 2)
-    assert nightly.keep_drift(workspace) == ()
+    monkeypatch.setattr(reports, "DRIFT_PATIENCE", 120.0)
+    monkeypatch.setattr(reports, "DRIFT_SESSIONS", 2)
+    assert reports.keep_drift(workspace) == ()
     last = load(workspace.reports)
     assert last is not None and last.days == before.days[-2:]

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mech_exo import nightly
 from mech_exo.execution.ledger import Ledger
-from mech_exo.nightly import Done, Night, Step
+from mech_exo.nightly import Done, Night, Step, telling
 from mech_exo.session import NightResult, run_night
 from mech_exo.utils.calendar import session_close
 from tests.gateway import FakeGateway
@@ -70,11 +69,11 @@ def test_a_level_of_before_a_split_is_not_sent_after_it(entered: Wire) -> None:
     assert resting(entered, symbol)
     entered.clock.new_york(THIRD, 9, 0)
     entered.gateway.exchange.split(symbol, 2.0)  # the broker cancels what rested
-    before = nightly._known_alerts(entered.ledger)
+    before = telling.known_alerts(entered.ledger)
     again = night(entered, SECOND)
     assert again.repeated and resting(entered, symbol) == {}
     assert any(alert.id == f"unprotected-{THIRD}-{symbol}" for alert in entered.ledger.alerts())
-    alarms = nightly._alarms(entered.ledger, before)
+    alarms = telling.alarms(entered.ledger, before)
     assert any(text.startswith(f"{symbol} is held without its stop") for text in alarms)
     steps = tuple(Done(step, "", None, alarms if step is Step.SUBMIT else ()) for step in Step)
     assert Night(steps, again, ()).troubled and not Night(steps[:4], again, ()).troubled

@@ -16,8 +16,8 @@ import pytest
 from mech_exo.assembly import Workspace
 from mech_exo.domain.orders import OrderKey, OrderState
 from mech_exo.domain.verdict import RiskState
-from mech_exo.execution.router import SendOutcome
 from mech_exo.execution.rows import Flow
+from mech_exo.execution.sending import SendOutcome
 from mech_exo.utils.calendar import next_session
 from tests.session.stage import body, days, decide_every, held, journal, members, play, raw_body, stored
 

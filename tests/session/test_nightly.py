@@ -21,7 +21,7 @@ from mech_exo.assembly import Workspace
 from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import LedgerError, MissingDataError
 from mech_exo.execution import safety
-from mech_exo.execution.router import SendOutcome, SendResult
+from mech_exo.execution.sending import SendOutcome, SendResult
 from mech_exo.nightly import LOCK, Evening, Step, alerts_of, guarded, perform
 from mech_exo.utils.calendar import due_and_next, latest_session, next_runs, previous_session
 from tests.session import tonight

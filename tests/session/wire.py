@@ -13,9 +13,9 @@ from mech_exo.domain.panel import BarPanel
 from mech_exo.execution.broker_books import BrokerBooks
 from mech_exo.execution.ib import IBBroker
 from mech_exo.execution.ledger import Ledger
-from mech_exo.execution.router import SendRules
 from mech_exo.execution.rows import BookId
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.execution.sending import SendRules
 from mech_exo.execution.valve import SafetyValve
 from mech_exo.session import Desks
 from mech_exo.utils.broker_settings import BrokerConfig, GatewayRules

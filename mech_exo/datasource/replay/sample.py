@@ -65,10 +65,6 @@ class SampleVendors:
         for piece, route in routes.items():
             replay.serve(piece, route)
 
-    def expire_crumb(self) -> None:
-        """From now on the crumb handed out so far is no longer taken."""
-        self._crumb = secrets.token_hex(6)
-
     def chart(self, asked: Asked) -> Answer:
         """Yahoo's v8 chart: prices divided, and volumes multiplied, by every later split."""
         symbol = asked.path.rpartition("/")[2]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mech_exo.domain.errors import ConfigError
-from mech_exo.reporting.alerts.store import Posted
+from mech_exo.reporting.alerts.rows import Posted
 from mech_exo.utils import log
 from mech_exo.utils.alert_settings import ChannelRules, Kind, Severity
 from mech_exo.utils.settings import ApiKeys, Config

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mech_exo.reporting.alerts.answers import Answers, command_of
 from mech_exo.reporting.alerts.office import MINUTE, Office
-from mech_exo.reporting.alerts.store import Asked
+from mech_exo.reporting.alerts.rows import Asked
 from mech_exo.reporting.alerts.telegram import LONGEST, POLL_SECONDS, Bot, TelegramError, Update
 from mech_exo.reporting.alerts.wording import cut, plain
 from mech_exo.utils import log

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from mech_exo.reporting.alerts.channels import Directory
+from mech_exo.reporting.alerts.rows import Due, Posted
 from mech_exo.reporting.alerts.sending import Outcome
-from mech_exo.reporting.alerts.store import Due, Posted
 from mech_exo.reporting.alerts.wording import Message, message
 from mech_exo.utils.alert_settings import AlertsConfig, QuietHours, RetryRules, Severity
 

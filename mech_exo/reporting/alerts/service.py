@@ -25,8 +25,9 @@ from mech_exo.reporting.alerts.channels import Directory, directory, register
 from mech_exo.reporting.alerts.commands import Commands
 from mech_exo.reporting.alerts.heartbeat import EVERY_SECONDS, FAIL, START, SUCCESS, Heartbeat
 from mech_exo.reporting.alerts.office import CURSOR, Office, Parcel
+from mech_exo.reporting.alerts.rows import Posted
 from mech_exo.reporting.alerts.sending import Outcome, Sender, attempt, sender
-from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore, Posted, default_path
+from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore, default_path
 from mech_exo.reporting.alerts.telegram import Bot, TelegramError
 from mech_exo.reporting.alerts.watch import Sight, Watch
 from mech_exo.reporting.alerts.wording import written

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mech_exo.reporting.alerts.channels import directory
+from mech_exo.reporting.alerts.rows import ChannelRow
 from mech_exo.reporting.alerts.service import PROCESS, ROUND
-from mech_exo.reporting.alerts.store import ChannelRow, DeliveryStore
+from mech_exo.reporting.alerts.store import DeliveryStore
 from mech_exo.reporting.alerts.watch import LAST_NIGHT
 from mech_exo.utils.alert_settings import Severity
 

@@ -12,12 +12,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from mech_exo.domain.errors import DataError
 from mech_exo.execution.ledger_tables import keep_private
+from mech_exo.reporting.alerts.rows import Alarm, Asked, ChannelRow, DeliveryRow, Due, Posted
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 VERSION = 1
@@ -33,82 +33,6 @@ class DeliveryStateError(DataError):
 def default_path(home: Path) -> Path:
     """The record of a workspace: ``<home>/data/deliveries.sqlite``."""
     return home / "data" / "deliveries.sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An alert to be told. ``at``: when it was posted; ``alone``: never part of a digest."""
-
-    id: str
-    severity: str
-    title: str
-    text: str
-    at: float
-    alone: bool = False
-
-    @property
-    def words(self) -> str:
-        """Hash of what it says: equal for alerts that say the same."""
-        return hashlib.sha256(f"{self.severity}\x1f{self.title}\x1f{self.text}".encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An alert waiting for a channel. ``doubt``: an earlier attempt may have arrived."""
-
-    seq: int
-    alert: Posted
-    words: str
-    attempts: int
-    doubt: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelRow:
-    """How a channel has fared: failures in a row, until when it rests, since when it fails (None: it does not)."""
-
-    name: str
-    failures: int = 0
-    rests_until: float = 0.0
-    failing_since: float | None = None
-    last_success: float | None = None
-    said: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """What the delivery process noticed and is not over."""
-
-    name: str
-    id: str
-    since: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
-    """One alert on one channel, as ``exo alert list`` shows it."""
-
-    id: str
-    severity: str
-    title: str
-    at: float
-    channel: str
-    state: str
-    attempts: int
-    due: float
-    ended: float | None
-    doubt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A command that was taken and not answered yet."""
-
-    update_id: int
-    chat: int
-    text: str
-    at: float
 
 
 class DeliveryStore:

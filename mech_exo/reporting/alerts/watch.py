@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from mech_exo.reporting.alerts.office import MINUTE, Office
-from mech_exo.reporting.alerts.store import Alarm, Posted
+from mech_exo.reporting.alerts.rows import Alarm, Posted
 from mech_exo.utils.alert_settings import Severity
 
 NIGHT = "night-"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mech_exo.reporting.alerts.store import Due
+from mech_exo.reporting.alerts.rows import Due
 from mech_exo.utils.alert_settings import Kind, Severity
 from mech_exo.utils.log import mask, mask_accounts
 

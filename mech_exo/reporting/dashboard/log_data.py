@@ -22,21 +22,19 @@ from mech_exo.execution.rows import (
     HaltRow,
     Instrument,
     Plan,
-    Promotion,
     Protection,
     SessionRow,
     StateChange,
-    Sweep,
-    Trial,
     Unseen,
     VerifyReport,
 )
+from mech_exo.execution.trial_rows import Promotion, Sweep, Trial
 from mech_exo.reporting.text import money, shares, words
 from mech_exo.utils.log import mask, mask_accounts
 
 if TYPE_CHECKING:
     from mech_exo.execution.ledger import Ledger
-    from mech_exo.reporting.alerts.store import DeliveryRow
+    from mech_exo.reporting.alerts.rows import DeliveryRow
     from mech_exo.reporting.dashboard.house import House
     from mech_exo.reporting.dashboard.reader import Reader
 

@@ -219,7 +219,7 @@ class SweepLine:
 
 def sweeps(ledger: Ledger) -> tuple[SweepLine, ...]:
     """Every counted sweep, the latest first."""
-    from mech_exo.execution.rows import Sweep
+    from mech_exo.execution.trial_rows import Sweep
 
     found = []
     for row in reversed(ledger.rows(Sweep)):

@@ -9,7 +9,7 @@ import yaml
 
 from mech_exo.domain.errors import ConfigError
 from mech_exo.reporting.alerts.channels import directory
-from mech_exo.reporting.alerts.store import Posted
+from mech_exo.reporting.alerts.rows import Posted
 from mech_exo.utils import log
 from mech_exo.utils.alert_settings import AlertsConfig, Severity
 from mech_exo.utils.config import config_hash, load

@@ -17,7 +17,7 @@ from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.reporting.alerts import commands as commands_
 from mech_exo.reporting.alerts.answers import Answers
 from mech_exo.reporting.alerts.commands import Commands
-from mech_exo.reporting.alerts.store import Asked
+from mech_exo.reporting.alerts.rows import Asked
 from mech_exo.reporting.alerts.telegram import Bot, TelegramError
 from tests.execution.ledger_rows import BOOK, session
 from tests.reporting.alerts.homes import home

@@ -18,8 +18,9 @@ from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.rows import Alert
 from mech_exo.reporting.alerts.channels import Channel, Directory
 from mech_exo.reporting.alerts.office import Office, backoff, is_quiet
+from mech_exo.reporting.alerts.rows import Posted
 from mech_exo.reporting.alerts.sending import Outcome
-from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore, Posted
+from mech_exo.reporting.alerts.store import DeliveryStateError, DeliveryStore
 from mech_exo.utils.alert_settings import AlertsConfig, ChannelRules, Kind, QuietHours, RetryRules, Severity
 from tests.reporting.alerts.homes import Clock, alerts
 

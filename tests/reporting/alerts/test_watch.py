@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mech_exo.execution.safety import HaltSwitch
+from mech_exo.reporting.alerts.rows import Posted
 from mech_exo.reporting.alerts.sending import Outcome
-from mech_exo.reporting.alerts.store import Posted
 from mech_exo.reporting.alerts.watch import Sight, Watch
 from mech_exo.utils.calendar import previous_session, session_close, sessions
 from tests.reporting.alerts.homes import Clock

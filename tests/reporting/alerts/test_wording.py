@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mech_exo.reporting.alerts.store import Due, Posted
+from mech_exo.reporting.alerts.rows import Due, Posted
 from mech_exo.reporting.alerts.wording import LIMITS, MORE, REPEATED, cut, message, plain, written
 from mech_exo.utils import log
 from mech_exo.utils.alert_settings import Kind, Severity

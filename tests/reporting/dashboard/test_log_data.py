@@ -15,7 +15,8 @@ from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.ledger_journal import BULKY, Sought
 from mech_exo.execution.ledger_tables import KINDS
 from mech_exo.execution.rows import Alert
-from mech_exo.reporting.alerts.store import DeliveryStore, Posted
+from mech_exo.reporting.alerts.rows import Posted
+from mech_exo.reporting.alerts.store import DeliveryStore
 from mech_exo.reporting.alerts.store import default_path as record_of
 from mech_exo.reporting.dashboard import log_data
 from mech_exo.reporting.dashboard.log_data import GROUPS, chain, deliveries, detail, how_many, lines, sought, tail, verified
