@@ -19,6 +19,8 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 export UV_NO_PROGRESS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where a machine forbids it, each of the hundreds of processes that tests start would compile every module it imports anew: 2 s for 0.6 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults package image-check lock clean check-python
@@ -29,8 +31,17 @@ help: ## What can be made.
 run: $(USER) ## Install what is needed and run the demo: a whole night and a ten-year backtest.
 	@$(BIN)/exo demo
 
-test: $(DEV) lint docs browser ## Install everything and run all checks and tests.
-	$(BIN)/python -m pytest -n $(JOBS) --least-passed $(LEAST)
+test: ## Install everything and run all checks and tests.
+	@$(MAKE) --no-print-directory -j$(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) checks
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --least-passed $(LEAST)
+
+.PHONY: checks style kernels
+# All that has to hold before the tests, beside each other; what waits for a network and what takes longest first.
+checks: browser types kernels docs style layers
+
+# What the program compiles, once, before tests on several processes would each compile the same.
+kernels: $(DEV)
+	$(BIN)/python -m tests.compiled
 
 # What the tests of pages are opened with. Where it cannot be installed they skip and say so, or fail if CI=true.
 browser:
@@ -44,7 +55,9 @@ browser:
 screenshots: $(DEV) browser ## Pictures: those of the README into docs/pictures, every page of the dashboard into build/screenshots.
 	$(BIN)/python scripts/screenshots.py
 
-lint: $(DEV) types layers ## Style, types and layers.
+lint: types layers style ## Style, types and layers.
+
+style: $(DEV)
 	$(BIN)/ruff check .
 
 types: $(DEV)
@@ -66,7 +79,7 @@ bench-peers: $(DEV) ## Install the peers and measure them beside us in the same 
 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000 PLANS=300).
 	EXO_TEST_SECONDS=$(or $(SECONDS),60) EXO_TEST_NIGHTS=253 EXO_TEST_SESSIONS=$(or $(SESSIONS),252) EXO_TEST_KILLS=$(or $(KILLS),200) EXO_TEST_IB_RUNS=$(or $(PLANS),300) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
-		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/execution/test_ib_faults.py
+		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/session/test_nightly.py tests/execution/test_ib_faults.py tests/datasource/test_sentiment.py
 
 package: $(DEV) ## Build wheel and sdist into dist/, and install and try them in an environment made from nothing (downloads).
 	rm -rf dist && $(BIN)/python -m build --no-isolation

@@ -79,9 +79,9 @@ def verdicts(repeats: int) -> list[Line]:
     ]
 
 
-def share_of_backtest(repeats: int) -> Line:
+def share_of_backtest(repeats: int, symbols: int) -> Line:
     """W2 with the default limits on against W2 without, both with sectors known."""
-    panel = market.panel(500)
+    panel = market.panel(symbols)
     universe = Universe(np.ones(panel.shape, np.bool_), _sectors(panel), tuple(f"Sector {k}" for k in range(11)))
     config = configured(panel, "W2")
     ruled = config.model_copy(update={"risk": RiskLimits(stops=config.risk.stops)})
@@ -91,14 +91,14 @@ def share_of_backtest(repeats: int) -> Line:
     without, with_limits = math.inf, math.inf
     for _ in range(3):  # turn about: the machine may be busy for a while
         without, with_limits = min(without, best(free.run, repeats)), min(with_limits, best(bound.run, repeats))
-    name = "W2, 500 x 2520, with the default limits: times W2 without"
+    name = f"W2, {symbols} x 2520, with the default limits: times W2 without"
     return line(name, with_limits / without, "x", 1.3, ("W2 without", 1e3 * without), "ms")
 
 
 def measure(quick: bool) -> list[Line]:
     """Every figure."""
     repeats = 2 if quick else 10
-    return [*verdicts(repeats), share_of_backtest(repeats)]
+    return [*verdicts(repeats), share_of_backtest(repeats, 100 if quick else 500)]
 
 
 if __name__ == "__main__":

@@ -96,21 +96,22 @@ def first_call() -> float:
 
 def measure(quick: bool) -> list[Line]:
     """Every figure beside its floor."""
-    repeats = 1 if quick else 5
+    repeats, real, large = (1, (700, 100), (700, 300)) if quick else (5, (3398, 582), (2520, 3000))
     first = line("first scoring in a new process, compile cache filled", first_call(), "s", 1.0)
     tonight = one_night(300, 600) if quick else one_night(3000, 2520)
-    return [*four_indicators(repeats), *one_by_one(repeats), *configured(repeats), *everything(quick), first, tonight]
+    kernels = [*four_indicators(repeats, large), *one_by_one(repeats, large)]
+    return [*kernels, *configured(repeats, real, large), *everything(quick), first, tonight]
 
 
-def configured(repeats: int) -> list[Line]:
-    """Whole scorings: the panel of the real data's size, and the large one."""
-    panel, universe, rows = market(3398, 582)
+def configured(repeats: int, real: tuple[int, int], large: tuple[int, int]) -> list[Line]:
+    """Whole scorings: the panel of the real data's size, and the large one (sessions, symbols)."""
+    panel, universe, rows = market(*real)
     read = quickest(lambda: panel.close.sum() + panel.volume.sum(), repeats)
     every = quickest(lambda: score_rows(panel, universe, rows, ALL, UniverseRules()), repeats)
-    name = f"all technical factors, eligibility and composite, 582 x 3398, {len(rows)} sessions"
+    name = f"all technical factors, eligibility and composite, {real[1]} x {real[0]}, {len(rows)} sessions"
     lines = [line(name, every, "ms", 200.0, ("numpy sum of close and volume", read))]
-    panel, universe, rows = market(2520, 3000)
-    chosen = f"3000 x 2520, {len(rows)} sessions"
+    panel, universe, rows = market(*large)
+    chosen = f"{large[1]} x {large[0]}, {len(rows)} sessions"
     ratio = quickest(lambda: panel.close[rows - 21] / panel.close[rows - 252] - 1.0, repeats)
     alone = quickest(lambda: score_rows(panel, universe, rows, MOMENTUM, NO_RULES), repeats)
     every = quickest(lambda: score_rows(panel, universe, rows, ALL, UniverseRules()), repeats)
@@ -153,24 +154,26 @@ def one_night(symbols: int, sessions: int) -> Line:
         def score() -> None:
             subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True)
 
-        bare = best(lambda: subprocess.run([sys.executable, "-c", "import numba, polars, duckdb"], check=True), 2)
-        return line(f"exo score: one night of {symbols} x {sessions}", best(score, 3), "s", 2.0, ("import numba, polars, duckdb", bare))
+        repeats = 1 if sessions < 1000 else 3
+        bare = best(lambda: subprocess.run([sys.executable, "-c", "import numba, polars, duckdb"], check=True), repeats)
+        title = f"exo score: one night of {symbols} x {sessions}"
+        return line(title, best(score, repeats), "s", 2.0, ("import numba, polars, duckdb", bare))
 
 
-def four_indicators(repeats: int) -> list[Line]:
+def four_indicators(repeats: int, large: tuple[int, int]) -> list[Line]:
     """RSI 14, ATR 14, volatility of 20 sessions and momentum 12-1 of every session: we, the peers and what memory allows."""
-    panel, _, _ = market(2520, 3000)
+    panel, _, _ = market(*large)
     threads = numba.config.NUMBA_NUM_THREADS
 
     def ours() -> None:
         rolling.rsi(panel.close, 14)
         rolling.atr(panel.high, panel.low, panel.close, 14)
-        windows.volatility_rows(rolling.returns(panel.close), np.arange(2520), 20)
+        windows.volatility_rows(rolling.returns(panel.close), np.arange(large[0]), 20)
         rolling.lagged_ratio(panel.close, 21, 252)
 
     read = best(lambda: panel.high.sum() + panel.low.sum() + panel.close.sum(), repeats)
-    written = best(lambda: np.ones((4, 2520, 3000)), repeats)
-    name = "RSI, ATR, volatility and momentum, 3000 x 2520"
+    written = best(lambda: np.ones((4, *large)), repeats)
+    name = f"RSI, ATR, volatility and momentum, {large[1]} x {large[0]}"
     beside = ("TA-Lib's C loop, one thread", talib_loop(panel, repeats))
     return [
         line(f"{name}, {threads} thread(s)", best(ours, repeats), "s", 0.08, beside),
@@ -215,10 +218,10 @@ def polars_windows(panel: BarPanel, repeats: int) -> float:
     return best(query.collect, repeats)
 
 
-def one_by_one(repeats: int) -> list[Line]:
+def one_by_one(repeats: int, large: tuple[int, int]) -> list[Line]:
     """Each kernel over every session."""
-    panel, universe, _ = market(2520, 3000)
-    inputs, rows = FactorInputs(panel, universe), np.arange(2520)
+    panel, universe, _ = market(*large)
+    inputs, rows = FactorInputs(panel, universe), np.arange(large[0])
     floor = ("numpy copy of close", quickest(lambda: np.copy(panel.close), repeats))
     kernels = {
         "RSI 14": lambda: rolling.rsi(panel.close, 14),
@@ -231,7 +234,7 @@ def one_by_one(repeats: int) -> list[Line]:
     own = [factor.bind({}) for factor in REGISTRY.values() if factor.family is Family.TECHNICAL]
     inputs.market_return  # noqa: B018 - made before anything is timed
     kernels |= {f"factor {bound.name}": lambda bound=bound: bound.values(inputs, rows) for bound in own}
-    title = f"of every session, 3000 x 2520, {numba.config.NUMBA_NUM_THREADS} thread(s)"
+    title = f"of every session, {large[1]} x {large[0]}, {numba.config.NUMBA_NUM_THREADS} thread(s)"
     return [line(f"{name} {title}", quickest(kernel, repeats), "ms", None, floor) for name, kernel in kernels.items()]
 
 

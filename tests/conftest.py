@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +21,24 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
-settings.register_profile("modest", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("modest", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("modest"), derandomize=True, database=None, print_blob=True)
 settings.register_profile("thorough", parent=settings.get_profile("modest"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "modest"))
 
 
+NO_GRAMMAR = "rfc3987_syntax"
+"""jsonschema, which Prefect and Ray import, builds this package's grammar of addresses for two seconds in every process: tests read none."""
+sys.modules.setdefault(NO_GRAMMAR, None)  # type: ignore[arg-type]
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _tame_environment() -> Iterator[None]:
-    """No workspace, log level or colour of the developer's shell leaks into a test."""
+def _tame_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No workspace, log level or colour of the developer's shell leaks into a test; its children build no grammar they do not need."""
+    without = tmp_path_factory.mktemp("without")
+    (without / f"{NO_GRAMMAR}.py").write_text("raise ImportError\n")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(without), os.environ.get("PYTHONPATH")))))
         for name in ("EXO_HOME", "EXO_DEBUG", "FORCE_COLOR", "CLICOLOR_FORCE"):
             patch.delenv(name, raising=False)
         patch.setenv("NO_COLOR", "1")

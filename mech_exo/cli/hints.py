@@ -24,10 +24,8 @@ def say(lines: Sequence[str], *, as_json: bool = False) -> None:
 
 
 def command(place: Path, words: str) -> str:
-    """``exo`` with ``words`` for the workspace ``place``, as it is typed here: without --home where that is the current choice."""
-    from mech_exo.utils.workspace import home_folder
-
-    return f"exo {words}" if home_folder() == place else f"exo --home {place} {words}"
+    """``exo`` with ``words`` for the workspace ``place``, as it is typed here: without --home where ``place`` is the current folder."""
+    return f"exo {words}" if place == Path.cwd() else f"exo --home {place} {words}"
 
 
 def after_init(place: Path, following: Sequence[str]) -> list[str]:

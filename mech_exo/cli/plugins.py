@@ -19,24 +19,12 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def group() -> None:
-    """Factors, limits, sizing methods, brokers and sources of your own: which there are, and whether they obey their laws.
-
-    Examples:
-
-      exo plugins list
-
-      exo plugins check
-    """
+    """Factors, limits, sizing methods, brokers and sources of your own: which there are, and whether they obey their laws."""
 
 
 @app.command("list")
 def list_plugins(as_json: JsonOption = False) -> None:
-    """Every part of a plug-in that the configuration names or an installed package offers, and what it is used for.
-
-    Examples:
-
-      exo plugins list
-    """
+    """Every part of a plug-in that the configuration names or an installed package offers, and what it is used for."""
     from mech_exo.plugins.findings import listed
     from mech_exo.utils.config import load
 
@@ -49,14 +37,7 @@ def list_plugins(as_json: JsonOption = False) -> None:
 def check(
     plugin: Annotated[str | None, typer.Argument(help="Only this one, as plugins: names it.")] = None, as_json: JsonOption = False
 ) -> None:
-    """Import every plug-in and try every law on a small built-in market; exit code 2 when one is broken.
-
-    Examples:
-
-      exo plugins check
-
-      exo plugins check plugins/quiet.py
-    """
+    """Import every plug-in and try every law on a small built-in market; exit code 2 when one is broken."""
     from mech_exo.domain.errors import InputError, PluginError
     from mech_exo.plugins.findings import findings
     from mech_exo.utils.config import load

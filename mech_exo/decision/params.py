@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mech_exo.kernels import inlined, lean
+from mech_exo.kernels import lean, njit
 from mech_exo.kernels.records import Bars, CostParams, Floats, Ints, OrderKind
 from mech_exo.risk.governor import GovernorParams
 from mech_exo.risk.rules import LimitParams, Past
@@ -154,7 +154,7 @@ class Beside(NamedTuple):
     market: Floats
 
 
-@inlined
+@njit  # counts references: a lean function that hands out arrays would have its caller drop one too many
 def past_of(t: int, bars: Bars, beside: Beside | None) -> Past | None:
     """What the limits may know of the past at row ``t``; None, and nothing compiled, where no rare limit is on."""
     if beside is None:

@@ -84,9 +84,8 @@ def listed(config: Config, home: Path) -> tuple[Listed, ...]:
         specs = {plugin.spec for plugin in named_here}
         more = sorted(set(installed(kind.group).values()) - specs)
         parts = kind.declared((*named_here, *(settled(Plugin(spec=spec), home) for spec in more))).values()
-        found += [
-            Listed(kind.name, part.what.name, part.plugin.spec, part.plugin.source, kind.used(config, part)) for part in parts if part.plugin
-        ]
+        own = ((part, part.plugin) for part in parts if part.plugin is not None)
+        found += [Listed(kind.name, part.what.name, plugin.spec, plugin.source, kind.used(config, part)) for part, plugin in own]
     return tuple(found)
 
 

@@ -106,7 +106,7 @@ class SetSizing:
         return PREFIX + self.part.what.name
 
     def sizes(self, sight: SizingSight) -> Floats:
-        """``(C,)`` shares ≥ 0, NaN none. Raises PluginError for a method that fails or answers something else."""
+        """``(C,)`` shares ≥ 0, NaN none, as where the price is unknown. Raises PluginError for a method that fails or answers otherwise."""
         method, plugin, count = self.part.what, self.part.plugin, len(sight.symbols)
         assert plugin is not None
         with np.errstate(all="ignore"):  # NaN is an answer
@@ -118,7 +118,7 @@ class SetSizing:
                 f"at least 0 or NaN; got {told}",
                 remedy=f"correct {plugin.spec}, {OUT}",
             )
-        return shares
+        return np.where(np.isnan(sight.close), np.nan, shares)  # a method that reads no price must not size what has none
 
 
 def _has_values(shares: object) -> bool:

@@ -42,17 +42,10 @@ def nothing_is_left() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Started once, as ``map`` starts it: half a dozen Python processes take their time.
-
-    Each of them imports jsonschema, which builds the grammar of a package of Jupyter's for seconds; without it, Ray starts in its time.
-    """
-    folder = tmp_path_factory.mktemp("without")
-    (folder / "rfc3987_syntax.py").write_text("raise ImportError\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder))
-        with parallel.running_ray(2, None):
-            yield
+def cluster() -> Iterator[None]:
+    """Started once, as ``map`` starts it: half a dozen Python processes take their time."""
+    with parallel.running_ray(2, None):
+        yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves its own processes' handles to the collector
         gc.collect()

@@ -18,7 +18,7 @@ from tests.reporting.alerts import homes
 from tests.reporting.alerts.servers import World
 from tests.reporting.nights import TWO, fill_ledger
 
-pytest.importorskip("prefect", reason="the extra `flows` is not installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("prefect") is None, reason="the extra `flows` is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from mech_exo.utils.calendar import latest_session, session_close
 from tests.session import tonight
 from tests.session.stage import set_line
 
-pytest.importorskip("prefect", reason="the extra `flows` is not installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("prefect") is None, reason="the extra `flows` is not installed")
 FAILING = Path(__file__).with_name("failing_send.py")
 
 
@@ -44,11 +44,10 @@ def evening(prepared: Evening, tmp_path: Path) -> Evening:
     return replace(prepared, home=tmp_path / "w")
 
 
-@pytest.fixture
-def surroundings(tmp_path: Path) -> dict[str, str]:
+def around(prefect: Path) -> dict[str, str]:
     """The environment of a child: Prefect's own folder, and defaults that would repeat every task if the flow let them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
-    return {**kept, "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_TASKS_DEFAULT_RETRIES": "2", "PREFECT_FLOWS_DEFAULT_RETRIES": "2"}
+    return {**kept, "PREFECT_HOME": str(prefect), "PREFECT_TASKS_DEFAULT_RETRIES": "2", "PREFECT_FLOWS_DEFAULT_RETRIES": "2"}
 
 
 def booked(home: Path) -> Any:
@@ -72,23 +71,28 @@ def test_prefect_may_repeat_the_download_alone(repository: Path) -> None:
     assert (tasks["submit"], of_flow, parameters) == ([0, False], 0, ["home", "date"])
 
 
-def test_once_needs_no_server(evening: Evening, repository: Path, surroundings: dict[str, str]) -> None:
+def test_once_needs_no_server(evening: Evening, repository: Path, tmp_path: Path) -> None:
     words = [sys.executable, "dags/nightly.py", "--once", "--home", str(evening.home)]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=repository, env=surroundings, timeout=300)
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=repository, env=around(tmp_path / "prefect"), timeout=300)
     assert ran.returncode == 0, ran.stderr
     assert [line.split()[0] for line in ran.stdout.splitlines() if line[0] != " "] == [str(step) for step in Step]
     assert booked(evening.home).session == latest_session(evening.now)
-    assert not list(Path(surroundings["PREFECT_HOME"]).rglob("*.db")), "a server was started"
+    assert not list((tmp_path / "prefect").rglob("*.db")), "a server was started"
     assert tonight.KEY not in ran.stdout + ran.stderr
 
 
-def test_once_says_what_is_wrong_without_a_traceback(evening: Evening, repository: Path, surroundings: dict[str, str]) -> None:
+def test_once_says_what_is_wrong_without_a_traceback(
+    evening: Evening, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the script's own ``main``: what it does not catch would be raised here."""
+    spec = importlib.util.spec_from_file_location("nightly", repository / "dags" / "nightly.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
     for words, said in ((("--date", "2021-13-01"), "2021-13-01"), (("--date", "2021-07-04"), "a night belongs to a trading session")):
-        ran = subprocess.run(
-            [sys.executable, "dags/nightly.py", "--once", "--home", str(evening.home), *words],
-            capture_output=True, text=True, check=False, cwd=repository, env=surroundings, timeout=300,
-        )  # fmt: skip
-        assert ran.returncode != 0 and said in ran.stderr and "Traceback" not in ran.stderr
+        monkeypatch.setattr(sys, "argv", ["nightly.py", "--once", "--home", str(evening.home), *words])
+        assert script.main() != 0
+        assert said in capsys.readouterr().err
 
 
 def test_schedule_without_prefect_says_how_to_get_it(exo: Callable[..., Any], workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,32 +111,40 @@ def test_the_next_nights_are_shown(exo: Callable[..., Any], workspace: Path) -> 
     assert sessions[0] in shown and "New York" in shown
 
 
-@pytest.mark.slow
-def test_a_send_that_fails_is_not_repeated(evening: Evening, repository: Path, surroundings: dict[str, str], tmp_path: Path) -> None:
-    """Under Prefect's engine, with defaults that would repeat every task."""
-    count = tmp_path / "sends"
-    words = [sys.executable, str(FAILING), str(count), str(evening.home)]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=repository, env=surroundings, timeout=300)
-    assert ran.returncode != 0 and count.exists(), ran.stderr[-3000:]
-    assert count.read_text() == "sent\n"
-    with Workspace.open(evening.home).ledger(read_only=True) as ledger:
-        assert any(row.id.startswith("failed-") for row in ledger.alerts())
-
-
 # --- served ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def served(evening: Evening, repository: Path, surroundings: dict[str, str], tmp_path: Path) -> Iterator[tuple[Evening, Path, subprocess.Popen[bytes]]]:
+@dataclass(frozen=True)
+class Served:
     """`exo schedule` as a process of its own, with all it says in a file."""
-    said = tmp_path / "said.txt"
+
+    evening: Evening
+    prefect: Path
+    said: Path
+    process: subprocess.Popen[bytes]
+
+    def wait_for(self, happened: Callable[[], Any]) -> Any:
+        """What ``happened`` gives as soon as it is something."""
+        deadline = time.monotonic() + 240
+        while not (found := happened()):
+            assert time.monotonic() < deadline and self.process.poll() is None, self.said.read_text()[-5000:]
+            time.sleep(0.5)
+        return found
+
+
+@pytest.fixture(scope="module")
+def served(prepared: Evening, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all that need one: a start of Prefect's costs more than a night."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(prepared.home, folder / "w")
+    evening, said = replace(prepared, home=folder / "w"), folder / "said.txt"
     with said.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "mech_exo.cli", "--home", str(evening.home), "schedule"],
-            stdout=file, stderr=subprocess.STDOUT, cwd=repository, env=surroundings, start_new_session=True,
+            stdout=file, stderr=subprocess.STDOUT, cwd=repository, env=around(folder / "prefect"), start_new_session=True,
         )  # fmt: skip
         try:
-            yield evening, said, process
+            yield Served(evening, folder / "prefect", said, process)
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -143,22 +155,17 @@ def served(evening: Evening, repository: Path, surroundings: dict[str, str], tmp
 
 
 @pytest.mark.slow
-def test_the_schedule_performs_the_night_that_is_due_and_knows_the_next(served: Any, surroundings: dict[str, str]) -> None:
-    evening, said, process = served
+def test_the_schedule_performs_the_night_that_is_due_and_knows_the_next(served: Served) -> None:
+    evening = served.evening
     session = latest_session(evening.now)
-    deadline = time.monotonic() + 240
-    while not (evening.home / "reports" / "daily" / f"{session}.md").exists():
-        assert time.monotonic() < deadline and process.poll() is None, said.read_text()[-5000:]
-        time.sleep(0.5)
-    while not finished(Path(surroundings["PREFECT_HOME"]), f"night-{session}"):
-        assert time.monotonic() < deadline and process.poll() is None, said.read_text()[-5000:]
-        time.sleep(0.5)
+    served.wait_for((evening.home / "reports" / "daily" / f"{session}.md").exists)
+    served.wait_for(lambda: finished(served.prefect, f"night-{session}"))
     row = booked(evening.home)
     assert row is not None and row.session == session
-    runs = flow_runs(Path(surroundings["PREFECT_HOME"]))
+    runs = flow_runs(served.prefect)
     assert runs[f"night-{session}"] == "COMPLETED"
     assert sum(state == "SCHEDULED" for state in runs.values()) == 5, runs
-    searched = [path for folder in (Path(surroundings["PREFECT_HOME"]), evening.home, said.parent) for path in folder.rglob("*") if path.is_file()]
+    searched = [path for folder in (served.prefect, evening.home, served.said.parent) for path in folder.rglob("*") if path.is_file()]
     assert any(path.suffix == ".db" for path in searched)
     holders = {path for path in searched if tonight.KEY.encode() in path.read_bytes()}
     assert holders == {evening.home / "config" / "api_keys_local.yml"}, "a key has left the file it was written to"
@@ -178,3 +185,17 @@ def flow_runs(folder: Path) -> dict[str, str]:
 
 def finished(folder: Path, name: str) -> bool:
     return flow_runs(folder).get(name) in ("COMPLETED", "FAILED", "CRASHED")
+
+
+@pytest.mark.slow
+def test_a_send_that_fails_is_not_repeated(evening: Evening, served: Served, repository: Path, tmp_path: Path) -> None:
+    """Under Prefect's engine, with defaults that would repeat every task."""
+    api = served.wait_for(lambda: re.search(r"Prefect's API: (\S+)", served.said.read_text()))[1]
+    count = tmp_path / "sends"
+    words = [sys.executable, str(FAILING), str(count), str(evening.home)]
+    asked = around(tmp_path / "prefect") | {"PREFECT_API_URL": api}
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=repository, env=asked, timeout=300)
+    assert ran.returncode != 0 and count.exists(), ran.stderr[-3000:]
+    assert count.read_text() == "sent\n"
+    with Workspace.open(evening.home).ledger(read_only=True) as ledger:
+        assert any(row.id.startswith("failed-") for row in ledger.alerts())

@@ -86,7 +86,7 @@ class Block:
         """What is typed of it, in order. Raises ValueError for a line of a session that begins with no known program."""
         if not self.session:
             return
-        joined = re.sub(r"\\\n\s*", " ", self.text)
+        joined = re.sub(r"\s*\\\n\s*", " ", self.text)
         for number, line in enumerate(joined.splitlines(), self.line):
             stripped = line.strip()
             if self.info == "console":

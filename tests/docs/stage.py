@@ -56,17 +56,14 @@ class Stage:
     exo: Exo
     patch: pytest.MonkeyPatch
     facts: dict[str, str]
-    literal: bool = False
-    """Typed as printed: nothing is replaced."""
-
-    @property
-    def home(self) -> Path:
-        """The workspace: the folder itself, or ``w`` in a reader's folder."""
-        return self.folder / "w" if self.literal else self.folder
+    home: Path
+    """The workspace: the folder itself, or one in it."""
+    yours: str = ""
+    """Name of the workspace with the reader's own bars: what is said to it is typed as printed."""
 
     def meant(self, text: str) -> str:
         """``text`` with every placeholder replaced. Raises ValueError for one that the table does not know."""
-        if self.literal:
+        if self.yours and re.search(rf"(--home|init) {self.yours}\b|bars\.csv", text):
             return text
         known = sorted(VALUES, key=len, reverse=True)
         found = re.compile("|".join(rf"(?<![\w./-]){re.escape(word)}(?![\w-])" for word in known))
@@ -101,8 +98,7 @@ class Stage:
 
 def sample_copy(folder: Path) -> dict[str, str]:
     """A copy of the kept sample workspace at ``folder``; returns its facts."""
-    home = copy(kept("sample", sample_workspace), folder).home
-    return facts_of(home)
+    return facts_of(copy(kept("sample", sample_workspace), folder).home)
 
 
 def facts_of(home: Path) -> dict[str, str]:
@@ -119,19 +115,13 @@ def facts_of(home: Path) -> dict[str, str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     return {
-        "symbol": held[0], "other": held[1], "third": held[2], "night": str(nights[-1]), "before": str(nights[-22]), "stuck": str(nights[-29]), "month": f"{nights[-1]:%Y-%m}",
+        "symbol": held[0], "other": held[1], "third": held[2], "night": str(nights[-1]), "eve": str(nights[-2]), "before": str(nights[-22]), "stuck": str(nights[-29]), "month": f"{nights[-1]:%Y-%m}",
         "began": str(nights[-1].replace(day=1, year=nights[-1].year - 3)), "run": runs[0], "order": order, "alert": "1", "port": str(port),
         "account": book.account, "backup": str(home / "backup.duckdb"), "elsewhere": str(home / "elsewhere.duckdb"), "here": str(home),
     }  # fmt: skip
 
 
 READER_FACTS = {"symbol": "AAPL", "other": "MSFT", "account": "paper"}
-
-
-def reader_folder(folder: Path) -> Path:
-    """An empty folder with the files a reader brings."""
-    bring(folder)
-    return folder
 
 
 def bring(folder: Path) -> None:

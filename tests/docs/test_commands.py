@@ -14,7 +14,7 @@ import pytest
 from mech_exo.cli import COMMANDS, examples, loaded
 from tests.docs.pages import PROGRAMS, REPOSITORY, Command, Page, pages
 from tests.docs.situations import nothing, situation_of
-from tests.docs.stage import READER_FACTS, Ended, Stage, reader_folder, sample_copy
+from tests.docs.stage import READER_FACTS, Ended, Stage, bring, sample_copy
 from tests.docs.values import CODES, ELSEWHERE, READER, Ends
 
 Exo = Callable[..., Any]
@@ -65,7 +65,18 @@ def looked_at(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
 @pytest.fixture
 def fresh(tmp_path: Path, exo: Exo, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A copy of its own."""
-    return Stage(tmp_path / "w", exo, monkeypatch, sample_copy(tmp_path / "w"))
+    return Stage(tmp_path / "w", exo, monkeypatch, sample_copy(tmp_path / "w"), tmp_path / "w")
+
+
+def a_stage(page: Page, folder: Path, exo: Exo, patch: pytest.MonkeyPatch) -> Stage:
+    """A copy of the sample workspace; for a page whose reader brings his own bars the folder that holds them, and ``demo`` if it is used."""
+    yours = READER.get(page.name)
+    if yours is None:
+        return Stage(folder / "w", exo, patch, sample_copy(folder / "w"), folder / "w")
+    bring(folder)
+    demo = any("--home demo" in command.text for command in page.session())
+    facts = READER_FACTS | (sample_copy(folder / "demo") if demo else {})
+    return Stage(folder, exo, patch, facts, folder / yours, yours)
 
 
 def judge(command: Command, ended: Ended) -> None:
@@ -101,12 +112,10 @@ def told_code(expected: Ends, command: Command, exo: Exo) -> bool:
 
 @pytest.mark.parametrize("page", SESSIONS, ids=lambda page: page.name)
 def test_a_page_read_from_top_to_bottom_works_as_written(page: Page, tmp_path: Path, exo: Exo, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = [command for command in page.session() if not elsewhere(command)]
-    if page.name in READER:
-        stage = Stage(reader_folder(tmp_path), exo, monkeypatch, READER_FACTS, literal=True)
-    else:
-        stage = Stage(tmp_path / "w", exo, monkeypatch, sample_copy(tmp_path / "w"))
-    for command in commands:
+    stage = a_stage(page, tmp_path, exo, monkeypatch)
+    for command in page.session():
+        if elsewhere(command):
+            continue
         with situation_of(command.plain)(stage):
             judge(command, stage.type(command.text))
 
@@ -115,7 +124,7 @@ def test_a_page_read_from_top_to_bottom_works_as_written(page: Page, tmp_path: P
 def test_a_command_that_looks_does_what_it_says(
     text: str, looked_at: tuple[Path, dict[str, str]], exo: Exo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge(single()[text][0], Stage(looked_at[0], exo, monkeypatch, looked_at[1]).type(text))
+    judge(single()[text][0], Stage(looked_at[0], exo, monkeypatch, looked_at[1], looked_at[0]).type(text))
 
 
 @pytest.mark.parametrize("text", CHANGES)

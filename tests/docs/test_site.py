@@ -37,8 +37,8 @@ HOUSE = (  # upper rooms see lower ones: the design, written once more
     {"datasource", "scoring", "sizing", "risk", "execution", "performance"},
     {"domain", "kernels", "utils"},
 )
-YOUNGER = {"plugins"}
-"""Rooms that came after the design: what users add."""
+YOUNGER = {"plugins", "sample"}
+"""Rooms that came after the design: what users add, and the sample market as a workspace."""
 PHONE = ("index.html", *(f"{name}/index.html" for name in ("quick-start", "architecture", "statistics", "cli", "configuration", "reliability", "risk",
          "factors", "ib", "reference")))  # fmt: skip
 DESK = ("index.html", "architecture/index.html", "statistics/index.html")

@@ -9,11 +9,14 @@ VALUES = {
     # Placeholders.
     "SYMBOL": "{symbol}", "NAME": "momentum_12_1", "DATE": "{night}", "D": "{night}", "A": "{before}", "B": "{night}", "CHANNEL": "chat",
     "RUN": "last", "ORDER": "{order}", "ID": "{alert}", "BACKUP": "{backup} --yes", "mx1-…": "{order}", "--as …": "--as cancelled",
+    "exo --home DIR …": "exo --home {here} positions", "exo --home mine …": "exo --home {here} positions", "DIR": "another",
+    "--sectors FILE": "--sectors sectors.csv", "--universe FILE": "--universe members.csv", "backup FILE": "backup new.duckdb",
     "BARS.csv": "bars.csv", "STOOQ.zip": "d_us_txt.zip", "MEMBERS.csv": "members.csv", "SECTORS.csv": "sectors.csv", "HEADLINES.csv": "headlines.csv",
     # Companies, days and ids that a page takes for its example: the sample market's, the sample workspace's own.
-    "AAPL": "{symbol}", "MSFT": "{other}", "SPY": "{other}", "C": "{other}", "HPQ 2015-11-02 missed_split": "{other} {stuck} stuck_price",
+    "AAPL": "{symbol}", "SYN156": "{symbol}", "MSFT": "{other}", "SPY": "{other}", "C": "{other}", "HPQ 2015-11-02 missed_split": "{other} {stuck} stuck_price",
     "SYN004 2024-03-15 jump": "{other} {stuck} stuck_price", "3f2a": "{run}", "telegram": "chat",
-    "2024-12-31": "{night}", "2024-12-02": "{before}", "2024-11-29": "{before}", "2024-06-28": "{before}", "2015-12-31": "{night}",
+    "2024-12-31": "{night}", "2024-12-30": "{eve}", "2015-01-02": "{began}",
+    "2024-12-02": "{before}", "2024-11-29": "{before}", "2024-06-28": "{before}", "2015-12-31": "{night}",
     "2015-01-01": "{began}", "2004-01-01": "{began}", "2005-01-01": "{began}", "2011-01-01": "{before}", "2020-01-02": "{began}",
     "2020-03-18": "{night}", "2026-10": "{month}", "2024-12": "{month}",
     # Places.
@@ -36,8 +39,8 @@ ANSWERS = {
 """What is typed at the question that a command asks, by how the command begins."""
 
 
-READER = ("README.md", "docs/index.md")
-"""Pages whose session begins with nothing but a file of bars: typed literally in an empty folder."""
+READER = {"README.md": "w", "docs/quick-start.md": "mine"}
+"""Pages whose reader brings his own bars to a workspace of this name: typed literally. ``demo`` beside it is the sample workspace."""
 
 
 class Ends(NamedTuple):
@@ -75,7 +78,8 @@ ELSEWHERE: dict[str, Elsewhere] = {
         "needs the place where the repository lives", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"
     ),
     r"cd [\w-]+": Elsewhere("goes where git clone went", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"),
-    r"make run": Elsewhere("installs", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"),
+    r"source .*": Elsewhere("a shell's own; these tests run inside the environment"),
+    r"make run": Elsewhere("installs into a fresh clone", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"),
     r"(EXO_\w+=\S+ )?make [a-z-]+( \w+=\S+)*": Elsewhere("runs this suite, or campaigns and benchmarks of minutes", "tests/test_setup.py"),
     r"pip install .*": Elsewhere("changes the machine; the locks and extras are checked", "tests/test_setup.py"),
     r"python bench/\w+\.py.*": Elsewhere("a measurement of minutes; each runs with little", "tests/test_bench.py"),

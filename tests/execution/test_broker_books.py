@@ -196,7 +196,7 @@ def same(paper: SessionRow, wire: SessionRow) -> None:
     assert words(paper.events) == words(wire.events), paper.session
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), participation=st.sampled_from([math.inf, 0.01]))
 def test_the_paper_brokers_fills_give_the_paper_brokers_books(
     tmp_path_factory: pytest.TempPathFactory, seed: int, participation: float

@@ -253,7 +253,7 @@ def compare_difference(views: tuple[StoreView, StoreView], model: Model, cuts: l
             assert change.recorded_at == model.said[table][key][(after if key in after else before)[key][0]].recorded
 
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 4)  # seven batches and 24 comparisons each: a second
 @given(times=instants, said=st.lists(batches, min_size=7, max_size=7), cut=st.tuples(st.none() | sessions, st.integers(0, 15 * 24)))
 def test_every_view_of_every_table_is_the_models(
     times: list[datetime], said: list[tuple[str, dict[tuple[Any, ...], Any]]], cut: tuple[date | None, int]

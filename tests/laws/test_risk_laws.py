@@ -19,7 +19,8 @@ from mech_exo.sizing import methods
 from tests.oracles.naive_risk import Name, at_risk, increases, violations
 from tests.risk.plans import MARKET, NO_LIMITS, RARE_VALUES, UNKNOWN, judged, limits, navs, past_of, plans, prices, scales, states
 
-MANY = settings(max_examples=int(os.environ.get("LAW_EXAMPLES", "300")))
+MANY = settings(max_examples=int(os.environ.get("LAW_EXAMPLES", "120")))
+"""Twice what the seeded bugs of ``tests/faults/mutants.py`` need to be noticed, each of them."""
 
 
 def named(wanted, price=100.0, held=0.0, sector=0, stop=math.nan, mark=math.nan):

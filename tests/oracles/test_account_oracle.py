@@ -18,7 +18,7 @@ from tests.oracles.naive_account import NaiveAccount
 from tests.oracles.naive_orders import Wish
 from tests.oracles.random_market import draw_flows, draw_market, draw_modest, draw_terms, draw_wishes, govern, panel_of
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "700"))
 DAYS, SYMBOLS = st.integers(5, 40), st.integers(1, 5)
 
 

@@ -99,7 +99,7 @@ def stories(draw: st.DrawFn, account: Account) -> Account:
     return replace(account, nights=tuple(nights))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=max(12, settings.default.max_examples // 40), deadline=None)  # a whole account each
 @given(data=st.data())
 def test_whatever_happened_the_parts_add_up(data: st.DataObject, played: tuple[House, Ledger]) -> None:
     house, ledger = played

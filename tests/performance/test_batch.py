@@ -58,7 +58,7 @@ def test_equal_to_the_functions_of_one_series_whatever_the_threads(threads):
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(found, again, strict=True))  # to the last bit
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)  # of up to 70 series each
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 70), st.integers(0, 70), st.sampled_from([0.0, 0.03]))
 def test_equal_on_random_series_with_holes_and_standstill(seed, sessions, series, window, risk_free):
     rng = np.random.default_rng(seed)

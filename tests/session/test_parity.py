@@ -48,13 +48,14 @@ def told_otherwise(workspace: Workspace, ledger: Ledger, nights: np.ndarray) -> 
 
 
 CAMPAIGN = "EXO_TEST_KILLS" in os.environ
-SPAN = (date(2007, 9, 4), date(2009, 8, 31)) if CAMPAIGN else (date(2008, 5, 1), date(2009, 1, 15))
-"""500 sessions around the fall of 2008; a run that is no campaign takes the fall itself, in which every reason to trade occurs."""
+SPAN = (date(2007, 9, 4), date(2009, 8, 31)) if CAMPAIGN else (date(2008, 11, 6), date(2009, 2, 20))
+"""500 sessions around the fall of 2008; a run that is no campaign takes the bottom of it, hardly longer than a time stop: every reason to
+trade occurs within it."""
 
 
 def test_real_sessions_one_by_one(real_home: Path) -> None:
     result = paper_equals_backtest(real_home, *SPAN)
-    assert len(result.sessions) >= (500 if CAMPAIGN else 180)
+    assert len(result.sessions) >= (500 if CAMPAIGN else 70)
     assert len(result.fills) > 200
     assert {"rebalance", "hard_stop", "trailing_stop", "profit_target", "time_stop", "governor"} <= set(result.fills["reason"])
 
@@ -80,7 +81,7 @@ def test_sample_sessions_with_little_volume_and_borrowed_money(sample: Path) -> 
     set_line(strategy, "  gross_exposure: 1.0", "  gross_exposure: 1.4")
     set_line(limits, "  max_net_exposure: 1.0", "  max_net_exposure: 1.5")
     set_line(limits, "  maintenance_long: 0.25", "  maintenance_long: 0.9")
-    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 9, 30))
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 7, 10))
     outcomes = {Outcome(code).name for code in result.events["outcome"].tolist()}
     reasons = {Reason(code).name for code in result.events["reason"].tolist()}
     assert "CARRIED" in outcomes and "MARGIN_CALL" in reasons
@@ -121,7 +122,7 @@ def test_sample_sessions_of_a_governed_book(sample: Path) -> None:
     set_line(limits, "  wait_sessions: 0", "  wait_sessions: 3")
     set_line(limits, "  time_days: null", "  time_days: 45")
     set_line(limits, "  adjust_for_dividends: false", "  adjust_for_dividends: true")
-    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 9, 30))
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 7, 24))
     scale = result.days["scale"]
     assert {"governor", "time_stop"} <= set(result.fills["reason"]) and "carried" in set(result.orders["outcome"])
     assert (np.diff(scale) < 0.0).sum() > 3 and (np.diff(scale) > 0.0).sum() > 1
@@ -166,7 +167,7 @@ def test_sample_sessions_sized_by_an_optimiser_and_by_measured_kelly(sample: Pat
     set_line(strategy, "    multiple: null", "    multiple: 0.2")
     set_line(strategy, "  min_position_value: 0.0", "  min_position_value: 500.0")
     set_line(limits, "  time_sessions: 60", "  time_sessions: 5")
-    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 8, 14))
+    result = paper_equals_backtest(sample, date(2020, 6, 1), date(2020, 7, 10))
     days = result.days
     assert days["wins"].sum() + days["losses"].sum() >= 10, "enough trades to measure"
     assert any("risk_parity sized at" in warning for warning in result.warnings)

@@ -102,7 +102,8 @@ def test_a_restatement_does_not_reach_the_nights_before_it(book: Path) -> None:
     row = list(known.sessions.astype(object)).index(days("2021-05-03", 20)[0])
     before = market().panel
     assert known.close[row, known.column_of("SYN023")] == pytest.approx(1.25 * before.close[row, before.column_of("SYN023")])
-    assert replays(book, decided()) == dict.fromkeys(decided(), ())
+    told = decided()[::3]  # without a restatement all of them are derived above
+    assert replays(book, told) == dict.fromkeys(told, ())
 
 
 def test_the_night_after_a_restatement_decides_on_it_and_the_night_before_is_still_derived(tmp_path: Path) -> None:
