@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -19,7 +20,7 @@ from mech_exo.utils.plugin_files import Part, guarded, parts
 from mech_exo.utils.plugin_settings import Plugin, Plugins, Settings, named
 from mech_exo.utils.plugin_verdicts import Verdict, Verdicts, judged, require
 
-COLUMNS = {Kind.BARS: BARS, Kind.FUNDAMENTALS: FUNDAMENTALS, Kind.NEWS: NEWS}
+COLUMNS: dict[Kind, Mapping[str, Any]] = {Kind.BARS: BARS, Kind.FUNDAMENTALS: FUNDAMENTALS, Kind.NEWS: NEWS}
 DATED = {Kind.BARS: "date", Kind.FUNDAMENTALS: "filed", Kind.NEWS: "published"}
 ORDER = {Kind.BARS: ("symbol", "date"), Kind.FUNDAMENTALS: ("symbol", "metric"), Kind.NEWS: ("published", "symbol")}
 NOW = datetime(2024, 6, 3, 23, 0, tzinfo=UTC)
@@ -196,7 +197,7 @@ class _Trial:
         start, end = (NOW - timedelta(days=14)).date(), (NOW - timedelta(days=5)).date()
         days = self.source.fetch(self.symbols, start=start, end=end)[DATED[self.kind]].dt.date()
         inside = days.len() and start <= days.min() and days.max() <= end  # type: ignore[operator]
-        return "" if inside else f"asked for {start} to {end} it gives {days.min()} to {days.max()}"
+        return "" if inside else f"asked for {start} to {end} it gives {days.min()!s} to {days.max()!s}"
 
     def _peeks(self) -> str:
         early = NOW - timedelta(days=7)

@@ -14,7 +14,6 @@ import numpy as np
 from mech_exo.domain.history import History, read_only
 from mech_exo.risk.own import LimitSight, SetLimit, caps
 from mech_exo.sizing.own import SetSizing, SizingSight
-from mech_exo.utils.plugin_files import Part
 
 if TYPE_CHECKING:
     from mech_exo.decision.params import Features, Night, Rules
@@ -90,12 +89,12 @@ def own_warnings(strategy: Strategy) -> tuple[str, ...]:
     """One line naming the parts of plug-ins that decide, with the hash of their sources; nothing where none does."""
     from mech_exo.scoring.factors import known
 
-    found: list[tuple[str, Part[object]]] = []
-    factors = known(strategy.config.factors.plugins)
-    found += [(f"factor {name}", Part(factors[name].what, factors[name].plugin)) for name in strategy.config.factors.weights()]
-    if strategy.own_sizing is not None:
-        found.append((f"sizing {strategy.own_sizing.part.what.name}", Part(None, strategy.own_sizing.part.plugin)))
-    found += [(f"limit {one.part.what.name} at {one.figure:g}", Part(None, one.part.plugin)) for one in strategy.own_limits]
-    said = "; ".join(f"{what} of {part.origin}" for what, part in found if part.plugin is not None)
+    factors, sizing = known(strategy.config.factors.plugins), strategy.own_sizing
+    origins = [(f"factor {name}", factors[name].plugin, factors[name].origin) for name in strategy.config.factors.weights()]
+    if sizing is not None:
+        origins.append((f"sizing {sizing.part.what.name}", sizing.part.plugin, sizing.part.origin))
+    limits = strategy.own_limits
+    origins += [(f"limit {one.part.what.name} at {one.figure:g}", one.part.plugin, one.part.origin) for one in limits]
+    said = "; ".join(f"{what} of {origin}" for what, plugin, origin in origins if plugin is not None)
     driver = ", asked in Python at every decision" if strategy.asks else ""
     return (f"rules of plug-ins decided{driver}: {said}",) if said else ()

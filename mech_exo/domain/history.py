@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-
-class _Arrays(Protocol):
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    split_ratio: Floats
-    dividend: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +27,8 @@ class History:
     dividend: Floats
 
     @classmethod
-    def upto(cls, arrays: _Arrays, row: int) -> History:
-        """Views of rows ``0..row`` of a panel's or a kernel's ``arrays``."""
+    def upto(cls, arrays: Any, row: int) -> History:
+        """Views of rows ``0..row`` of ``arrays``: a panel, or anything with arrays of these names."""
         return cls(*(read_only(getattr(arrays, name)[: row + 1]) for name in cls.__slots__))
 
 

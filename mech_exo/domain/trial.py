@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -78,9 +79,9 @@ def poisoned(panel: BarPanel, universe: Universe, row: int) -> tuple[BarPanel, U
 def permuted(panel: BarPanel, universe: Universe, order: Sequence[int]) -> tuple[BarPanel, Universe]:
     """The same market with its columns in another order under the old names."""
     names = (*BAR_FIELDS, "split_ratio", "dividend")
-    moved = {name: getattr(panel, name)[:, order] for name in names}
-    ends = {"delisted": panel.delisted[list(order)], "delisting_value": panel.delisting_value[list(order)]}
-    return replace(panel, **moved, **ends), universe.at(np.s_[:, list(order)])
+    moved: dict[str, Any] = {name: getattr(panel, name)[:, order] for name in names}
+    moved |= {"delisted": panel.delisted[list(order)], "delisting_value": panel.delisting_value[list(order)]}
+    return replace(panel, **moved), universe.at(np.s_[:, list(order)])
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -18,6 +18,7 @@ from mech_exo.utils.plugin_settings import Plugin, Plugins, Settings, named
 from mech_exo.utils.plugin_verdicts import Verdict, Verdicts, judged, require
 
 EVER = date(2000, 1, 1)
+METHODS = tuple(name for name in vars(BrokerInterface) if not name.startswith("_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,13 @@ class _Stage:
             return Verdict(law, error.message)
 
     def _is_a_broker(self) -> str:
-        if not isinstance(self.broker, BrokerInterface):
-            names = [name for name in BrokerInterface.__protocol_attrs__ if not hasattr(self.broker, name)]  # type: ignore[attr-defined]
-            return f"{type(self.broker).__name__} lacks {', '.join(sorted(names))}"
-        if not isinstance(self.broker.capabilities, Capabilities):
-            return f"capabilities is a {type(self.broker.capabilities).__name__}, not Capabilities"
+        made: object = self.broker  # what the author calls a broker
+        if not isinstance(made, BrokerInterface):
+            names = [name for name in METHODS if not hasattr(made, name)]
+            return f"{type(made).__name__} lacks {', '.join(names)}"
+        said: object = made.capabilities
+        if not isinstance(said, Capabilities):
+            return f"capabilities is a {type(said).__name__}, not Capabilities"
         return "on trial no real money may move: capabilities.live is true" if self.maker.trial and self.broker.capabilities.live else ""
 
     def _answers_unconnected(self) -> str:

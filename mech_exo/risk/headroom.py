@@ -66,7 +66,8 @@ def with_rooms(verdict: RiskDecision, tonight: Tonight, nav: float, limits: Risk
     """``verdict`` with the :class:`~mech_exo.domain.targets.Room` of every approved target: which limit is next, and how many USD away.
 
     Measured on the whole approved book. A target that a limit cut has no room in it; one whose price or NAV is unknown, or that is not
-    wanted at all, has no room that could be known. What limits ask of an order alone (volume, collar, turnover) is not looked at.
+    wanted at all, has no room that could be known. What limits ask of an order alone (volume, collar, turnover, those of plug-ins) is not
+    looked at.
     """
     if not known_nav(nav):
         return verdict

@@ -14,7 +14,7 @@ from mech_exo.domain.errors import ConfigError, PluginError
 from mech_exo.domain.history import History
 from mech_exo.kernels.records import Floats
 from mech_exo.utils.plugin_files import OUT, Part, guarded, parts
-from mech_exo.utils.plugin_settings import PREFIX, Plugins
+from mech_exo.utils.plugin_settings import Plugins
 from mech_exo.utils.settings import RiskLimits
 
 
@@ -85,11 +85,6 @@ class SetLimit:
 
     part: Part[Limit]
     figure: float
-
-    @property
-    def word(self) -> str:
-        """``plugin.max_penny``: what a breach of it is called."""
-        return PREFIX + self.part.what.name
 
     def allowed(self, sight: LimitSight) -> Floats:
         """``(N,)`` the most shares of each name, ≥ 0; NaN unknown. Raises PluginError for a rule that fails or answers something else."""

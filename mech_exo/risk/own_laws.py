@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,8 @@ class _LimitTrial:
         wanted = np.array([400.0, -500.0, 150.0, 250.0, 0.0, 900.0, -100.0, -600.0])
         sector = tuple(universe.sector_name(row, j) for j in range(8))
         close = np.where(np.isnan(panel.close[row]), 30.0, panel.close[row])
-        arrays = (read_only(values) for values in (wanted, held, close, 0.85 * close))
-        self.sight = LimitSight(panel.symbols, *arrays, sector, NAV, History.upto(panel, row))
+        wanted, held, close, stop = (read_only(values) for values in (wanted, held, close, 0.85 * close))
+        self.sight = LimitSight(panel.symbols, wanted, held, close, stop, sector, NAV, History.upto(panel, row))
 
     def verdicts(self) -> Verdicts:
         laws: tuple[tuple[str, Callable[[], str]], ...] = (
@@ -107,12 +108,10 @@ class _LimitTrial:
         order = np.roll(np.arange(8), 3)[::-1]
         one = self.sight
         history = History(*(read_only(getattr(one.history, name)[:, order]) for name in History.__slots__))
-        moved = LimitSight(
-            one.symbols, *(read_only(getattr(one, name)[order]) for name in ("wanted", "held", "close", "stop")),
-            tuple(one.sector[j] for j in order), one.nav, history,
-        )  # fmt: skip
-        symbols = tuple(one.symbols[j] for j in order)
-        same = np.isclose(self.limit.allowed(replace(moved, symbols=symbols)), self.limit.allowed(one)[order], rtol=1e-9, equal_nan=True)
+        arrays: dict[str, Any] = {name: read_only(getattr(one, name)[order]) for name in ("wanted", "held", "close", "stop")}
+        symbols, sector = tuple(one.symbols[j] for j in order), tuple(one.sector[j] for j in order)
+        moved = replace(one, symbols=symbols, sector=sector, history=history, **arrays)
+        same = np.isclose(self.limit.allowed(moved), self.limit.allowed(one)[order], rtol=1e-9, equal_nan=True)
         return "" if same.all() else "what it allows a name depends on the column it stands in"
 
     def _is_random(self) -> str:

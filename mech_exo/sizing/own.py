@@ -100,11 +100,6 @@ class SetSizing:
     part: Part[Sizing]
     params: Mapping[str, float]
 
-    @property
-    def word(self) -> str:
-        """``plugin.half_kelly``: what the method is called in records."""
-        return PREFIX + self.part.what.name
-
     def sizes(self, sight: SizingSight) -> Floats:
         """``(C,)`` shares ≥ 0, NaN none, as where the price is unknown. Raises PluginError for a method that fails or answers otherwise."""
         method, plugin, count = self.part.what, self.part.plugin, len(sight.symbols)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,8 @@ class _SizingTrial:
         for what in ("close", *self.sizing.part.what.reads):
             values = getattr(self.sight, what).copy()
             values[2] = math.nan
-            shares = self.sizing.sizes(replace(self.sight, **{what: read_only(values)}))
+            changed: dict[str, Any] = {what: read_only(values)}
+            shares = self.sizing.sizes(replace(self.sight, **changed))
             if shares[2] > 0.0 and math.isfinite(shares[2]):
                 return f"a name whose {what} is unknown gets {shares[2]:g} shares"
         shares = self.sizing.sizes(replace(self.sight, nav=math.nan))
@@ -103,10 +105,8 @@ class _SizingTrial:
         order = [3, 0, 4, 1, 2]
         one = self.sight
         names = ("side", "close", "score", "volatility", "atr", "standard")
-        moved = replace(
-            one, symbols=tuple(one.symbols[j] for j in order), columns=one.columns[order],
-            **{name: read_only(getattr(one, name)[order]) for name in names},
-        )  # fmt: skip
+        arrays: dict[str, Any] = {name: read_only(getattr(one, name)[order]) for name in names}
+        moved = replace(one, symbols=tuple(one.symbols[j] for j in order), columns=one.columns[order], **arrays)
         same = np.isclose(self.sizing.sizes(moved), self.sizing.sizes(one)[order], rtol=1e-9, equal_nan=True)
         return "" if same.all() else "a name's size depends on its place in the selection"
 

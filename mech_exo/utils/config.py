@@ -28,7 +28,7 @@ from mech_exo.utils.alert_settings import AlertsConfig
 from mech_exo.utils.broker_settings import BrokerConfig
 from mech_exo.utils.config_errors import explain
 from mech_exo.utils.dashboard_settings import DashboardConfig
-from mech_exo.utils.plugin_settings import named
+from mech_exo.utils.plugin_settings import Plugins, named
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
@@ -55,7 +55,9 @@ OTHERS_BITS = stat.S_IRWXG | stat.S_IRWXO
 M = TypeVar("M", bound=BaseModel)
 _told: set[Path] = set()
 
+PLUGINS = "plugins"
 Used = Callable[[Any], Sequence[str]]
+FAMILIES = ("fundamental", "technical", "sentiment", "quality")
 PLUGGED: dict[str, tuple[str, Used]] = {
     "factors": ("factors", lambda part: [name for family in FAMILIES for name in getattr(part, family)]),
     "risk": ("limits", lambda part: list(part.plugin_limits)),
@@ -64,7 +66,6 @@ PLUGGED: dict[str, tuple[str, Used]] = {
     "data": ("sources", lambda part: _named(part.sources.bars, *part.sources.fundamentals, *part.sources.news)),
 }
 """Parts that take plug-ins: the group of their entry points, and the names a configuration uses."""
-FAMILIES = ("fundamental", "technical", "sentiment", "quality")
 
 
 def _named(*values: object) -> list[str]:
@@ -179,11 +180,12 @@ def _settled(name: str, path: Path, model: type[M], home: Path) -> M:
         return read_from
     group, used = PLUGGED[name]
     try:
-        plugins = plugin_files.with_installed(read_from.plugins, group, used(read_from), home)
+        lines: Plugins = getattr(read_from, PLUGINS)
+        plugins = plugin_files.with_installed(lines, group, used(read_from), home)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", remedy=error.remedy) from None
     plugin_files.remember(plugins)
-    return read_from.model_copy(update={"plugins": plugins}) if plugins else read_from
+    return read_from.model_copy(update={PLUGINS: plugins}) if plugins else read_from
 
 
 def _file(path: Path, model: type[M], newer: bool = False) -> M:
