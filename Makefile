@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults package image-check lock clean check-python
+.PHONY: help run test browser screenshots lint types layers docs bench bench-peers faults newcomer package image-check lock clean check-python
 
 help: ## What can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,9 @@ bench-peers: $(DEV) ## Install the peers and measure them beside us in the same 
 faults: $(DEV) ## Long campaigns of what `make test` has a slice of: kill -9, random markets, laws (KILLS=200 EXAMPLES=5000 PLANS=300).
 	EXO_TEST_SECONDS=$(or $(SECONDS),60) EXO_TEST_NIGHTS=253 EXO_TEST_SESSIONS=$(or $(SESSIONS),252) EXO_TEST_KILLS=$(or $(KILLS),200) EXO_TEST_IB_RUNS=$(or $(PLANS),300) ORACLE_EXAMPLES=$(or $(EXAMPLES),5000) HYPOTHESIS_PROFILE=thorough \
 		$(BIN)/python -m pytest tests/faults tests/browser/test_dashboard_pages.py tests/oracles tests/laws tests/session/test_parity.py tests/session/test_nightly.py tests/execution/test_ib_faults.py tests/datasource/test_sentiment.py
+
+newcomer: $(DEV) ## A fresh clone, the README's own commands, a tear sheet and a dashboard: how many minutes.
+	EXO_TEST_NEWCOMER=1 $(BIN)/python -m pytest -s tests/docs/test_newcomer.py
 
 package: $(DEV) ## Build wheel and sdist into dist/, and install and try them in an environment made from nothing (downloads).
 	rm -rf dist && $(BIN)/python -m build --no-isolation

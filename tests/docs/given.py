@@ -14,7 +14,7 @@ import pytest
 
 from mech_exo.backtest import EventBacktester
 from mech_exo.datasource import DataStorage, FundamentalFetcher
-from mech_exo.datasource.demo import LABEL, UNIVERSE, SampleMarket, sample_market
+from mech_exo.datasource.demo import LABEL, SampleMarket, sample_market
 from mech_exo.utils.settings import Config
 from mech_exo.utils.workspace import create
 from tests.docs.stage import sample_copy

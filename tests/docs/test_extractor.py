@@ -22,12 +22,12 @@ WITHOUT = {"docs/index.md", "docs/reference.md", "docs/reference-statistics.md",
 def test_every_page_is_read_and_nothing_on_it_is_overlooked(page: Any, repository: Path) -> None:
     """Every place where a command could begin is counted again by a plain search of the text, tables and lists included."""
     text = (repository / page.name).read_text()
-    fenced = re.findall(r"^ *(?:\$ )?(?:\S*/bin/)?(?:exo|make|pip|python) \S.*$", "".join(re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.M | re.S)), re.M)
+    fenced = re.findall(r"^ *(?:\$ )?(?:\S*/bin/)?(?:exo|make|pip|python) \S.*$", "".join(re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)), re.MULTILINE)
     shown = [command.text for command in page.session()]
     for line in fenced:
         start = typed(line.strip().removeprefix("$ ").removeprefix("ExecStart="))
         assert start.rstrip("\\").strip() in " ".join(shown), f"{page.name}: {line}"
-    spoken = re.findall(r"(?<!`)`((?:exo|make|pip|python) [^`\n]+)`(?!`)", re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S))
+    spoken = re.findall(r"(?<!`)`((?:exo|make|pip|python) [^`\n]+)`(?!`)", re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL))
     found = {command.text for command in page.commands()}
     for code in spoken:
         assert set(meant(code)) <= found, f"{page.name}: {code}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mech_exo.cli import COMMANDS, app, examples, loaded
+from mech_exo.cli import COMMANDS, examples, loaded
 from mech_exo.utils.config import FILES, load
 from mech_exo.utils.settings import ApiKeys
 from tests.docs.pages import Block, pages
@@ -21,14 +21,14 @@ PAGES = pages()
 CONFIGURATION = [block for page in PAGES for block in page.blocks if block.info in ("yaml", "yml")]
 FOREIGN = {
     "--no-deps": "pip", "--no-build-isolation": "pip", "--require-hashes": "pip", "--strict": "mkdocs", "--fast": "scripts/train_sentiment.py",
-    "--once": "dags/nightly.py", "--to": "jupyter",
+    "--once": "dags/nightly.py", "--to": "jupyter", "--now": "systemctl", "--live": "scripts/test_pipeline.py",
 }  # fmt: skip
 """Options of other programs that sentences name."""
 
 
 def files_of(block: Block) -> tuple[str, ...]:
     """The configuration files whose model knows every key at the top of the block; a comment that names one decides."""
-    named = re.search(r"^# *(?:\w+/)?config/([\w]+)\.yml", block.text, re.M)
+    named = re.search(r"^# *(?:\w+/)?config/([\w]+)\.yml", block.text, re.MULTILINE)
     if named:
         return (named[1],)
     keys = set(yaml.safe_load(block.text) or {})
@@ -80,22 +80,12 @@ def test_options_that_sentences_name_exist() -> None:
     known = {"--help", "-h", "--home", "--debug", "--version", "--install-completion", "--show-completion"}
     tree = [command for entry in COMMANDS for _, command in examples.walk(loaded(entry.name), entry.name)]
     known |= {name for command in tree for option in command.params for name in (*option.opts, *option.secondary_opts)}
-    missing = []
-    for page in PAGES:
-        for line, code in page.inline:
-            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code):
-                if option not in known and option not in FOREIGN:
-                    missing.append(f"{page.name}:{line}: {option}")
-    assert missing == []
-    assert app is not None
+    named = [(page.name, line, option) for page in PAGES for line, code in page.inline for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)]
+    assert [one for one in named if one[2] not in known and one[2] not in FOREIGN] == []
 
 
 def test_files_of_the_repository_that_pages_name_exist(repository: Path) -> None:
     """``scripts/x.py``, ``tests/…``, ``docs/…``, ``bench/…``, ``mech_exo/…`` in a sentence."""
-    missing = []
-    for page in PAGES:
-        for line, code in page.inline:
-            for path in re.findall(r"(?<![\w/.~-])(?:scripts|tests|docs|bench|dags|mech_exo|notebooks)/[\w./-]+\.(?:py|md|ipynb|tsv|txt|sql)", code):
-                if not (repository / path).exists():
-                    missing.append(f"{page.name}:{line}: {path}")
-    assert missing == []
+    path = re.compile(r"(?<![\w/.~-])(?:scripts|tests|docs|bench|dags|mech_exo|notebooks)/[\w./-]+\.(?:py|md|ipynb|tsv|txt|sql)")
+    named = [(page.name, line, found) for page in PAGES for line, code in page.inline for found in path.findall(code)]
+    assert [one for one in named if not (repository / one[2]).exists()] == []
