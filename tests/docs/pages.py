@@ -74,6 +74,8 @@ class Block:
     line: int
     info: str
     text: str
+    title: str = ""
+    """Name of the file that the block is, where it says so."""
 
     @property
     def session(self) -> bool:
@@ -132,7 +134,8 @@ def read(name: str, text: str) -> Page:
         if token.type in ("fence", "code_block"):
             fence = token.type == "fence"
             info = token.info.split()[0].strip("{.}") if token.info.strip() else ""
-            blocks.append(Block(name, line + fence, info, token.content))
+            title = re.search(r'title="([^"]+)"', token.info)
+            blocks.append(Block(name, line + fence, info, token.content, title[1] if title else ""))
         elif token.type == "inline":
             inline += [(line, child.content) for child in token.children or () if child.type == "code_inline"]
     return Page(name, tuple(blocks), tuple(inline))

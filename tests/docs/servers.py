@@ -1,4 +1,4 @@
-"""Commands that do not end: begun, seen to work, ended as a person ends them (Ctrl-C)."""
+"""Commands that do not end: begun, seen to work, ended as a service manager ends them (SIGTERM: a shell may have its children ignore Ctrl-C)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def served(stage: Stage, said: str) -> Ended:
 
 
 def _dashboard(stage: Stage, words: list[str]) -> Ended:
-    """In this process: a thread asks for the first page, keeps the status, then interrupts. Without a port of its own on a free one."""
+    """In this process: a thread asks for the first page, keeps the status, then ends it. Without a port of its own on a free one."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     words = [port if before == "--port" else word for before, word in zip(["", *words], words, strict=False)]
@@ -54,7 +54,7 @@ def _dashboard(stage: Stage, words: list[str]) -> Ended:
                 time.sleep(0.05)
             if ended.is_set():
                 return
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     ended = threading.Event()
     stage.patch.setattr("webbrowser.open", lambda *_: True)
@@ -77,7 +77,7 @@ def _deliverer(stage: Stage, words: list[str]) -> Ended:
     watch = threading.Timer(PATIENCE, process.kill)
     watch.start()
     first = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     rest = process.communicate()[0]
     watch.cancel()
     return stage.ended(0 if first and process.returncode in (0, 130) else process.returncode or 1, first + rest, "")

@@ -51,7 +51,7 @@ def dashboard(text: str, folder: Path, environment: Mapping[str, str]) -> None:
     """It answers with a page and with figures."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(shlex.split(text.replace("--open", "")) + ["--port", str(port)], cwd=folder, env=dict(environment))
+    process = subprocess.Popen([*shlex.split(text.replace("--open", "")), "--port", str(port)], cwd=folder, env=dict(environment))
     try:
         deadline = time.monotonic() + 120
         while True:
@@ -66,5 +66,5 @@ def dashboard(text: str, folder: Path, environment: Mapping[str, str]) -> None:
             nav = re.search(r"^mechexo_nav_usd\S* (\S+)$", answer.read().decode(), re.MULTILINE)
         assert nav is not None and float(nav[1]) > 50_000, "the account's value"
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         process.wait(30)

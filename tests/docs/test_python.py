@@ -14,7 +14,8 @@ from tests.docs.given import given
 from tests.docs.pages import Page, pages
 from tests.docs.stage import bring
 
-PAGES = [page for page in pages() if any(block.info == "python" for block in page.blocks)]
+PAGES = [page for page in pages() if any(block.info == "python" and not block.title for block in page.blocks)]
+"""A block with a title is a file of a plug-in: tests/plugins/test_pages.py loads and runs those."""
 CHECKER = doctest.OutputChecker()
 
 
@@ -61,7 +62,7 @@ def test_the_python_of_a_page_runs_in_order(page: Page, tmp_path: Path, monkeypa
         bring(tmp_path)
     with given(page.name, tmp_path, monkeypatch) as names:
         for block in page.blocks:
-            if block.info == "python":
+            if block.info == "python" and not block.title:
                 run(block.text, names, f"{page.name}:{block.line}")
 
 

@@ -21,7 +21,7 @@ PAGES = pages()
 CONFIGURATION = [block for page in PAGES for block in page.blocks if block.info in ("yaml", "yml")]
 FOREIGN = {
     "--no-deps": "pip", "--no-build-isolation": "pip", "--require-hashes": "pip", "--strict": "mkdocs", "--fast": "scripts/train_sentiment.py",
-    "--once": "dags/nightly.py", "--to": "jupyter", "--now": "systemctl", "--live": "scripts/test_pipeline.py",
+    "--once": "dags/nightly.py", "--to": "jupyter", "--now": "systemctl", "--no-send": "dags/daily_report.py", "--rm": "docker", "--live": "scripts/test_pipeline.py",
 }  # fmt: skip
 """Options of other programs that sentences name."""
 
@@ -41,6 +41,9 @@ def test_configuration_that_is_shown_is_accepted(block: Block, workspace: Path) 
     """Laid over the workspace's own files, as its reader would."""
     names = files_of(block)
     assert len(names) >= 1, f"{block.page}:{block.line} fits no configuration file: name it in a comment (# config/FILE.yml)"
+    for file in (one for page in PAGES if page.name == block.page for one in page.blocks if one.title):
+        (workspace / file.title).parent.mkdir(exist_ok=True)
+        (workspace / file.title).write_text(file.text)
     shown = yaml.safe_load(block.text)
     name = names[0]
     if name.startswith("api_keys"):

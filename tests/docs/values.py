@@ -72,7 +72,6 @@ class Elsewhere(NamedTuple):
     test: str | None = None
 
 
-_PROCESS = "a process of minutes, or of the machine"
 ELSEWHERE: dict[str, Elsewhere] = {
     r"git clone .*": Elsewhere(
         "needs the place where the repository lives", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"
@@ -85,10 +84,8 @@ ELSEWHERE: dict[str, Elsewhere] = {
     r"python bench/\w+\.py.*": Elsewhere("a measurement of minutes; each runs with little", "tests/test_bench.py"),
     r"python scripts/train_sentiment\.py": Elsewhere("needs the corpora it trains on", "tests/datasource/test_sentiment.py"),
     r"python (scripts/test_\w+|dags/\w+)\.py.*": Elsewhere("executed as a process", "tests/dags/test_nightly_flow.py"),
-    r"python tests/faults/kill_table.py kills.json": Elsewhere("prints the table of a campaign", "tests/faults/kill_table.py"),
     r"ssh .*": Elsewhere("needs another machine"),
-    r"jupyter .*": Elsewhere("a running Jupyter; the notebooks are executed"),
-    r"docker .*": Elsewhere("needs Docker"),
+    r"docker .*": Elsewhere("needs Docker; the image's steps are executed by make image-check"),
     r"exo( --home w)? schedule": Elsewhere("a Prefect server", "tests/dags/test_nightly_flow.py::served"),
     r"exo demo.*": Elsewhere("a minute; executed once for all", "tests/cli/test_demo.py"),
     r"exo backtest sweep .*--plan.*": Elsewhere("measures this machine for half a minute", "tests/cli/test_sweep.py"),
