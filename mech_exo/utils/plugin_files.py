@@ -62,7 +62,13 @@ def settled(plugin: Plugin, home: Path) -> Plugin:
         raise ConfigError(
             f"plugins: names Python files of the workspace and installed modules; {what}", remedy=f"correct the line {plugin.spec!r}, {OUT}"
         )
-    return plugin.model_copy(update={"source": source_hash(plugin.spec, path), "path": str(path)})
+    source = source_hash(plugin.spec, path)
+    if plugin.source not in ("", source):  # a promoted run states what it was made with
+        raise ConfigError(
+            f"plugins: a source that is stated must be what lies there; {plugin.spec} states {plugin.source} and is {source}",
+            remedy=f"put that version of {plugin.spec} back, or write its name alone to take what is there",
+        )
+    return plugin.model_copy(update={"source": source, "path": str(path)})
 
 
 def source_hash(spec: str, path: Path) -> str:

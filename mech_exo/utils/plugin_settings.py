@@ -19,7 +19,8 @@ PluginName = Annotated[
 
 
 class Plugin(Model):
-    """One line of ``plugins:``. The file states ``spec`` alone; the program adds the rest when it reads the file.
+    """One line of ``plugins:``. The file states ``spec`` alone; the program adds the rest when it reads the file. A promoted run's
+    configuration states ``source`` as well, and another source is then refused.
 
     ``source`` is the hash of what the plug-in's source is (64 bits, hex), part of the config hash; ``path`` where it lies here.
     """

@@ -203,6 +203,16 @@ def test_the_source_is_part_of_the_config_hash_and_its_place_is_not(plain: Path,
     assert config_hash(load(plain)) != first
 
 
+def test_a_source_that_is_stated_must_be_what_lies_there(plain: Path) -> None:
+    put(plain, factor("return inputs.close[rows]"))
+    (plugin,) = load(plain).factors.plugins
+    configure(plain / "config" / "factors.yml", {"plugins": [{"spec": plugin.spec, "source": plugin.source}]})
+    assert load(plain).factors.plugins == (plugin,)
+    (plain / plugin.spec).write_text(factor("return 2.0 * inputs.close[rows]"))
+    with pytest.raises(ConfigError, match="a source that is stated must be what lies there"):
+        load(plain)
+
+
 def test_a_verdict_is_kept_by_source(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mech_exo.scoring.factors import laws
 

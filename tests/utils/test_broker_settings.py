@@ -17,7 +17,7 @@ def test_the_template_spells_out_the_defaults(repository: Path) -> None:
     assert BrokerConfig.model_validate(said) == BrokerConfig()
     assert set(said) == set(BrokerConfig.model_fields)
     for section, values in said.items():
-        if isinstance(values, dict):
+        if isinstance(values, dict) and section != "settings":  # of a broker of a plug-in: names of its own
             assert set(values) == set(type(getattr(BrokerConfig(), section)).model_fields), section
 
 
