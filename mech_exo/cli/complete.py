@@ -60,7 +60,9 @@ def _registered() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 if node.func.id == "Factor":
-                    yield from (word.value.value for word in node.keywords if word.arg == "name" and isinstance(word.value, ast.Constant))
+                    yield from (
+                        str(word.value.value) for word in node.keywords if word.arg == "name" and isinstance(word.value, ast.Constant)
+                    )
                 elif node.func.id == "_of" and isinstance(node.args[0], ast.Name):
                     yield node.args[0].id
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -418,8 +419,9 @@ def test_a_factor_that_looks_ahead_is_a_fault(home: Path) -> None:
         "def tomorrow(inputs, rows, params):\n    return inputs.close[np.minimum(rows + 1, len(inputs.close) - 1)]\n\n"
         'PEEK = Factor(name="peek", family=Family.TECHNICAL, inputs=("close",), unit="ratio", direction=Direction.HIGHER_BETTER, source="tests", compute=tomorrow)\n'
     )
-    text = (home / "config" / "factors.yml").read_text()
-    (home / "config" / "factors.yml").write_text(text.replace("technical:\n", "technical:\n  peek: {weight: 5, direction: higher_better}\n") + "plugins: [peek.py]\n")
+    factors = home / "config" / "factors.yml"
+    text = re.sub(r"(?m)^plugins:.*\n", "", factors.read_text())
+    factors.write_text(text.replace("technical:\n", "technical:\n  peek: {weight: 5, direction: higher_better}\n") + "\nplugins: [peek.py]\n")
     answer = asked("factors", home)
     assert answer.state is State.FAULT, answer
     assert "peek" in answer.value

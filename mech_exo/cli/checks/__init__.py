@@ -22,9 +22,7 @@ CHECKS = (
     Check("secrets", HOME, "keys stand in api_keys_local.yml alone, which only its owner can read", workspace.secrets, Needs.WORKSPACE),
     Check("dashboard", HOME, "the dashboard's password is kept as a hash of this program's", workspace.dashboard, Needs.CONFIG),
     Check("permissions", HOME, "nobody else can write the folders or read the ledger", workspace.permissions, Needs.WORKSPACE),
-    Check(
-        "factors", HOME, "every part of a plug-in keeps its laws: no look into the future, for one", workspace.own_parts, Needs.CONFIG
-    ),
+    Check("factors", HOME, "every part of a plug-in keeps its laws: no look into the future, for one", workspace.own_parts, Needs.CONFIG),
     Check("store", RECORDS, "the market data can be read to their end, and are of this program's version", stores.store, Needs.WORKSPACE),
     Check("snapshot", RECORDS, "what is published is whole, and is what is stored", stores.snapshot, Needs.WORKSPACE),
     Check("ledger", RECORDS, "every row of the journal fits its hash, and every table the journal", stores.ledger, Needs.WORKSPACE),

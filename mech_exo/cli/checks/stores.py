@@ -37,6 +37,7 @@ def store(patient: Patient) -> Answer:
 def snapshot(patient: Patient) -> Answer:
     """The published snapshot against its own name, its arrays against their checksums, both against the database."""
     from mech_exo.datasource.storage import publish
+    from mech_exo.datasource.storage.panel_files import intact
     from mech_exo.utils import durable
 
     database = _database(patient)
@@ -51,7 +52,7 @@ def snapshot(patient: Patient) -> Answer:
         return warning(f"{publish.snapshot_folder(database)} holds nothing published", mend)
     if not durable.digest(path).startswith(path.stem):
         return fault(f"{path} is not what was published: its contents do not fit its name", mend)
-    if publish.grid_folder(path).exists() and not publish.intact(publish.grid_folder(path)):
+    if publish.grid_folder(path).exists() and not intact(publish.grid_folder(path)):
         return warning(f"the arrays beside {path.name} are damaged: the database answers instead, more slowly", mend)
     if not database.exists():
         return warning(f"{path.name} is whole, and {database} is gone", f"cp {path} {database}")
