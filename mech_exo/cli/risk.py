@@ -141,7 +141,7 @@ def _draw_what_if(console: Console, data: dict[str, Any], target: TargetPosition
 
     order = data["order"]
     side, asked = ("BUY" if order["shares"] > 0 else "SELL"), abs(order["shares"])
-    allowed = max(data["approved_shares"] if order["shares"] > 0 else -data["approved_shares"], 0)  # below 0: what is held would be cut, too
+    allowed = max(data["approved_shares"] if order["shares"] > 0 else -data["approved_shares"], 0)  # below 0: what is held is cut, too
     outcome = "approved in full" if data["approved_in_full"] else f"{allowed:,} of {asked:,} approved"
     style = "green" if data["approved_in_full"] else "yellow" if allowed else "red"
     why = "" if data["approved_in_full"] else f" ({data['binding']})"

@@ -60,7 +60,7 @@ def _dashboard(stage: Stage, words: list[str]) -> Ended:
     stage.patch.setattr("webbrowser.open", lambda *_: True)
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server has set its own
     try:
         ran = stage.exo(*words)
     finally:

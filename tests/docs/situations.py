@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-import polars as pl
-
 from mech_exo.assembly import Workspace
-from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.orders import OrderState
 from tests.docs.stage import Stage, bring
 from tests.gateway import FakeGateway
 from tests.reporting.alerts.servers import DISCORD, world
-from tests.session.stage import set_line
 
 ACCOUNT = "DU1234567"
 
@@ -35,7 +32,7 @@ def channels(stage: Stage) -> Iterator[None]:
     folder = stage.folder.parent / f"authority of {stage.folder.name}"
     folder.mkdir(exist_ok=True)
     write_keys(stage.home, f"discord_webhook: {DISCORD}\n")
-    (stage.home / "config" / "alerts.yml").write_text("channels: {chat: {kind: discord, per_minute: 6000}}\n")
+    (stage.home / "config" / "alerts.yml").write_text("channels: {chat: {kind: discord, per_minute: 600}}\n")
     with world(folder):
         ran = stage.exo("alert", "run", "--once", "--home", stage.home)
         assert ran.code == 0, ran
@@ -47,7 +44,8 @@ def gateway(stage: Stage) -> Iterator[None]:
     """The simulated gateway, logged in to the configured paper account."""
     write_keys(stage.home, f"ib_account: {ACCOUNT}\n")
     with FakeGateway(account=ACCOUNT) as one:
-        set_line(stage.home / "config" / "broker.yml", "  port: null", f"  port: {one.port}")
+        settings = stage.home / "config" / "broker.yml"
+        settings.write_text(re.sub(r"^  port: \w+", f"  port: {one.port}", settings.read_text(), flags=re.MULTILINE))
         for symbol in Workspace.open(stage.home).known().panel.symbols:
             one.exchange.enlist(symbol)
         yield
@@ -110,18 +108,6 @@ def tonight(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def mendable(stage: Stage) -> Iterator[None]:
-    """A bar that was refused because its close lies above its high by a rounding."""
-    panel = Workspace.open(stage.home).known().panel
-    sound, bar = (panel.to_frame().drop_nulls("close").filter(symbol=stage.facts["other"])[place] for place in (slice(-2, -1), slice(-1, None)))
-    with DataStorage(DataStorage.path_in(stage.home)) as storage:
-        rounded = bar.with_columns(high=pl.col("low"), open=pl.col("low"), close=pl.col("low") * 1.0002)
-        storage.store_ohlc_data(pl.concat([rounded, sound]), source="rounded")
-        storage.publish()
-    yield
-
-
-@contextmanager
 def brought(stage: Stage) -> Iterator[None]:
     """Files that a reader has."""
     if not (stage.folder / "d_us_txt.zip").exists():
@@ -168,6 +154,8 @@ SITUATIONS: dict[str, Callable[[Stage], AbstractContextManager[None]]] = {
     "exo alert status": channels,
     "exo broker check": gateway,
     "exo run --broker ib": gateway,
+    "exo plan --broker ib": gateway,
+    "exo reconcile --broker ib": gateway,
     "exo ledger settle": doubt,
     "exo ledger restore": backups,
     "exo data restore": backups,
@@ -176,8 +164,7 @@ SITUATIONS: dict[str, Callable[[Stage], AbstractContextManager[None]]] = {
     "exo backtest delete": alone,
     "exo data update": source,
     "exo data quality accept": alone,
-    "exo data repair --dry-run": alone,
-    "exo data repair --symbol": mendable,
+    "exo data repair": alone,
     "exo data import": brought,
     "exo alert run": channels,
     "exo dash --host": locked,

@@ -92,7 +92,7 @@ def judge(command: Command, ended: Ended) -> None:
         command.inline
         and ended.code == 2
         and re.fullmatch(r"(exo|python -m mech_exo\.cli)( [a-z-]+)*", command.text)
-        and "Usage: exo" in ended.out
+        and "Usage: exo" in ended.out + ended.err
     ):
         return
     if expected is None or ended.code == 0:

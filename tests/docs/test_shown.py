@@ -21,7 +21,7 @@ PAGES = pages()
 CONFIGURATION = [block for page in PAGES for block in page.blocks if block.info in ("yaml", "yml")]
 FOREIGN = {
     "--no-deps": "pip", "--no-build-isolation": "pip", "--require-hashes": "pip", "--strict": "mkdocs", "--fast": "scripts/train_sentiment.py",
-    "--once": "dags/nightly.py", "--to": "jupyter", "--now": "systemctl", "--no-send": "dags/daily_report.py", "--rm": "docker", "--live": "scripts/test_pipeline.py",
+    "--once": "dags/nightly.py", "--to": "jupyter", "--now": "systemctl", "--no-send": "dags/daily_report.py", "--rm": "docker", "--build-arg": "docker", "--live": "scripts/test_pipeline.py",
 }  # fmt: skip
 """Options of other programs that sentences name."""
 

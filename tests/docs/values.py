@@ -11,7 +11,7 @@ VALUES = {
     "RUN": "last", "ORDER": "{order}", "ID": "{alert}", "BACKUP": "{backup} --yes", "mx1-…": "{order}", "--as …": "--as cancelled",
     "exo --home DIR …": "exo --home {here} positions", "exo --home mine …": "exo --home {here} positions", "DIR": "another",
     "--sectors FILE": "--sectors sectors.csv", "--universe FILE": "--universe members.csv", "backup FILE": "backup new.duckdb",
-    "BARS.csv": "bars.csv", "STOOQ.zip": "d_us_txt.zip", "MEMBERS.csv": "members.csv", "SECTORS.csv": "sectors.csv", "HEADLINES.csv": "headlines.csv",
+    "--home demo": "--home {here}", "BARS.csv": "bars.csv", "STOOQ.zip": "d_us_txt.zip", "MEMBERS.csv": "members.csv", "SECTORS.csv": "sectors.csv", "HEADLINES.csv": "headlines.csv",
     # Companies, days and ids that a page takes for its example: the sample market's, the sample workspace's own.
     "AAPL": "{symbol}", "SYN156": "{symbol}", "MSFT": "{other}", "SPY": "{other}", "C": "{other}", "HPQ 2015-11-02 missed_split": "{other} {stuck} stuck_price",
     "SYN004 2024-03-15 jump": "{other} {stuck} stuck_price", "3f2a": "{run}", "telegram": "chat",
@@ -54,12 +54,14 @@ class Ends(NamedTuple):
 
 CODES = {
     "exo factors health --strict": Ends(3, "alarm"),
-    "exo factors health --window 126 --strict": Ends(3, "alarm"),
+    "exo factors health --window 126 --strict": Ends(3, "alarm", "alarm"),
     'exo backtest promote RUN --reason "passed, walked forward over ten years"': Ends(2, "synthetic", "on synthetic data.* is refused"),
     'exo backtest promote last --reason "top 20 holds out of sample" --yes': Ends(2, "synthetic", "synthetic"),
     'exo risk what-if "BUY 100 AAPL" --price 150': Ends(2, "0 of 100 approved"),
     'exo risk what-if "BUY 100 AAPL" --price 150 --sector Technology --gap 0.08 --nav 100000': Ends(2, "0 of 100 approved"),
     "exo backtest promote last": Ends(2, "synthetic", "synthetic"),
+    "exo data repair --symbol C": Ends(2, "among the 0 proposals", "put it right"),
+    "exo data repair --symbol SYN004": Ends(2, "among the 0 proposals", "--dry-run"),
     "exo data update": Ends(1, "sessions missing", "1: stored, but something wants a look"),
 }
 """Commands that end otherwise on this market, each as the page that prints it or its ``--help`` says."""
@@ -73,10 +75,6 @@ class Elsewhere(NamedTuple):
 
 
 ELSEWHERE: dict[str, Elsewhere] = {
-    r"git clone .*": Elsewhere(
-        "needs the place where the repository lives", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"
-    ),
-    r"cd [\w-]+": Elsewhere("goes where git clone went", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"),
     r"source .*": Elsewhere("a shell's own; these tests run inside the environment"),
     r"make run": Elsewhere("installs into a fresh clone", "tests/docs/test_newcomer.py::test_from_nothing_to_a_tear_sheet_and_a_dashboard"),
     r"(EXO_\w+=\S+ )?make [a-z-]+( \w+=\S+)*": Elsewhere("runs this suite, or campaigns and benchmarks of minutes", "tests/test_setup.py"),
