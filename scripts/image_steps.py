@@ -45,8 +45,10 @@ class Image:
         inside = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
         inside["HOME"] = "/root" if self.user == "0:0" else "/home/exo"
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and args}
-        command = [str(shutil.which("chroot")), f"--userspec={self.user}", str(self.root), "sh", "-c", 'cd "$0" && exec "$@"', self.place, *words]
-        return subprocess.Popen(command, env=inside | pip | self.env | (self.args if args else {}), text=True, **options)  # type: ignore[call-overload, no-any-return]
+        env = inside | pip | self.env | (self.args if args else {})
+        enter = [str(shutil.which("chroot")), f"--userspec={self.user}", str(self.root)]
+        command = [*enter, "sh", "-c", 'cd "$0" && exec "$@"', self.place, *words]
+        return subprocess.Popen(command, env=env, text=True, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
