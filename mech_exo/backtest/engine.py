@@ -172,7 +172,7 @@ class EventBacktester:
         return stage.days[first:last], stage.happened
 
     def _play(self, first: int, last: int, rows: Ints, features: Features, strategy: Strategy, progress: Progress | None) -> Stage:
-        stage = Stage.empty(self.panel, self.universe, strategy, self.flows)
+        stage = Stage.empty(self.panel, strategy, self.flows, self.universe)
         decision_at = decisions(rows, len(self.panel.sessions))
         chunk = last - first if progress is None else CHUNK
         for begin in range(first, last, chunk):
@@ -183,7 +183,7 @@ class EventBacktester:
         return stage
 
     def _run_callable(self, function: StrategyFunction, first: int, last: int, progress: Progress | None) -> BacktestResult:
-        stage = Stage.empty(self.panel, self.universe, Strategy(self.config), self.flows)
+        stage = Stage.empty(self.panel, Strategy(self.config), self.flows, self.universe)
         tick = None if progress is None else (lambda done: progress(done, last - first))
         stage.ask(first, last, CallableDriver(function, self.panel, self.universe, stage.strategy), tick)
         name = getattr(function, "__name__", type(function).__name__)

@@ -81,7 +81,7 @@ def _stage(result: BacktestResult, strategy: Strategy) -> Stage:
     """A new account on the columns and rows of all that was read, with the run's deposits."""
     flows = np.zeros(len(result.known.panel.sessions))
     flows[result.first :] = result.days["flow"]
-    return Stage.empty(result.known.panel, result.known.universe, strategy, flows)
+    return Stage.empty(result.known.panel, strategy, flows, result.known.universe)
 
 
 def _as_recorded(result: BacktestResult, stage: Stage, row: int) -> bool:

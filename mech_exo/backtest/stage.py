@@ -35,12 +35,15 @@ class Stage:
     asked: Asked | None
 
     @classmethod
-    def empty(cls, panel: BarPanel, universe: Universe, strategy: Strategy, flows: Floats) -> Stage:
-        """The cash of ``strategy`` before the first session of ``panel``; ``flows`` ``(T,)`` USD come in before the opens."""
+    def empty(cls, panel: BarPanel, strategy: Strategy, flows: Floats, universe: Universe | None = None) -> Stage:
+        """The cash of ``strategy`` before the first session of ``panel``; ``flows`` ``(T,)`` USD come in before the opens.
+
+        ``universe`` tells limits of plug-ins the sectors' names; None: none is known.
+        """
         sessions, symbols = panel.shape
         settings = strategy.settings
         book, live, account, days = new_book(symbols), np.zeros(symbols, np.int64), new_account(settings.initial_cash), new_days(sessions)
-        asked = Asked.of(strategy, panel.symbols, universe)
+        asked = Asked.of(strategy, panel.symbols, universe or Universe.everyone(panel))
         events, night = np.empty(1024, EVENT), night_buffers(symbols, strategy.rules.limits, len(strategy.own_limits))
         return cls(strategy, Bars.of(panel), flows, cost_params(settings.costs), book, live, account, days, events, night, asked)
 
