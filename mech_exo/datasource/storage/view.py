@@ -83,7 +83,7 @@ class StoreView:
             span = f"from {start} " if start else ""
             raise MissingDataError(f"the store must hold a bar {span}to {self.as_of or 'today'}; it has none", remedy=IMPORT_COMMAND)
         panel = BarPanel.from_arrays(
-            grid.sessions, grid.symbols, {**grid.bars, **self._actions(grid)}, price_basis=self._price_basis(), label=self._label()
+            grid.sessions, grid.symbols, {**grid.bars, **self._actions(grid)}, price_basis=self._price_basis(), label=self.label()
         )
         return panel if symbols is None else panel.select(symbols)
 
@@ -230,7 +230,7 @@ class StoreView:
 
     def warnings(self) -> tuple[str, ...]:
         """What must be said beside every figure made from this view."""
-        said = [self._label()] if self._label() else []
+        said = [self.label()] if self.label() else []
         bases = self._bases()
         if len(bases) > 1:
             said.append("sources of different price bases are mixed (as traded and split-adjusted): returns across the seam are wrong")
@@ -293,7 +293,8 @@ class StoreView:
     def _price_basis(self) -> PriceBasis:
         return PriceBasis.SPLIT_ADJUSTED if PriceBasis.SPLIT_ADJUSTED in self._bases() else PriceBasis.AS_TRADED
 
-    def _label(self) -> str:
+    def label(self) -> str:
+        """What is said beside everything made from the store, e.g. "synthetic sample"; empty for real data."""
         sql = "select value from meta where key = 'label' and recorded_at <= $recorded order by recorded_at desc limit 1"
         rows = run(self._con, sql, {"recorded": self._cut.recorded})
         return str(rows[0][0]) if rows else ""

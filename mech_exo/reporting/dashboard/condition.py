@@ -30,7 +30,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What ledger and snapshot say. ``booked``: the last booked session of ``book``, ``bars``: the last session with bars; None: none."""
+    """What ledger and snapshot say. ``booked``: the last booked session of ``book``, ``bars``: the last session with bars; None: none.
+
+    ``label``: what the data are if not real ones ("synthetic sample").
+    """
 
     book: str
     booked: date | None
@@ -38,6 +41,7 @@ class Look:
     bars: date | None
     trouble: Problem | None
     late: timedelta
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Condition:
     halt: HaltState
     readable: bool
     problems: tuple[Problem, ...]
+    label: str = ""
 
     @property
     def well(self) -> bool:
@@ -73,20 +78,21 @@ def condition(reader: Reader) -> Condition:
     halted = halt if halt.halted or not look.halted else HaltState(True, "halted in the ledger; the HALT file is gone")
     problems = (*_halted(halted), *_late(look, expected, behind, default_path(reader.home).exists()))
     problems += () if look.trouble is None else (look.trouble,)
-    return Condition(look.book, look.booked, expected, behind, look.bars, halted, True, problems)
+    return Condition(look.book, look.booked, expected, behind, look.bars, halted, True, problems, look.label)
 
 
 def _look(house: House, ledger: Ledger) -> Look:
     data, settings = house.config.data, house.config.dashboard
     late = timedelta(minutes=data.night_after_close + settings.night_minutes)
     book = _book(house, ledger)
-    bars, trouble = None, None
+    bars, trouble, label = None, None, ""
     try:
-        bars = house.storage.view().as_of
+        view = house.storage.view()
+        bars, label = view.as_of, view.label()
     except DataError as error:
         trouble = Problem(error.message[:1].upper() + error.message[1:], error.remedy or "")
     booked = None if book is None else ledger.last_booked(book)
-    return Look("" if book is None else mask_accounts(str(book)), booked, ledger.is_halted, bars, trouble, late)
+    return Look("" if book is None else mask_accounts(str(book)), booked, ledger.is_halted, bars, trouble, late, label)
 
 
 def _book(house: House, ledger: Ledger) -> BookId | None:

@@ -101,8 +101,9 @@ def banner(now: Condition) -> list[Any]:
 
 
 def status(now: Condition) -> list[Any]:
-    """The head's words: whose book, as of when, and whether it is well."""
-    shown: list[Any] = [html.Span(now.book, className="wide-only")] if now.book else []
+    """The head's words: whether it is real, whose book, as of when, and whether it is well."""
+    shown: list[Any] = [badge(now.label, "warn")] if now.label else []
+    shown += [html.Span(now.book, className="wide-only")] if now.book else []
     if now.booked is not None:
         shown.append(html.Span([html.Span("booked ", className="wide-only"), html.Time(now.booked.isoformat())]))
     if now.halt.halted:

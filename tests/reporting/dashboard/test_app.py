@@ -12,6 +12,8 @@ import grimp
 import plotly.graph_objects as go
 import pytest
 
+from mech_exo.datasource.demo import sample_market
+from mech_exo.datasource.storage import DataStorage
 from mech_exo.domain.errors import MissingDataError
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.execution.safety import HaltSwitch
@@ -20,6 +22,7 @@ from mech_exo.reporting.dashboard import app as module
 from mech_exo.reporting.dashboard import charts, metrics, server
 from mech_exo.reporting.dashboard.app import create_app, shown
 from mech_exo.reporting.dashboard.condition import condition
+from mech_exo.reporting.dashboard.frame import status
 from mech_exo.reporting.dashboard.pages import PAGES, Page, pages
 from mech_exo.reporting.dashboard.parts import chart, column, empty, table, tile
 from mech_exo.utils.dashboard_settings import DashboardConfig
@@ -111,6 +114,19 @@ def test_all_is_well_in_the_evening_and_behind_two_sessions_later(home):
     late = condition(reader_of(home, EVENING + timedelta(days=2)))
     assert (late.well, late.behind, late.expected) == (False, 2, date(2024, 1, 5))
     assert any("2 sessions are missing up to 2024-01-05" in problem.said for problem in late.problems)
+
+
+@pytest.mark.parametrize("label", ["", "synthetic sample"])
+def test_the_head_says_when_nothing_of_it_is_real(home, tmp_path, label):
+    place = tmp_path / "w"
+    shutil.copytree(home, place)
+    with DataStorage(DataStorage.path_in(place)) as storage:
+        storage.store_ohlc_data(sample_market(seed=1, symbols=11, years=3).panel.to_frame().drop_nulls("close"), source="file")
+        if label:
+            storage.set_label(label)
+        storage.publish()
+    now = condition(reader_of(place))
+    assert now.label == label and ("synthetic" in str(status(now))) is bool(label)
 
 
 def test_a_night_has_its_time_before_it_is_late(home):
