@@ -172,10 +172,11 @@ def attempt(image: Image) -> None:
     services = yaml.safe_load((REPOSITORY / "compose.yml").read_text())["services"]
     with mounted(image):
         plain: tuple[list[str], ...] = (["--version"], ["init", "--missing", "/workspace"], ["config", "check"], ["demo"])
-        for words in (*plain, [*services["schedule"]["command"], "--show"], [*services["alert"]["command"], "--once"]):
+        alert = [*services["alert"]["command"], "--once"]  # 2: it says that nobody is configured to be told
+        for words in (*plain, [*services["schedule"]["command"], "--show"], alert):
             print("exo", *words, flush=True)
             code = image.run([*image.entry, *words]).wait()
-            if code != 0:
+            if code != (2 if words is alert else 0):
                 sys.exit(f"failed: exo {' '.join(words)}: exit code {code}")
         keys = image.root / "workspace/config/api_keys_local.yml"
         keys.write_text(f'dashboard_password: "{hashed(image)}"\n')
