@@ -6,8 +6,8 @@ import ast
 
 from mech_exo.kernels import PACKAGE, compiled_sources
 
-NAMES_ONLY = ("mech_exo.utils.settings", "mech_exo.domain")
-"""Types, settings models and errors: used by the faces beside the rules, never inside compiled code."""
+NAMES_ONLY = ("mech_exo.utils.settings", "mech_exo.utils.plugin_", "mech_exo.domain")
+"""Types, settings models, plug-ins and errors: used by the faces beside the rules, never inside compiled code."""
 
 
 def test_compiled_files_import_constants_from_compiled_files_only() -> None:
