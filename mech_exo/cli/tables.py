@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from mech_exo.domain.scores import Scores
     from mech_exo.domain.targets import TargetPosition
     from mech_exo.domain.verdict import Breach
+
+FEW_FACTORS, LARGEST = 6, 4
+"""Up to so many factors have a column each; of more, so many are told."""
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -22,28 +26,37 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def ideas_table(scores: Scores, count: int) -> Table:
-    """The best ``count`` names with what each factor contributes."""
+    """The best ``count`` names with what each factor contributes; of many factors the largest contributions, so that the table fits."""
     from rich.table import Table
 
     frame = scores.frame().head(count)
-    place = {symbol: i for i, symbol in enumerate(scores.symbols)}
+    few = len(scores.factors) <= FEW_FACTORS
     table = Table(
         "Rank",
         "Symbol",
         "Score",
         "Percentile",
-        *scores.factors,
+        *(scores.factors if few else (f"Largest contributions of {len(scores.factors)} factors",)),
         title=f"Ideas at {scores.as_of} ({int((scores.rank > 0).sum())} scored)",
         title_justify="left",
     )
-    for column in table.columns:
-        column.justify = "right"
-    table.columns[1].justify = "left"
+    for place, column in enumerate(table.columns):
+        column.justify = "left" if place == 1 or (place > 3 and not few) else "right"
+        column.no_wrap = place <= 3
+    place = {symbol: i for i, symbol in enumerate(scores.symbols)}
     for row in frame.iter_rows(named=True):
-        gaps = [math.isnan(value) for value in scores.normalised[place[row["symbol"]]]]
-        parts = ["unknown" if gap else number(row[name], 3) for name, gap in zip(scores.factors, gaps, strict=True)]
-        table.add_row(str(row["rank"]), row["symbol"], number(row["composite_score"], 3), f"{row['percentile']:.3f}", *parts)
+        gaps = {name for name, value in zip(scores.factors, scores.normalised[place[row["symbol"]]], strict=True) if math.isnan(value)}
+        every = ["unknown" if name in gaps else number(row[name], 3) for name in scores.factors]
+        told = every if few else [_largest(row, scores.factors, gaps)]
+        table.add_row(str(row["rank"]), row["symbol"], number(row["composite_score"], 3), f"{row['percentile']:.3f}", *told)
     return table
+
+
+def _largest(row: dict[str, Any], factors: Sequence[str], gaps: set[str]) -> str:
+    """The largest contributions, signed, and how many factors have no value for the name."""
+    known = sorted((name for name in factors if name not in gaps), key=lambda name: -abs(row[name]))
+    said = [f"{name} {row[name]:+.3f}" for name in known[:LARGEST]]
+    return ", ".join([*said, *([f"{len(gaps)} unknown"] if gaps else [])])
 
 
 def orders_table(decision: Decision) -> Table:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import date
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from mech_exo.cli.tables import ideas_table
 from mech_exo.decision.explanation import passed_over
@@ -26,6 +28,18 @@ def test_a_factor_without_a_value_is_unknown_not_zero() -> None:
     assert heads[4:] == ["momentum_12_1", "rsi_14"]
     assert list(table.columns[5].cells) == ["unknown", "0.500"]
     assert list(table.columns[3].cells) == ["1.000", "0.500"]
+
+
+def test_of_many_factors_the_largest_are_told_and_symbols_stay_whole() -> None:
+    names = tuple(f"a_factor_with_a_long_name_{n}" for n in range(20))
+    parts = np.array([[0.0] * 17 + [0.25, -0.5, 0.0]])
+    known = np.array([[1.0] * 19 + [NAN]])
+    scores = Scores(date(2015, 6, 29), ("SYN004.LONG",), np.array([2.0]), np.array([1]), np.array([1.0]), names, known, known, parts, np.array([0.95]), ("",))
+    out = io.StringIO()
+    Console(file=out, width=80).print(ideas_table(scores, 10))
+    text = " ".join(out.getvalue().replace("│", " ").split())
+    assert "SYN004.LONG" in text and "1.000" in text and "…" not in text
+    assert "long_name_18 -0.500, a_factor_with_a_long_name_17 +0.250" in text and "1 unknown" in text
 
 
 @pytest.mark.parametrize(
