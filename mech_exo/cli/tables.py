@@ -40,9 +40,9 @@ def ideas_table(scores: Scores, count: int) -> Table:
         title=f"Ideas at {scores.as_of} ({int((scores.rank > 0).sum())} scored)",
         title_justify="left",
     )
-    for place, column in enumerate(table.columns):
-        column.justify = "left" if place == 1 or (place > 3 and not few) else "right"
-        column.no_wrap = place <= 3
+    for order, column in enumerate(table.columns):
+        column.justify = "left" if order == 1 or (order > 3 and not few) else "right"
+        column.no_wrap = order <= 3
     place = {symbol: i for i, symbol in enumerate(scores.symbols)}
     for row in frame.iter_rows(named=True):
         gaps = {name for name, value in zip(scores.factors, scores.normalised[place[row["symbol"]]], strict=True) if math.isnan(value)}
