@@ -236,10 +236,11 @@ def test_the_tables_he_names_are_there(document: str) -> None:
 
     from mech_exo import sample
     from mech_exo.datasource import DataStorage
+    from mech_exo.datasource.storage.connection import SETTINGS
 
     named = re.findall(r"^- `(\w+)`", section(document, "Database Schema"), re.MULTILINE)
     assert named == ["ohlc_data", "fundamental_data", "news_data", "universe", "data_quality"]
-    with duckdb.connect(str(DataStorage.snapshot(sample.kept()).path), read_only=True) as store:
+    with duckdb.connect(str(DataStorage.snapshot(sample.kept()).path), read_only=True, config=SETTINGS) as store:
         there = {name for (name,) in store.execute("select table_name from information_schema.tables").fetchall()}
         assert set(named) <= there
         asked = {"close", "volume", "returns", "volatility", "atr"}

@@ -100,8 +100,8 @@ def test_it_never_writes_into_another_folder(exo: Exo, tmp_path: Path) -> None:
 
 
 def test_run_again_for_a_person(exo: Exo, demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Last in this file: the market is kept, the nights begin anew (two of them: what is printed is asked here)."""
-    monkeypatch.setattr("mech_exo.cli.demo.NIGHTS", 2)
+    """Last in this file: the market is kept, the nights begin anew (one, which decides: what is printed is asked here)."""
+    monkeypatch.setattr("mech_exo.sample.NIGHTS", 1)
     before = demo.data["backtest"]["run_id"]
     ran = exo("demo", "--folder", demo.home)
     text = " ".join(ran.out.split())

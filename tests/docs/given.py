@@ -31,8 +31,9 @@ def market() -> SampleMarket:
 @contextmanager
 def given(page: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names of one page while its Python runs; ``folder`` is the current one."""
-    patch.setenv("EXO_HOME", str(folder))
     make = _GIVEN.get(page)
+    if make is not None:
+        patch.setenv("EXO_HOME", str(folder))
     names = {} if make is None else make(folder, patch)
     try:
         yield names
@@ -94,7 +95,7 @@ def _sentiment(folder: Path, _: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def _tearsheet(folder: Path, _: pytest.MonkeyPatch) -> dict[str, Any]:
     names = _inputs(folder)
-    return {"result": EventBacktester(names["panel"], names["config"], universe=names["universe"]).run()}
+    return {"storage": names["storage"], "result": EventBacktester(names["panel"], names["config"], universe=names["universe"]).run()}
 
 
 def _drift(folder: Path, _: pytest.MonkeyPatch) -> dict[str, Any]:

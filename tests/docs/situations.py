@@ -32,7 +32,7 @@ def channels(stage: Stage) -> Iterator[None]:
     folder = stage.folder.parent / f"authority of {stage.folder.name}"
     folder.mkdir(exist_ok=True)
     write_keys(stage.home, f"discord_webhook: {DISCORD}\n")
-    (stage.home / "config" / "alerts.yml").write_text("channels: {chat: {kind: discord, per_minute: 600}}\n")
+    (stage.home / "config" / "alerts.yml").write_text("channels: {chat: {kind: discord, per_minute: 600}}\nsingle_critical_channel: true\n")
     with world(folder):
         ran = stage.exo("alert", "run", "--once", "--home", stage.home)
         assert ran.code == 0, ran
@@ -61,13 +61,15 @@ def doubt(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def backups(stage: Stage) -> Iterator[None]:
-    """A backup of the store and one of the ledger."""
-    for words in (
+    """A backup of the store and one of the ledger; a workspace that is yet empty is restored from what its page has made."""
+    made = (stage.home / "data" / "mech_exo.duckdb").exists()
+    for words in () if not made else (
         ("data", "backup", stage.facts["backup"]),
         ("data", "backup", stage.home / "store-backup.duckdb"),
         ("ledger", "backup", stage.home / "ledger-backup.sqlite"),
     ):
-        assert stage.exo(*words, "--home", stage.home).code == 0
+        ran = stage.exo(*words, "--home", stage.home)
+        assert ran.code == 0, ran
     yield
 
 
@@ -103,7 +105,8 @@ def tonight(stage: Stage) -> Iterator[None]:
     """The last night performed with the store as it is: the sample's nights were performed before all of it was stored."""
     for old in (stage.home / "data").glob("ledger.sqlite*"):
         old.unlink()
-    assert stage.exo("run", "--no-download", "--home", stage.home).code == 0
+    ran = stage.exo("run", "--no-download", "--home", stage.home)
+    assert ran.code == 0, ran
     yield
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,11 @@ class Stage:
             raise ValueError(f"tests/docs/values.py must say what stands for {', '.join(unknown)} in {text!r}")
         return said
 
+    def at(self, text: str) -> Stage:
+        """The stage whose workspace is the one that ``text`` names with ``--home``, where that is a folder here."""
+        named = re.search(r" --home (\w+)", text)
+        return replace(self, home=self.folder / named[1]) if named and (self.folder / named[1] / "config").is_dir() else self
+
     def type(self, text: str) -> Ended:
         """Run one command in the folder, as a reader would, with its answers typed in too; a server is looked at and ended."""
         said = self.meant(text)
@@ -84,6 +89,7 @@ class Stage:
         answers = next((answer for begins, answer in ANSWERS.items() if plain.startswith(begins)), "").format_map(self.facts)
         if re.match(r"(\S*/)?exo ", said) and not re.search(r"[|<>;&]", re.sub(r"'[^']*'|\"[^\"]*\"", "", said)):
             self.patch.setattr(sys, "stdin", Terminal(answers))
+            self.patch.setattr("getpass.getpass", lambda *_, **__: sys.stdin.readline().rstrip("\n"))  # which asks the terminal, not stdin
             ran = self.exo(*(word.replace("~", str(self.folder)) for word in shlex.split(said)[1:]))
             return Ended(ran.code, ran.out, ran.err)
         environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(self.folder)}
@@ -108,7 +114,7 @@ def facts_of(home: Path) -> dict[str, str]:
         book = workspace.book_id()
         nights = [day.session for day in ledger.day_history(book)]
         last = ledger.last_session(book)
-        order = ledger.orders(book)[-1].order.id
+        order, alert = ledger.orders(book)[-1].order.id, ledger.alerts()[-1].id
     assert last is not None
     held = [line.symbol for line in last.lines]
     runs = sorted(path.name for path in (home / "data" / "runs").iterdir() if path.is_dir())
@@ -116,7 +122,7 @@ def facts_of(home: Path) -> dict[str, str]:
         port = free.getsockname()[1]
     return {
         "symbol": held[0], "other": held[1], "third": held[2], "night": str(nights[-1]), "eve": str(nights[-2]), "before": str(nights[-22]), "stuck": str(nights[-29]), "month": f"{nights[-1]:%Y-%m}",
-        "began": str(nights[-1].replace(day=1, year=nights[-1].year - 3)), "run": runs[0], "order": order, "alert": "1", "port": str(port),
+        "began": str(nights[-1].replace(day=1, year=nights[-1].year - 3)), "run": runs[0], "order": order, "alert": alert, "port": str(port),
         "account": book.account, "backup": str(home / "backup.duckdb"), "elsewhere": str(home / "elsewhere.duckdb"), "here": str(home),
     }  # fmt: skip
 

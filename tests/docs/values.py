@@ -11,7 +11,7 @@ VALUES = {
     "RUN": "last", "ORDER": "{order}", "ID": "{alert}", "BACKUP": "{backup} --yes", "mx1-…": "{order}", "--as …": "--as cancelled",
     "exo --home DIR …": "exo --home {here} positions", "exo --home mine …": "exo --home {here} positions", "DIR": "another",
     "--sectors FILE": "--sectors sectors.csv", "--universe FILE": "--universe members.csv", "backup FILE": "backup new.duckdb",
-    "--home demo": "--home {here}", "BARS.csv": "bars.csv", "STOOQ.zip": "d_us_txt.zip", "MEMBERS.csv": "members.csv", "SECTORS.csv": "sectors.csv", "HEADLINES.csv": "headlines.csv",
+    "--home demo": "--home {here}", "--home mine": "--home {here}", "--since 2024-12-02": "--since {began}", "BARS.csv": "bars.csv", "STOOQ.zip": "d_us_txt.zip", "MEMBERS.csv": "members.csv", "SECTORS.csv": "sectors.csv", "HEADLINES.csv": "headlines.csv",
     # Companies, days and ids that a page takes for its example: the sample market's, the sample workspace's own.
     "AAPL": "{symbol}", "SYN156": "{symbol}", "MSFT": "{other}", "SPY": "{other}", "C": "{other}", "HPQ 2015-11-02 missed_split": "{other} {stuck} stuck_price",
     "SYN004 2024-03-15 jump": "{other} {stuck} stuck_price", "3f2a": "{run}", "telegram": "chat",
@@ -26,7 +26,7 @@ VALUES = {
 }  # fmt: skip
 """What stands for what, in the copy of the sample workspace. ``{…}`` is what the workspace knows (:func:`tests.docs.stage.facts_of`)."""
 
-AS_WRITTEN = ("BUY", "SELL", "X")
+AS_WRITTEN = ("BUY", "SELL", "X", "HPE")
 """Capitals that are typed as they are."""
 
 ANSWERS = {

@@ -6,7 +6,7 @@ import ast
 
 from mech_exo.kernels import PACKAGE, compiled_sources
 
-NAMES_ONLY = ("mech_exo.utils.settings", "mech_exo.utils.plugin_", "mech_exo.domain")
+NAMES_ONLY = ("mech_exo.utils.settings", "mech_exo.utils.plugin_", "mech_exo.sizing.own", "mech_exo.domain")
 """Types, settings models, plug-ins and errors: used by the faces beside the rules, never inside compiled code."""
 
 

@@ -58,7 +58,18 @@ def run(server: Any, ready: Callable[[], None] = lambda: None) -> None:
     try:
         server.run()  # which ends on both
     finally:
-        server.close()
+        let_go(server)
+
+
+def let_go(server: Any) -> None:
+    """Close its sockets and every connection, with what a browser that left has not fetched; nothing else may serve it any more."""
+    from waitress import wasyncore
+
+    connections = getattr(server, "map", None) or server._map
+    for each in list(connections.values()):
+        if hasattr(each, "outbufs"):
+            each.handle_close()
+    wasyncore.close_all(connections, ignore_all=True)
 
 
 def addresses(server: Any) -> list[tuple[str, int]]:

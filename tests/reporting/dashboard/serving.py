@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from waitress import wasyncore
-
 from mech_exo.assembly import Workspace
 from mech_exo.execution.ledger import Ledger, default_path
 from mech_exo.reporting.dashboard import server
@@ -107,16 +105,8 @@ def served(
     try:
         yield Site(app, server.addresses(listening)[0][1])
     finally:
-        listening.trigger.pull_trigger(lambda: _end(listening._map))  # in the loop's own thread
+        listening.trigger.pull_trigger(lambda: server.let_go(listening))  # in the loop's own thread
         thread.join(20)
         listening.task_dispatcher.shutdown()
         assert not thread.is_alive()
         reader.close()
-
-
-def _end(connections: dict[int, Any]) -> None:
-    """Close every connection with what it still had to say, which a browser that left need not have fetched."""
-    for each in list(connections.values()):
-        if hasattr(each, "outbufs"):
-            each.handle_close()
-    wasyncore.close_all(connections)
