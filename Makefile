@@ -6,7 +6,8 @@ PYTHON ?= python3
 BIN    := .venv/bin
 USER   := .venv/.installed-user
 DEV    := .venv/.installed-dev
-JOBS   ?= 2
+# Tests at a time: one more than two cores, for they wait for servers, disks and browsers as often as they compute.
+JOBS   ?= 3
 LEAST  ?= 100
 UPGRADE ?= --upgrade
 IMAGE  ?= build/image

@@ -87,7 +87,7 @@ def evidence(stage: Stage) -> Iterator[None]:
 def promoted(stage: Stage) -> Iterator[None]:
     """A promotion to take back."""
     with evidence(stage):
-        words = ("backtest", "promote", "last", "--accept", "synthetic", "--reason", "to be taken back", "--yes", "--home", stage.home)
+        words = ("backtest", "promote", "last", "--accept", "synthetic", "--accept", "code", "--reason", "to be taken back", "--yes", "--home", stage.home)
         ran = stage.exo(*words)
         assert ran.code == 0, ran.err
         yield
