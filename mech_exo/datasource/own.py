@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import polars as pl
 
 from mech_exo.datasource.base import BAR_EXTRAS, BARS, FUNDAMENTALS, NEWS, BarSource, Kind, Source
 from mech_exo.datasource.fetching import FetchSettings, Status
-from mech_exo.domain.errors import ConfigError, InputError, MechExoError
+from mech_exo.domain.errors import InputError, MechExoError
 from mech_exo.domain.panel import PriceBasis
 from mech_exo.kernels import cache_folder, code_version
-from mech_exo.utils.plugin_files import Part, guarded, parts
-from mech_exo.utils.plugin_settings import Plugin, Plugins, Settings, named
-from mech_exo.utils.plugin_verdicts import Verdict, Verdicts, judged, require
+from mech_exo.utils.plugin_files import Part, chosen, guarded, parts
+from mech_exo.utils.plugin_settings import PREFIX, Plugin, Plugins, Settings, named
+from mech_exo.utils.plugin_verdicts import Verdict, Verdicts, judged, refuses, require, tried
 
 COLUMNS: dict[Kind, Mapping[str, Any]] = {Kind.BARS: BARS, Kind.FUNDAMENTALS: FUNDAMENTALS, Kind.NEWS: NEWS}
 DATED = {Kind.BARS: "date", Kind.FUNDAMENTALS: "filed", Kind.NEWS: "published"}
@@ -73,30 +74,20 @@ class SourceMaker:
 
 def declared(plugins: Plugins) -> dict[str, Part[SourceMaker]]:
     """The sources of ``plugins`` by name, not checked by the contract. Raises PluginError."""
-    own: Mapping[str, SourceMaker] = {}
-    return parts(plugins, SourceMaker, own)
+    return parts(plugins, SourceMaker)
 
 
 def own_source(word: str, kind: Kind, plugins: Plugins, terms: SourceTerms) -> Source:
     """The source ``word`` (``plugin.NAME``) of ``kind``, whose maker keeps the contract. Raises ConfigError, PluginError."""
-    name, found = named(word), {name: part for name, part in declared(plugins).items() if part.what.kind is kind}
-    if name not in found:
-        raise ConfigError(
-            f"plugin.NAME in sources of data.yml names a source of {kind} of a plug-in ({', '.join(found) or 'there is none'}); got {word}",
-            remedy="name its file in plugins: of data.yml",
-        )
-    part = found[name]
-    assert part.plugin is not None
-    require(part.plugin, f"source {name}", source_verdicts(part))
-    return guarded(part.plugin, f"source {name} cannot be made", lambda: part.what.make(terms))
+    name, of_kind = str(named(word)), {key: part for key, part in declared(plugins).items() if part.what.kind is kind}
+    part = chosen(of_kind, name, f"plugin.NAME in sources of data.yml names a source of {kind} of a plug-in", "data.yml", PREFIX)
+    require("source", part, source_verdicts(part))
+    return guarded(part.brought, f"source {name} cannot be made", lambda: part.what.make(terms))
 
 
 def source_verdicts(part: Part[SourceMaker]) -> Verdicts:
     """What the contract says of a source, from the cache where its code and the program are unchanged."""
-    plugin = part.plugin
-    assert plugin is not None
-    key = ("source", part.what.name, plugin.spec, plugin.source, code_version())
-    return judged(cache_folder() / "verdicts", key, lambda: _Trial(part.what, plugin).verdicts())
+    return judged("source", part, code_version(), cache_folder(), lambda: _Trial(part.what, part.brought).verdicts())
 
 
 class _Trial:
@@ -131,18 +122,11 @@ class _Trial:
                     ("nothing of the future: what is not known by the clock is not handed over", self._peeks),
                     ("asked twice, it answers the same", self._is_random),
                 ]
-            first = self._verdict(*laws[0])
-            return (first, *(self._verdict(*one) for one in laws[1:])) if first.holds else (first,)
+            return tried(laws, lambda check: guarded(self.plugin, f"source {self.maker.name} failed", check))
 
     def _made(self, now: datetime) -> Source:
         terms = SourceTerms(self.home, self.settings, "", FetchSettings(quiet=True), lambda: now)
         return guarded(self.plugin, "the source cannot be made", lambda: self.maker.make(terms))
-
-    def _verdict(self, law: str, check: Callable[[], str]) -> Verdict:
-        try:
-            return Verdict(law, guarded(self.plugin, f"source {self.maker.name} failed", check))
-        except MechExoError as error:
-            return Verdict(law, error.message)
 
     def _fetched(self, days: int = 20) -> pl.DataFrame:
         start = None if self.kind is Kind.FUNDAMENTALS else (NOW - timedelta(days=days)).date()
@@ -157,10 +141,10 @@ class _Trial:
 
     def _refuses(self) -> str:
         for hostile in ("A\nB", "../A", ""):
-            if not _is_refused(lambda hostile=hostile: self.source.fetch([hostile])):  # type: ignore[misc]
+            if not refuses(partial(self.source.fetch, [hostile]), InputError):
                 return f"it took {hostile!r} for a symbol: begin fetch with symbols_of(symbols)"
         late, early = date(2024, 2, 1), date(2024, 1, 1)
-        return "" if _is_refused(lambda: self.source.fetch(["AAA"], start=late, end=early)) else "it took a start after the end"
+        return "" if refuses(partial(self.source.fetch, ["AAA"], start=late, end=early), InputError) else "it took a start after the end"
 
     def _columns(self) -> str:
         frame, wanted = self._fetched(), COLUMNS[self.kind]
@@ -209,11 +193,3 @@ class _Trial:
 
     def _is_random(self) -> str:
         return "" if self._fetched().equals(self._fetched()) else "two answers differ"
-
-
-def _is_refused(ask: Callable[[], object]) -> bool:
-    try:
-        ask()
-    except InputError:
-        return True
-    return False

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from mech_exo.domain.errors import BrokerError, ConfigError, MechExoError
+from mech_exo.domain.errors import BrokerError, MechExoError
 from mech_exo.domain.orders import Order, OrderReason
 from mech_exo.execution.broker import Acknowledgement, BrokerInterface, Capabilities
 from mech_exo.kernels import cache_folder, code_version
 from mech_exo.utils.calendar import next_session
-from mech_exo.utils.plugin_files import Part, guarded, parts
-from mech_exo.utils.plugin_settings import Plugin, Plugins, Settings, named
-from mech_exo.utils.plugin_verdicts import Verdict, Verdicts, judged, require
+from mech_exo.utils.plugin_files import Part, chosen, guarded, parts
+from mech_exo.utils.plugin_settings import PREFIX, Plugin, Plugins, Settings, named
+from mech_exo.utils.plugin_verdicts import Verdict, Verdicts, judged, refuses, require, tried
 
 EVER = date(2000, 1, 1)
 METHODS = tuple(name for name in vars(BrokerInterface) if not name.startswith("_"))
@@ -66,30 +66,20 @@ class BrokerMaker:
 
 def declared(plugins: Plugins) -> dict[str, Part[BrokerMaker]]:
     """The brokers of ``plugins`` by name, not checked by the contract. Raises PluginError."""
-    own: Mapping[str, BrokerMaker] = {}
-    return parts(plugins, BrokerMaker, own)
+    return parts(plugins, BrokerMaker)
 
 
 def own_broker(kind: str, plugins: Plugins, terms: BrokerTerms) -> BrokerInterface:
     """The broker ``kind`` (``plugin.NAME``), not connected, whose maker keeps the contract. Raises ConfigError, PluginError."""
-    name, found = named(kind), declared(plugins)
-    if name not in found:
-        raise ConfigError(
-            f"kind plugin.NAME of broker.yml names a broker of a plug-in ({', '.join(found) or 'there is none'}); got {kind}",
-            remedy="name its file in plugins: of broker.yml",
-        )
-    part = found[name]
-    assert part.plugin is not None
-    require(part.plugin, f"broker {name}", broker_verdicts(part))
-    return guarded(part.plugin, f"broker {name} cannot be made", lambda: part.what.make(terms))
+    name = str(named(kind))
+    part = chosen(declared(plugins), name, "kind plugin.NAME of broker.yml names a broker of a plug-in", "broker.yml", PREFIX)
+    require("broker", part, broker_verdicts(part))
+    return guarded(part.brought, f"broker {name} cannot be made", lambda: part.what.make(terms))
 
 
 def broker_verdicts(part: Part[BrokerMaker]) -> Verdicts:
     """What the contract says of a broker, from the cache where its source and the program are unchanged."""
-    plugin = part.plugin
-    assert plugin is not None
-    key = ("broker", part.what.name, plugin.spec, plugin.source, code_version())
-    return judged(cache_folder() / "verdicts", key, lambda: _Stage(part.what, plugin).verdicts())
+    return judged("broker", part, code_version(), cache_folder(), lambda: _Stage(part.what, part.brought).verdicts())
 
 
 class _Stage:
@@ -108,16 +98,12 @@ class _Stage:
                 self.broker = self._made(self.maker.trial or self.maker.make)
             except MechExoError as error:
                 return (Verdict(law, error.message),)
-            first = self._verdict(law, self._is_a_broker)
-            if not first.holds:
-                return (first,)
-            found = [first, self._verdict("before it is connected it answers nothing: BrokerError", self._answers_unconnected)]
-            if self.maker.trial is not None:
-                found += self._with_orders()
-            return tuple(found)
+            unconnected = ((law, self._is_a_broker), ("before it is connected it answers nothing: BrokerError", self._answers_unconnected))
+            connected = self._with_orders() if self.maker.trial is not None else ()
+            return tried((*unconnected, *connected), lambda check: guarded(self.plugin, f"broker {self.maker.name} failed", check))
 
-    def _with_orders(self) -> list[Verdict]:
-        laws: tuple[tuple[str, Callable[[], str]], ...] = (
+    def _with_orders(self) -> tuple[tuple[str, Callable[[], str]], ...]:
+        return (
             ("connected, an empty account shows its cash and nothing else", self._empty),
             ("an order it accepts is among the open ones, under our id", self._places),
             ("placing an id twice never trades twice", self._places_twice),
@@ -125,17 +111,10 @@ class _Stage:
             ("a cancelled order is no longer open; an unknown id is no error", self._cancels),
             ("closed, it answers nothing; connected again, it shows what it showed", self._reconnects),
         )
-        return [self._verdict(law, check) for law, check in laws]
 
     def _made(self, make: Callable[[BrokerTerms], BrokerInterface]) -> BrokerInterface:
         terms = BrokerTerms(self.home, "TRIAL", {}, "", lambda: self.now)
         return guarded(self.plugin, "the broker cannot be made", lambda: make(terms))
-
-    def _verdict(self, law: str, check: Callable[[], str]) -> Verdict:
-        try:
-            return Verdict(law, guarded(self.plugin, f"broker {self.maker.name} failed", check))
-        except MechExoError as error:
-            return Verdict(law, error.message)
 
     def _is_a_broker(self) -> str:
         made: object = self.broker  # what the author calls a broker
@@ -154,7 +133,7 @@ class _Stage:
             "completed_orders": one.completed_orders, "executions": lambda: one.executions(EVER), "place": lambda: one.place(self.order),
             "cancel": lambda: one.cancel("mx1-nobody"),
         }  # fmt: skip
-        return next((f"{name} answered" for name, ask in asked.items() if not _refuses(ask)), "")
+        return next((f"{name} answered" for name, ask in asked.items() if not refuses(ask, BrokerError)), "")
 
     def _empty(self) -> str:
         self.broker.connect()
@@ -192,15 +171,7 @@ class _Stage:
     def _reconnects(self) -> str:
         before = self.broker.open_orders()
         self.broker.close()
-        if not _refuses(self.broker.probe):
+        if not refuses(self.broker.probe, BrokerError):
             return "it answers after close()"
         self.broker.connect()
         return "" if self.broker.open_orders() == before else "its open orders are others after it was connected again"
-
-
-def _refuses(ask: Callable[[], object]) -> bool:
-    try:
-        ask()
-    except BrokerError:
-        return True
-    return False

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from mech_exo.domain.errors import ConfigError, PluginError
+from mech_exo.domain.errors import ConfigError
 from mech_exo.domain.history import History
 from mech_exo.kernels.records import Floats
-from mech_exo.utils.plugin_files import OUT, Part, guarded, parts
+from mech_exo.utils.plugin_answers import shares_of
+from mech_exo.utils.plugin_files import Part, chosen, parts
 from mech_exo.utils.plugin_settings import Plugins
 from mech_exo.utils.settings import RiskLimits
 
@@ -88,28 +88,13 @@ class SetLimit:
 
     def allowed(self, sight: LimitSight) -> Floats:
         """``(N,)`` the most shares of each name, ≥ 0; NaN unknown. Raises PluginError for a rule that fails or answers something else."""
-        limit, plugin, count = self.part.what, self.part.plugin, len(sight.symbols)
-        assert plugin is not None
-        with np.errstate(all="ignore"):  # NaN is an answer
-            most = guarded(plugin, f"limit {limit.name} failed", lambda: limit.allows(sight, self.figure))
-        if not isinstance(most, np.ndarray) or most.dtype != np.float64 or most.shape != (count,) or (most < 0.0).any():
-            told = f"{most.dtype} {most.shape}, least {np.nanmin(most):g}" if _has_values(most) else type(most).__name__
-            raise PluginError(
-                f"{plugin.spec}: limit {limit.name} must give the most shares of each symbol, float64 ({count},), at least 0 or NaN; "
-                f"got {told}",
-                remedy=f"correct {plugin.spec}, {OUT}",
-            )
-        return most
-
-
-def _has_values(most: object) -> bool:
-    return isinstance(most, np.ndarray) and most.dtype.kind in "fiu" and most.size > 0
+        limit, wanted = self.part.what, "the most shares of each symbol"
+        return shares_of(self.part.brought, f"limit {limit.name}", wanted, len(sight.symbols), lambda: limit.allows(sight, self.figure))
 
 
 def declared(plugins: Plugins) -> dict[str, Part[Limit]]:
     """The limits of ``plugins`` by name, not checked by the laws. Raises PluginError."""
-    own: Mapping[str, Limit] = {}
-    return parts(plugins, Limit, own)
+    return parts(plugins, Limit)
 
 
 def set_limits(limits: RiskLimits) -> tuple[SetLimit, ...]:
@@ -122,16 +107,11 @@ def _set(plugins: Plugins, figures: tuple[tuple[str, float], ...]) -> tuple[SetL
     found = declared(plugins)
     result = []
     for name, figure in figures:
-        if name not in found:
-            near = difflib.get_close_matches(name, list(found), 1, 0.5)
-            raise ConfigError(
-                f"plugin_limits names limits of plug-ins ({', '.join(found) or 'there is none'}); got {name!r}",
-                remedy=f"did you mean {near[0]}?" if near else "name its file in plugins: of risk_limits.yml",
-            )
-        limit = found[name].what
+        part = chosen(found, name, "plugin_limits names limits of plug-ins", "risk_limits.yml")
+        limit = part.what
         if not limit.minimum <= figure <= limit.maximum:
             raise ConfigError(f"plugin_limits.{name} must be from {limit.minimum:g} to {limit.maximum:g} ({limit.unit}); got {figure:g}")
-        result.append(SetLimit(found[name], figure))
+        result.append(SetLimit(part, figure))
     return tuple(result)
 
 

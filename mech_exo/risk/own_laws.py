@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,17 +23,13 @@ def lawful_limits(limits: RiskLimits) -> tuple[SetLimit, ...]:
     """The limits of plug-ins that are on, in order of their names. Raises PluginError for the first law one of them breaks."""
     found = set_limits(limits)
     for one in found:
-        assert one.part.plugin is not None
-        require(one.part.plugin, f"limit {one.part.what.name}", limit_verdicts(one))
+        require("limit", one.part, limit_verdicts(one))
     return found
 
 
 def limit_verdicts(limit: SetLimit) -> Verdicts:
     """What the laws say of a limit at its figure, from the cache where its source and the program are unchanged."""
-    plugin = limit.part.plugin
-    assert plugin is not None
-    key = ("limit", limit.part.what.name, repr(limit.figure), plugin.spec, plugin.source, code_version())
-    return judged(cache_folder() / "verdicts", key, lambda: _LimitTrial(limit).verdicts())
+    return judged("limit", limit.part, code_version(), cache_folder(), lambda: _LimitTrial(limit).verdicts(), limit.figure)
 
 
 class _LimitTrial:
@@ -52,7 +47,7 @@ class _LimitTrial:
         self.sight = LimitSight(panel.symbols, wanted, held, close, stop, sector, NAV, History.upto(panel, row))
 
     def verdicts(self) -> Verdicts:
-        laws: tuple[tuple[str, Callable[[], str]], ...] = (
+        return tried((
             ("it gives the most shares of each symbol: float64, at least 0, NaN where unknown", self._answers),
             ("it never enlarges a position, and turns none", self._enlarges),
             ("a reduction always passes", self._blocks),
@@ -60,9 +55,7 @@ class _LimitTrial:
             ("asked again with what it allowed, it allows that", self._changes_its_mind),
             ("permuting the symbols permutes what it allows", self._depends_on_order),
             ("the same book gets the same answer, to the last bit", self._is_random),
-        )
-        first = tried(*laws[0])
-        return (first, *(tried(law, check) for law, check in laws[1:])) if first.holds else (first,)
+        ))
 
     def _approved(self, sight: LimitSight) -> Floats:
         """Targets after this limit alone, by the very rule of the decision."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
-from mech_exo.domain.errors import ConfigError, PluginError
+from mech_exo.domain.errors import ConfigError
 from mech_exo.domain.history import History
 from mech_exo.kernels.records import Floats
-from mech_exo.utils.plugin_files import OUT, Part, guarded, parts
+from mech_exo.utils.plugin_answers import shares_of
+from mech_exo.utils.plugin_files import Part, chosen, parts
 from mech_exo.utils.plugin_settings import PREFIX, Plugins, named
 from mech_exo.utils.settings import StrategyConfig
 
@@ -102,28 +102,15 @@ class SetSizing:
 
     def sizes(self, sight: SizingSight) -> Floats:
         """``(C,)`` shares ≥ 0, NaN none, as where the price is unknown. Raises PluginError for a method that fails or answers otherwise."""
-        method, plugin, count = self.part.what, self.part.plugin, len(sight.symbols)
-        assert plugin is not None
-        with np.errstate(all="ignore"):  # NaN is an answer
-            shares = guarded(plugin, f"sizing method {method.name} failed", lambda: method.shares(sight))
-        if not isinstance(shares, np.ndarray) or shares.dtype != np.float64 or shares.shape != (count,) or (shares < 0.0).any():
-            told = f"{shares.dtype} {shares.shape}, least {np.nanmin(shares):g}" if _has_values(shares) else type(shares).__name__
-            raise PluginError(
-                f"{plugin.spec}: sizing method {method.name} must give shares of each selected symbol, float64 ({count},), "
-                f"at least 0 or NaN; got {told}",
-                remedy=f"correct {plugin.spec}, {OUT}",
-            )
+        method, wanted = self.part.what, "shares of each selected symbol"
+        rule = f"sizing method {method.name}"
+        shares = shares_of(self.part.brought, rule, wanted, len(sight.symbols), lambda: method.shares(sight))
         return np.where(np.isnan(sight.close), np.nan, shares)  # a method that reads no price must not size what has none
-
-
-def _has_values(shares: object) -> bool:
-    return isinstance(shares, np.ndarray) and shares.dtype.kind in "fiu" and shares.size > 0
 
 
 def declared(plugins: Plugins) -> dict[str, Part[Sizing]]:
     """The methods of ``plugins`` by name, not checked by the laws. Raises PluginError."""
-    own: Mapping[str, Sizing] = {}
-    return parts(plugins, Sizing, own)
+    return parts(plugins, Sizing)
 
 
 def set_sizing(settings: StrategyConfig) -> SetSizing | None:
@@ -131,14 +118,8 @@ def set_sizing(settings: StrategyConfig) -> SetSizing | None:
     name = named(settings.sizing.method)
     if name is None:
         return None
-    found = declared(settings.plugins)
-    if name not in found:
-        near = difflib.get_close_matches(name, list(found), 1, 0.5)
-        raise ConfigError(
-            f"sizing.method plugin.NAME names a method of a plug-in ({', '.join(found) or 'there is none'}); got {name!r}",
-            remedy=f"did you mean {PREFIX}{near[0]}?" if near else "name its file in plugins: of strategy.yml",
-        )
-    part = found[name]
+    rule = "sizing.method plugin.NAME names a method of a plug-in"
+    part = chosen(declared(settings.plugins), name, rule, "strategy.yml", PREFIX)
     unknown = sorted(set(settings.sizing.params) - set(part.what.params))
     if unknown:
         raise ConfigError(f"{name} has the parameters: {', '.join(part.what.params) or 'none'}; sizing.params names {', '.join(unknown)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,17 +22,14 @@ def lawful_sizing(settings: StrategyConfig) -> SetSizing | None:
     """The sizing method of a plug-in that sizes, None where there is none. Raises PluginError for the first law it breaks."""
     found = set_sizing(settings)
     if found is not None:
-        assert found.part.plugin is not None
-        require(found.part.plugin, f"sizing method {found.part.what.name}", sizing_verdicts(found))
+        require("sizing method", found.part, sizing_verdicts(found))
     return found
 
 
 def sizing_verdicts(sizing: SetSizing) -> Verdicts:
     """What the laws say of a sizing method with its parameters, from the cache where its source and the program are unchanged."""
-    plugin = sizing.part.plugin
-    assert plugin is not None
-    key = ("sizing", sizing.part.what.name, repr(sorted(sizing.params.items())), plugin.spec, plugin.source, code_version())
-    return judged(cache_folder() / "verdicts", key, lambda: _SizingTrial(sizing).verdicts())
+    figures = sorted(sizing.params.items())
+    return judged("sizing", sizing.part, code_version(), cache_folder(), lambda: _SizingTrial(sizing).verdicts(), figures)
 
 
 class _SizingTrial:
@@ -62,16 +58,14 @@ class _SizingTrial:
         )
 
     def verdicts(self) -> Verdicts:
-        laws: tuple[tuple[str, Callable[[], str]], ...] = (
+        return tried((
             ("it gives shares of each selected symbol: float64, at least 0, NaN where no size is known", self._answers),
             ("its sizes are finite where everything is known, and not all 0", self._sizes),
             ("what is unknown has no size", self._invents),
             ("sizes that stand as they are do not exceed the gross exposure", self._exceeds),
             ("permuting the selected names permutes the sizes", self._depends_on_order),
             ("the same selection gets the same sizes, to the last bit", self._is_random),
-        )
-        first = tried(*laws[0])
-        return (first, *(tried(law, check) for law, check in laws[1:])) if first.holds else (first,)
+        ))
 
     def _answers(self) -> str:
         self.sizing.sizes(self.sight)

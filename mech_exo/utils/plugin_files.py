@@ -6,6 +6,7 @@ lines does not matter, and a worker process that is handed a configuration has t
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Generic, Protocol, TypeVar
 
 from mech_exo.domain.errors import ConfigError, MechExoError, PluginError
@@ -44,6 +45,12 @@ class Part(Generic[P]):
 
     what: P
     plugin: Plugin | None
+
+    @property
+    def brought(self) -> Plugin:
+        """The plug-in of a part that the user brought: nobody asks for that of the program's own."""
+        assert self.plugin is not None
+        return self.plugin
 
     @property
     def origin(self) -> str:
@@ -87,8 +94,8 @@ def source_hash(spec: str, path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def parts(plugins: Plugins, kind: type[P], own: Mapping[str, P]) -> dict[str, Part[P]]:
-    """The program's ``own`` parts of a ``kind`` and those that ``plugins`` declare, by name.
+def parts(plugins: Plugins, kind: type[P], own: Mapping[str, P] = MappingProxyType({})) -> dict[str, Part[P]]:
+    """The program's ``own`` parts of a ``kind`` and those that ``plugins`` declare, by name; whether they obey their laws is not asked.
 
     Raises PluginError for a plug-in that cannot be imported and for a name that is taken.
     """
@@ -106,6 +113,21 @@ def parts(plugins: Plugins, kind: type[P], own: Mapping[str, P]) -> dict[str, Pa
                 )
             found.setdefault(key, Part(part, plugin))
     return found
+
+
+def chosen(found: Mapping[str, Part[P]], name: str, rule: str, file: str, prefix: str = "") -> Part[P]:
+    """The part ``name`` of ``found``.
+
+    Raises ConfigError with the ``rule`` (``sizing.method plugin.NAME names a method of a plug-in``) where none has that name; ``prefix``
+    stands before a name in the configuration, ``file`` is the one whose ``plugins:`` would bring it.
+    """
+    if name in found:
+        return found[name]
+    near = difflib.get_close_matches(name, list(found), 1, 0.5)
+    raise ConfigError(
+        f"{rule} ({', '.join(found) or 'there is none'}); got {prefix}{name}",
+        remedy=f"did you mean {prefix}{near[0]}?" if near else f"name its file in plugins: of {file}",
+    )
 
 
 def _declared(module: ModuleType, kind: type[P]) -> list[P]:

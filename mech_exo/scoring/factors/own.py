@@ -26,9 +26,7 @@ def verdicts(part: Part[Factor]) -> Verdicts:
     """What the laws say of a factor of a plug-in, from the cache where its source and the program are unchanged."""
     from mech_exo.scoring.factors.laws import factor_verdicts
 
-    assert part.plugin is not None
-    key = ("factor", part.what.name, part.plugin.spec, part.plugin.source, code_version())
-    return judged(cache_folder() / "verdicts", key, lambda: factor_verdicts(part.what))
+    return judged("factor", part, code_version(), cache_folder(), lambda: factor_verdicts(part.what))
 
 
 def checked(plugins: Plugins, own: Mapping[str, Factor]) -> Mapping[str, Part[Factor]]:
@@ -36,7 +34,7 @@ def checked(plugins: Plugins, own: Mapping[str, Factor]) -> Mapping[str, Part[Fa
     found = declared(plugins, own)
     for part in found.values():
         if part.plugin is not None:
-            require(part.plugin, f"factor {part.what.name}", verdicts(part))
+            require("factor", part, verdicts(part))
     return found
 
 
