@@ -18,7 +18,7 @@ MEANINGS = (
     ("left out of the score", "The strategy was judged without these factors; with them it would have chosen otherwise."),
     ("only reductions were allowed", "In that time the account could not buy: its return says little about the strategy then."),
 )
-"""A word of the warning, and what follows from it."""
+"""A word of the warning, and what follows from it; of several the one that stands first."""
 
 
 def caveats(warnings: Iterable[str]) -> tuple[Line, ...]:
@@ -33,11 +33,15 @@ def is_synthetic(warnings: Iterable[str]) -> bool:
 
 
 def _gravity(warning: str) -> int:
-    return next((place for place, (word, _) in enumerate(MEANINGS) if word in warning.lower()), len(MEANINGS))
+    """The place in MEANINGS of the word that the warning begins with: what it says later may be a reason, or a name."""
+    said = warning.lower()
+    found = [(said.index(word), place) for place, (word, _) in enumerate(MEANINGS) if word in said]
+    return min(found, default=(0, len(MEANINGS)))[1]
 
 
 def _meaning(warning: str) -> str:
-    return next((meaning for word, meaning in MEANINGS if word in warning.lower()), "")
+    place = _gravity(warning)
+    return MEANINGS[place][1] if place < len(MEANINGS) else ""
 
 
 def _sentence(warning: str) -> str:

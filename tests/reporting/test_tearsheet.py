@@ -97,6 +97,8 @@ def test_warnings_say_what_they_mean(written):
     lines = caveats(("no risk limits: the strategy ran without them", "survivors only", "synthetic sample", "synthetic sample", "x"))
     assert [line.name for line in lines] == ["synthetic sample.", "survivors only.", "no risk limits: the strategy ran without them.", "x."]
     assert lines[-1].note == "" and "missing" in lines[1].note
+    (left_out,) = caveats(("left out of the score: pe_ratio (the prices are split-adjusted by the source, so that nobody knows)",))
+    assert left_out.note == "The strategy was judged without these factors; with them it would have chosen otherwise."
 
 
 def test_numbers_are_those_of_the_metrics(written):

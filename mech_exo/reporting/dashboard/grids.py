@@ -28,7 +28,7 @@ BLOCK = 200
 MOST = 1000
 """Rows of an endless table anybody may ask for at once."""
 LINE, HEAD = 34, 44
-BESIDE, LETTER = 62, 7
+BESIDE, LETTER = 62, 8
 """Pixels of a head that are not text (its filter and its edges), and of a letter."""
 EXPORTS = "mechexo-exports"
 
