@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mech_exo.assembly import Workspace
-from mech_exo.domain.errors import InputError, MissingDataError
+from mech_exo.domain.errors import MissingDataError
 from mech_exo.utils.calendar import sessions
 
 if TYPE_CHECKING:
@@ -67,10 +66,12 @@ def make(folder: Path, market: SampleMarket) -> Workspace:
     from mech_exo.datasource.storage import DataStorage
     from mech_exo.utils.config import load
     from mech_exo.utils.workspace import create
+    from mech_exo.utils.yaml_edit import with_key, with_values
 
     create(folder)
-    _set(folder / "config" / "strategy.yml", r"^(\s+name:)\s+null", rf"\1 {UNIVERSE}")
-    _set(folder / "config" / "data.yml", r"^(benchmark:)\s+\S+", rf"\1 {BENCHMARK}")
+    strategy, data = folder / "config" / "strategy.yml", folder / "config" / "data.yml"
+    strategy.write_text(with_values(strategy.read_text("utf-8"), "universe", {"name": UNIVERSE}), "utf-8")
+    data.write_text(with_key(data.read_text("utf-8"), "benchmark", BENCHMARK), "utf-8")
     with DataStorage(DataStorage.path_in(folder)) as storage:
         market.store(storage)
         assess(storage, load(folder), now=datetime.now(UTC))
@@ -111,11 +112,3 @@ def _decided(workspace: Workspace) -> bool:
     with workspace.journal() as ledger:
         last = ledger.last_session(workspace.book_id())
         return last is not None and ledger.decision(workspace.book_id(), last.session) is not None
-
-
-def _set(path: Path, pattern: str, value: str) -> None:
-    """Change one line of a template; a template that lacks it is a bug, not a default."""
-    text, count = re.subn(pattern, value, path.read_text("utf-8"), flags=re.MULTILINE)
-    if count != 1:
-        raise InputError(f"{path.name} must have exactly one line like {pattern}; it has {count}")
-    path.write_text(text, "utf-8")

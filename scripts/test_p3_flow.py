@@ -203,7 +203,8 @@ def main() -> int:
     from mech_exo.domain.errors import MechExoError
     from mech_exo.risk.model import Market
     from mech_exo.scoring.inputs import FactorInputs
-    from mech_exo.utils.config import home_folder, load
+    from mech_exo.utils.config import load
+    from mech_exo.utils.workspace import home_folder
 
     os.environ.setdefault("EXO_HOME", str(REPOSITORY))
     try:

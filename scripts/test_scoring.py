@@ -20,7 +20,8 @@ def scorer(scratch: Path):
     from mech_exo.datasource.demo import sample_market
     from mech_exo.domain.errors import MissingDataError
     from mech_exo.scoring import IdeaScorer
-    from mech_exo.utils.config import home_folder, load
+    from mech_exo.utils.config import load
+    from mech_exo.utils.workspace import home_folder
 
     try:
         return IdeaScorer()

@@ -206,13 +206,14 @@ def _pe_ratios(universe: Universe, row: int) -> NDArray[np.float64]:
 
 def _published() -> Market:
     from mech_exo.datasource.storage import DataStorage
-    from mech_exo.utils.config import home_folder
+    from mech_exo.utils.workspace import home_folder
 
     return DataStorage.snapshot(home_folder())
 
 
 def _configured() -> Config:
-    from mech_exo.utils.config import home_folder, load
+    from mech_exo.utils.config import load
+    from mech_exo.utils.workspace import home_folder
 
     return load(home_folder())
 

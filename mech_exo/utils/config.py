@@ -32,7 +32,6 @@ from mech_exo.utils.plugin_settings import Plugins, named
 from mech_exo.utils.research_settings import ResearchConfig
 from mech_exo.utils.settings import ApiKeys, Config, DataConfig, FactorsConfig, RiskLimits, StrategyConfig
 from mech_exo.utils.strict_yaml import read
-from mech_exo.utils.workspace import home_folder as home_folder  # noqa: PLC0414 - read from here, too
 
 FILES: dict[str, tuple[str, type[BaseModel]]] = {
     "strategy": ("strategy.yml", StrategyConfig),

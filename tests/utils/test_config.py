@@ -26,6 +26,7 @@ from mech_exo.utils.settings import (
     StopRules,
     StrategyConfig,
 )
+from mech_exo.utils.workspace import home_folder
 
 CANARY = "canary-7f3a9c51-must-not-be-seen"
 
@@ -292,10 +293,10 @@ def test_the_effective_configuration_reads_back_as_itself(workspace: Path) -> No
 
 def test_home_is_the_option_then_the_environment_then_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert configuration.home_folder(None) == tmp_path
+    assert home_folder(None) == tmp_path
     monkeypatch.setenv("EXO_HOME", str(tmp_path / "e"))
-    assert configuration.home_folder(None) == tmp_path / "e"
-    assert configuration.home_folder(Path("o")) == tmp_path / "o"
+    assert home_folder(None) == tmp_path / "e"
+    assert home_folder(Path("o")) == tmp_path / "o"
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))

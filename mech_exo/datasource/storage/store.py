@@ -21,8 +21,8 @@ from mech_exo.datasource.storage.summary import FactSummary, ImportSummary, Stat
 from mech_exo.datasource.storage.view import IMPORT_COMMAND, StoreView
 from mech_exo.domain.errors import InputError, MissingDataError, StoreError
 from mech_exo.domain.panel import PriceBasis
-from mech_exo.utils.config import home_folder
 from mech_exo.utils.settings import Sentiment
+from mech_exo.utils.workspace import home_folder
 
 FILE = Path("data") / "mech_exo.duckdb"
 
