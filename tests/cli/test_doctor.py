@@ -322,7 +322,7 @@ def test_a_check_that_breaks_is_a_finding_and_stops_no_other(home: Path) -> None
 def test_packages_and_python_outside_their_bounds(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     from packaging.requirements import Requirement
 
-    monkeypatch.setattr(program, "_declared", lambda: (">=9.1", [Requirement("numpy>=99"), Requirement("no-such-package-here>=1"), Requirement("yaml-x; extra == 'dash'")]))
+    monkeypatch.setattr(program, "_declared", lambda: program._Declared(">=9.1", [Requirement("numpy>=99"), Requirement("no-such-package-here>=1"), Requirement("yaml-x; extra == 'dash'")], ["dash"]))
     assert asked("python", home).state is State.FAULT
     answer = asked("packages", home)
     assert answer.state is State.FAULT

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mech_exo.cli.checks.finding import Answer, Patient, fault, ok, warning
 
@@ -28,7 +28,7 @@ def python(_: Patient) -> Answer:
     """The running Python against what the package asks for."""
     from packaging.specifiers import SpecifierSet
 
-    asked, _needed = _declared()
+    asked = _declared().python
     here = ".".join(map(str, sys.version_info[:3]))
     if here in SpecifierSet(asked):
         return ok(f"{here} at {sys.executable}; {asked} is asked for")
@@ -40,9 +40,10 @@ def packages(_: Patient) -> Answer:
     from importlib.metadata import PackageNotFoundError, version
 
     missing, wrong, right = [], [], 0
-    for needed in _declared()[1]:
+    declared = _declared()
+    for needed in declared.packages:
         always = needed.marker is None or needed.marker.evaluate({"extra": ""})
-        if not always and not any(needed.marker.evaluate({"extra": extra}) for extra in EXTRAS):  # type: ignore[union-attr]
+        if not always and not any(needed.marker.evaluate({"extra": extra}) for extra in declared.extras):  # type: ignore[union-attr]
             continue  # of another platform
         try:
             have = version(needed.name)
@@ -59,9 +60,6 @@ def packages(_: Patient) -> Answer:
     said += [f"{needed.name} {have} is not {needed.specifier}" for needed, have in wrong]
     asked = [f"'{needed.name}{needed.specifier}'" for needed in (*missing, *(needed for needed, _ in wrong))]
     return fault("\n".join(said), f"{sys.executable} -m pip install {' '.join(asked)}")
-
-
-EXTRAS = ("ib", "dash", "alerts", "flows", "ray", "ml", "user", "build", "dev", "finbert")
 
 
 def lock(_: Patient) -> Answer:
@@ -152,20 +150,29 @@ def _written(home: Path) -> list[Path]:
     return [path for path in (*names, *sorted((home / "config").glob("*.yml"))) if path.is_file()]
 
 
-def _declared() -> tuple[str, list[Requirement]]:
-    """(versions of Python, requirements) the package declares: installed, else in the source tree beside it."""
+class _Declared(NamedTuple):
+    """What the package declares: versions of Python, requirements, and the names of its extras."""
+
+    python: str
+    packages: list[Requirement]
+    extras: list[str]
+
+
+def _declared() -> _Declared:
+    """Of the installed package, else of the source tree beside it, whose extras nobody can have asked for."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     from packaging.requirements import Requirement
 
     try:
         said = metadata(NAME)
-        return said["Requires-Python"], [Requirement(line) for line in said.get_all("Requires-Dist") or ()]
+        needed = [Requirement(line) for line in said.get_all("Requires-Dist") or ()]
+        return _Declared(said["Requires-Python"], needed, said.get_all("Provides-Extra") or [])
     except PackageNotFoundError:
         import tomllib
 
         project = tomllib.loads((SOURCE / "pyproject.toml").read_text("utf-8"))["project"]
-        return project["requires-python"], [Requirement(line) for line in project["dependencies"]]
+        return _Declared(project["requires-python"], [Requirement(line) for line in project["dependencies"]], [])
 
 
 def _locked(path: Path) -> Iterator[tuple[str, str]]:
