@@ -33,6 +33,8 @@ from tests.browser.workspaces import Built, kept
 
 PAINT, CALLBACK, MEMORY = 1.5, 300.0, 600.0
 REQUESTS = 400
+REST = 6.0
+"""Seconds after which the store has been let go of."""
 LINKS = 4
 """Links with a state of their own that are followed on each page."""
 
@@ -195,6 +197,8 @@ def measure(quick: bool) -> list[Line]:
         again = (calls + again)[: max(len(calls), len(again))]
         other = [elsewhere(rng.choice(calls), there, rng) for _ in again]
         kept_times, new_times = asked(server, again), asked(server, other)
+        busy = memory(server)[0]
+        time.sleep(REST)
         rss, pss = memory(server)
     every = np.array(kept_times + new_times)
     print(f"slowest: {_slowest([*again, *other], [*kept_times, *new_times])}", file=sys.stderr)
@@ -210,7 +214,8 @@ def measure(quick: bool) -> list[Line]:
              ("median", float(np.median(every)))),
         line("of these, asked for the first time: p95", float(np.percentile(new_times, 95)), "ms", bars["call"],
              ("worst", float(np.max(new_times)))),
-        line("memory of the process after all of it (RSS)", rss, "MB", bars["memory"], ("PSS", pss)),
+        line(f"memory of the process, {REST:.0f} s after all of it (RSS)", rss, "MB", bars["memory"], ("PSS", pss)),
+        line("memory of the process while it is asked of one session after the other (RSS)", busy, "MB"),
         line("memory of the process before the first visit (RSS)", empty, "MB"),
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ DEVELOPING = ("ui", "props_check", "serve_dev_bundles", "hot_reload", "prune_err
 PATIENCE = 20.0
 CHANGES = 2.0
 """Seconds between two looks at whether what is on disk changed."""
+LOOKS = 2
+"""Looks after which the store is let go of: what is read of other sessions fills DuckDB's memory as well."""
 UNEXPECTED = "This page could not be made; see the log of exo dash."
 _logger = log.get(__name__)
 
@@ -86,17 +89,21 @@ def shown(page: Page, reader: Reader, query: Mapping[str, str]) -> Any:
 @contextmanager
 def warmed(reader: Reader) -> Iterator[None]:
     """While the block runs, make every page, the first one first, in a thread of its own: at once, so that the first visitor need not wait
-    for what is imported and compiled, and anew when something on disk changed, so that nobody waits for what a night booked. At its end the
-    page being made is finished, for at most ``PATIENCE`` seconds.
+    for what is imported and compiled, and anew when something on disk changed, so that nobody waits for what a night booked. In between the
+    store is let go of now and then. At its end the page being made is finished, for at most ``PATIENCE`` seconds.
     """
     ended = threading.Event()
 
     def make() -> None:
         before = None
-        while not ended.is_set():
+        for look in itertools.count(1):
+            if ended.is_set():
+                return
             now = reader.stamp()
             if now != before:
                 _make_all(reader, ended)
+            elif look % LOOKS == 0:
+                reader.rest()
             before = now
             ended.wait(CHANGES)
 

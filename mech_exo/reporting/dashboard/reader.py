@@ -201,6 +201,8 @@ class _Market:
 
     def close(self) -> None:
         """Close every snapshot."""
+        if not self._houses:
+            return
         for house in self._houses.values():
             with suppress(DataError):
                 house.storage.close()
